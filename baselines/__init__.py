@@ -1,0 +1,1 @@
+"""The baselines, one file each: the folder is the list."""

@@ -1,0 +1,1 @@
+"""eden-bench: what does this pretraining help with, and what may I claim?"""

@@ -1,0 +1,111 @@
+"""Files and folders that are there or not there, never half.
+
+Written aside in the same folder, flushed to the disk, renamed into place, and the folder flushed too: the
+order that survives kill -9 and a power cut on a local file system.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from eden_bench.errors import EdenError
+
+_ASIDE = ".aside-"
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Replace a file with content, atomically and durably."""
+    with aside(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, content: str) -> None:
+    """Replace a text file (UTF-8), atomically and durably."""
+    write_bytes(path, content.encode())
+
+
+def write_json(path: Path, content: Any) -> None:  # noqa: ANN401 - JSON
+    """Replace a JSON file, atomically and durably; refuses NaN."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
+
+
+@contextlib.contextmanager
+def aside(path: Path) -> Iterator[Path]:
+    """Yield a path to write a file to; on success it takes the place of path, otherwise it is removed."""
+    _make_parent(path)
+    temporary = path.with_name(f"{_ASIDE}{path.name}-{uuid.uuid4().hex[:8]}")
+    try:
+        yield temporary
+        _flush(temporary)
+        os.replace(temporary, path)  # noqa: PTH105 - Path.replace says less about overwriting
+        _flush(path.parent)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def folder(path: Path) -> Iterator[Path]:
+    """Yield an empty folder to fill; on success it becomes path, otherwise it is removed.
+
+    An existing path is kept as it is and the new folder dropped: what is stored is never changed.
+    """
+    _make_parent(path)
+    temporary = path.with_name(f"{_ASIDE}{path.name}-{uuid.uuid4().hex[:8]}")
+    temporary.mkdir()
+    try:
+        yield temporary
+        for file in sorted(temporary.rglob("*")):
+            _flush(file)
+        _flush(temporary)
+        if not path.exists():
+            temporary.rename(path)
+            _flush(path.parent)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def sweep(parent: Path) -> int:
+    """Remove what killed processes left aside in a folder; return how many. Call it holding the folder's lock."""
+    orphans = list(parent.glob(f"{_ASIDE}*")) if parent.is_dir() else []
+    for orphan in orphans:
+        shutil.rmtree(orphan) if orphan.is_dir() else orphan.unlink()
+    return len(orphans)
+
+
+@contextlib.contextmanager
+def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
+    """Hold a kernel lock on a file, which dies with the process; yield whether it was got."""
+    _make_parent(path)
+    with path.open("a") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+def _make_parent(path: Path) -> None:
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise EdenError(
+            f"{path.parent} cannot be made ({error.strerror}): choose a folder you may write to with --out or "
+            "EDEN_BENCH_CACHE"
+        ) from error
+
+
+def _flush(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)

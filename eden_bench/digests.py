@@ -1,0 +1,43 @@
+"""Digests: canonical JSON and SHA-256, the identity of everything that can change a score."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+_BLOCK = 1 << 20
+
+
+def canonical_json(value: object) -> str:
+    """Serialise value the same way on every machine: sorted keys, no spaces, shortest round-trip floats.
+
+    Raises:
+        TypeError: value holds something that is neither JSON, a dataclass, a tuple nor a Path.
+        ValueError: a float is NaN or infinite.
+    """
+    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_plain)
+
+
+def digest(value: object) -> str:
+    """Return the SHA-256 (64 hex digits) of the canonical JSON of value."""
+    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """Return the SHA-256 (64 hex digits) of a file's bytes."""
+    sha = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(_BLOCK):
+            sha.update(block)
+    return sha.hexdigest()
+
+
+def _plain(value: object) -> Any:  # noqa: ANN401 - JSON has no narrower type
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}
+    if isinstance(value, Path):
+        return str(value)
+    raise TypeError(f"{type(value).__name__} has no canonical JSON: {value!r}")

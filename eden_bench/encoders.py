@@ -1,0 +1,136 @@
+"""Encoders: the networks that are transferred, under torchvision's key names.
+
+``build_encoder("resnet50")`` is torchvision's ResNet-50 without ``fc`` (23,508,032 parameters, 318 state
+entries); ``resnet18-w16`` is the same code at a quarter of the width, for the ``quick`` protocol. An encoder
+returns its maps at every stride, so that a U-Net, a classifier and a probe all stand on the same call.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import cast
+
+import torch
+from torch import Tensor, nn
+from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
+
+from eden_bench import seeds
+from eden_bench.errors import unknown
+
+_RESNETS: dict[str, tuple[type[BasicBlock | Bottleneck], tuple[int, int, int, int]]] = {
+    "resnet18": (BasicBlock, (2, 2, 2, 2)),
+    "resnet34": (BasicBlock, (3, 4, 6, 3)),
+    "resnet50": (Bottleneck, (3, 4, 6, 3)),
+    "resnet101": (Bottleneck, (3, 4, 23, 3)),
+}
+_FULL_WIDTH = 64
+
+
+class Encoder(nn.Module):
+    """A backbone that returns feature maps of falling resolution.
+
+    Attributes:
+        arch: the name it was built from.
+        channels: channels of each map in ``maps``, finest first.
+        strides: input pixels per map pixel, finest first.
+        out_channels: length of the pooled embedding.
+    """
+
+    arch: str
+    channels: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    @property
+    def out_channels(self) -> int:
+        """Length D of the pooled embedding."""
+        return self.channels[-1]
+
+    def maps(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the feature maps, finest first, each (B, C_i, H / stride_i, W / stride_i)."""
+        raise NotImplementedError
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the coarsest map, (B, D, H', W')."""
+        return self.maps(images)[-1]
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Return globally average-pooled features, (B, D)."""
+        return self(images).mean(dim=(2, 3))
+
+
+class _NarrowResNet(ResNet):
+    """torchvision's ResNet with every stage's width scaled; the stem keeps its 64 channels."""
+
+    def __init__(self, block: type[BasicBlock | Bottleneck], layers: tuple[int, int, int, int], width: int) -> None:
+        self._width = width
+        super().__init__(block, list(layers))
+        del self.fc, self.avgpool
+
+    def _make_layer(
+        self, block: type[BasicBlock | Bottleneck], planes: int, blocks: int, stride: int = 1, dilate: bool = False
+    ) -> nn.Sequential:
+        return super()._make_layer(block, planes * self._width // _FULL_WIDTH, blocks, stride, dilate)
+
+
+class ResNetEncoder(Encoder, _NarrowResNet):
+    """A torchvision ResNet without its classifier (He et al., CVPR 2016, arXiv:1512.03385)."""
+
+    def __init__(self, arch: str, width: int = _FULL_WIDTH) -> None:
+        block, layers = _RESNETS[arch]
+        _NarrowResNet.__init__(self, block, layers, width)
+        self.arch = arch if width == _FULL_WIDTH else f"{arch}-w{width}"
+        self.channels = (64, *(width * scale * block.expansion for scale in (1, 2, 4, 8)))
+        self.strides = (2, 4, 8, 16, 32)
+
+    def maps(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the maps after the stem's ReLU and after each of the four layers."""
+        stem = self.relu(self.bn1(self.conv1(images)))
+        maps = [stem]
+        x = self.maxpool(stem)
+        for layer in (self.layer1, self.layer2, self.layer3, self.layer4):
+            x = layer(x)
+            maps.append(x)
+        return tuple(maps)
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return layer4's map, (B, D, H / 32, W / 32)."""
+        return self.maps(images)[-1]
+
+
+def known_archs() -> list[str]:
+    """Names ``build_encoder`` takes; each ResNet also takes a width, as in ``resnet18-w16``."""
+    return sorted(_RESNETS)
+
+
+def build_encoder(arch: str, seed: int) -> Encoder:
+    """Build an encoder with PyTorch's default initialisation, drawn from seed alone.
+
+    Raises:
+        UsageError: arch is not known; names the nearest one that is.
+    """
+    match = re.fullmatch(r"([a-z0-9_]+?)(?:-w(\d+))?", arch)
+    if not match or match[1] not in _RESNETS:
+        raise unknown("arch", arch, [*_RESNETS, "resnet18-w16"])
+    with seeded(seed, "encoder"):
+        return ResNetEncoder(match[1], int(match[2] or _FULL_WIDTH))
+
+
+class seeded:  # noqa: N801 - reads as a phrase: with seeded(seed, "head")
+    """Run module constructors, which only know the global generator, from one address; restore it after."""
+
+    def __init__(self, seed: int, *address: seeds.Address) -> None:
+        self._value = seeds.key(seed, *address) % (1 << 63)
+
+    def __enter__(self) -> None:
+        """Keep the global state and seed it."""
+        self._kept = torch.random.get_rng_state()
+        torch.default_generator.manual_seed(self._value)
+
+    def __exit__(self, *_: object) -> None:
+        """Put the global state back."""
+        torch.random.set_rng_state(self._kept)
+
+
+def parameter_count(module: nn.Module) -> int:
+    """Number of trainable values."""
+    return sum(cast(Tensor, p).numel() for p in module.parameters())

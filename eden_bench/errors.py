@@ -1,0 +1,60 @@
+"""Errors a user can act on. Each is one sentence: what was found, what was expected, what to do."""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Iterable
+
+
+class EdenError(Exception):
+    """Base of every error that eden-bench raises on purpose; printed as one line, never as a traceback."""
+
+    exit_code = 1
+
+
+class UsageError(EdenError):
+    """The command or a configuration is wrong (exit code 2)."""
+
+    exit_code = 2
+
+
+class CellsFailed(EdenError):
+    """Some cells of a plan failed; the others are stored (exit code 3)."""
+
+    exit_code = 3
+
+
+class DataMissing(EdenError):
+    """A dataset is absent, incomplete or damaged (exit code 4)."""
+
+    exit_code = 4
+
+
+class DataDamaged(DataMissing):
+    """One file of a dataset cannot be read as what it should be; the message names the file."""
+
+
+class WeightsMissing(EdenError):
+    """A method's weights are not at hand; its cells are excused, not failed."""
+
+
+class WeightsRefused(UsageError):
+    """A checkpoint does not fit the encoder it was offered to."""
+
+
+class PluginError(UsageError):
+    """A plugin could not be loaded or breaks its contract."""
+
+
+def nearest(name: str, names: Iterable[str]) -> str:
+    """Return ' Did you mean …?' for the closest of names, or an empty string where none is close."""
+    close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
+    return f" Did you mean {close[0]!r}?" if close else ""
+
+
+def unknown(kind: str, name: str, names: Iterable[str]) -> UsageError:
+    """Build the error for a name that is not known, with the nearest one that is."""
+    names = sorted(names)
+    return UsageError(
+        f"unknown {kind} {name!r}.{nearest(name, names)} Known: {', '.join(names) or 'none'}."
+    )

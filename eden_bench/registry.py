@@ -1,0 +1,261 @@
+"""One registry for methods, tasks and datasets; ours and a stranger's come through the same door.
+
+A plugin arrives in one of three ways:
+
+- an entry point in group ``eden_bench.methods``, ``eden_bench.tasks`` or ``eden_bench.datasets``. It names
+  a module, or a package whose every top-level module is a plugin (``baselines`` and ``tasks`` are such
+  packages: the folder is the list);
+- ``--plugin FILE.py``, a file whose decorators register;
+- a decorator in a running script.
+
+Names of methods are listed from file names and docstrings, without importing a module (and so without torch).
+"""
+
+from __future__ import annotations
+
+import ast
+import fnmatch
+import importlib
+import importlib.util
+import sys
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass, field
+from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
+from typing import Any, TypeVar
+
+from eden_bench.errors import PluginError, unknown
+
+P = TypeVar("P")
+
+
+@dataclass
+class Source:
+    """Where a plugin module comes from, and what is known of it before it is imported."""
+
+    module: str
+    origin: str
+    """Distribution and entry point, or the file, for messages."""
+    path: Path | None
+    stem: str
+    """The name its file promises: ``moco_v2.py`` is ``moco-v2``."""
+
+    def summary(self) -> str:
+        """First line of the module's docstring, read without importing it."""
+        if self.path is None or not self.path.is_file():
+            return ""
+        docstring = ast.get_docstring(ast.parse(self.path.read_text(encoding="utf-8"))) or ""
+        return docstring.partition("\n")[0]
+
+
+@dataclass
+class Registry:
+    """Names to plugins of one kind.
+
+    Attributes:
+        kind: "method", "task" or "dataset".
+        file_is_name: a module holds one plugin, named like its file (methods).
+        warn: called with one line for each plugin that cannot be loaded.
+    """
+
+    kind: str
+    file_is_name: bool = False
+    warn: Callable[[str], None] = field(default=lambda line: print(f"warning: {line}", file=sys.stderr))  # noqa: T201
+    _made: dict[str, Any] = field(default_factory=dict)
+    _origins: dict[str, str] = field(default_factory=dict)
+    _sources: list[Source] | None = None
+    _tried: dict[str, str] = field(default_factory=dict)
+    """Module to error, "" where it loaded."""
+
+    def register(self, name: str, plugin: P) -> P:
+        """Add a plugin under a name and return it unchanged.
+
+        Raises:
+            PluginError: the name is taken; shows both places.
+        """
+        origin = _defined_in(plugin)
+        if name in self._made and self._origins[name] != origin:
+            raise PluginError(
+                f"{self.kind} {name!r} is defined twice, in {self._origins[name]} and in {origin}: rename one."
+            )
+        self._made[name], self._origins[name] = plugin, origin
+        return plugin
+
+    def names(self) -> list[str]:
+        """Return all known names, sorted."""
+        if self.file_is_name:
+            return sorted({*self._made, *(source.stem for source in self.sources())})
+        self.load_all()
+        return sorted(self._made)
+
+    def summary(self, name: str) -> str:
+        """Return one line about a plugin."""
+        source = self._source_of(name)
+        if source is not None and source.summary():
+            return source.summary()
+        made = self.get(name)
+        return str(getattr(made, "title", "") or (made.__doc__ or "").partition("\n")[0])
+
+    def get(self, name: str) -> Any:  # noqa: ANN401 - three kinds of plugin
+        """Return a plugin, importing its module if need be.
+
+        Raises:
+            UsageError: no plugin has this name; names the nearest.
+            PluginError: its module cannot be imported.
+        """
+        source = self._source_of(name)
+        if name not in self._made and source is not None:
+            error = self._load(source)
+            if error:
+                raise PluginError(f"{self.kind} {name!r} cannot be loaded: {error}")
+        elif name not in self._made:
+            self.load_all()
+        if name not in self._made:
+            raise unknown(self.kind, name, self.names())
+        return self._made[name]
+
+    def origin(self, name: str) -> str:
+        """Return the distribution and entry point, or the file, that a plugin comes from."""
+        source = self._source_of(name)
+        return source.origin if source else self._origins.get(name, "")
+
+    def select(self, patterns: Iterable[str]) -> list[str]:
+        """Resolve names, globs ('scr-*') and groups ('@all', '@segmentation', '@scr'), in the order given.
+
+        Raises:
+            UsageError: a pattern matches nothing.
+        """
+        chosen: list[str] = []
+        for pattern in (part.strip() for text in patterns for part in text.split(",") if part.strip()):
+            chosen += [name for name in self._matching(pattern) if name not in chosen]
+        return chosen
+
+    def load_all(self) -> None:
+        """Import every module; one warning line for each that fails."""
+        for source in self.sources():
+            self._load(source)
+
+    def failures(self) -> dict[str, str]:
+        """Origin to error, for every plugin that was tried and failed."""
+        sources = {source.module: source.origin for source in self.sources()}
+        return {sources[module]: error for module, error in self._tried.items() if error and module in sources}
+
+    def sources(self) -> list[Source]:
+        """Return every plugin module that entry points offer, found without importing it."""
+        if self._sources is None:
+            self._sources = []
+            for point in entry_points(group=f"eden_bench.{self.kind}s"):
+                try:
+                    self._sources += _sources_of(point)
+                except (ImportError, ValueError) as error:
+                    self.warn(f"plugin {_origin(point)}: {error}")
+        return self._sources
+
+    def _matching(self, pattern: str) -> list[str]:
+        names = self.names()
+        if pattern == "@all":
+            return names
+        if pattern.startswith("@"):
+            found = [name for name in names if pattern[1:] in groups_of(self.get(name))]
+        else:
+            found = fnmatch.filter(names, pattern)
+        if not found:
+            groups = {f"@{group}" for name in names for group in groups_of(self._made.get(name))}
+            raise unknown(self.kind, pattern, [*names, "@all", *groups])
+        return found
+
+    def _source_of(self, name: str) -> Source | None:
+        if not self.file_is_name:
+            return None
+        return next((source for source in self.sources() if source.stem == name), None)
+
+    def _load(self, source: Source) -> str:
+        if source.module not in self._tried:
+            self._tried[source.module] = _import(source.module)
+            if self._tried[source.module]:
+                self.warn(f"plugin {source.origin} is left out: {self._tried[source.module]}")
+        return self._tried[source.module]
+
+
+methods = Registry("method", file_is_name=True)
+tasks = Registry("task")
+datasets = Registry("dataset")
+
+
+def register_method(name: str) -> Callable[[P], P]:
+    """Register a method class: ``@register_method("mine")`` above ``class Mine(nn.Module)``."""
+    return lambda plugin: methods.register(name, plugin)
+
+
+def register_task(task: P) -> P:
+    """Register a task under its own ``name``; returns it."""
+    return tasks.register(str(task.name), task)  # type: ignore[attr-defined]
+
+
+def register_dataset(dataset: P) -> P:
+    """Register a dataset reader under its own ``name``; returns it."""
+    return datasets.register(str(dataset.name), dataset)  # type: ignore[attr-defined]
+
+
+def load_plugin_file(path: Path) -> None:
+    """Run a plugin file (``--plugin FILE.py``), whose decorators register.
+
+    Raises:
+        PluginError: the file is absent or fails.
+    """
+    if not path.is_file():
+        raise PluginError(f"--plugin {path}: no such file")
+    spec = importlib.util.spec_from_file_location(f"eden_bench_plugin_{path.stem}", path)
+    if spec is None or spec.loader is None:
+        raise PluginError(f"--plugin {path}: expected a Python file ending in .py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    try:
+        spec.loader.exec_module(module)
+    except (Exception, SystemExit) as error:
+        raise PluginError(f"--plugin {path}: {type(error).__name__}: {error}") from error
+
+
+def engine() -> Any:  # noqa: ANN401 - the module behind the entry point
+    """Return the pretraining engine, ``pretrain.engine``: found by name, because the bench imports no method."""
+    (point,) = entry_points(group="eden_bench.engines", name="default")
+    return point.load()
+
+
+def groups_of(plugin: object) -> Iterator[str]:
+    """Yield the groups a plugin is in: a task's kind and dataset, and whatever ``groups`` it declares."""
+    for name in ("kind", "dataset"):
+        if value := getattr(plugin, name, None):
+            yield str(value)
+    yield from getattr(plugin, "groups", ())
+
+
+def _sources_of(point: EntryPoint) -> list[Source]:
+    spec = importlib.util.find_spec(point.module)
+    if spec is None:
+        raise ImportError(f"no module named {point.module!r}")
+    if spec.submodule_search_locations is None:
+        return [Source(point.module, _origin(point), Path(spec.origin) if spec.origin else None, point.name)]
+    files = sorted(file for place in spec.submodule_search_locations for file in Path(place).glob("[!_]*.py"))
+    return [
+        Source(f"{point.module}.{file.stem}", _origin(point), file, file.stem.replace("_", "-")) for file in files
+    ]
+
+
+def _origin(point: EntryPoint) -> str:
+    return f"{point.dist.name if point.dist else 'unknown distribution'}: {point.name} = {point.value}"
+
+
+def _import(module: str) -> str:
+    try:
+        importlib.import_module(module)
+    except (Exception, SystemExit) as error:
+        text = str(error).partition("\n")[0]
+        return f"{type(error).__name__}: {text}"
+    return ""
+
+
+def _defined_in(plugin: object) -> str:
+    owner = plugin if isinstance(plugin, type) else type(plugin)
+    module = sys.modules.get(getattr(plugin, "__module__", owner.__module__))
+    return str(getattr(module, "__file__", None) or owner.__module__) + (f":{owner.__qualname__}" if isinstance(plugin, type) else "")

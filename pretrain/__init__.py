@@ -1,0 +1,1 @@
+"""The pretraining engine, the parts methods are built from, and Adam."""
