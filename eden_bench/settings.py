@@ -1,0 +1,167 @@
+"""Settings: where data, results and caches are, and what a run computes on.
+
+Precedence: flag, ``EDEN_BENCH_*``, ``./eden-bench.toml``, default. Each value remembers which of them it came
+from, so that ``eden-bench paths`` can say it. An empty environment variable counts as not set.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import tomllib
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from eden_bench.errors import DataMissing, UsageError, nearest
+
+FILE = "eden-bench.toml"
+NAMES = ("data", "out", "cache", "device", "threads")
+_DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The resolved settings of one command."""
+
+    data: Path | None
+    """Root of the datasets' folders; None where the phantom serves."""
+    out: Path
+    """Records, checkpoints and reports."""
+    cache: Path
+    device: str
+    """"auto", "cpu", "mps", "cuda" or "cuda:N"; see ``resolve_device``."""
+    threads: int
+    sources: Mapping[str, str] = field(default_factory=dict)
+    """Name of a setting to where its value came from, in words."""
+
+
+def resolve(**flags: object) -> Settings:
+    """Gather the settings and check that the data folder is there.
+
+    Args:
+        flags: values given on the command line, by name; None for those not given.
+
+    Raises:
+        UsageError: a value or a key of eden-bench.toml means nothing.
+        DataMissing: the data folder does not exist.
+    """
+    settings = gather(**flags)
+    if settings.data is not None and not settings.data.is_dir():
+        raise DataMissing(
+            f"{settings.sources['data']}: {settings.data} is not a folder: make it the folder that holds the datasets, "
+            "or leave it out to use the phantom"
+        )
+    return settings
+
+
+def gather(**flags: object) -> Settings:
+    """Gather the settings without looking at the folders; for commands that need no data.
+
+    Raises:
+        UsageError: as ``resolve``.
+    """
+    for name in flags:
+        if name not in NAMES:
+            raise UsageError(f"unknown setting {name!r}.{nearest(name, NAMES)} Known: {', '.join(NAMES)}.")
+    file = _read_file(Path(FILE))
+    chosen = {name: _choose(name, flags.get(name), file) for name in NAMES}
+    sources = {name: source for name, (_, source) in chosen.items()}
+    data, out, cache, device, threads = (value for value, _ in chosen.values())
+    return Settings(
+        data=None if data is None else _path(data, sources["data"]),
+        out=_path("runs" if out is None else out, sources["out"]),
+        cache=_default_cache() if cache is None else _path(cache, sources["cache"]),
+        device="auto" if device is None else _device(device, sources["device"]),
+        threads=available_cores() if threads is None else _threads(threads, sources["threads"]),
+        sources=sources,
+    )
+
+
+def resolve_device(device: str) -> str:
+    """Return a device torch takes: "auto" becomes "cuda" where there is one, else "cpu". Imports torch.
+
+    Raises:
+        UsageError: the device named is not on this machine.
+    """
+    if device == "cpu":
+        return device
+    import torch
+
+    if device == "auto":
+        return "cuda" if torch.cuda.is_available() else "cpu"
+    kind, _, number = device.partition(":")
+    there = torch.backends.mps.is_available() if kind == "mps" else int(number or 0) < torch.cuda.device_count()
+    if not there:
+        raise UsageError(
+            f"device {device!r} is not on this machine ({torch.cuda.device_count()} CUDA devices): use --device cpu"
+        )
+    return device
+
+
+def available_cores() -> int:
+    """Number of physical cores this process may run on, at least 1; hardware threads of one core count once."""
+    if not hasattr(os, "sched_getaffinity"):
+        return os.cpu_count() or 1
+    return max(1, len({_siblings(number) for number in os.sched_getaffinity(0)}))
+
+
+def _siblings(number: int) -> str:
+    """Return the hardware threads that share a core with CPU number, as the kernel writes them."""
+    try:
+        return Path(f"/sys/devices/system/cpu/cpu{number}/topology/thread_siblings_list").read_text()
+    except OSError:
+        return str(number)
+
+
+def _choose(name: str, flag: object, file: Mapping[str, Any]) -> tuple[object, str]:
+    variable = f"EDEN_BENCH_{name.upper()}"
+    if flag is not None:
+        return flag, f"flag --{name}"
+    if os.environ.get(variable):
+        return os.environ[variable], variable
+    if name in file:
+        return file[name], FILE
+    return None, "default"
+
+
+def _read_file(path: Path) -> dict[str, Any]:
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        return {}
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise UsageError(f"{path}: {error}") from error
+    for key in content:
+        if key not in NAMES:
+            raise UsageError(f"{path}: unknown key {key!r}.{nearest(key, NAMES)} Known: {', '.join(NAMES)}.")
+    return content
+
+
+def _path(value: object, source: str) -> Path:
+    if not isinstance(value, str | Path):
+        raise UsageError(f"{source}: expected a path, not {value!r}")
+    try:
+        return Path(value).expanduser().absolute()
+    except RuntimeError as error:
+        raise UsageError(f"{source}: {value}: {error}") from error
+
+
+def _device(value: object, source: str) -> str:
+    if not isinstance(value, str) or not _DEVICE.fullmatch(value):
+        raise UsageError(f"{source}: device must be auto, cpu, mps, cuda or cuda:N, not {value!r}")
+    return value
+
+
+def _threads(value: object, source: str) -> int:
+    text = str(value)
+    if isinstance(value, bool) or not text.isdecimal() or int(text) < 1:
+        raise UsageError(f"{source}: threads must be a whole number of at least 1, not {value!r}")
+    return int(text)
+
+
+def _default_cache() -> Path:
+    import platformdirs
+
+    return Path(platformdirs.user_cache_dir("eden-bench", appauthor=False)).absolute()
