@@ -7,9 +7,8 @@ returns its maps at every stride, so that a U-Net, a classifier and a probe all 
 
 from __future__ import annotations
 
+import contextlib
 import re
-from typing import cast
-
 import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
@@ -75,6 +74,15 @@ class _NarrowResNet(ResNet):
 class ResNetEncoder(Encoder, _NarrowResNet):
     """A torchvision ResNet without its classifier (He et al., CVPR 2016, arXiv:1512.03385)."""
 
+    conv1: nn.Module
+    bn1: nn.Module
+    relu: nn.Module
+    maxpool: nn.Module
+    layer1: nn.Module
+    layer2: nn.Module
+    layer3: nn.Module
+    layer4: nn.Module
+
     def __init__(self, arch: str, width: int = _FULL_WIDTH) -> None:
         block, layers = _RESNETS[arch]
         _NarrowResNet.__init__(self, block, layers, width)
@@ -102,8 +110,13 @@ def known_archs() -> list[str]:
     return sorted(_RESNETS)
 
 
-def build_encoder(arch: str, seed: int) -> Encoder:
-    """Build an encoder with PyTorch's default initialisation, drawn from seed alone.
+def build_encoder(arch: str, seed: int | None = None) -> Encoder:
+    """Build an encoder with PyTorch's default initialisation.
+
+    Args:
+        arch: a name from ``known_archs``, or one with a width.
+        seed: draws the weights from this seed alone; None draws them from the surrounding ``seeded`` block, as a
+            method's constructor wants (the engine builds every method inside one).
 
     Raises:
         UsageError: arch is not known; names the nearest one that is.
@@ -111,7 +124,7 @@ def build_encoder(arch: str, seed: int) -> Encoder:
     match = re.fullmatch(r"([a-z0-9_]+?)(?:-w(\d+))?", arch)
     if not match or match[1] not in _RESNETS:
         raise unknown("arch", arch, [*_RESNETS, "resnet18-w16"])
-    with seeded(seed, "encoder"):
+    with seeded(seed, "encoder") if seed is not None else contextlib.nullcontext():
         return ResNetEncoder(match[1], int(match[2] or _FULL_WIDTH))
 
 
@@ -133,4 +146,4 @@ class seeded:  # noqa: N801 - reads as a phrase: with seeded(seed, "head")
 
 def parameter_count(module: nn.Module) -> int:
     """Number of trainable values."""
-    return sum(cast(Tensor, p).numel() for p in module.parameters())
+    return sum(parameter.numel() for parameter in module.parameters())

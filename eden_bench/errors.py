@@ -55,6 +55,4 @@ def nearest(name: str, names: Iterable[str]) -> str:
 def unknown(kind: str, name: str, names: Iterable[str]) -> UsageError:
     """Build the error for a name that is not known, with the nearest one that is."""
     names = sorted(names)
-    return UsageError(
-        f"unknown {kind} {name!r}.{nearest(name, names)} Known: {', '.join(names) or 'none'}."
-    )
+    return UsageError(f"unknown {kind} {name!r}.{nearest(name, names)} Known: {', '.join(names) or 'none'}.")

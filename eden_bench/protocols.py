@@ -92,7 +92,9 @@ def _from_toml(path: Path) -> Protocol:
     allowed = ("base", "pretrain", "methods", "finetune")
     for key in content:
         if key not in allowed:
-            raise UsageError(f"protocol {path}: unknown key {key!r}.{nearest(key, allowed)} Known: {', '.join(allowed)}.")
+            raise UsageError(
+                f"protocol {path}: unknown key {key!r}.{nearest(key, allowed)} Known: {', '.join(allowed)}."
+            )
     base = load(content.get("base", "paper"))
     methods = {name: {**base.methods.get(name, {}), **table} for name, table in content.get("methods", {}).items()}
     return Protocol(

@@ -237,9 +237,7 @@ def _sources_of(point: EntryPoint) -> list[Source]:
     if spec.submodule_search_locations is None:
         return [Source(point.module, _origin(point), Path(spec.origin) if spec.origin else None, point.name)]
     files = sorted(file for place in spec.submodule_search_locations for file in Path(place).glob("[!_]*.py"))
-    return [
-        Source(f"{point.module}.{file.stem}", _origin(point), file, file.stem.replace("_", "-")) for file in files
-    ]
+    return [Source(f"{point.module}.{file.stem}", _origin(point), file, file.stem.replace("_", "-")) for file in files]
 
 
 def _origin(point: EntryPoint) -> str:
@@ -258,4 +256,6 @@ def _import(module: str) -> str:
 def _defined_in(plugin: object) -> str:
     owner = plugin if isinstance(plugin, type) else type(plugin)
     module = sys.modules.get(getattr(plugin, "__module__", owner.__module__))
-    return str(getattr(module, "__file__", None) or owner.__module__) + (f":{owner.__qualname__}" if isinstance(plugin, type) else "")
+    return str(getattr(module, "__file__", None) or owner.__module__) + (
+        f":{owner.__qualname__}" if isinstance(plugin, type) else ""
+    )
