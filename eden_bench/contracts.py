@@ -242,7 +242,11 @@ class Method(Protocol):
 
 
 class EncoderSource(Protocol):
-    """A method that is not pretrained here: random weights, or weights from a file."""
+    """A method that is not pretrained here: random weights, or weights from a file.
+
+    One that reads a file also has ``weights_digest() -> str``, the file's SHA-256, which becomes part of its
+    cells' identity; without it the weights are taken to be drawn from the cell's seed.
+    """
 
     Config: ClassVar[type[Any]]
     card: ClassVar[MethodCard]
@@ -393,7 +397,11 @@ class OpenTask(Protocol):
     """A task with its data decoded once, its splits made and its protocol resolved."""
 
     data: dict[str, Any]
-    """Provenance: dataset, digest, split digest, counts, part, phantom. Everything that identifies the data."""
+    """Provenance: everything that identifies the data.
+
+    Every task has: "dataset"; "digest" (of the decoded pixels, masks and labels); "splits" (digest of the split
+    lists) and "split_rule" (a sentence); "train", "validation", "test" (image counts); "part"; "phantom".
+    """
 
     def run(self, encoder: Encoder, seed: int, shots: int | None = None) -> Outcome:
         """Fine-tune (or embed) and score. May change the encoder it is given; repeats bit for bit on a CPU.
