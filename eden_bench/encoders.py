@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import re
+
 import torch
 from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
