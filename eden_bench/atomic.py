@@ -81,12 +81,15 @@ def sweep(parent: Path) -> int:
 
 
 @contextlib.contextmanager
-def locked(path: Path, *, wait: bool = True) -> Iterator[bool]:
-    """Hold a kernel lock on a file, which dies with the process; yield whether it was got."""
+def locked(path: Path, *, wait: bool = True, shared: bool = False) -> Iterator[bool]:
+    """Hold a kernel lock on a file, which dies with the process; yield whether it was got.
+
+    Several processes may hold a shared lock at once, but not beside an exclusive one.
+    """
     _make_parent(path)
     with path.open("a") as file:
         try:
-            fcntl.flock(file, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
             yield False
             return

@@ -1,0 +1,124 @@
+"""Provenance: on what and with what a cell was computed. None of it is part of a cell's identity but the threads."""
+
+from __future__ import annotations
+
+import datetime
+import functools
+import platform
+import resource
+import shutil
+import subprocess
+import sys
+import time
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+_PACKAGES = (
+    "eden-bench",
+    "torch",
+    "torchvision",
+    "timm",
+    "segmentation-models-pytorch",
+    "numpy",
+    "opencv-python-headless",
+    "scikit-learn",
+)
+
+
+class Clock:
+    """Time and memory of one piece of work, from its making to ``measured()``."""
+
+    def __init__(self, device: str) -> None:
+        self._device = device
+        self._start = time.perf_counter()
+        self.started = datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
+        if device.startswith("cuda"):
+            import torch
+
+            torch.cuda.reset_peak_memory_stats(device)
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the start."""
+        return time.perf_counter() - self._start
+
+    def measured(self) -> dict[str, Any]:
+        """Return when it started, how long it took, and the peak memory (of this process; of this work on a GPU)."""
+        kilobytes = 1 if sys.platform == "darwin" else 1024
+        measured: dict[str, Any] = {
+            "started": self.started,
+            "seconds": round(self.seconds, 3),
+            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobytes,
+        }
+        if self._device.startswith("cuda"):
+            import torch
+
+            measured["peak_device_memory_bytes"] = torch.cuda.max_memory_allocated(self._device)
+        return measured
+
+
+@functools.cache
+def versions() -> dict[str, str]:
+    """Versions of Python and of every package that can move a score; absent ones are left out."""
+    found = {"python": platform.python_version()}
+    for name in _PACKAGES:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+@functools.cache
+def git_commit() -> str:
+    """Commit of the source this runs from, with "+changes" where files differ; "" where it is not a checkout."""
+    git, here = shutil.which("git"), Path(__file__).parent
+    if git is None or not (here.parent / ".git").exists():
+        return ""
+    commit = _output(git, "-C", str(here), "rev-parse", "HEAD")
+    changed = _output(git, "-C", str(here), "status", "--porcelain", "--untracked-files=no")
+    return commit + ("+changes" if commit and changed else "")
+
+
+def machine(device: str, threads: int) -> dict[str, Any]:
+    """Return the device, processor and thread count that a cell runs on."""
+    import torch
+
+    found: dict[str, Any] = {
+        "device": device,
+        "device_name": _device_name(device),
+        "threads": threads,
+        "cpu_capability": torch.backends.cpu.get_cpu_capability(),
+        "platform": platform.platform(),
+    }
+    if device.startswith("cuda"):
+        found |= {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}
+    return found
+
+
+def gather(device: str, threads: int) -> dict[str, Any]:
+    """Return everything that is the same for all cells of a run."""
+    return {"versions": versions(), "git": git_commit(), **machine(device, threads)}
+
+
+def _device_name(device: str) -> str:
+    if device.startswith("cuda"):
+        import torch
+
+        return torch.cuda.get_device_name(device)
+    return _cpu_name()
+
+
+@functools.cache
+def _cpu_name() -> str:
+    try:
+        lines = Path("/proc/cpuinfo").read_text(encoding="utf-8").splitlines()
+    except OSError:
+        return platform.processor()
+    return next((line.partition(":")[2].strip() for line in lines if line.startswith("model name")), platform.machine())
+
+
+def _output(*command: str) -> str:
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)  # noqa: S603 - our own git call
+    return done.stdout.strip()
