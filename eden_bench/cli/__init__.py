@@ -1,0 +1,182 @@
+"""The command line: which commands there are, and how every way to fail ends in one sentence and an exit code.
+
+A command's module is imported when the command is called, never for ``--help``, so that nothing here pulls in
+torch, pandas or numpy.
+"""
+
+from __future__ import annotations
+
+import os
+import sys
+import tempfile
+import traceback
+from collections.abc import Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import typer
+from typer.core import TyperGroup
+
+from eden_bench.errors import EdenError, PluginError, nearest
+
+_OK, _INTERNAL, _USAGE, _INTERRUPTED = 0, 1, 2, 130
+_EXIT_CODES = (
+    "Exit codes: 0 all done, 1 internal error, 2 wrong usage or set-up, 3 some cells failed, 4 data missing or "
+    "damaged, 130 interrupted. Data go to stdout, progress and messages to stderr. Every option that names a folder "
+    "or device can be set by EDEN_BENCH_DATA, _OUT, _CACHE, _DEVICE, _THREADS or in ./eden-bench.toml."
+)
+
+
+class Entry(NamedTuple):
+    """One command: where it is, and the line that --help shows without importing it."""
+
+    module: str
+    attribute: str
+    summary: str
+
+
+COMMANDS = {
+    "run": Entry("eden_bench.cli.run", "run", "Pretrain what is missing, fine-tune, score; then show the table."),
+    "report": Entry("eden_bench.cli.report", "report", "Tables and tests from the stored records."),
+    "pretrain": Entry("eden_bench.cli.run", "pretrain", "Pretrain methods without fine-tuning them."),
+    "list": Entry("eden_bench.cli.listing", "list_names", "List methods, tasks, datasets and protocols."),
+    "show": Entry("eden_bench.cli.listing", "show", "Show a card: a method, task, dataset or protocol."),
+    "data": Entry("eden_bench.cli.data", "app", "Datasets: list, check, phantom."),
+    "plugins": Entry("eden_bench.cli.listing", "plugins", "List every plugin and whether it loads."),
+    "doctor": Entry("eden_bench.cli.doctor", "doctor", "Check this machine and installation."),
+    "paths": Entry("eden_bench.cli.listing", "paths", "Show each setting and where it came from."),
+}
+
+
+class _Commands(TyperGroup):
+    """A group that imports a command's module when the command is called."""
+
+    def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 - click's or typer's own Context
+        return list(COMMANDS)
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401
+        """Return a stand-in that knows its summary; all that --help needs."""
+        if cmd_name not in COMMANDS:
+            return None
+        return _command(lambda: None, COMMANDS[cmd_name].summary)
+
+    def resolve_command(self, ctx: Any, args: list[str]) -> tuple[str | None, Any, list[str]]:  # noqa: ANN401
+        """Import the command that is called."""
+        if args[0] not in COMMANDS:
+            ctx.fail(f"No such command {args[0]!r}.{nearest(args[0], COMMANDS)} Known: {', '.join(COMMANDS)}.")
+        if args[0] != "doctor":
+            _refuse_shadows()
+        entry = COMMANDS[args[0]]
+        return args[0], _command(getattr(import_module(entry.module), entry.attribute)), args[1:]
+
+
+app = typer.Typer(
+    name="eden-bench",
+    cls=_Commands,
+    add_completion=False,
+    rich_markup_mode=None,
+    epilog=_EXIT_CODES,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.callback()
+def _root(
+    version: bool = typer.Option(False, "--version", help="Show the version and exit."),
+    debug: bool = typer.Option(
+        False, "--debug", help="Show the traceback of an unexpected error (anywhere in a line)."
+    ),
+) -> None:
+    """Which pretraining helps on chest X-rays and fundus photographs, and what may be claimed."""
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run one command line and exit with its code."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = "--debug" in given
+    given = [argument for argument in given if argument != "--debug"] or ["--help"]
+    if given == ["--version"]:
+        typer.echo(f"eden-bench {_version()}")
+        sys.exit(_OK)
+    sys.exit(_run(given, debug))
+
+
+def _run(arguments: list[str], debug: bool) -> int:
+    """Run a command line; return its exit code."""
+    try:
+        code = typer.main.get_command(app).main(arguments, prog_name="eden-bench", standalone_mode=False)
+        sys.stdout.flush()
+    except (KeyboardInterrupt, typer.Abort):
+        code = _INTERRUPTED
+    except BrokenPipeError:
+        return _hush()
+    except Exception as error:  # noqa: BLE001, RUF100 - the edge: nothing may reach the user as a traceback
+        return _fail(error, debug)
+    if code == _INTERRUPTED:
+        typer.echo("interrupted: what had finished is stored, the same command goes on from there", err=True)
+    return code if isinstance(code, int) else _OK
+
+
+def _fail(error: Exception, debug: bool) -> int:
+    """Say an error in one line; return its exit code."""
+    if debug:
+        traceback.print_exception(error)
+    if isinstance(error, EdenError):
+        _say(str(error))
+        return error.exit_code
+    if hasattr(error, "format_message"):  # click's exceptions; typer carries its own copy of click from 0.20 on
+        _say(_usage(error))
+        return int(getattr(error, "exit_code", _USAGE))
+    where = "" if debug else f" (traceback in {_keep_traceback(error)}; --debug shows it)"
+    _say(f"internal error: {type(error).__name__}: {error}{where}")
+    return _INTERNAL
+
+
+def _say(message: str) -> None:
+    typer.echo(f"error: {' '.join(message.split())}", err=True)
+
+
+def _usage(error: Any) -> str:  # noqa: ANN401
+    """Return click's message with the nearest option, and where to read more."""
+    message, context = error.format_message(), getattr(error, "ctx", None)
+    if option := getattr(error, "option_name", None):
+        known = [name for parameter in context.command.params for name in parameter.opts] if context else []
+        message = f"{error.message}.{nearest(option, known)}"
+    return f"{message} See {context.command_path} --help." if context else str(message)
+
+
+def _keep_traceback(error: Exception) -> Path:
+    handle, name = tempfile.mkstemp(prefix="eden-bench-", suffix=".txt")
+    with os.fdopen(handle, "w", encoding="utf-8") as file:
+        file.writelines(traceback.format_exception(error))
+    return Path(name)
+
+
+def _hush() -> int:
+    """The reader of a pipe has gone (``eden-bench list | head``): no complaint, and none at shutdown either."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+    return _OK
+
+
+def _command(function: Any, summary: str = "") -> Any:  # noqa: ANN401 - a function or a Typer
+    """Build click's command from a function or a Typer; its help is the docstring up to its first section."""
+    if isinstance(function, typer.Typer):
+        return typer.main.get_command(function)
+    text = summary or (function.__doc__ or "").partition("\n    Args:")[0].partition("\n    Raises:")[0]
+    single = typer.Typer(add_completion=False, rich_markup_mode=None)
+    single.command(help=text, context_settings={"help_option_names": ["-h", "--help"]})(function)
+    return typer.main.get_command(single)
+
+
+def _refuse_shadows() -> None:
+    from eden_bench.doctor import shadows
+
+    for finding in shadows():
+        raise PluginError(finding)
+
+
+def _version() -> str:
+    from importlib.metadata import version
+
+    return version("eden-bench")

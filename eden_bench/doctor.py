@@ -1,0 +1,147 @@
+"""Checks of the machine and the installation behind ``eden-bench doctor``; each finding says what to do."""
+
+from __future__ import annotations
+
+import os
+import platform
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Literal
+
+from eden_bench.settings import Settings
+
+PACKAGES = ("baselines", "pretrain", "tasks")
+_HOME = Path(__file__).absolute().parent.parent
+_LOW_DISK_BYTES = 5 * 10**9
+_FAST_BF16 = {"amx_bf16": "AMX", "avx512_bf16": "AVX512-bf16"}
+
+
+@dataclass(frozen=True)
+class Check:
+    """One line of the doctor: what was looked at, how it stands, in words."""
+
+    name: str
+    level: Literal["ok", "note", "error"]
+    text: str
+
+
+def examine(settings: Settings) -> Iterator[Check]:
+    """Yield every check; the slow one, importing torch, comes last."""
+    yield _python()
+    yield from _packages()
+    yield from _folders(settings)
+    yield _bf16(Path("/proc/cpuinfo"))
+    yield Check("threads", "ok", f"{settings.threads} of {os.cpu_count()} CPUs ({settings.sources.get('threads')})")
+    yield from torch_build(import_module)
+
+
+def shadows() -> list[str]:
+    """Return a sentence for each of our packages that another file takes the name of.
+
+    Their names are generic, so a ``tasks.py`` in the current folder or on PYTHONPATH comes first (design, section 3).
+    Finds them without importing them.
+    """
+    return [sentence for name in PACKAGES if (sentence := _shadow(name))]
+
+
+def torch_build(load: Callable[[str], object]) -> Iterator[Check]:
+    """Check that torch and torchvision load and were built for each other, and list the devices.
+
+    Args:
+        load: imports a module by name.
+    """
+    for name in ("torch", "torchvision"):
+        try:
+            module = load(name)
+        except Exception as error:  # noqa: BLE001, RUF100 - a broken build raises anything
+            yield Check(name, "error", _build_remedy(name, error))
+            return
+        yield Check(name, "ok", str(getattr(module, "__version__", "")))
+    yield from _devices()
+
+
+def _python() -> Check:
+    version = platform.python_version()
+    fits = (3, 11) <= sys.version_info[:2] < (3, 14)
+    text = version if fits else f"{version}, expected 3.11 to 3.13: make the virtual environment with one of them"
+    return Check("python", "ok" if fits else "error", text)
+
+
+def _packages() -> Iterator[Check]:
+    found = shadows()
+    for sentence in found:
+        yield Check("packages", "error", sentence)
+    if not found:
+        yield Check("packages", "ok", f"{', '.join(PACKAGES)} come from {_HOME}")
+
+
+def _shadow(name: str) -> str:
+    try:
+        spec = find_spec(name)
+    except (ImportError, ValueError):
+        spec = None
+    if spec is None:
+        return f"our package {name!r} is not installed beside eden_bench in {_HOME}: install eden-bench again"
+    places = list(spec.submodule_search_locations or [spec.origin or name])
+    if any(Path(place).absolute() == _HOME / name for place in places):
+        return ""
+    return (
+        f"{spec.origin or places[0]} shadows our package {name!r}: rename it, or run eden-bench from another folder "
+        "and without the PYTHONPATH that leads there"
+    )
+
+
+def _folders(settings: Settings) -> Iterator[Check]:
+    for name, folder in (("out", settings.out), ("cache", settings.cache)):
+        yield _writable(name, folder)
+    if settings.data is None:
+        yield Check("data", "note", "no folder is set (EDEN_BENCH_DATA): the phantom serves")
+    elif settings.data.is_dir():
+        yield Check("data", "ok", str(settings.data))
+    else:
+        yield Check("data", "error", f"{settings.data} ({settings.sources.get('data')}) is not a folder: correct it")
+
+
+def _writable(name: str, folder: Path) -> Check:
+    there = next((place for place in (folder, *folder.parents) if place.exists()), folder)
+    try:
+        with tempfile.TemporaryFile(dir=there):
+            free = shutil.disk_usage(there).free
+    except OSError as error:
+        return Check(name, "error", f"{folder} cannot be written ({error.strerror}): choose another with --{name}")
+    low = free < _LOW_DISK_BYTES
+    remedy = ": free some, a checkpoint takes about 100 MB" if low else ""
+    return Check(name, "note" if low else "ok", f"{folder} is writable, {free / 1e9:,.0f} GB free{remedy}")
+
+
+def _bf16(cpuinfo: Path) -> Check:
+    try:
+        flags = set(cpuinfo.read_text().split())
+    except OSError:
+        return Check("bf16 on the CPU", "note", "unknown on this system")
+    fast = [words for flag, words in _FAST_BF16.items() if flag in flags]
+    return Check("bf16 on the CPU", "ok" if fast else "note", ", ".join(fast) or "no AMX or AVX512-bf16: runs in fp32")
+
+
+def _build_remedy(name: str, error: Exception) -> str:
+    first = str(error).partition("\n")[0]
+    if "torchvision::" in first:
+        return f"{first}: torch and torchvision are of different builds; reinstall both together from one index"
+    return f"{name} cannot be imported ({type(error).__name__}: {first}): reinstall torch and torchvision together"
+
+
+def _devices() -> Iterator[Check]:
+    import torch
+
+    count = torch.cuda.device_count()
+    for number in range(count):
+        properties = torch.cuda.get_device_properties(number)
+        yield Check(f"cuda:{number}", "ok", f"{properties.name}, {properties.total_memory / 2**30:.0f} GiB")
+    if not count:
+        yield Check("devices", "note", "no CUDA device: runs on the CPU")
