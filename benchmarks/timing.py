@@ -1,0 +1,191 @@
+"""Timing ours against a peer in one process: A B A B …, a median ratio, and an equality clause.
+
+A bar passes only where both compute the same thing, the median ratio reaches the target, and the peer was steady
+(its two halves agree within 25 %): a noisy machine yields "unsteady", never "pass".
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import platform
+import statistics
+import sys
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
+from typing import Literal, NamedTuple
+
+STEADY = 0.25
+MIN_REPEATS = 7
+
+
+class Equality(NamedTuple):
+    """The clause that ours and the peer compute the same thing."""
+
+    holds: bool
+    text: str
+    """What was compared and the figure found, for example "relative gradient error 7e-08 <= 1e-05"."""
+
+
+class Side(NamedTuple):
+    """One of the two: what one repeat runs, and how many units of work that is."""
+
+    name: str
+    run: Callable[[], object]
+    """One repeat; on an accelerator it must synchronise before it returns."""
+    units: int = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bar:
+    """One measured bar; times are seconds per unit of work."""
+
+    id: str
+    title: str
+    verdict: Literal["pass", "miss", "unequal", "unsteady", "skipped"]
+    ours: str = ""
+    peer: str = ""
+    ours_s: float = 0.0
+    peer_s: float = 0.0
+    ratio: float = 0.0
+    """Median over the repeats of peer / ours."""
+    target: float = 0.0
+    repeats: int = 0
+    peer_halves: float = 0.0
+    """Relative difference of the medians of the peer's first and second half."""
+    equality: str = ""
+    machine: str = ""
+
+
+def arguments(description: str, **defaults: object) -> argparse.Namespace:
+    """Parse what every benchmark takes: --json, --repeats, --only and --device."""
+    parser = argparse.ArgumentParser(description=description)
+    parser.add_argument("--json", action="store_true", help="print one JSON list")
+    parser.add_argument("--repeats", type=int, default=MIN_REPEATS)
+    parser.add_argument("--only", default="", help="comma-separated ids of bars to run")
+    parser.add_argument("--device", default="cpu", help="cpu or cuda")
+    parser.set_defaults(**defaults)
+    return parser.parse_args()
+
+
+def compare(
+    id: str,
+    title: str,
+    ours: Side,
+    peer: Side,
+    *,
+    target: float,
+    equality: Equality,
+    repeats: int = MIN_REPEATS,
+) -> Bar:
+    """Time ours and the peer alternately, after one untimed run of each.
+
+    Raises:
+        ValueError: fewer repeats than the seven a bar needs.
+    """
+    if repeats < MIN_REPEATS:
+        raise ValueError(f"repeats must be at least {MIN_REPEATS}, not {repeats}")
+    ours.run()
+    peer.run()
+    pairs = [(_seconds(ours), _seconds(peer)) for _ in range(repeats)]
+    ratio = statistics.median(theirs / mine for mine, theirs in pairs)
+    halves = _halves([theirs for _, theirs in pairs])
+    return Bar(
+        id=id,
+        title=title,
+        verdict=_verdict(ratio, target, halves, equality),
+        ours=ours.name,
+        peer=peer.name,
+        ours_s=statistics.median(mine for mine, _ in pairs),
+        peer_s=statistics.median(theirs for _, theirs in pairs),
+        ratio=ratio,
+        target=target,
+        repeats=repeats,
+        peer_halves=halves,
+        equality=equality.text,
+        machine=machine(),
+    )
+
+
+def skipped(id: str, title: str, reason: str) -> Bar:
+    """Record a bar that could not be measured here, and why."""
+    return Bar(id=id, title=title, verdict="skipped", equality=reason, machine=machine())
+
+
+def wanted(options: argparse.Namespace, id: str) -> bool:
+    """Whether --only allows this bar."""
+    return not options.only or id in options.only.split(",")
+
+
+def report(bars: Sequence[Bar], *, as_json: bool = False) -> None:
+    """Print the bars and exit: 0 where each passed or was skipped, 1 otherwise."""
+    if as_json:
+        print(json.dumps([asdict(bar) for bar in bars], indent=2))
+    else:
+        print(machine())
+        for bar in bars:
+            print(_line(bar))
+    sys.exit(any(bar.verdict not in ("pass", "skipped") for bar in bars))
+
+
+def machine() -> str:
+    """Name the processor, its cores and load, the accelerator and the versions that matter."""
+    import torch
+
+    load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
+    accelerator = torch.cuda.get_device_name() if torch.cuda.is_available() else "no accelerator"
+    return (
+        f"{_processor()}, {os.cpu_count()} cores (load {load:.1f}), {accelerator}, torch {torch.__version__} on "
+        f"{torch.get_num_threads()} threads ({torch.backends.cpu.get_cpu_capability()}), "
+        f"Python {platform.python_version()}"
+    )
+
+
+def _seconds(side: Side) -> float:
+    start = time.perf_counter()
+    side.run()
+    return (time.perf_counter() - start) / side.units
+
+
+def _halves(times: Sequence[float]) -> float:
+    middle = len(times) // 2
+    first, second = statistics.median(times[:middle]), statistics.median(times[-middle:])
+    return abs(first - second) / min(first, second)
+
+
+def _verdict(
+    ratio: float, target: float, halves: float, equality: Equality
+) -> Literal["pass", "miss", "unequal", "unsteady"]:
+    if not equality.holds:
+        return "unequal"
+    if halves > STEADY:
+        return "unsteady"
+    return "pass" if ratio >= target else "miss"
+
+
+def _line(bar: Bar) -> str:
+    if bar.verdict == "skipped":
+        return f"{bar.id:5} skipped   {bar.title}: {bar.equality}"
+    return (
+        f"{bar.id:5} {bar.verdict:9} {bar.title}: {bar.ratio:.1f}x (target {bar.target:g}x, median of {bar.repeats})\n"
+        f"      ours {_time(bar.ours_s)} ({bar.ours}), peer {_time(bar.peer_s)} ({bar.peer}), "
+        f"peer's halves differ {bar.peer_halves:.0%}\n"
+        f"      equality: {bar.equality}"
+    )
+
+
+def _time(seconds: float) -> str:
+    for scale, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
+        if seconds >= scale:
+            return f"{seconds / scale:.3g} {unit}"
+    return f"{seconds / 1e-9:.3g} ns"
+
+
+def _processor() -> str:
+    try:
+        with open("/proc/cpuinfo", encoding="utf-8") as file:  # noqa: PTH123
+            return next(line.split(":")[1].strip() for line in file if line.startswith("model name"))
+    except (OSError, StopIteration):
+        return platform.processor() or platform.machine()
