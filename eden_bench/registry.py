@@ -44,7 +44,10 @@ class Source:
         """First line of the module's docstring, read without importing it."""
         if self.path is None or not self.path.is_file():
             return ""
-        docstring = ast.get_docstring(ast.parse(self.path.read_text(encoding="utf-8"))) or ""
+        try:
+            docstring = ast.get_docstring(ast.parse(self.path.read_bytes())) or ""
+        except (SyntaxError, ValueError):
+            return ""
         return docstring.partition("\n")[0]
 
 
@@ -66,14 +69,21 @@ class Registry:
     _sources: list[Source] | None = None
     _tried: dict[str, str] = field(default_factory=dict)
     """Module to error, "" where it loaded."""
+    _unfound: dict[str, str] = field(default_factory=dict)
+    """Entry point to error, for those that lead to no module."""
 
-    def register(self, name: str, plugin: P) -> P:
+    def register(self, name: str, plugin: P, module: str = "") -> P:
         """Add a plugin under a name and return it unchanged.
+
+        Args:
+            name: what users call it.
+            plugin: a class or an object.
+            module: the module that registers it; needed for an object, whose class may be defined elsewhere.
 
         Raises:
             PluginError: the name is taken; shows both places.
         """
-        origin = _defined_in(plugin)
+        origin = _defined_in(plugin, module)
         if name in self._made and self._origins[name] != origin:
             raise PluginError(
                 f"{self.kind} {name!r} is defined twice, in {self._origins[name]} and in {origin}: rename one."
@@ -110,13 +120,15 @@ class Registry:
                 raise PluginError(f"{self.kind} {name!r} cannot be loaded: {error}")
         elif name not in self._made:
             self.load_all()
+        if name not in self._made and source is not None:
+            raise PluginError(f"{self.kind} {name!r}: {source.origin} registers no {self.kind} of this name")
         if name not in self._made:
             raise unknown(self.kind, name, self.names())
         return self._made[name]
 
     def origin(self, name: str) -> str:
         """Return the distribution and entry point, or the file, that a plugin comes from."""
-        source = self._source_of(name)
+        source = self._source_of(name) or self._source_in(self._origins.get(name, ""))
         return source.origin if source else self._origins.get(name, "")
 
     def select(self, patterns: Iterable[str]) -> list[str]:
@@ -138,7 +150,8 @@ class Registry:
     def failures(self) -> dict[str, str]:
         """Origin to error, for every plugin that was tried and failed."""
         sources = {source.module: source.origin for source in self.sources()}
-        return {sources[module]: error for module, error in self._tried.items() if error and module in sources}
+        failed = {sources[module]: error for module, error in self._tried.items() if error and module in sources}
+        return {**self._unfound, **failed}
 
     def sources(self) -> list[Source]:
         """Return every plugin module that entry points offer, found without importing it."""
@@ -148,7 +161,8 @@ class Registry:
                 try:
                     self._sources += _sources_of(point)
                 except (ImportError, ValueError) as error:
-                    self.warn(f"plugin {_origin(point)}: {error}")
+                    self._unfound[_origin(point)] = str(error)
+                    self.warn(f"plugin {_origin(point)} is left out: {error}")
         return self._sources
 
     def _matching(self, pattern: str) -> list[str]:
@@ -168,6 +182,9 @@ class Registry:
         if not self.file_is_name:
             return None
         return next((source for source in self.sources() if source.stem == name), None)
+
+    def _source_in(self, origin: str) -> Source | None:
+        return next((source for source in self.sources() if source.path and str(source.path) == origin), None)
 
     def _load(self, source: Source) -> str:
         if source.module not in self._tried:
@@ -189,12 +206,12 @@ def register_method(name: str) -> Callable[[P], P]:
 
 def register_task(task: P) -> P:
     """Register a task under its own ``name``; returns it."""
-    return tasks.register(str(task.name), task)  # type: ignore[attr-defined]
+    return tasks.register(str(task.name), task, _caller())  # type: ignore[attr-defined]
 
 
 def register_dataset(dataset: P) -> P:
     """Register a dataset reader under its own ``name``; returns it."""
-    return datasets.register(str(dataset.name), dataset)  # type: ignore[attr-defined]
+    return datasets.register(str(dataset.name), dataset, _caller())  # type: ignore[attr-defined]
 
 
 def load_plugin_file(path: Path) -> None:
@@ -237,7 +254,10 @@ def _sources_of(point: EntryPoint) -> list[Source]:
     if spec.submodule_search_locations is None:
         return [Source(point.module, _origin(point), Path(spec.origin) if spec.origin else None, point.name)]
     files = sorted(file for place in spec.submodule_search_locations for file in Path(place).glob("[!_]*.py"))
-    return [Source(f"{point.module}.{file.stem}", _origin(point), file, file.stem.replace("_", "-")) for file in files]
+    return [
+        Source(f"{point.module}.{file.stem}", f"{_origin(point)}.{file.stem}", file, file.stem.replace("_", "-"))
+        for file in files
+    ]
 
 
 def _origin(point: EntryPoint) -> str:
@@ -253,9 +273,13 @@ def _import(module: str) -> str:
     return ""
 
 
-def _defined_in(plugin: object) -> str:
+def _caller() -> str:
+    """Return the name of the module that called the function that calls this one."""
+    return str(sys._getframe(2).f_globals.get("__name__", ""))
+
+
+def _defined_in(plugin: object, module: str = "") -> str:
     owner = plugin if isinstance(plugin, type) else type(plugin)
-    module = sys.modules.get(getattr(plugin, "__module__", owner.__module__))
-    return str(getattr(module, "__file__", None) or owner.__module__) + (
-        f":{owner.__qualname__}" if isinstance(plugin, type) else ""
-    )
+    name = module or owner.__module__
+    place = str(getattr(sys.modules.get(name), "__file__", None) or name)
+    return f"{place}:{owner.__qualname__}" if isinstance(plugin, type) else place
