@@ -1,0 +1,178 @@
+"""DenseCL: contrast of whole images and of matched cells of their maps (Wang et al., CVPR 2021, arXiv:2011.09157).
+
+Each position of the query's map is matched with the most similar position of the key's, on backbone features; the
+dense loss pulls the projected cells of a match together, against a queue of pooled dense keys.
+Not as in the paper: on one device batch norm runs in ``bn_groups`` groups of the batch instead of per GPU.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from eden_bench.contracts import MethodCard, Stage, ViewRecipe, Views, in_range
+from eden_bench.encoders import Encoder, build_encoder
+from eden_bench.registry import register_method
+from pretrain.batchnorm import in_groups, shuffled_in_groups
+from pretrain.contrast import info_nce
+from pretrain.moco import ContrastConfig, projection_head
+from pretrain.optimisation import sgd
+from pretrain.queue import KeyQueue
+from pretrain.recipes import moco_recipe
+from pretrain.teacher import follow, make_teacher
+
+
+@dataclass(frozen=True, kw_only=True)
+class DenseCLConfig(ContrastConfig):
+    """DenseCL's settings; the ImageNet configuration."""
+
+    dense_weight: float = 0.5
+    """λ in L = (1 − λ) L_global + λ L_dense (Eq. 3)."""
+
+    def __post_init__(self) -> None:
+        """Refuse values no run can mean."""
+        super().__post_init__()
+        in_range("dense_weight", self.dense_weight, 0, 1)
+
+
+class Embeddings(NamedTuple):
+    """What one network says of a batch; S positions of the map, all vectors of unit length, float32."""
+
+    features: Tensor
+    """(B, S, C), backbone features at each position: what is matched."""
+    whole: Tensor
+    """(B, D), global projection."""
+    cells: Tensor
+    """(B, S, D), dense projection at each position."""
+    pooled: Tensor
+    """(B, D), mean of the dense projections, normalised after the mean: what the dense queue stores."""
+
+
+class DenseEmbedder(nn.Module):
+    """An encoder with a global and a dense projection head, neither with batch norm."""
+
+    def __init__(self, encoder: Encoder, dim: int) -> None:
+        super().__init__()
+        width = encoder.out_channels
+        self.encoder = encoder
+        self.global_head = _kaiming(projection_head(width, dim))
+        self.dense_head = nn.Sequential(nn.Conv2d(width, width, 1), nn.ReLU(inplace=True), nn.Conv2d(width, dim, 1))
+
+    def forward(self, images: Tensor) -> Embeddings:
+        """Embed images (B, 3, H, W)."""
+        features = self.encoder(images)
+        cells = self.dense_head(features).flatten(2).transpose(1, 2).float()
+        return Embeddings(
+            features=F.normalize(features.detach().flatten(2).transpose(1, 2).float(), dim=2),
+            whole=F.normalize(self.global_head(features.mean(dim=(2, 3))).float(), dim=1),
+            cells=F.normalize(cells, dim=2),
+            pooled=F.normalize(cells.detach().mean(dim=1), dim=1),
+        )
+
+
+@register_method("densecl")
+class DenseCL(nn.Module):
+    """Student and teacher with two heads and two queues."""
+
+    Config = DenseCLConfig
+    card = MethodCard(
+        title="DenseCL",
+        paper="Wang et al., CVPR 2021, arXiv:2011.09157",
+        licence="GPL-3.0 (original code)",
+        backbone="ResNet-50",
+        data="ImageNet or COCO; in the Adam paper ChestX-ray14 train",
+        differences=(
+            "batch norm in groups of one device's batch, keys shuffled between groups, instead of one group a GPU",
+            "the checkpoint of the lowest validation loss is handed on unless select = 'last'",
+        ),
+        reference={
+            "scr-clavicle": "87.08 ± 0.55",
+            "scr-heart": "93.00 ± 1.31",
+            "chestxray14": "80.74 ± 0.10",
+        },
+    )
+
+    def __init__(self, config: DenseCLConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.student = DenseEmbedder(build_encoder(config.arch), config.embedding_dim)
+        self.teacher = make_teacher(self.student)
+        self.queue = KeyQueue(config.embedding_dim, config.queue_size)
+        self.dense_queue = KeyQueue(config.embedding_dim, config.queue_size)
+        self._keys: Embeddings | None = None
+
+    @property
+    def encoder(self) -> Encoder:
+        """The student's backbone."""
+        return self.student.encoder
+
+    @property
+    def ready(self) -> bool:
+        """Whether the queues hold real keys only, so that a validation loss means something."""
+        return self.queue.full
+
+    def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
+        """MoCo-v2's views, twice; matching needs features only, so flips are harmless."""
+        return (moco_recipe(self.config.size_px),) * 2
+
+    def start_stage(self, stage: Stage) -> None:
+        """There is only one stage."""
+
+    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        """SGD on the student."""
+        return {"main": sgd(self.student.parameters(), self.config)}
+
+    def losses(self, views: Views, turn: str = "main") -> dict[str, Tensor]:
+        """(1 − λ) times the global loss, and λ times the dense loss."""
+        query_images, key_images = views.images
+        queries: Embeddings = in_groups(self.student, query_images, self.config.bn_groups)
+        keys: Embeddings = shuffled_in_groups(self.teacher, key_images, self.config.bn_groups, views.generator)
+        if self.training:
+            self._keys = keys
+        weight, temperature = self.config.dense_weight, self.config.temperature
+        whole = info_nce(queries.whole, keys.whole, self.queue.keys, temperature=temperature).loss
+        dense = dense_loss(queries, keys, self.dense_queue.keys, temperature)
+        return {"global": (1 - weight) * whole, "dense": weight * dense}
+
+    def after_step(self) -> None:
+        """Move the teacher, then enqueue the global and the pooled dense keys."""
+        follow(self.teacher, self.student, self.config.teacher_momentum)
+        if self._keys is not None:
+            self.queue.push(self._keys.whole)
+            self.dense_queue.push(self._keys.pooled)
+            self._keys = None
+
+
+def match_cells(query_features: Tensor, key_features: Tensor, key_cells: Tensor) -> Tensor:
+    """Return, for each query position, the key cell whose backbone feature is most similar (Eq. 4).
+
+    Args:
+        query_features: (B, S, C), unit length, from the student.
+        key_features: (B, T, C), unit length, from the teacher.
+        key_cells: (B, T, D).
+
+    Returns:
+        (B, S, D); a key cell may serve several positions, or none.
+    """
+    similarity = torch.bmm(query_features, key_features.transpose(1, 2))
+    nearest = similarity.argmax(dim=2, keepdim=True)
+    return key_cells.gather(1, nearest.expand(-1, -1, key_cells.shape[2]))
+
+
+def dense_loss(queries: Embeddings, keys: Embeddings, queue: Tensor, temperature: float) -> Tensor:
+    """Return InfoNCE of every query cell with its match, against a queue (D, K); the mean over B × S cells (Eq. 2)."""
+    with torch.no_grad(), torch.autocast(queue.device.type, enabled=False):
+        positives = match_cells(queries.features, keys.features, keys.cells)
+    return info_nce(queries.cells.flatten(0, 1), positives.flatten(0, 1), queue, temperature=temperature).loss
+
+
+def _kaiming(head: nn.Sequential) -> nn.Sequential:
+    for layer in head:
+        if isinstance(layer, nn.Linear):
+            nn.init.kaiming_normal_(layer.weight, mode="fan_in", nonlinearity="relu")
+            nn.init.zeros_(layer.bias)
+    return head

@@ -1,0 +1,42 @@
+"""Random: an encoder with PyTorch's default initialisation, drawn from the cell's seed; the floor of every table."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from eden_bench.contracts import MethodCard
+from eden_bench.encoders import Encoder, build_encoder
+from eden_bench.registry import register_method
+
+
+@dataclass(frozen=True, kw_only=True)
+class RandomConfig:
+    """Which network stays untrained."""
+
+    arch: str = "resnet50"
+
+
+@register_method("random")
+class Random:
+    """No pretraining at all."""
+
+    Config = RandomConfig
+    card = MethodCard(
+        title="Random initialisation",
+        paper="none",
+        licence="none",
+        backbone="ResNet-50",
+        data="none",
+        reference={
+            "scr-clavicle": "80.68 ± 3.02",
+            "scr-heart": "91.09 ± 1.74",
+            "chestxray14": "80.32 ± 0.08",
+        },
+    )
+
+    def __init__(self, config: RandomConfig) -> None:
+        self.config = config
+
+    def load_encoder(self, seed: int) -> Encoder:
+        """Return an untrained encoder; the same seed gives the same weights."""
+        return build_encoder(self.config.arch, seed)

@@ -1,0 +1,78 @@
+"""Several processes, one device each, started by ``torchrun``; every function is the identity in a single process."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Iterator
+
+import torch
+from torch import Tensor, nn
+from torch import distributed as dist
+
+
+@contextlib.contextmanager
+def process_group(device: str) -> Iterator[torch.device]:
+    """Join the group that ``torchrun`` announces in the environment, if any; yield this process's device.
+
+    A group that already exists is used and left standing.
+    """
+    joins = int(os.environ.get("WORLD_SIZE", "1")) > 1 and not dist.is_initialized()
+    kind = torch.device(device).type
+    own = (
+        torch.device(kind, int(os.environ.get("LOCAL_RANK", "0"))) if joins and kind == "cuda" else torch.device(device)
+    )
+    if joins:
+        if own.type == "cuda":
+            torch.cuda.set_device(own)
+        dist.init_process_group("nccl" if own.type == "cuda" else "gloo")
+    try:
+        yield own
+    finally:
+        if joins:
+            dist.destroy_process_group()
+
+
+def size() -> int:
+    """Number of processes."""
+    return dist.get_world_size() if dist.is_initialized() else 1
+
+
+def rank() -> int:
+    """This process's number, from 0; process 0 writes all files."""
+    return dist.get_rank() if dist.is_initialized() else 0
+
+
+def wait_for_all() -> None:
+    """Return when every process has got here."""
+    if size() > 1:
+        dist.barrier()
+
+
+def gathered(rows: Tensor) -> Tensor:
+    """Concatenate the rows of all processes in order of rank, without gradients; each must bring as many."""
+    if size() == 1:
+        return rows
+    parts = [torch.empty_like(rows) for _ in range(size())]
+    dist.all_gather(parts, rows.contiguous())
+    return torch.cat(parts)
+
+
+def from_first(value: Tensor) -> Tensor:
+    """Return process 0's value, in place."""
+    if size() > 1:
+        dist.broadcast(value, 0)
+    return value
+
+
+def summed(value: Tensor) -> Tensor:
+    """Add up a value over all processes, in place."""
+    if size() > 1:
+        dist.all_reduce(value)
+    return value
+
+
+def share_buffers(module: nn.Module) -> None:
+    """Give every process the buffers (batch-norm statistics) of process 0, whose state is the one that is saved."""
+    for buffer in module.buffers():
+        from_first(buffer)
