@@ -32,6 +32,8 @@ class Protocol:
     name: str
     base: str
     """The built-in protocol it starts from; names the tasks' own protocol and marks every table."""
+    title: str = ""
+    """One line for lists."""
     pretrain: Mapping[str, Any] = field(default_factory=dict)
     """Overrides for the config of every method that has the field."""
     methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
@@ -49,11 +51,12 @@ class Protocol:
         return with_overrides(task.protocol(self.base), self.finetune, f"protocol {self.name}, task {task.name}")
 
 
-PAPER = Protocol(name="paper", base="paper")
+PAPER = Protocol(name="paper", base="paper", title="Every method's and task's own paper values.")
 
 QUICK = Protocol(
     name="quick",
     base="quick",
+    title="Minutes on a laptop: a small encoder, 64-px views, short schedules.",
     pretrain={
         "arch": "resnet18-w16",
         "size_px": 64,
@@ -68,6 +71,11 @@ QUICK = Protocol(
 faster teacher (0.999 would move it by a tenth in the few hundred steps there are)."""
 
 _BUILT_IN = {protocol.name: protocol for protocol in (PAPER, QUICK)}
+
+
+def names() -> list[str]:
+    """Return the names of the built-in protocols."""
+    return list(_BUILT_IN)
 
 
 def load(name: str) -> Protocol:
@@ -100,6 +108,7 @@ def _from_toml(path: Path) -> Protocol:
     return Protocol(
         name=path.stem,
         base=base.base,
+        title=f"{path}, from {base.name}.",
         pretrain={**base.pretrain, **content.get("pretrain", {})},
         methods={**base.methods, **methods},
         finetune={**base.finetune, **content.get("finetune", {})},

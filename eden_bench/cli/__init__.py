@@ -13,11 +13,11 @@ import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Annotated, Any, NamedTuple
 
 import typer
-from typer.core import TyperGroup
 
+from eden_bench.cli.lean import LeanCommand, LeanGroup
 from eden_bench.errors import EdenError, PluginError, nearest
 
 _OK, _INTERNAL, _USAGE, _INTERRUPTED = 0, 1, 2, 130
@@ -49,7 +49,7 @@ COMMANDS = {
 }
 
 
-class _Commands(TyperGroup):
+class _Commands(LeanGroup):
     """A group that imports a command's module when the command is called."""
 
     def list_commands(self, ctx: Any) -> list[str]:  # noqa: ANN401 - click's or typer's own Context
@@ -83,10 +83,8 @@ app = typer.Typer(
 
 @app.callback()
 def _root(
-    version: bool = typer.Option(False, "--version", help="Show the version and exit."),
-    debug: bool = typer.Option(
-        False, "--debug", help="Show the traceback of an unexpected error (anywhere in a line)."
-    ),
+    version: Annotated[bool, typer.Option("--version", help="Show the version and exit.")] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an unexpected error.")] = False,
 ) -> None:
     """Which pretraining helps on chest X-rays and fundus photographs, and what may be claimed."""
 
@@ -165,7 +163,7 @@ def _command(function: Any, summary: str = "") -> Any:  # noqa: ANN401 - a funct
         return typer.main.get_command(function)
     text = summary or (function.__doc__ or "").partition("\n    Args:")[0].partition("\n    Raises:")[0]
     single = typer.Typer(add_completion=False, rich_markup_mode=None)
-    single.command(help=text, context_settings={"help_option_names": ["-h", "--help"]})(function)
+    single.command(cls=LeanCommand, help=text, context_settings={"help_option_names": ["-h", "--help"]})(function)
     return typer.main.get_command(single)
 
 

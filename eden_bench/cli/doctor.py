@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import asdict
-from pathlib import Path
 
 import typer
 
 from eden_bench import doctor as examination
+from eden_bench.cli.options import Cache, Data, Json, Out
 from eden_bench.cli.tables import print_json, print_table
 from eden_bench.settings import gather
 
 _WRONG_SETUP = 2
 
 
-def doctor(
-    data: Path | None = typer.Option(None, help="Root of the datasets."),
-    out: Path | None = typer.Option(None, help="Folder of results."),
-    cache: Path | None = typer.Option(None, help="Folder of caches."),
-    as_json: bool = typer.Option(False, "--json", help="Print JSON."),
-) -> None:
+def doctor(data: Data = None, out: Out = None, cache: Cache = None, as_json: Json = False) -> None:
     """Check Python, torch, devices, folders and shadowed packages; exit code 2 where something must be mended."""
     checks = list(examination.examine(gather(data=data, out=out, cache=cache)))
     if as_json:

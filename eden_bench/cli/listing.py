@@ -1,0 +1,226 @@
+"""``eden-bench list``, ``show``, ``plugins`` and ``paths``: what there is, and where it comes from."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, fields, is_dataclass
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from eden_bench import protocols, registry, settings
+from eden_bench.cli.options import Cache, Data, Device, Json, Out, Plugins, Threads
+from eden_bench.cli.tables import print_json, print_pairs, print_table
+from eden_bench.errors import EdenError, unknown
+
+_REGISTRIES = {"methods": registry.methods, "tasks": registry.tasks, "datasets": registry.datasets}
+_KINDS = (*_REGISTRIES, "protocols")
+
+
+def list_names(
+    kind: Annotated[str | None, typer.Argument(help="methods, tasks, datasets or protocols; none: all four.")] = None,
+    plugin: Plugins = None,
+    as_json: Json = False,
+) -> None:
+    """List what can be named: methods, tasks, datasets and protocols."""
+    if kind and kind not in _KINDS:
+        raise unknown("kind", kind, _KINDS)
+    _load_files(plugin)
+    found = {each: [dict(row) for row in _rows(each)] for each in ((kind,) if kind else _KINDS)}
+    if as_json:
+        print_json(found)
+        return
+    for number, (each, rows) in enumerate(found.items()):
+        if number:
+            typer.echo("")
+        columns = list(rows[0]) if rows else ["name"]
+        print_table(columns, [[row[column] for column in columns] for row in rows], each)
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="Name of a method, task, dataset or protocol.")],
+    plugin: Plugins = None,
+    as_json: Json = False,
+) -> None:
+    """Show a card: what it is, where it comes from, its score's definition, its values under each protocol."""
+    _load_files(plugin)
+    cards = {each: _card(each, name) for each in _KINDS if name in _names(each)}
+    if not cards:
+        raise unknown("name", name, (known for each in _KINDS for known in _names(each)))
+    if as_json:
+        print_json(cards)
+        return
+    for kind, card in cards.items():
+        print_pairs(_flat(card), f"{kind.removesuffix('s')} {name}")
+
+
+def plugins(plugin: Plugins = None, as_json: Json = False) -> None:
+    """List every plugin: its kind, name, distribution and entry point or file, and whether it loads."""
+    _load_files(plugin)
+    rows = [row for kind, each in _REGISTRIES.items() for row in _plugin_rows(kind.removesuffix("s"), each)]
+    if as_json:
+        print_json(rows)
+    else:
+        columns = ("kind", "name", "distribution", "origin", "state")
+        print_table(columns, [[row[column] for column in columns] for row in rows])
+
+
+def paths(
+    data: Data = None,
+    out: Out = None,
+    cache: Cache = None,
+    device: Device = None,
+    threads: Threads = None,
+    as_json: Json = False,
+) -> None:
+    """Show each setting, its value and where it came from (flag, environment, eden-bench.toml or default)."""
+    found = settings.gather(data=data, out=out, cache=cache, device=device, threads=threads)
+    rows = [{"name": name, "value": _setting(found, name), "from": found.sources[name]} for name in settings.NAMES]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(("setting", "value", "from"), [list(row.values()) for row in rows])
+
+
+def _setting(found: settings.Settings, name: str) -> str:
+    value = getattr(found, name)
+    if value is None:
+        return "none: the phantom serves"
+    missing = isinstance(value, Path) and name == "data" and not value.is_dir()
+    return f"{value} (no such folder)" if missing else str(value)
+
+
+def _load_files(files: list[Path] | None) -> None:
+    for file in files or ():
+        registry.load_plugin_file(file)
+
+
+def _names(kind: str) -> list[str]:
+    return _REGISTRIES[kind].names() if kind in _REGISTRIES else protocols.names()
+
+
+def _rows(kind: str) -> list[Mapping[str, str]]:
+    row: Mapping[str, Callable[[str], Mapping[str, str]]] = {
+        "methods": lambda name: {"name": name, "summary": registry.methods.summary(name)},
+        "tasks": _task_row,
+        "datasets": _dataset_row,
+        "protocols": lambda name: {"name": name, "summary": protocols.load(name).title},
+    }
+    return [row[kind](name) for name in _names(kind)]
+
+
+def _task_row(name: str) -> Mapping[str, str]:
+    task = registry.tasks.get(name)
+    return {
+        "name": name,
+        "kind": task.kind,
+        "dataset": task.dataset,
+        "score": task.score.name,
+        "summary": task.title,
+    }
+
+
+def _dataset_row(name: str) -> Mapping[str, str]:
+    card = registry.datasets.get(name).card
+    return {
+        "name": name,
+        "modality": card.modality,
+        "images": f"{card.expected_images:,}",
+        "folders": " or ".join(card.folders),
+        "summary": card.title,
+    }
+
+
+def _card(kind: str, name: str) -> dict[str, Any]:
+    if kind == "protocols":
+        return asdict(protocols.load(name))
+    card = {"methods": _method_card, "tasks": _task_card, "datasets": _dataset_card}[kind](name)
+    return {**card, "plugin": _REGISTRIES[kind].origin(name)}
+
+
+def _method_card(name: str) -> dict[str, Any]:
+    method = registry.methods.get(name)
+    config = method.Config()
+    values = {each: asdict(protocols.load(each).method_config(name, config)) for each in protocols.names()}
+    return {**asdict(method.card), "config": values}
+
+
+def _task_card(name: str) -> dict[str, Any]:
+    task = registry.tasks.get(name)
+    return {
+        "title": task.title,
+        "dataset": task.dataset,
+        "kind": task.kind,
+        "score": asdict(task.score),
+        "protocol": {each: asdict(protocols.load(each).task_protocol(task)) for each in protocols.names()},
+    }
+
+
+def _dataset_card(name: str) -> dict[str, Any]:
+    return asdict(registry.datasets.get(name).card)
+
+
+def _flat(card: Mapping[str, Any]) -> dict[str, str]:
+    """Flatten a card to lines; protocols stand side by side, so that their difference is seen."""
+    lines: dict[str, str] = {}
+    for name, value in card.items():
+        if name in ("config", "protocol"):
+            lines |= _side_by_side(name, value)
+        elif isinstance(value, Mapping):
+            lines |= {f"{name}.{key}": _text(part) for key, part in value.items()}
+        else:
+            lines[name] = _text(value)
+    return lines
+
+
+def _side_by_side(name: str, protocol_values: Mapping[str, Mapping[str, Any]]) -> dict[str, str]:
+    lines = {}
+    for key in dict.fromkeys(key for values in protocol_values.values() for key in values):
+        texts = {each: _text(values.get(key)) for each, values in protocol_values.items()}
+        same = len(set(texts.values())) == 1
+        lines[f"{name}.{key}"] = next(iter(texts.values())) if same else _differing(texts)
+    return lines
+
+
+def _differing(texts: Mapping[str, str]) -> str:
+    return ", ".join(f"{each}: {text}" for each, text in texts.items())
+
+
+def _text(value: object) -> str:
+    if isinstance(value, list | tuple):
+        return "; ".join(_text(part) for part in value) or "none"
+    if is_dataclass(value):
+        return ", ".join(f"{field.name}={_text(getattr(value, field.name))}" for field in fields(value))
+    return str(value)
+
+
+def _plugin_rows(kind: str, each: registry.Registry) -> list[dict[str, str]]:
+    states = {name: _state(each, name) for name in each.names()}
+    each.load_all()
+    rows = [_plugin_row(kind, name, each.origin(name), state) for name, state in states.items()]
+    shown = {row["origin"] for row in rows}
+    return rows + [
+        row
+        for origin, error in each.failures().items()
+        if (row := _plugin_row(kind, "", origin, error))["origin"] not in shown
+    ]
+
+
+def _state(each: registry.Registry, name: str) -> str:
+    try:
+        each.get(name)
+    except EdenError as error:
+        return str(error)
+    return "loads"
+
+
+def _plugin_row(kind: str, name: str, origin: str, state: str) -> dict[str, str]:
+    distribution, found, place = origin.partition(": ")
+    return {
+        "kind": kind,
+        "name": name,
+        "distribution": distribution if found else "",
+        "origin": place if found else origin,
+        "state": state,
+    }

@@ -1,0 +1,16 @@
+"""Options that several commands share, each written once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+Data = Annotated[Path | None, typer.Option("--data", help="Root of the datasets' folders; none: the phantom serves.")]
+Out = Annotated[Path | None, typer.Option("--out", help="Folder of records, checkpoints and reports [./runs].")]
+Cache = Annotated[Path | None, typer.Option("--cache", help="Folder of decoded images and of the phantom.")]
+Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, mps, cuda or cuda:N.")]
+Threads = Annotated[int | None, typer.Option("--threads", help="CPU threads; part of a cell's identity.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
+Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="Load a plugin file first (repeatable).")]
