@@ -34,6 +34,10 @@ class DataDamaged(DataMissing):
     """One file of a dataset cannot be read as what it should be; the message names the file."""
 
 
+class TrainingDiverged(EdenError):
+    """A loss became NaN or infinite; the message names the step."""
+
+
 class WeightsMissing(EdenError):
     """A method's weights are not at hand; its cells are excused, not failed."""
 

@@ -1,0 +1,266 @@
+"""Segmentation augmentation: the paper's five transformations (F.2) in batches on the device, as one warp.
+
+Gamma or brightness and contrast change the grey values; one of elastic, grid and optical distortion bends the
+image, then a square crop may be enlarged. Bending and cropping are composed into one map of source coordinates, by
+which image (bilinear) and mask (nearest) are sampled once each, so that they stay aligned exactly. Which sample gets
+what depends on (seed, epoch, sample) only.
+
+Strengths and chances are those of the released code. Not as there: grey values are not rounded between the
+transformations, the elastic field is drawn on a grid as fine as its smoothing and not per pixel (its moments are
+the same), and the optical distortion's half-pixel shift is left out.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from eden_bench import seeds
+from tasks.finetuning.protocol import SegmentationProtocol
+
+_REFERENCE_PX = 224
+"""Side of the input for which the protocol's pixel strengths are given."""
+_NUMBERS = 14
+"""Uniform numbers a sample takes, less the grid's."""
+
+
+@dataclass(frozen=True)
+class Draws:
+    """What is drawn for a batch of B samples, on the CPU; uniform in [0, 1) unless said otherwise."""
+
+    brightens: np.ndarray
+    """(B,) bool: brightness and contrast change."""
+    brightness: np.ndarray
+    """(B,) added, as a share of white."""
+    contrast: np.ndarray
+    """(B,) factor."""
+    bends: np.ndarray
+    """(B,) bool: gamma changes."""
+    gamma: np.ndarray
+    """(B,) exponent."""
+    distortion: np.ndarray
+    """(B,) str: "elastic", "grid", "optical" or "" for none."""
+    affine: np.ndarray
+    """(B, 3, 2) moves of three corners in [-1, 1)."""
+    stretch: np.ndarray
+    """(B, 2, cells) factors of the grid's columns and rows."""
+    optical: np.ndarray
+    """(B,) radial distortion k."""
+    crop: np.ndarray
+    """(B, 3): left, top and side of the crop as shares of the image's side; (0, 0, 1) keeps all."""
+
+
+class Augmentation:
+    """Draws and applies the augmentation of one run.
+
+    Args:
+        protocol: chances and strengths.
+        seed: the cell's.
+        device: where batches live.
+    """
+
+    def __init__(self, protocol: SegmentationProtocol, seed: int, device: torch.device) -> None:
+        self.protocol = protocol
+        self.seed = seed
+        self.device = device
+
+    def __call__(self, images: Tensor, masks: Tensor, rows: np.ndarray, epoch: int) -> tuple[Tensor, Tensor]:
+        """Augment a batch.
+
+        Args:
+            images: (B, C, H, H) uint8.
+            masks: (B, S, H, H) uint8 in {0, 1}.
+            rows: (B,) dataset positions of the samples.
+            epoch: which pass over the images this is.
+
+        Returns:
+            Images (B, C, H, H) in [0, 1] and masks (B, S, H, H) in {0, 1}, float32.
+        """
+        draws = draw(self.protocol, self.seed, epoch, rows)
+        grey, masks = intensities(images.float() / 255, draws), masks.float()
+        moved = np.flatnonzero((draws.distortion != "") | (draws.crop[:, 2] < 1))
+        if len(moved):
+            at = torch.from_numpy(moved).to(self.device)
+            source = self.source(draws, moved, rows, epoch, images.shape[-1])
+            grey[at], masks[at] = sample(grey[at], source, "bilinear"), sample(masks[at], source, "nearest")
+        return grey, masks
+
+    def source(self, draws: Draws, moved: np.ndarray, rows: np.ndarray, epoch: int, size_px: int) -> Tensor:
+        """Return the composed map of the moved samples: (M, H, H, 2) x and y in source pixels, centres at integers."""
+        x, y = cropped(self._put(draws.crop[moved]), size_px)
+        source = torch.stack((x[:, None, :].expand(-1, size_px, -1), y[:, :, None].expand(-1, -1, size_px)), dim=-1)
+        source = source.clone()
+        kinds = draws.distortion[moved]
+        for kind in np.unique(kinds[kinds != ""]):
+            here = np.flatnonzero(kinds == kind)
+            at, which = torch.from_numpy(here).to(self.device), moved[here]
+            if kind == "grid":
+                source[at] = stretched(x[at], y[at], self._put(draws.stretch[which]), size_px)
+            elif kind == "optical":
+                source[at] = radial(source[at], self._put(draws.optical[which]), size_px)
+            else:
+                noise = self._put(self._noise(rows[which], epoch, size_px))
+                source[at] = self._elastic(x[at], y[at], source[at], self._put(draws.affine[which]), noise, size_px)
+        return source
+
+    def _elastic(self, x: Tensor, y: Tensor, source: Tensor, corners: Tensor, noise: Tensor, size_px: int) -> Tensor:
+        scale = size_px / _REFERENCE_PX
+        sigma, alpha = self.protocol.elastic_sigma_px, self.protocol.elastic_alpha_px
+        bent = source + smooth_field(x, y, noise, sigma * scale) * (field_deviation(alpha, sigma) * scale)
+        return affine_of(bent, corners * (self.protocol.elastic_affine_px * scale), size_px)
+
+    def _noise(self, rows: np.ndarray, epoch: int, size_px: int) -> np.ndarray:
+        count = len(knots(size_px, self.protocol.elastic_sigma_px * size_px / _REFERENCE_PX))
+        return np.stack(
+            [seeds.generator(self.seed, "elastic", epoch, int(r)).standard_normal((2, count, count)) for r in rows]
+        )
+
+    def _put(self, values: np.ndarray) -> Tensor:
+        return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).to(self.device)
+
+
+def draw(protocol: SegmentationProtocol, seed: int, epoch: int, rows: np.ndarray) -> Draws:
+    """Draw the parameters of a batch; a sample's depend on (seed, epoch, sample) only."""
+    cells = protocol.grid_cells
+    u = seeds.uniforms(seed, "augmentation", epoch, rows=rows, width=_NUMBERS + 2 * cells)
+    changed, either, bent = u[:, 0] < protocol.intensity_p, u[:, 1] < 0.5, u[:, 4] < protocol.distortion_p
+    kinds = np.array([*protocol.distortions, ""])
+    which = kinds[np.minimum((u[:, 5] * len(protocol.distortions)).astype(int), len(kinds) - 1)]
+    side = np.where(u[:, 6] < protocol.crop_p, _between(u[:, 7], protocol.crop_min_share, 1), 1.0)
+    low, high = protocol.gamma
+    return Draws(
+        brightens=changed & either,
+        brightness=_between(u[:, 2], -protocol.brightness, protocol.brightness),
+        contrast=1 + _between(u[:, 3], -protocol.contrast, protocol.contrast),
+        bends=changed & ~either,
+        gamma=_between(u[:, 2], low, high),
+        distortion=np.where(bent, which, ""),
+        affine=_between(u[:, 8:14], -1, 1).reshape(-1, 3, 2),
+        stretch=1 + _between(u[:, _NUMBERS:], -protocol.grid_limit, protocol.grid_limit).reshape(-1, 2, cells),
+        optical=_between(u[:, 8], -protocol.optical_limit, protocol.optical_limit),
+        crop=np.stack((u[:, 12] * (1 - side), u[:, 13] * (1 - side), side), axis=1),
+    )
+
+
+def intensities(grey: Tensor, draws: Draws) -> Tensor:
+    """Change brightness and contrast (contrast · v + brightness), or gamma (v ** gamma), of images in [0, 1]."""
+    brightened, bent = np.flatnonzero(draws.brightens), np.flatnonzero(draws.bends)
+    if len(brightened):
+        at = torch.from_numpy(brightened).to(grey.device)
+        factor, added = _per_image(draws.contrast[brightened], grey), _per_image(draws.brightness[brightened], grey)
+        grey[at] = (grey[at] * factor + added).clamp(0, 1)
+    if len(bent):
+        at = torch.from_numpy(bent).to(grey.device)
+        grey[at] = grey[at] ** _per_image(draws.gamma[bent], grey)
+    return grey
+
+
+def cropped(crop: Tensor, size_px: int) -> tuple[Tensor, Tensor]:
+    """Return source x and y (B, H) of the columns and rows of a crop (left, top, side) enlarged to the full size."""
+    centres = torch.arange(size_px, device=crop.device) + 0.5
+    left, top, side = (crop[:, column, None] for column in range(3))
+    return left * size_px + centres * side - 0.5, top * size_px + centres * side - 0.5
+
+
+def stretched(x: Tensor, y: Tensor, stretch: Tensor, size_px: int) -> Tensor:
+    """Grid distortion: columns and rows of equal width are read from columns and rows of stretched width.
+
+    Args:
+        x: (B, H) source columns.
+        y: (B, H) source rows.
+        stretch: (B, 2, cells) factors of the columns' and rows' widths.
+        size_px: side H.
+
+    Returns:
+        (B, H, H, 2).
+    """
+    columns, rows = _piecewise(x, stretch[:, 0], size_px), _piecewise(y, stretch[:, 1], size_px)
+    return torch.stack((columns[:, None, :].expand(-1, size_px, -1), rows[:, :, None].expand(-1, -1, size_px)), -1)
+
+
+def radial(source: Tensor, k: Tensor, size_px: int) -> Tensor:
+    """Optical distortion: from the centre, 1 + k r² + k r⁴ times as far, with r in image sides."""
+    centre = (size_px - 1) / 2
+    away = source - centre
+    r2 = (away / size_px).square().sum(dim=-1, keepdim=True)
+    return centre + away * (1 + k[:, None, None, None] * (r2 + r2.square()))
+
+
+def smooth_field(x: Tensor, y: Tensor, noise: Tensor, sigma_px: float) -> Tensor:
+    """Return a smooth random field of unit variance at given columns and rows.
+
+    It is white noise on a grid of knots, seen through a Gaussian of sigma_px whose weights are normalised to unit
+    length at every point, so that the variance is 1 everywhere, and the correlation falls as it does for pixel
+    noise under the same Gaussian.
+
+    Args:
+        x: (B, H) columns.
+        y: (B, H) rows.
+        noise: (B, 2, K, K) standard normal, K = len(knots(H, sigma_px)).
+        sigma_px: smoothing.
+
+    Returns:
+        (B, H, H, 2) displacement in x and y.
+    """
+    places = torch.from_numpy(knots(x.shape[1], sigma_px)).to(x)
+    columns, rows = _weights(x, places, sigma_px), _weights(y, places, sigma_px)
+    return (rows[:, None] @ noise @ columns[:, None].transpose(2, 3)).permute(0, 2, 3, 1)
+
+
+def field_deviation(alpha_px: float, sigma_px: float) -> float:
+    """Standard deviation in pixels of noise, uniform in ± alpha_px, after a Gaussian: α / √3 / (2 σ √π)."""
+    return alpha_px / math.sqrt(3) / (2 * sigma_px * math.sqrt(math.pi))
+
+
+def knots(size_px: int, sigma_px: float) -> np.ndarray:
+    """Places of the noise's knots, one a sigma, from 3 sigma before the image to 3 sigma after it."""
+    return np.arange(-3, math.ceil(size_px / sigma_px) + 4, dtype=np.float32) * sigma_px
+
+
+def affine_of(points: Tensor, moves: Tensor, size_px: int) -> Tensor:
+    """Apply the affine map that moves three corners of a square about the centre, a third of the image away.
+
+    Args:
+        points: (B, H, H, 2) x and y in pixels.
+        moves: (B, 3, 2) pixels by which (+, +), (+, -) and (-, -) corners move.
+        size_px: side H.
+    """
+    centre, reach = (size_px - 1) / 2, size_px / 3
+    away = (points - centre) / reach
+    first, second, third = (moves[:, None, None, corner] for corner in range(3))
+    along_x, along_y = (second - third) / 2, (first - second) / 2
+    return points + (first + third) / 2 + away[..., :1] * along_x + away[..., 1:] * along_y
+
+
+def sample(values: Tensor, source: Tensor, mode: str) -> Tensor:
+    """Read (B, C, H, H) values at source pixels (B, H, H, 2); beyond the border the image is mirrored."""
+    grid = source * (2 / (values.shape[-1] - 1)) - 1
+    return functional.grid_sample(values, grid, mode=mode, padding_mode="reflection", align_corners=True)
+
+
+def _piecewise(values: Tensor, stretch: Tensor, size_px: int) -> Tensor:
+    """Map [0, H) piecewise linearly: cell k of equal cells to a cell of stretch_k times the width."""
+    cells = stretch.shape[1]
+    ends = functional.pad(stretch.cumsum(dim=1), (1, 0))
+    position = (values + 0.5) * (cells / size_px)
+    cell = position.floor().clamp(0, cells - 1).long()
+    inside = position - cell
+    return (ends.gather(1, cell) + inside * stretch.gather(1, cell)) * (size_px / cells) - 0.5
+
+
+def _weights(at: Tensor, places: Tensor, sigma_px: float) -> Tensor:
+    weights = torch.exp(-0.5 * ((at[..., None] - places) / sigma_px).square())
+    return functional.normalize(weights, dim=-1)
+
+
+def _between(uniform: np.ndarray, low: float, high: float) -> np.ndarray:
+    return low + (high - low) * uniform
+
+
+def _per_image(values: np.ndarray, like: Tensor) -> Tensor:
+    return torch.from_numpy(values).to(like)[:, None, None, None]

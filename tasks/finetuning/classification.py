@@ -1,0 +1,138 @@
+"""Classification by a fine-tuned linear head: the open task, with its data decoded and its splits made."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+from eden_bench.contracts import Context, Dataset, DatasetIndex, Outcome
+from eden_bench.digests import digest
+from eden_bench.encoders import Encoder
+from eden_bench.errors import DataMissing
+from eden_bench.imagestore import open_images
+from tasks.finetuning import scores
+from tasks.finetuning.crops import centre_crop, draw, random_crops, ten_crops
+from tasks.finetuning.loop import Problem, fine_tune, logits_of, on_device
+from tasks.finetuning.networks import Classifier
+from tasks.finetuning.protocol import ClassificationProtocol
+from tasks.finetuning.resident import Resident, in_batches
+from tasks.finetuning.splits import Chosen, choose, split
+
+if TYPE_CHECKING:
+    from tasks.finetuning.definitions import ClassificationTask
+
+
+class OpenClassification:
+    """A classification task ready to run; see ``contracts.OpenTask``.
+
+    Raises:
+        DataMissing: no label has both values among the test images.
+    """
+
+    def __init__(
+        self,
+        task: ClassificationTask,
+        index: DatasetIndex,
+        protocol: ClassificationProtocol,
+        context: Context,
+        dataset: Dataset,
+    ) -> None:
+        self.task, self.protocol, self.device = task, protocol, torch.device(context.device)
+        self.labels = index.label_names
+        self.targets = np.array([item.labels for item in index.items], dtype=np.float32)
+        self.splits = split(index, protocol.validation_share)
+        self.without_auc = scores.labels_without_auc(self.targets[list(self.splits.test)], self.labels)
+        _check_labels(index, self.without_auc)
+        images = open_images(
+            index.items,
+            dataset.read_image,
+            name=f"{index.dataset}-images",
+            size_px=protocol.source_px,
+            channels=task.channels,
+            cache=context.cache,
+            progress=context.progress,
+        )
+        self.images = Resident(images.images, self.device)
+        self.data: dict[str, Any] = {
+            **self.splits.provenance(index),
+            "digest": digest([images.digest, self.labels, self.targets.astype(int).tolist()]),
+            "labels": list(self.labels),
+            "labels_without_auc": self.without_auc,
+        }
+
+    def run(self, encoder: Encoder, seed: int, shots: int | None = None) -> Outcome:
+        """Fine-tune a linear head and the encoder, and score the test images; see ``contracts.OpenTask.run``."""
+        chosen = choose(self.splits, self.protocol, seed, shots)
+        network = on_device(Classifier(encoder, len(self.labels), seed), self.device)
+        training = fine_tune(self._problem(network, chosen, seed), self.protocol, seed, self.device)
+        told = {"validation_images": len(chosen.validation), "labels_without_auc": self.without_auc}
+        return self._score(network, {**training, **told})
+
+    def _problem(self, network: nn.Module, chosen: Chosen, seed: int) -> Problem:
+        def loss(rows: np.ndarray, epoch: int) -> Tensor:
+            draws = draw(self.protocol, seed, epoch, rows)
+            images = random_crops(self.images(rows), draws, self.protocol.size_px)
+            return functional.binary_cross_entropy_with_logits(
+                logits_of(network, images, self.protocol), self._targets(rows)
+            )
+
+        def validation_loss() -> float:
+            return self._validation_loss(network, chosen.validation)
+
+        return Problem(
+            network, loss, validation_loss if len(chosen.validation) else None, chosen.train, len(self.splits.train)
+        )
+
+    def _validation_loss(self, network: nn.Module, rows: np.ndarray) -> float:
+        """Mean cross-entropy over images and labels, on centre crops."""
+        total = torch.zeros((), device=self.device)
+        for batch in in_batches(rows, self.protocol.eval_batch_size):
+            images = centre_crop(self.images(batch), self.protocol.size_px) / 255
+            entropy = functional.binary_cross_entropy_with_logits(
+                logits_of(network, images, self.protocol), self._targets(batch)
+            )
+            total += entropy * (len(batch) / len(rows))
+        return float(total)
+
+    def _targets(self, rows: np.ndarray) -> Tensor:
+        return torch.from_numpy(self.targets[rows]).to(self.device)
+
+    @torch.inference_mode()
+    def _score(self, network: nn.Module, training: dict[str, Any]) -> Outcome:
+        network.eval()
+        test = np.array(self.splits.test)
+        batches = in_batches(test, self.protocol.eval_batch_size)
+        probabilities = np.concatenate([self._probabilities(network, batch) for batch in batches])
+        values = scores.auc_scores(probabilities, self.targets[test], self.labels)
+        return Outcome(values, self._cases(probabilities), training)
+
+    def _probabilities(self, network: nn.Module, rows: np.ndarray) -> np.ndarray:
+        """Return (B, L) float64 probabilities, averaged over the test crops."""
+        images, size_px = self.images(rows), self.protocol.size_px
+        crops = ten_crops(images, size_px) if self.protocol.test_crops == "ten" else [centre_crop(images, size_px)]
+        each = [logits_of(network, crop / 255, self.protocol).double().sigmoid() for crop in crops]
+        return torch.stack(each).mean(dim=0).cpu().numpy()
+
+    def _cases(self, probabilities: np.ndarray) -> dict[str, Sequence[Any]]:
+        items = [self.splits.items[row] for row in self.splits.test]
+        columns: dict[str, Sequence[Any]] = {
+            "case": [item.id for item in items],
+            "patient": [item.patient for item in items],
+        }
+        for column, label in enumerate(self.labels):
+            columns[f"probability_{label}"] = probabilities[:, column].tolist()
+            columns[f"target_{label}"] = [int(item.labels[column]) for item in items]
+        return columns
+
+
+def _check_labels(index: DatasetIndex, without_auc: list[str]) -> None:
+    if len(without_auc) == len(index.label_names):
+        raise DataMissing(
+            f"{index.dataset}: none of {len(index.label_names)} labels has both values among the test images in "
+            f"{index.root}, expected at least one, or there is no AUC: add test images"
+        )

@@ -1,0 +1,112 @@
+"""Fine-tuning tasks as data: one constructor call a task, no torch until it is opened."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+from eden_bench.contracts import Context, Dataset, DatasetIndex, OpenTask, ScoreDefinition
+from eden_bench.errors import unknown
+from tasks.finetuning.protocol import (
+    PAPER_CLASSIFICATION,
+    PAPER_SEGMENTATION,
+    QUICK_CLASSIFICATION,
+    QUICK_SEGMENTATION,
+    ClassificationProtocol,
+    SegmentationProtocol,
+)
+
+DICE = ScoreDefinition(
+    name="dice",
+    text=(
+        "Dice 2|P∩T| / (|P| + |T|) of one test image, P the pixels whose probability is above 0.5, T the true mask, "
+        "both at score_px × score_px of the protocol (the mask resized to the nearest pixel, the logits bilinearly), "
+        "1 where both are empty; mean over structures, then over test images. Beside it: dice_pooled and iou_pooled "
+        "from pixels summed over all test images, iou (mean over images), and iou_thresholds, mean over thresholds "
+        "0.5, 0.55 … 0.95 of the mean of pooled foreground and background IoU, the released code's 'Mean IoU'."
+    ),
+)
+AUC = ScoreDefinition(
+    name="auc",
+    text=(
+        "Area under the ROC curve of each label over all test images, ties counting half, from probabilities "
+        "averaged over the protocol's test crops; mean over labels. A label with one value only in the test set has "
+        "no AUC: it is left out of the mean and named in labels_without_auc."
+    ),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class SegmentationTask:
+    """Segment structures by a U-Net; implements ``contracts.Task``."""
+
+    name: str
+    dataset: str
+    title: str
+    structures: tuple[str, ...]
+    """Names of the dataset's masks; one sigmoid channel each."""
+    channels: Literal[1, 3] = 1
+    """Of the images: grey or colour."""
+    paper: SegmentationProtocol = PAPER_SEGMENTATION
+    quick: SegmentationProtocol = QUICK_SEGMENTATION
+    score: ScoreDefinition = DICE
+    kind: Literal["segmentation"] = "segmentation"
+    groups: tuple[str, ...] = ()
+
+    def protocol(self, name: str) -> SegmentationProtocol:
+        """Return the protocol "paper" or "quick".
+
+        Raises:
+            UsageError: the task has no protocol of that name.
+        """
+        return _named(self.name, name, {"paper": self.paper, "quick": self.quick})
+
+    def open(self, index: DatasetIndex, protocol: SegmentationProtocol, context: Context) -> OpenTask:
+        """Decode the data (or map them from the cache) and make the splits."""
+        from tasks.finetuning.segmentation import OpenSegmentation
+
+        return OpenSegmentation(self, index, protocol, context, _dataset(self.dataset, context))
+
+
+@dataclass(frozen=True, kw_only=True)
+class ClassificationTask:
+    """Tell the dataset's labels by a linear head; implements ``contracts.Task``."""
+
+    name: str
+    dataset: str
+    title: str
+    channels: Literal[1, 3] = 1
+    paper: ClassificationProtocol = PAPER_CLASSIFICATION
+    quick: ClassificationProtocol = QUICK_CLASSIFICATION
+    score: ScoreDefinition = AUC
+    kind: Literal["classification"] = "classification"
+    groups: tuple[str, ...] = ()
+
+    def protocol(self, name: str) -> ClassificationProtocol:
+        """Return the protocol "paper" or "quick".
+
+        Raises:
+            UsageError: the task has no protocol of that name.
+        """
+        return _named(self.name, name, {"paper": self.paper, "quick": self.quick})
+
+    def open(self, index: DatasetIndex, protocol: ClassificationProtocol, context: Context) -> OpenTask:
+        """Decode the data (or map them from the cache) and make the splits."""
+        from tasks.finetuning.classification import OpenClassification
+
+        return OpenClassification(self, index, protocol, context, _dataset(self.dataset, context))
+
+
+def _named(task: str, name: str, protocols: dict[str, Any]) -> Any:  # noqa: ANN401 - one of two dataclasses
+    if name not in protocols:
+        raise unknown(f"protocol of {task}", name, protocols)
+    return protocols[name]
+
+
+def _dataset(name: str, context: Context) -> Dataset:
+    if context.dataset is not None:
+        return context.dataset
+    from eden_bench import registry
+
+    found: Dataset = registry.datasets.get(name)
+    return found

@@ -1,0 +1,213 @@
+"""The fine-tuning loop: a budget in optimiser steps, a cosine, early stopping, the best weights kept.
+
+One loop for every task. What a task brings is a ``Problem``; all that is random (order, augmentation) comes from
+addresses under the cell's seed, in which no method's name occurs, so methods are compared in pairs.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from eden_bench import seeds
+from eden_bench.contracts import steps_per_epoch
+from eden_bench.errors import TrainingDiverged
+from tasks.finetuning.protocol import FinetuneProtocol
+from tasks.finetuning.resident import normalised
+
+
+class Budget(NamedTuple):
+    """How long a run may take, in optimiser steps."""
+
+    steps: int
+    validate_every: int
+    patience_steps: int
+    """Steps without improvement after which it stops."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """What a task brings to the loop.
+
+    Attributes:
+        network: trained in place, on the device.
+        loss: (rows (B,), epoch) to the loss of one augmented batch.
+        validation_loss: the loss over all validation images, without augmentation; None without such images.
+        rows: (n,) the training images.
+        full: number of training images of the full set, on which the budget "steps" is counted.
+    """
+
+    network: nn.Module
+    loss: Callable[[np.ndarray, int], Tensor]
+    validation_loss: Callable[[], float] | None
+    rows: np.ndarray
+    full: int
+
+
+@dataclass
+class _Best:
+    """Lowest validation loss so far, where, and the weights there."""
+
+    loss: float = math.inf
+    step: int = 0
+    weights: dict[str, Tensor] = field(default_factory=dict)
+    curve: list[tuple[int, float]] = field(default_factory=list)
+
+    def see(self, step: int, loss: float, network: nn.Module) -> None:
+        self.curve.append((step, loss))
+        if loss < self.loss:
+            self.loss, self.step = loss, step
+            self.weights = {name: value.clone() for name, value in network.state_dict().items()}
+
+
+def fine_tune(problem: Problem, protocol: FinetuneProtocol, seed: int, device: torch.device) -> dict[str, Any]:
+    """Train the network in place and leave it with the weights of its best step.
+
+    Returns:
+        What ``Outcome.training`` tells: budget, steps, validation curve.
+
+    Raises:
+        TrainingDiverged: a loss is NaN or infinite.
+    """
+    budget = budget_of(protocol, len(problem.rows), problem.full)
+    optimiser = make_optimiser(problem.network, protocol, device)
+    best, step, losses = _Best(), 0, []
+    for step, (epoch, rows) in enumerate(batches(problem.rows, protocol.batch_size, seed, budget.steps), start=1):
+        _set_rate(optimiser, learning_rate(step - 1, budget.steps, protocol))
+        losses.append(_step(problem, optimiser, rows, epoch))
+        if step % budget.validate_every == 0 or step == budget.steps:
+            _check_losses(losses, step)
+            if _stops(problem, best, step, budget):
+                break
+    if best.weights:
+        problem.network.load_state_dict(best.weights)
+    return _told(protocol, budget, best, step, problem, device)
+
+
+def budget_of(protocol: FinetuneProtocol, images: int, full: int) -> Budget:
+    """Count the budget of a run on some images, of which the full set has ``full``.
+
+    Patience is ``patience`` validations but never fewer than ``min_steps`` steps; as it starts after the first
+    validation at the earliest, no run stops before ``min_steps``.
+    """
+    counted = full if protocol.few_shot_budget == "steps" else images
+    epoch = steps_per_epoch(counted, protocol.batch_size)
+    steps = min(protocol.epochs * epoch, protocol.max_steps or math.inf)
+    every = protocol.validate_every or epoch
+    return Budget(int(steps), every, max(protocol.patience * every, protocol.min_steps))
+
+
+def batches(rows: np.ndarray, batch_size: int, seed: int, steps: int) -> Iterator[tuple[int, np.ndarray]]:
+    """Yield (epoch, rows of a batch) for some steps; every epoch is a new permutation in nearly equal parts."""
+    parts = steps_per_epoch(len(rows), batch_size)
+    for epoch in range(math.ceil(steps / parts)):
+        order = rows[seeds.shuffled(len(rows), seed, "order", epoch)]
+        for batch in np.array_split(order, parts)[: steps - epoch * parts]:
+            yield epoch, batch
+
+
+def learning_rate(step: int, steps: int, protocol: FinetuneProtocol) -> float:
+    """Return the rate of a step counted from 0: a linear warm-up, then half a cosine towards 0."""
+    warmup = round(steps * protocol.warmup_share)
+    if step < warmup:
+        return protocol.lr * (step + 1) / (warmup + 1)
+    return protocol.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
+
+
+def make_optimiser(network: nn.Module, protocol: FinetuneProtocol, device: torch.device) -> torch.optim.Optimizer:
+    """Build AdamW, or Adam (whose weight decay is an L2 penalty), on every parameter."""
+    kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[protocol.optimiser]
+    return kind(
+        network.parameters(),
+        lr=protocol.lr,
+        betas=protocol.betas,
+        weight_decay=protocol.weight_decay,
+        fused=device.type in ("cpu", "cuda"),
+    )
+
+
+def resolve_precision(precision: str, device: torch.device) -> str:
+    """Return "bf16" or "fp32": what "auto" means on this hardware."""
+    if precision != "auto":
+        return precision
+    if device.type == "cuda":
+        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
+    return "bf16" if device.type == "cpu" and torch.cpu._is_amx_tile_supported() else "fp32"
+
+
+def logits_of(network: nn.Module, images: Tensor, protocol: FinetuneProtocol) -> Tensor:
+    """Return float32 logits of images (B, 1 or 3, H, W) in [0, 1], in the protocol's normalisation and precision."""
+    device = images.device
+    context: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
+    if resolve_precision(protocol.precision, device) == "bf16":
+        context = torch.autocast(device.type, torch.bfloat16)
+    with context:
+        logits: Tensor = network(normalised(images, protocol))
+    return logits.float()
+
+
+def on_device(network: nn.Module, device: torch.device) -> nn.Module:
+    """Move a network to a device, channels last."""
+    return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
+
+
+def _step(problem: Problem, optimiser: torch.optim.Optimizer, rows: np.ndarray, epoch: int) -> Tensor:
+    problem.network.train()
+    loss = problem.loss(rows, epoch)
+    optimiser.zero_grad(set_to_none=True)
+    loss.backward()  # type: ignore[no-untyped-call]
+    optimiser.step()
+    return loss.detach()
+
+
+def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
+    for group in optimiser.param_groups:
+        group["lr"] = rate
+
+
+def _stops(problem: Problem, best: _Best, step: int, budget: Budget) -> bool:
+    """Validate, remember the best, and say whether patience is at its end."""
+    if problem.validation_loss is None:
+        return False
+    problem.network.eval()
+    with torch.inference_mode():
+        loss = problem.validation_loss()
+    if not math.isfinite(loss):
+        raise TrainingDiverged(_diverged("validation loss", loss, step))
+    best.see(step, loss, problem.network)
+    return step - best.step >= budget.patience_steps
+
+
+def _check_losses(losses: list[Tensor], step: int) -> None:
+    """Look at the losses since the last look, so that a GPU is not waited for at every step."""
+    values = torch.stack(losses).tolist()
+    for back, value in enumerate(values):
+        if not math.isfinite(value):
+            raise TrainingDiverged(_diverged("training loss", value, step - len(values) + 1 + back))
+    losses.clear()
+
+
+def _diverged(what: str, value: float, step: int) -> str:
+    return f"{what} became {value} at step {step}, expected a finite number: lower the protocol's lr"
+
+
+def _told(
+    protocol: FinetuneProtocol, budget: Budget, best: _Best, step: int, problem: Problem, device: torch.device
+) -> dict[str, Any]:
+    return {
+        "budget": protocol.few_shot_budget,
+        "steps_planned": budget.steps,
+        "steps_taken": step,
+        "best_step": best.step or step,
+        "patience_steps": budget.patience_steps,
+        "validation_curve": best.curve,
+        "train_images": len(problem.rows),
+        "precision": resolve_precision(protocol.precision, device),
+    }

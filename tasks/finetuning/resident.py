@@ -1,0 +1,51 @@
+"""Pixels at hand: a store's array on the device, or memory-mapped on a CPU, and the network's input from it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tasks.finetuning.protocol import FinetuneProtocol
+
+
+class Resident:
+    """A uint8 array (N, …) from which batches are taken.
+
+    On a GPU the whole array is copied there once; on a CPU it stays memory-mapped.
+    """
+
+    def __init__(self, pixels: np.ndarray, device: torch.device) -> None:
+        self._pixels = pixels
+        self._there = None if device.type == "cpu" else torch.tensor(np.asarray(pixels), device=device)
+
+    def __call__(self, rows: np.ndarray) -> Tensor:
+        """Return some rows as (B, C, H, W) uint8 on the device; grey images get their one channel."""
+        taken = self._take(rows)
+        if taken.ndim == 3:
+            return taken[:, None]
+        return taken.permute(0, 3, 1, 2) if self._is_colour else taken
+
+    @property
+    def _is_colour(self) -> bool:
+        return self._pixels.ndim == 4 and self._pixels.shape[-1] == 3
+
+    def _take(self, rows: np.ndarray) -> Tensor:
+        if self._there is None:
+            return torch.from_numpy(np.ascontiguousarray(self._pixels[rows]))
+        return self._there[torch.from_numpy(rows).to(self._there.device)]
+
+
+def normalised(images: Tensor, protocol: FinetuneProtocol) -> Tensor:
+    """Return the network's input (B, 3, H, W), channels last, from images (B, 1 or 3, H, W) in [0, 1]."""
+    mean = torch.tensor(protocol.mean, device=images.device)[:, None, None]
+    std = torch.tensor(protocol.std, device=images.device)[:, None, None]
+    return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+def in_batches(rows: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
+    """Cut rows into consecutive batches."""
+    for start in range(0, len(rows), batch_size):
+        yield rows[start : start + batch_size]
