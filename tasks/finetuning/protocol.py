@@ -161,6 +161,29 @@ class ClassificationProtocol(FinetuneProtocol):
         _check_choices(self, {"test_crops": ("ten", "centre")})
 
 
+_CHOICES = {
+    "optimiser": ("adamw", "adam"),
+    "few_shot_budget": ("steps", "epochs"),
+    "few_shot_subset": ("resample-per-seed", "fixed-subset"),
+    "few_shot_validation": ("full", "within", "none"),
+    "precision": ("auto", "fp32", "bf16"),
+    "loss": ("dice", "bce"),
+}
+
+
+def _check_choices(protocol: FinetuneProtocol, choices: dict[str, tuple[str, ...]]) -> None:
+    for name in {field.name for field in fields(protocol)} & set(choices):
+        value = getattr(protocol, name)
+        if value not in choices[name]:
+            raise ValueError(f"{name} must be {' or '.join(map(repr, choices[name]))}, not {value!r}")
+
+
+def _check_size(name: str, size_px: int) -> None:
+    at_least(name, size_px, _STRIDE)
+    if size_px % _STRIDE:
+        raise ValueError(f"{name} must be a multiple of {_STRIDE}, not {size_px}")
+
+
 PAPER_SEGMENTATION = SegmentationProtocol()
 PAPER_CLASSIFICATION = ClassificationProtocol()
 
@@ -190,25 +213,3 @@ QUICK_CLASSIFICATION = ClassificationProtocol(
     test_crops="centre",
 )
 """Not as in the paper: 64 px, 90 steps at a high rate with warm-up, larger crops, one test crop."""
-
-_CHOICES = {
-    "optimiser": ("adamw", "adam"),
-    "few_shot_budget": ("steps", "epochs"),
-    "few_shot_subset": ("resample-per-seed", "fixed-subset"),
-    "few_shot_validation": ("full", "within", "none"),
-    "precision": ("auto", "fp32", "bf16"),
-    "loss": ("dice", "bce"),
-}
-
-
-def _check_choices(protocol: FinetuneProtocol, choices: dict[str, tuple[str, ...]]) -> None:
-    for name in {field.name for field in fields(protocol)} & set(choices):
-        value = getattr(protocol, name)
-        if value not in choices[name]:
-            raise ValueError(f"{name} must be {' or '.join(map(repr, choices[name]))}, not {value!r}")
-
-
-def _check_size(name: str, size_px: int) -> None:
-    at_least(name, size_px, _STRIDE)
-    if size_px % _STRIDE:
-        raise ValueError(f"{name} must be a multiple of {_STRIDE}, not {size_px}")
