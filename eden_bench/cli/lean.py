@@ -24,7 +24,7 @@ class LeanGroup(TyperGroup):
 
 
 def _lean(parameter: Any) -> Any:  # noqa: ANN401
-    """Let a parameter's ``process_value`` pass on what was not given; its callback (--help's) is called all the same."""
+    """Let ``process_value`` pass on what was not given; a callback (as --help has) is called all the same."""
     if "process_value" in vars(parameter) or parameter.required:
         return parameter
     convert, unset = parameter.process_value, () if parameter.multiple else None
