@@ -1,0 +1,57 @@
+"""The chest phantom: a synthetic anatomy with known truth, written in the layouts of the real datasets.
+
+``draw_patient`` describes one person and one film of them, ``render`` projects them, and the two writers lay
+whole datasets on the disk. Names load on first use, so importing this package imports neither OpenCV nor NumPy.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from tasks.phantom.chestxray14 import write_chestxray14
+    from tasks.phantom.patient import Anatomy, Film, Lesion, Patient, draw_patient
+    from tasks.phantom.rendering import Rendering, render
+    from tasks.phantom.scr import write_scr
+    from tasks.phantom.sheet import write_sheet
+
+VERSION = 1
+"""Raise it when any written byte changes: images of two versions are different data."""
+
+_HOME = {
+    "Anatomy": "patient",
+    "Film": "patient",
+    "Lesion": "patient",
+    "Patient": "patient",
+    "draw_patient": "patient",
+    "Rendering": "rendering",
+    "render": "rendering",
+    "write_scr": "scr",
+    "write_chestxray14": "chestxray14",
+    "write_sheet": "sheet",
+}
+
+__all__ = [
+    "VERSION",
+    "Anatomy",
+    "Film",
+    "Lesion",
+    "Patient",
+    "Rendering",
+    "draw_patient",
+    "render",
+    "write_chestxray14",
+    "write_scr",
+    "write_sheet",
+]
+
+
+def __getattr__(name: str) -> Any:  # noqa: ANN401 - a module attribute may be anything
+    """Import a public name when it is first used."""
+    if name not in _HOME:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    import importlib
+
+    value = getattr(importlib.import_module(f"{__name__}.{_HOME[name]}"), name)
+    globals()[name] = value
+    return value

@@ -1,0 +1,119 @@
+"""From the body to the film: projection of points, and filling of outlines on a pixel grid.
+
+The body's axes, in cm: x to the patient's left (right in the image), y down, z to the front; the origin lies
+in the middle of the chest. The film is a square of ``FIELD_CM``; film coordinates are cm from its upper left.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from tasks.phantom.patient import Film
+
+FIELD_CM = 35.6
+"""Side of a 14-inch film."""
+
+_FRACTION_BITS = 5
+
+
+@dataclass(frozen=True)
+class Projection:
+    """Where a point of the body falls on the film (parallel rays)."""
+
+    film: Film
+
+    def __call__(self, points: np.ndarray, depth_cm: float = 0.0) -> np.ndarray:
+        """Return film coordinates (N, 2) in cm of body points (N, 2) at one depth, or (N, 3)."""
+        points = np.atleast_2d(np.asarray(points, float))
+        z = points[:, 2] if points.shape[1] == 3 else np.full(len(points), depth_cm)
+        turn, tilt, roll = np.deg2rad([self.film.turn_deg, self.film.tilt_deg, self.film.roll_deg])
+        x = points[:, 0] * np.cos(turn) + z * np.sin(turn)
+        y = points[:, 1] + z * np.tan(tilt)
+        turned = np.stack([x * np.cos(roll) - y * np.sin(roll), x * np.sin(roll) + y * np.cos(roll)], axis=1)
+        return np.asarray(turned * self.film.scale + np.asarray(self.film.shift_cm) + FIELD_CM / 2)
+
+
+def to_px(points_cm: np.ndarray, size_px: int) -> np.ndarray:
+    """Return pixel coordinates of film coordinates; the centre of the first pixel is (0, 0)."""
+    return np.asarray(points_cm * (size_px / FIELD_CM) - 0.5)
+
+
+def fill(outlines: Iterable[np.ndarray], size_px: int) -> np.ndarray:
+    """Return the union of closed outlines (each (N, 2), film cm) as (size, size) uint8 in {0, 1}."""
+    mask = np.zeros((size_px, size_px), np.uint8)
+    for outline in outlines:
+        cv2.fillPoly(mask, [_fixed(outline, size_px)], 1, cv2.LINE_8, _FRACTION_BITS)
+    return mask
+
+
+def cover(outlines: Iterable[np.ndarray], size_px: int) -> np.ndarray:
+    """Return the union of closed outlines with soft edges, as (size, size) float32 in [0, 1]."""
+    mask = np.zeros((size_px, size_px), np.uint8)
+    for outline in outlines:
+        cv2.fillPoly(mask, [_fixed(outline, size_px)], 255, cv2.LINE_AA, _FRACTION_BITS)
+    return mask.astype(np.float32) / np.float32(255)
+
+
+def inflate(mask: np.ndarray, rim_cm: float) -> np.ndarray:
+    """Return the relative thickness of a rounded body over a mask: 0 at its border, 1 from rim_cm inwards.
+
+    Args:
+        mask: (H, W) uint8 in {0, 1}.
+        rim_cm: radius of the rounding; the profile is a quarter circle.
+
+    Returns:
+        (H, W) float32 in [0, 1].
+    """
+    distance = cv2.distanceTransform(mask, cv2.DIST_L2, 3)
+    inside = np.minimum(distance * np.float32(FIELD_CM / mask.shape[1] / rim_cm), np.float32(1))
+    return np.asarray(np.sqrt(inside * (2 - inside)))
+
+
+def stroke(image: np.ndarray, lines: Iterable[np.ndarray], width_cm: float, value: float) -> None:
+    """Draw open lines, each (N, 2) in film cm, onto a float32 image; too thin ones are drawn fainter instead."""
+    width_px = width_cm * image.shape[1] / FIELD_CM
+    drawn_px = max(1, round(width_px))
+    points = [_fixed(line, image.shape[1]) for line in lines]
+    cv2.polylines(image, points, False, value * min(1.0, width_px / drawn_px), drawn_px, cv2.LINE_8, _FRACTION_BITS)
+
+
+def band(line: np.ndarray, widths_cm: np.ndarray) -> np.ndarray:
+    """Return the outline (2N, 2) of a band around a line (N, 2) with a width at each point."""
+    along = np.gradient(line, axis=0)
+    along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
+    across = np.stack([-along[:, 1], along[:, 0]], axis=1) * np.asarray(widths_cm)[:, None] / 2
+    return np.concatenate([line + across, (line - across)[::-1]])
+
+
+def smooth_closed(points: np.ndarray, per_segment: int = 8) -> np.ndarray:
+    """Return a closed Catmull-Rom curve through points (N, 2), as (N · per_segment, 2)."""
+    points = np.asarray(points, float)
+    before, after, beyond = np.roll(points, 1, 0), np.roll(points, -1, 0), np.roll(points, -2, 0)
+    t = np.linspace(0, 1, per_segment, endpoint=False)[None, :, None]
+    p0, p1, p2, p3 = (p[:, None, :] for p in (before, points, after, beyond))
+    curve = 2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3
+    return np.asarray(curve.reshape(-1, 2) / 2)
+
+
+def ellipse(centre: tuple[float, float], radii: tuple[float, float], angle_deg: float = 0.0) -> np.ndarray:
+    """Return an ellipse as an outline (48, 2)."""
+    angle, t = np.deg2rad(angle_deg), np.linspace(0, 2 * np.pi, 48, endpoint=False)
+    x, y = radii[0] * np.cos(t), radii[1] * np.sin(t)
+    turned = np.stack([x * np.cos(angle) - y * np.sin(angle), x * np.sin(angle) + y * np.cos(angle)], axis=1)
+    return np.asarray(turned + np.asarray(centre))
+
+
+def clouds(rng: np.random.Generator, size_px: int, grain_cm: float) -> np.ndarray:
+    """Return smooth noise (size, size) float32, mean 0, s.d. about 1, with grains of a given size."""
+    cells = max(4, round(FIELD_CM / grain_cm))
+    coarse = rng.standard_normal((cells, cells), dtype=np.float32)
+    return np.asarray(cv2.resize(coarse, (size_px, size_px), interpolation=cv2.INTER_CUBIC)) * np.float32(1.3)
+
+
+def _fixed(points_cm: np.ndarray, size_px: int) -> np.ndarray:
+    scaled = to_px(np.asarray(points_cm), size_px) * (1 << _FRACTION_BITS)
+    return np.round(scaled).astype(np.int32).reshape(-1, 1, 2)

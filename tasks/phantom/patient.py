@@ -1,0 +1,322 @@
+"""One synthetic person, one film of them, and what is wrong with them; everything drawn from addresses.
+
+The person (``Anatomy``) depends on the collection and the number only, so follow-up films show the same person.
+The film (pose, breath, exposure) and the lesions depend on the follow-up as well.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+
+from eden_bench import seeds
+
+Collection = Literal["jsrt", "nih"]
+
+KINDS = (
+    "Atelectasis",
+    "Cardiomegaly",
+    "Effusion",
+    "Infiltration",
+    "Mass",
+    "Nodule",
+    "Pneumonia",
+    "Pneumothorax",
+    "Consolidation",
+    "Edema",
+    "Emphysema",
+    "Fibrosis",
+    "Pleural_Thickening",
+    "Hernia",
+)
+"""The fourteen findings of ChestX-ray14, in the order of Wang et al., CVPR 2017; the first eight have boxes."""
+
+BOXED = KINDS[:8]
+
+_WEIGHTS = (107, 53, 115, 141, 76, 80, 38, 73, 68, 48, 50, 41, 58, 30)
+"""How often a kind is drawn: about the square root of its count in Data_Entry_2017, so that rare ones occur."""
+
+_HEALTHY_SHARE = 0.45
+
+
+@dataclass(frozen=True, kw_only=True)
+class Anatomy:
+    """What stays the same from film to film. Lengths in cm on a standard body, angles in degrees."""
+
+    sex: Literal["F", "M"]
+    age: int
+    habitus: float
+    """Fat and muscle: -1 slim, 0 average, 1.5 heavy."""
+    half_width_cm: float
+    half_depth_cm: float
+    vertebra_pitch_cm: float
+    rib_slope: float
+    rib_width_cm: float
+    bone_density: float
+    spine_bow_cm: float
+    spine_bow_phase: float
+    clavicle_angle_deg: float
+    clavicle_bend_cm: float
+    clavicle_width_cm: float
+    shoulder_drop_cm: float
+    heart_width: float
+    heart_height: float
+    heart_axis_deg: float
+    heart_blunt_cm: float
+    aortic_knob_cm: float
+    aorta_unfolding_cm: float
+    mediastinum_width: float
+    dome_cm: float
+    """Height of the right diaphragm dome at mean inspiration; positive is lower in the image."""
+    dome_gap_cm: float
+    """How much lower the left dome is than the right."""
+    dome_arch: float
+    breast_cm: float
+    vessel_density: float
+    stomach_gas_cm: float
+    """Radius of the gas bubble under the left dome; 0 where there is none."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Film:
+    """What differs from film to film: pose, breath, exposure, processing."""
+
+    view: Literal["PA", "AP"]
+    turn_deg: float
+    """Rotation about the body's long axis: it parts spinous processes from clavicle ends."""
+    tilt_deg: float
+    """Lordosis: it moves what lies in front up or down against what lies behind."""
+    roll_deg: float
+    scale: float
+    shift_cm: tuple[float, float]
+    inspiration: float
+    """-1 expired, 0 mean, 1 deep."""
+    scapula_cm: float
+    """How far the scapulae are pulled off the lungs; negative is over them."""
+    exposure: float
+    contrast: float
+    haze: float
+    """Scattered light relative to primary."""
+    noise: float
+    blur_px: float
+    """Unsharpness on a 1024-px image."""
+    equalise: float
+    """Share of the large-scale brightness that processing takes away."""
+    marker: bool
+    collimation_cm: tuple[float, float]
+    """Width of the black borders left and right."""
+    lead: bool
+    """A venous line crosses the chest."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lesion:
+    """One finding. Where a kind has no place or side of its own (Edema), those fields are not used."""
+
+    kind: str
+    side: int
+    """-1 the patient's right (left in the image), +1 the patient's left."""
+    height: float
+    """0 at the apex, 1 at the diaphragm."""
+    outward: float
+    """0 at the mediastinum, 1 at the chest wall."""
+    size_cm: float
+    strength: float
+    """0 barely visible, 1 obvious."""
+    angle_deg: float
+    number: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Patient:
+    """A person, a film of them and their lesions; renders to the same image for ever."""
+
+    seed: int
+    collection: Collection
+    number: int
+    follow_up: int
+    anatomy: Anatomy
+    film: Film
+    lesions: tuple[Lesion, ...]
+
+    @property
+    def age(self) -> int:
+        """Age on this film, in years."""
+        return self.anatomy.age + self.follow_up
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """The kinds of the lesions, each once, in the order of ``KINDS``."""
+        present = {lesion.kind for lesion in self.lesions}
+        return tuple(kind for kind in KINDS if kind in present)
+
+    def has(self, kind: str) -> bool:
+        """Tell whether a lesion of this kind is present."""
+        return kind in self.labels
+
+    def person_generator(self, *what: seeds.Address) -> np.random.Generator:
+        """Return randomness that all films of this person share (vessel tree)."""
+        return seeds.generator(self.seed, "phantom", self.collection, self.number, *what)
+
+    def film_generator(self, *what: seeds.Address) -> np.random.Generator:
+        """Return randomness of this film alone (noise, texture of lesions)."""
+        return seeds.generator(self.seed, "phantom", self.collection, self.number, "film", self.follow_up, *what)
+
+
+def draw_patient(
+    seed: int,
+    number: int,
+    *,
+    collection: Collection = "nih",
+    follow_up: int = 0,
+    kinds: Sequence[str] | None = None,
+) -> Patient:
+    """Draw one patient: the same for the same arguments, whatever else is drawn.
+
+    Args:
+        seed: the phantom's seed.
+        number: the person; people of two collections are different people.
+        collection: "jsrt" are upright PA films, "nih" are PA and AP films of sicker people.
+        follow_up: which film of this person.
+        kinds: the findings; None draws them at roughly tempered clinical frequencies.
+
+    Raises:
+        ValueError: a kind is not one of ``KINDS``.
+    """
+    for kind in kinds or ():
+        if kind not in KINDS:
+            raise ValueError(f"kinds must be among {', '.join(KINDS)}, not {kind!r}")
+    person = seeds.generator(seed, "phantom", collection, number, "anatomy")
+    exposure = seeds.generator(seed, "phantom", collection, number, "pose", follow_up)
+    illness = seeds.generator(seed, "phantom", collection, number, "lesions", follow_up)
+    drawn = _draw_kinds(illness)
+    return Patient(
+        seed=seed,
+        collection=collection,
+        number=number,
+        follow_up=follow_up,
+        anatomy=_draw_anatomy(person),
+        film=_draw_film(exposure, collection),
+        lesions=_draw_lesions(illness, drawn if kinds is None else tuple(kinds)),
+    )
+
+
+def _draw_anatomy(rng: np.random.Generator) -> Anatomy:
+    female = rng.random() < 0.47
+    age = int(_bell(rng, 55, 16, 18, 92))
+    old = (age - 55) / 35
+    habitus = _bell(rng, 0, 0.6, -1, 1.6)
+    size = 0.93 if female else 1.0
+    return Anatomy(
+        sex="F" if female else "M",
+        age=age,
+        habitus=habitus,
+        half_width_cm=size * _bell(rng, 13.4, 0.8, 11.4, 15.2),
+        half_depth_cm=size * _bell(rng, 9.5, 0.8, 7.8, 11.6),
+        vertebra_pitch_cm=size * _bell(rng, 2.25, 0.1, 2.0, 2.5),
+        rib_slope=_bell(rng, 1.0, 0.16, 0.6, 1.4),
+        rib_width_cm=_bell(rng, 1.15, 0.12, 0.85, 1.5),
+        bone_density=_bell(rng, 1.0 - 0.2 * old, 0.17, 0.5, 1.4),
+        spine_bow_cm=_bell(rng, 0, 0.45, -1.4, 1.4),
+        spine_bow_phase=float(rng.uniform(-1, 1)),
+        clavicle_angle_deg=_bell(rng, 8, 7, -10, 26),
+        clavicle_bend_cm=_bell(rng, 0.7, 0.3, 0.1, 1.5),
+        clavicle_width_cm=size * _bell(rng, 1.25, 0.15, 0.9, 1.6),
+        shoulder_drop_cm=_bell(rng, 0, 0.8, -1.8, 1.8),
+        heart_width=size * _bell(rng, 1.0 + 0.06 * old + 0.05 * habitus, 0.1, 0.76, 1.28),
+        heart_height=size * _bell(rng, 1.0, 0.08, 0.8, 1.2),
+        heart_axis_deg=_bell(rng, 6 * habitus, 6, -14, 16),
+        heart_blunt_cm=_bell(rng, 0, 0.4, -0.9, 0.9),
+        aortic_knob_cm=_bell(rng, 0.5 + 0.5 * old, 0.3, 0.0, 1.6),
+        aorta_unfolding_cm=_bell(rng, 0.3 + 0.5 * old, 0.35, 0, 1.6),
+        mediastinum_width=_bell(rng, 1.0 + 0.05 * habitus, 0.11, 0.75, 1.35),
+        dome_cm=_bell(rng, 7.3 - 0.6 * habitus, 0.7, 5.0, 9.2),
+        dome_gap_cm=_bell(rng, 1.2, 0.6, -0.6, 2.8),
+        dome_arch=_bell(rng, 1.0, 0.18, 0.5, 1.4),
+        breast_cm=_bell(rng, 5.6 + 0.9 * habitus, 1.0, 3.0, 8.5) if female else 0.0,
+        vessel_density=_bell(rng, 1.0, 0.2, 0.5, 1.5),
+        stomach_gas_cm=float(rng.uniform(1.2, 3.4)) if rng.random() < 0.6 else 0.0,
+    )
+
+
+def _draw_film(rng: np.random.Generator, collection: Collection) -> Film:
+    hospital = collection == "nih"
+    spread = 1.5 if hospital else 1.0
+    lying = bool(rng.random() < 0.35) and hospital
+    return Film(
+        view="AP" if lying else "PA",
+        turn_deg=_bell(rng, 0, 3.0 * spread, -12, 12),
+        tilt_deg=_bell(rng, -5 if lying else 0, 3.0 * spread, -15, 12),
+        roll_deg=_bell(rng, 0, 1.7 * spread, -9, 9),
+        scale=_bell(rng, 1.0, 0.05 * spread, 0.82, 1.16),
+        shift_cm=(_bell(rng, 0, 0.6 * spread, -2.4, 2.4), _bell(rng, -0.4, 0.7 * spread, -2.8, 2.4)),
+        inspiration=_bell(rng, -0.6 if lying else 0.15, 0.4, -1.3, 1.0),
+        scapula_cm=_bell(rng, -1.0 if lying else 1.0, 0.7, -2.4, 2.6),
+        exposure=_bell(rng, 0, 0.16 * spread, -0.6, 0.6),
+        contrast=_bell(rng, 1.0, 0.13 * spread, 0.6, 1.5),
+        haze=_bell(rng, 0.5 if lying else 0.34, 0.1, 0.12, 0.85),
+        noise=_bell(rng, 0.009 * spread, 0.003, 0.003, 0.025),
+        blur_px=_bell(rng, 0.8, 0.25, 0.45, 1.6),
+        equalise=_bell(rng, 0.25, 0.18, 0, 0.6) if hospital else 0.0,
+        marker=bool(rng.random() < (0.8 if hospital else 0.3)),
+        collimation_cm=_draw_collimation(rng, hospital),
+        lead=bool(rng.random() < 0.15) and hospital,
+    )
+
+
+def _draw_collimation(rng: np.random.Generator, hospital: bool) -> tuple[float, float]:
+    present = rng.random(2) < (0.15 if hospital else 0.0)
+    left, right = rng.uniform(0.3, 1.8, 2) * present
+    return float(left), float(right)
+
+
+def _draw_kinds(rng: np.random.Generator) -> tuple[str, ...]:
+    if rng.random() < _HEALTHY_SHARE:
+        return ()
+    count = 1 + int(rng.random() < 0.4) + int(rng.random() < 0.15)
+    share = np.array(_WEIGHTS, float) / sum(_WEIGHTS)
+    return tuple(KINDS[i] for i in sorted(rng.choice(len(KINDS), count, replace=False, p=share)))
+
+
+def _draw_lesions(rng: np.random.Generator, kinds: Sequence[str]) -> tuple[Lesion, ...]:
+    lesions: list[Lesion] = []
+    for kind in kinds:
+        count = 1 + int(rng.random() < 0.2) if kind in ("Nodule", "Infiltration", "Pneumonia") else 1
+        lesions += [_draw_lesion(rng, kind, len(lesions) + i) for i in range(count)]
+    return tuple(lesions)
+
+
+_SIZES_CM = {
+    "Atelectasis": (3.0, 7.0),
+    "Effusion": (2.0, 9.0),
+    "Infiltration": (2.5, 5.0),
+    "Mass": (3.2, 6.5),
+    "Nodule": (1.0, 2.8),
+    "Pneumonia": (2.8, 5.5),
+    "Pneumothorax": (1.0, 4.0),
+    "Consolidation": (3.0, 6.0),
+    "Fibrosis": (4.0, 8.0),
+    "Pleural_Thickening": (0.5, 1.5),
+    "Hernia": (2.4, 4.2),
+}
+
+
+def _draw_lesion(rng: np.random.Generator, kind: str, number: int) -> Lesion:
+    low, high = _SIZES_CM.get(kind, (1.0, 1.0))
+    return Lesion(
+        kind=kind,
+        side=-1 if rng.random() < 0.53 else 1,
+        height=float(rng.uniform(0.12, 0.9)),
+        outward=float(rng.uniform(0.15, 0.9)),
+        size_cm=float(rng.uniform(low, high)),
+        strength=float(rng.uniform(0.25, 1.0)),
+        angle_deg=float(rng.uniform(-35, 35)),
+        number=number,
+    )
+
+
+def _bell(rng: np.random.Generator, mean: float, sd: float, low: float, high: float) -> float:
+    return float(np.clip(rng.normal(mean, sd), low, high))

@@ -1,0 +1,72 @@
+"""What both writers share: films rendered by a few threads, files in one order, and a seal at the end."""
+
+from __future__ import annotations
+
+import io
+import os
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TypeVar
+
+import numpy as np
+from PIL import Image
+
+from eden_bench import atomic
+from eden_bench.contracts import Progress
+from eden_bench.errors import EdenError
+from tasks.phantom import VERSION
+
+T = TypeVar("T")
+
+SEAL = "PHANTOM.json"
+
+
+def for_each(jobs: Sequence[T], do: Callable[[T], None], what: str, progress: Progress) -> None:
+    """Do every job on a few threads (NumPy and OpenCV release the lock); the first failure stops the rest."""
+    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+        futures = [pool.submit(do, job) for job in jobs]
+        try:
+            for done, future in enumerate(futures, 1):
+                future.result()
+                progress(what, done, len(jobs))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)
+            raise
+
+
+def start(root: Path, folders: Sequence[str]) -> None:
+    """Make the folders, and take away an old seal: from here on the phantom is incomplete.
+
+    Raises:
+        EdenError: the folder cannot be written to.
+    """
+    try:
+        for name in folders:
+            (root / name).mkdir(parents=True, exist_ok=True)
+        (root / SEAL).unlink(missing_ok=True)
+    except OSError as error:
+        raise EdenError(f"{root} cannot be written ({error.strerror}): choose a folder you may write to.") from error
+
+
+def seal(root: Path, *, dataset: str, patients: int, images: int, seed: int) -> None:
+    """Write ``PHANTOM.json``, last and atomically: where it stands, the folder is whole."""
+    content = {"phantom": dataset, "version": VERSION, "seed": seed, "patients": patients, "images": images}
+    atomic.write_json(root / SEAL, content)
+
+
+def write_gif(path: Path, mask: np.ndarray) -> None:
+    """Write a bool mask (H, W) as a GIF with values 0 and 255."""
+    _save(path, Image.fromarray(mask.astype(np.uint8) * np.uint8(255)), "GIF")
+
+
+def write_png(path: Path, image: np.ndarray, *, rgba: bool = False) -> None:
+    """Write a grey image (H, W) uint8 as PNG of mode L, or RGBA with equal colours and alpha 255."""
+    picture = Image.fromarray(image)
+    _save(path, picture.convert("RGBA") if rgba else picture, "PNG", compress_level=1)
+
+
+def _save(path: Path, picture: Image.Image, kind: str, **options: int) -> None:
+    content = io.BytesIO()
+    picture.save(content, kind, **options)
+    path.write_bytes(content.getvalue())
