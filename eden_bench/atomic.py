@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
+import glob
 import json
 import os
 import shutil
@@ -59,7 +60,8 @@ def folder(path: Path) -> Iterator[Path]:
     """
     _make_parent(path)
     temporary = path.with_name(f"{_ASIDE}{path.name}-{uuid.uuid4().hex[:8]}")
-    temporary.mkdir()
+    with _explained(path.parent):
+        temporary.mkdir()
     try:
         yield temporary
         for file in sorted(temporary.rglob("*")):
@@ -72,9 +74,13 @@ def folder(path: Path) -> Iterator[Path]:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def sweep(parent: Path) -> int:
-    """Remove what killed processes left aside in a folder; return how many. Call it holding the folder's lock."""
-    orphans = list(parent.glob(f"{_ASIDE}*")) if parent.is_dir() else []
+def sweep(parent: Path, name: str | None = None) -> int:
+    """Remove what killed processes left aside in a folder, or only what was to become name; return how many.
+
+    Call it holding the lock under which they are written.
+    """
+    pattern = f"{_ASIDE}*" if name is None else f"{_ASIDE}{glob.escape(name)}-????????"
+    orphans = list(parent.glob(pattern)) if parent.is_dir() else []
     for orphan in orphans:
         shutil.rmtree(orphan) if orphan.is_dir() else orphan.unlink()
     return len(orphans)
@@ -87,7 +93,9 @@ def locked(path: Path, *, wait: bool = True, shared: bool = False) -> Iterator[b
     Several processes may hold a shared lock at once, but not beside an exclusive one.
     """
     _make_parent(path)
-    with path.open("a") as file:
+    with _explained(path.parent):
+        file = path.open("a")
+    with file:
         try:
             fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
@@ -97,11 +105,17 @@ def locked(path: Path, *, wait: bool = True, shared: bool = False) -> Iterator[b
 
 
 def _make_parent(path: Path) -> None:
-    try:
+    with _explained(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
+
+
+@contextlib.contextmanager
+def _explained(parent: Path) -> Iterator[None]:
+    try:
+        yield
     except OSError as error:
         raise EdenError(
-            f"{path.parent} cannot be made ({error.strerror}): choose a folder you may write to with --out or "
+            f"{parent} cannot be written ({error.strerror}): choose a folder you may write to with --out or "
             "EDEN_BENCH_CACHE"
         ) from error
 

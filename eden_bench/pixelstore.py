@@ -140,7 +140,7 @@ def _load(plan: Plan, folder: Path, stamp: str) -> Store | None:
 def _build(plan: Plan, folder: Path, stamp: str, progress: Progress) -> None:
     if folder.exists():
         shutil.rmtree(folder)  # its sources changed; who still maps it keeps the old pixels
-    _sweep(folder)
+    atomic.sweep(folder.parent, folder.name)
     with atomic.folder(folder) as aside:
         native_px, shas = _write_pixels(plan, aside / "pixels.npy", progress)
         np.save(aside / "native_px.npy", native_px)
@@ -196,12 +196,6 @@ def _write_at(descriptor: int, content: np.ndarray, offset: int) -> None:
         raise EdenError(
             f"the cache cannot be written ({error.strerror}): free some room, or choose another EDEN_BENCH_CACHE"
         ) from error
-
-
-def _sweep(folder: Path) -> None:
-    """Remove what a killed build of this very store left aside; its lock is held."""
-    for orphan in folder.parent.glob(f".aside-{folder.name}-*"):
-        shutil.rmtree(orphan, ignore_errors=True)
 
 
 def _sha256(pixels: np.ndarray) -> bytes:

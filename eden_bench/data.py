@@ -1,0 +1,188 @@
+"""Finding datasets: below ``EDEN_BENCH_DATA``, or the phantom where no data folder is set.
+
+Behind ``data list``, ``data check`` and ``data phantom``, and behind everything that opens a dataset by name.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from eden_bench import atomic
+from eden_bench.contracts import Dataset, DatasetIndex, Finding, Progress, no_progress
+from eden_bench.errors import DataMissing, EdenError, UsageError
+from eden_bench.registry import datasets
+from eden_bench.settings import Settings
+
+PHANTOM = "PHANTOM.json"
+PHANTOM_SEED = 0
+PHANTOM_PATIENTS = 247
+"""As many as SCR has, where a dataset names no ``phantom_patients`` of its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line of ``data list``."""
+
+    name: str
+    title: str
+    found: str
+    """The folder, or an empty string."""
+    images: int
+    expected: int
+    phantom: bool
+    problem: str
+    """Why the folder cannot be used, or an empty string."""
+    notes: tuple[str, ...]
+    licence: str
+    source: str
+
+
+def reader(name: str) -> Dataset:
+    """Return a dataset's reader by name.
+
+    Raises:
+        UsageError: there is no dataset of that name; names the nearest.
+    """
+    found = datasets.get(name)
+    return found() if isinstance(found, type) else found
+
+
+def open_index(name: str, settings: Settings, progress: Progress = no_progress) -> DatasetIndex:
+    """Index a dataset: the user's where a data folder is set, else the phantom, written first where it is absent.
+
+    Raises:
+        UsageError: there is no dataset of that name.
+        DataMissing: the data folder lacks the dataset, or it is incomplete.
+        DataDamaged: one of its files cannot be read.
+    """
+    dataset = reader(name)
+    if settings.data is None:
+        return dataset.index(cached_phantom(name, settings, progress))
+    return dataset.index(need_folder(dataset, settings.data))
+
+
+def find_folder(dataset: Dataset, data: Path) -> Path | None:
+    """Return the first of the folders a dataset is looked for in, whatever its case, or None."""
+    try:
+        there = {path.name.casefold(): path for path in sorted(data.iterdir()) if path.is_dir()}
+    except OSError as error:
+        raise DataMissing(
+            f"{data} cannot be listed ({error.strerror}): make EDEN_BENCH_DATA the datasets' folder"
+        ) from error
+    wanted = (folder.casefold() for folder in dataset.card.folders)
+    return next((there[folder] for folder in wanted if folder in there), None)
+
+
+def need_folder(dataset: Dataset, data: Path) -> Path:
+    """Return a dataset's folder.
+
+    Raises:
+        DataMissing: it is not there; says where to get the dataset and what to do without.
+    """
+    folder = find_folder(dataset, data)
+    if folder is None:
+        raise DataMissing(
+            f"{dataset.name}: {data} has no folder {' or '.join(dataset.card.folders)}: get it "
+            f"({dataset.card.source}), or unset EDEN_BENCH_DATA to use the phantom"
+        )
+    return folder
+
+
+def inventory(settings: Settings) -> list[Row]:
+    """Say for every known dataset where it was found, how much of it, its licence and how to get it."""
+    return [_row(reader(name), settings) for name in datasets.names()]
+
+
+def check(name: str, settings: Settings, progress: Progress = no_progress) -> list[Finding]:
+    """Look at every file of a dataset.
+
+    Raises:
+        UsageError: there is no dataset of that name.
+        DataMissing: its folder is not there.
+    """
+    dataset = reader(name)
+    root = cached_phantom(name, settings, progress) if settings.data is None else need_folder(dataset, settings.data)
+    return [Finding("ok", f"read from {root}"), *dataset.check(root, progress)]
+
+
+def write_phantom(
+    name: str,
+    root: Path,
+    *,
+    patients: int | None = None,
+    seed: int = PHANTOM_SEED,
+    progress: Progress = no_progress,
+) -> Path:
+    """Write a dataset's phantom to the folder root/<name>, whole or not at all; one that is there is kept.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UsageError: the folder exists and is no phantom, or patients is below 4.
+        EdenError: the disk is full or root cannot be written.
+    """
+    dataset, folder = reader(name), root / reader(name).card.folders[0]
+    count = patients_of(dataset) if patients is None else patients
+    if count < 4:
+        raise UsageError(
+            f"phantom {name}: {count} patients, expected at least 4: two for training and two for the test"
+        )
+    with atomic.locked(root / f".{folder.name}.lock"):
+        if folder.exists() and not (folder / PHANTOM).is_file():
+            raise UsageError(
+                f"{folder} exists and is no phantom: choose another folder, real data are never overwritten"
+            )
+        if not folder.exists():
+            _write_aside(dataset, folder, count, seed, progress)
+    return folder
+
+
+def cached_phantom(name: str, settings: Settings, progress: Progress = no_progress) -> Path:
+    """Return the folder of the phantom in the cache, written once for each version of the phantom."""
+    dataset = reader(name)
+    version = getattr(dataset, "phantom_version", 1)
+    root = settings.cache / "phantom" / f"v{version}-{patients_of(dataset)}-patients-seed{PHANTOM_SEED}"
+    folder = root / dataset.card.folders[0]
+    return folder if (folder / PHANTOM).is_file() else write_phantom(name, root, progress=progress)
+
+
+def patients_of(dataset: Dataset) -> int:
+    """Return how many patients a dataset's phantom has where nobody says."""
+    return int(getattr(dataset, "phantom_patients", PHANTOM_PATIENTS))
+
+
+def _write_aside(dataset: Dataset, folder: Path, patients: int, seed: int, progress: Progress) -> None:
+    atomic.sweep(folder.parent, folder.name)
+    with atomic.folder(folder) as aside:
+        try:
+            dataset.write_phantom(aside, patients=patients, seed=seed, progress=progress)
+        except OSError as error:
+            raise EdenError(
+                f"the phantom cannot be written to {folder.parent} ({error.strerror}): free some room, or choose "
+                "another folder"
+            ) from error
+        if not (aside / PHANTOM).is_file():
+            atomic.write_json(aside / PHANTOM, {"dataset": dataset.name, "patients": patients, "seed": seed})
+
+
+def _row(dataset: Dataset, settings: Settings) -> Row:
+    card, folder, index, problem = dataset.card, None, None, ""
+    try:
+        folder = find_folder(dataset, settings.data) if settings.data else None
+        index = dataset.index(folder) if folder else None
+    except EdenError as error:
+        problem = str(error)
+    return Row(
+        name=dataset.name,
+        title=card.title,
+        found=str(folder) if folder else "",
+        images=len(index.items) if index else 0,
+        expected=card.expected_images,
+        phantom=index.phantom if index else False,
+        problem=problem,
+        notes=index.notes if index else (),
+        licence=card.licence,
+        source=card.source,
+    )

@@ -1,0 +1,329 @@
+"""NIH ChestX-ray14: 112,120 frontal radiographs of 30,805 patients with 14 labels (Wang et al., CVPR 2017).
+
+The official lists are the split. Any part of the images will do: what the csv names and the disk does not hold is
+simply no item, and is said.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from eden_bench.contracts import DatasetCard, DatasetIndex, Finding, Item, Progress, no_progress
+from eden_bench.errors import DataDamaged, DataMissing, EdenError, nearest
+from eden_bench.registry import register_dataset, register_task
+from tasks.finetuning import ClassificationTask
+from tasks.reading.files import PHANTOM, damaged, need_folder, read_lines, read_table
+
+if TYPE_CHECKING:
+    import numpy as np
+
+LABELS = (
+    "Atelectasis",
+    "Cardiomegaly",
+    "Effusion",
+    "Infiltration",
+    "Mass",
+    "Nodule",
+    "Pneumonia",
+    "Pneumothorax",
+    "Consolidation",
+    "Edema",
+    "Emphysema",
+    "Fibrosis",
+    "Pleural_Thickening",
+    "Hernia",
+)
+"""In the order of the official 14-label benchmark."""
+
+NO_FINDING = "No Finding"
+BOX_SIDE_PX = 1024
+"""Side of the image that box coordinates refer to."""
+
+_ENTRIES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
+_LISTS: Mapping[Literal["train", "test"], str] = {"train": "train_val_list.txt", "test": "test_list.txt"}
+_BOXES = "BBox_List_2017.csv"
+_SPELLINGS = {"Infiltrate": "Infiltration"}
+"""The list of boxes spells one label otherwise than the list of images."""
+_FOLDER = re.compile(r"images(_\d+)?", re.IGNORECASE)
+_EXPECTED = "images/ or images_001/images/ …, Data_Entry_2017_v2020.csv, train_val_list.txt and test_list.txt"
+_AGAIN = "download it again from the NIH Clinical Center"
+
+
+class Entry(NamedTuple):
+    """One row of the csv."""
+
+    patient: str
+    labels: tuple[float, ...]
+
+
+class Box(NamedTuple):
+    """One finding's box, in pixels of the 1024-px image."""
+
+    image: str
+    label: str
+    x: float
+    y: float
+    width: float
+    height: float
+
+
+@dataclass(frozen=True)
+class _Found:
+    """What a folder holds."""
+
+    images: Mapping[str, Path]
+    repeated: int
+    entries: Mapping[str, Entry]
+    splits: Mapping[str, Literal["train", "test"]]
+
+    @cached_property
+    def usable(self) -> list[str]:
+        """Images on disk that the csv and a list name, sorted."""
+        return sorted(name for name in self.images if name in self.entries and name in self.splits)
+
+    def strangers(self) -> Iterator[tuple[list[str], str]]:
+        """Yield images on disk that the csv, or neither list, names; and which of the two does not."""
+        for known, where in ((self.entries, "the csv"), (self.splits, "train_val_list.txt or test_list.txt")):
+            if names := sorted(name for name in self.images if name not in known):
+                yield names, where
+
+
+class ChestXray14:
+    """Reader of NIH ChestX-ray14."""
+
+    name = "chestxray14"
+    card = DatasetCard(
+        title="NIH ChestX-ray14",
+        modality="chest-x-ray",
+        citation="Wang et al., CVPR 2017, arXiv:1705.02315",
+        licence="no restrictions on use; name the NIH Clinical Center as the source and cite the paper",
+        source="NIH Clinical Center, https://nihcc.app.box.com/v/ChestXray-NIHCC",
+        folders=("chestxray14", "nih_chestxray14", "ChestX-ray14", "NIH"),
+        expected_images=112_120,
+    )
+    phantom_patients = 320
+
+    def index(self, root: Path) -> DatasetIndex:
+        """List the images on disk with their labels and official split.
+
+        Raises:
+            DataMissing: no images, csv or lists; says what was expected where.
+            DataDamaged: a row, a label or a list contradicts what is known; names file, row and remedy.
+        """
+        return self._index_of(root, _find(root))
+
+    def read_image(self, item: Item) -> np.ndarray:
+        """Decode one PNG, grey or RGBA, to (H, W) uint8; 1024 × 1024 in the original."""
+        from tasks.reading.pictures import read_grey
+
+        return read_grey(self.name, item.image, ("PNG",))
+
+    def read_mask(self, item: Item, structure: str) -> np.ndarray:
+        """Raise: the dataset has no masks."""
+        raise DataMissing(
+            f"{self.name}: {item.id} has no mask of {structure!r}: expected a dataset with masks, such as scr"
+        )
+
+    def boxes(self, root: Path) -> tuple[Box, ...]:
+        """Read the boxes of single findings: 984 on 880 images of the test list, whether or not these are on disk.
+
+        Raises:
+            DataMissing: the list of boxes is absent.
+            DataDamaged: a row has no four numbers or an unknown label; names it.
+        """
+        return tuple(_boxes(_need_file(root, (_BOXES,))))
+
+    def check(self, root: Path, progress: Progress = no_progress) -> list[Finding]:
+        """Decode every image; look at sizes, orientation, patients, lists and boxes."""
+        from tasks.reading.checking import describe, look_at_all
+
+        try:
+            found = _find(root)
+        except EdenError as error:
+            return [Finding("error", str(error))]
+        index = self._index_of(root, found)
+        looks = look_at_all(index.items, self.read_image, lambda item: (), progress, f"checking {self.name}")
+        return [*describe(index, looks), *_stranger_findings(found), *self._box_findings(root, index)]
+
+    @property
+    def phantom_version(self) -> int:
+        """Version of the phantom's drawing: another one is other data."""
+        from tasks.phantom import VERSION
+
+        return VERSION
+
+    def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:
+        """Write the phantom as PNG, csv and lists."""
+        from tasks.phantom import write_chestxray14
+
+        write_chestxray14(root, patients=patients, seed=seed, progress=progress)
+
+    def _index_of(self, root: Path, found: _Found) -> DatasetIndex:
+        items = tuple(
+            Item(
+                id=name,
+                patient=found.entries[name].patient,
+                split=found.splits[name],
+                image=found.images[name],
+                labels=found.entries[name].labels,
+            )
+            for name in found.usable
+        )
+        return DatasetIndex(
+            dataset=self.name,
+            root=root,
+            items=items,
+            expected_images=self.card.expected_images,
+            label_names=LABELS,
+            phantom=(root / PHANTOM).is_file(),
+            notes=tuple(_notes(found)),
+        )
+
+    def _box_findings(self, root: Path, index: DatasetIndex) -> Iterator[Finding]:
+        try:
+            boxes = self.boxes(root)
+        except EdenError as error:
+            yield Finding("note", str(error))
+            return
+        boxed, there = {box.image for box in boxes}, {item.id for item in index.items}
+        yield Finding("ok", f"{len(boxes):,} boxes on {len(boxed):,} images, of which {len(boxed & there):,} are here")
+        outside = [box for box in boxes if not _inside(box)]
+        if outside:
+            yield Finding("error", f"{len(outside)} boxes leave the image, for example on {outside[0].image}: {_AGAIN}")
+
+
+def _find(root: Path) -> _Found:
+    need_folder("chestxray14", root, _EXPECTED, f"unpack the archives into EDEN_BENCH_DATA/{root.name}")
+    entries = _entries(_need_file(root, _ENTRIES))
+    splits = _splits(root, entries)
+    images, repeated = _images(root)
+    found = _Found(images=images, repeated=repeated, entries=entries, splits=splits)
+    if not found.usable:
+        raise DataMissing(
+            f"chestxray14: {root} has none of the {len(entries):,} images that its csv and lists name, expected them "
+            "in images/ or images_001/images/ …: unpack images_001.tar.gz and those after it there"
+        )
+    return found
+
+
+def _images(root: Path) -> tuple[dict[str, Path], int]:
+    """Return name to file for every PNG in the image folders (links followed), and how many names stand twice."""
+    images: dict[str, Path] = {}
+    repeated = 0
+    for folder in sorted(path for path in root.iterdir() if _FOLDER.fullmatch(path.name) and path.is_dir()):
+        for inner in (folder, folder / "images"):
+            for name in sorted(os.listdir(inner)) if inner.is_dir() else ():  # noqa: PTH208 - 112,120 names
+                if name.lower().endswith(".png") and not name.startswith("."):
+                    repeated += name in images
+                    images.setdefault(name, inner / name)
+    return images, repeated
+
+
+def _entries(path: Path) -> dict[str, Entry]:
+    entries: dict[str, Entry] = {}
+    known: dict[str, tuple[float, ...]] = {}
+    for row, (name, findings, patient) in read_table(
+        "chestxray14", path, ("Image Index", "Finding Labels", "Patient ID")
+    ):
+        if name in entries:
+            raise _bad_row(path, row, f"names {name} again", "each image once")
+        if not (patient.isascii() and patient.isdigit()):
+            raise _bad_row(path, row, f"has the Patient ID {patient!r}", "a number")
+        if findings not in known:
+            known[findings] = _labels(path, row, findings)
+        entries[name] = Entry(f"{int(patient):08d}", known[findings])
+    return entries
+
+
+def _labels(path: Path, row: int, findings: str) -> tuple[float, ...]:
+    names = [name.strip() for name in findings.split("|")]
+    if names == [NO_FINDING]:
+        return (0.0,) * len(LABELS)
+    for name in names:
+        if name == NO_FINDING:
+            raise _bad_row(path, row, f"has the labels {findings!r}", f"{NO_FINDING!r} alone or not at all")
+        _need_label(path, row, name)
+    return tuple(float(label in names) for label in LABELS)
+
+
+def _need_label(path: Path, row: int, label: str) -> None:
+    if label not in LABELS:
+        hint = nearest(label, (*LABELS, NO_FINDING)).strip()
+        found = f"has the label {label!r}" + (f" ({hint})" if hint else "")
+        raise _bad_row(path, row, found, f"one of {', '.join(LABELS)} or {NO_FINDING}")
+
+
+def _splits(root: Path, entries: Mapping[str, Entry]) -> dict[str, Literal["train", "test"]]:
+    """Return image to split by the official lists, having checked that no image and no patient is in both."""
+    splits: dict[str, Literal["train", "test"]] = {}
+    patients: dict[str, str] = {}
+    for split, file in _LISTS.items():
+        path = _need_file(root, (file,))
+        for name in read_lines("chestxray14", path):
+            if splits.setdefault(name, split) != split:
+                raise damaged("chestxray14", path, f"names {name}", f"no image of {_LISTS['train']}", _AGAIN)
+            patient = entries[name].patient if name in entries else name.partition("_")[0]
+            if patients.setdefault(patient, split) != split:
+                found = f"names {name} of patient {patient}"
+                raise damaged("chestxray14", path, found, f"no patient of {_LISTS['train']}", _AGAIN)
+    return splits
+
+
+def _boxes(path: Path) -> Iterator[Box]:
+    columns = ("Image Index", "Finding Label", "Bbox [x", "y", "w", "h]")
+    for row, (name, label, *numbers) in read_table("chestxray14", path, columns):
+        label = _SPELLINGS.get(label, label)
+        _need_label(path, row, label)
+        try:
+            x, y, width, height = (float(number) for number in numbers)
+        except ValueError as error:
+            raise _bad_row(path, row, f"has the box {', '.join(numbers)}", "four numbers x, y, w, h") from error
+        yield Box(name, label, x, y, width, height)
+
+
+def _inside(box: Box) -> bool:
+    right, bottom = box.x + box.width, box.y + box.height
+    return 0 <= box.x < right <= BOX_SIDE_PX and 0 <= box.y < bottom <= BOX_SIDE_PX
+
+
+def _need_file(root: Path, names: Iterable[str]) -> Path:
+    there = {path.name.casefold(): path for path in root.iterdir()}
+    for name in names:
+        if name.casefold() in there:
+            return there[name.casefold()]
+    first = next(iter(names))
+    raise DataMissing(f"chestxray14: {root} has no {first}, expected it beside the images: {_AGAIN}")
+
+
+def _bad_row(path: Path, row: int, found: str, expected: str) -> DataDamaged:
+    return damaged("chestxray14", path, f"row {row} {found}", expected, _AGAIN)
+
+
+def _notes(found: _Found) -> Iterator[str]:
+    absent = len(found.entries) - len(found.usable)
+    if absent:
+        yield f"chestxray14: {len(found.usable):,} of the {len(found.entries):,} images that the csv names are here"
+    for names, where in found.strangers():
+        yield f"chestxray14: {len(names):,} images are not in {where} and are left out, for example {names[0]}"
+    if found.repeated:
+        yield f"chestxray14: {found.repeated:,} images stand in two folders; the first is read"
+
+
+def _stranger_findings(found: _Found) -> Iterator[Finding]:
+    for names, where in found.strangers():
+        yield Finding(
+            "error", f"{len(names):,} images are not in {where}, for example {names[0]}: remove them or {_AGAIN}"
+        )
+
+
+chestxray14 = register_dataset(ChestXray14())
+
+chestxray14_task = register_task(
+    ClassificationTask(name="chestxray14", dataset="chestxray14", title="ChestX-ray14 classification, 14 labels")
+)

@@ -1,0 +1,1 @@
+"""Reading files that nobody has checked: what the dataset readers share."""

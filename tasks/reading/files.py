@@ -1,0 +1,130 @@
+"""Finding and reading files from outside, within bounds; every failure is one sentence that names the file."""
+
+from __future__ import annotations
+
+import csv
+import os
+import stat
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from eden_bench.errors import DataDamaged, DataMissing, nearest
+
+PHANTOM = "PHANTOM.json"
+"""Marks a folder that ``eden-bench data phantom`` wrote."""
+
+_MOST_DEEP = 6
+_MOST_BYTES = 256 << 20
+
+
+def damaged(dataset: str, path: Path, found: str, expected: str, remedy: str) -> DataDamaged:
+    """Build the one-sentence error for a file that is not what it should be."""
+    return DataDamaged(f"{dataset}: {path} {found}, expected {expected}: {remedy}")
+
+
+def size_of(dataset: str, path: Path) -> int:
+    """Return the bytes of a regular file that holds something.
+
+    Raises:
+        DataDamaged: it is absent, empty, or no regular file (reading a pipe would wait for ever).
+    """
+    remedy = "unpack or copy it again"
+    try:
+        found = path.stat()
+    except OSError as error:
+        raise damaged(dataset, path, f"cannot be opened ({error.strerror})", "a file", remedy) from error
+    if not stat.S_ISREG(found.st_mode):
+        raise damaged(dataset, path, "is not a regular file", "one", remedy)
+    if found.st_size == 0:
+        raise damaged(dataset, path, "is empty", "content", remedy)
+    return found.st_size
+
+
+def read_text(dataset: str, path: Path) -> str:
+    """Read a text file, UTF-8 with or without a byte order mark, else Latin-1.
+
+    Raises:
+        DataDamaged: it is absent, empty, too large, or holds zero bytes.
+    """
+    size = size_of(dataset, path)
+    if size > _MOST_BYTES:
+        raise damaged(dataset, path, f"has {size:,} bytes", f"at most {_MOST_BYTES:,}", "get the original file again")
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise damaged(dataset, path, f"cannot be read ({error.strerror})", "a text file", "copy it again") from error
+    if b"\0" in content:
+        raise damaged(dataset, path, "holds zero bytes", "text", "get the original file again")
+    try:
+        return content.decode("utf-8-sig")
+    except UnicodeDecodeError:
+        return content.decode("latin-1")
+
+
+def read_lines(dataset: str, path: Path) -> list[str]:
+    """Return the lines that are not blank, stripped; LF, CR LF and CR alone all end a line."""
+    lines = (line.strip() for line in read_text(dataset, path).splitlines())
+    return [line for line in lines if line]
+
+
+def read_table(dataset: str, path: Path, columns: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
+    """Yield (row number, the fields of the named columns) of a csv file; the header is row 1.
+
+    Further columns are passed over, so headers with unquoted commas and trailing commas do no harm to the right of
+    the columns asked for.
+
+    Raises:
+        DataDamaged: a column is missing, or a row is too short; names the column or the row.
+    """
+    rows = csv.reader(read_text(dataset, path).splitlines())
+    try:
+        header = [name.strip() for name in next(rows, [])]
+        places = [_place(dataset, path, column, header) for column in columns]
+        for fields in rows:
+            if not any(field.strip() for field in fields):
+                continue
+            if len(fields) <= max(places):
+                raise damaged(
+                    dataset,
+                    path,
+                    f"row {rows.line_num} has {len(fields)} fields",
+                    f"at least {max(places) + 1}",
+                    "get the original file again",
+                )
+            yield rows.line_num, tuple(fields[place].strip() for place in places)
+    except csv.Error as error:
+        found = f"row {rows.line_num} cannot be parsed ({error})"
+        raise damaged(dataset, path, found, "comma-separated values", "get the original file again") from error
+
+
+def files_under(root: Path, deepest: int = _MOST_DEEP) -> Iterator[Path]:
+    """Yield the files below root in a fixed order, links followed, to a bounded depth.
+
+    What archivers of other systems leave (``__MACOSX``, ``._name``) and hidden files are passed over.
+    """
+    with os.scandir(root) as entries:
+        ordered = sorted(entries, key=lambda entry: entry.name)
+    for entry in ordered:
+        if entry.name.startswith(".") or entry.name == "__MACOSX":
+            continue
+        if entry.is_dir():
+            if deepest > 1:
+                yield from files_under(root / entry.name, deepest - 1)
+        else:
+            yield root / entry.name
+
+
+def need_folder(dataset: str, root: Path, expected: str, remedy: str) -> None:
+    """Raise DataMissing where root is no folder or holds nothing."""
+    if not root.is_dir():
+        raise DataMissing(f"{dataset}: {root} is not a folder, expected {expected}: {remedy}")
+    if next(root.iterdir(), None) is None:
+        raise DataMissing(f"{dataset}: {root} is empty, expected {expected}: {remedy}")
+
+
+def _place(dataset: str, path: Path, column: str, header: Sequence[str]) -> int:
+    if column in header:
+        return header.index(column)
+    hint = nearest(column, header).strip()
+    found = f"has no column {column!r}" + (f" ({hint})" if hint else "")
+    raise damaged(dataset, path, found, f"a header with {column!r}", "get the original file again")
