@@ -1,0 +1,74 @@
+"""The arithmetic of pixels that both renderers share: levels, blur kernels, reductions, normalisation."""
+
+from __future__ import annotations
+
+from typing import Any, TypeVar
+
+import numpy as np
+
+from eden_bench.contracts import ViewRecipe
+
+Levels = TypeVar("Levels")
+
+_KERNEL_UNIT = 256
+
+
+def adjust(levels: Levels, pivot: Levels | float, factor: Levels | float) -> Levels:
+    """Move levels away from a pivot by a factor, and cut to whole levels in [0, 255], as PIL's ``blend`` does.
+
+    Brightness pivots on 0, contrast on the mean grey level, saturation on each pixel's grey level.
+
+    Args:
+        levels: float32 array or tensor of whole levels.
+        pivot: broadcastable with levels.
+        factor: broadcastable with levels; 1 changes nothing.
+    """
+    plain: Any = levels  # arrays and tensors share the few operations below
+    adjusted: Levels = (pivot + factor * (plain - pivot)).clip(0, 255) // 1
+    return adjusted
+
+
+def blur_kernels(sigma_px: np.ndarray) -> np.ndarray:
+    """Return a Gaussian kernel per sample, cut at three s.d. and padded with zeros to the widest.
+
+    Weights are whole 256ths that sum to 1: OpenCV rounds the weights of 8-bit images so, and a sum beside 1 would
+    change the brightness.
+
+    Args:
+        sigma_px: (B,); 0 gives the kernel that changes nothing.
+
+    Returns:
+        (B, K) float32, K odd.
+    """
+    radius = int(np.ceil(3 * sigma_px.max(initial=0.3)))
+    offsets = np.arange(-radius, radius + 1)
+    sigma = np.maximum(sigma_px, 1e-3)[:, None]
+    weights = np.exp(-0.5 * (offsets / sigma) ** 2) * (np.abs(offsets) <= np.ceil(3 * sigma))
+    whole = np.rint(weights / weights.sum(axis=1, keepdims=True) * _KERNEL_UNIT)
+    whole[:, radius] += _KERNEL_UNIT - whole.sum(axis=1)
+    return (whole / _KERNEL_UNIT).astype(np.float32)
+
+
+def reductions(crop: np.ndarray, size_px: int) -> np.ndarray:
+    """Return by which whole factor an anchor is averaged down, along y and x, before a crop is resampled.
+
+    The power of two nearest to crop / view, so that bilinear resampling never skips pixels (aliasing) and never
+    blurs much; 1 for crops up to √2 times the view.
+
+    Args:
+        crop: (B, 4) top, left, height, width.
+        size_px: side of the view.
+
+    Returns:
+        (B, 2) int64.
+    """
+    octaves = np.maximum(np.rint(np.log2(crop[:, 2:] / size_px)), 0)
+    factors: np.ndarray = np.exp2(octaves).astype(np.int64)
+    return factors
+
+
+def levels_table(recipe: ViewRecipe) -> np.ndarray:
+    """Return the normalised value of each level, (3, 256) float32, a row per channel."""
+    mean, std = (np.array(values)[:, None] for values in (recipe.mean, recipe.std))
+    table: np.ndarray = ((np.arange(256) / 255 - mean) / std).astype(np.float32)
+    return table

@@ -1,0 +1,197 @@
+"""The stream of views that pretraining eats: augmented crops of anchors, made off the training thread.
+
+Draws depend on (seed, stage, purpose, epoch, sample, view) and on nothing else, so a stream repeats exactly whatever
+its batch size, its workers and the batch it resumes at. On a CPU a pool of threads renders with OpenCV; elsewhere the
+pool only gathers the uint8 anchors and the device renders them (``render_opencv``, ``render_torch``).
+
+All views of a sample come from one anchor: a cell, drawn evenly, of the stage's grid (Hosseinzadeh Taher et al.,
+2023, arXiv:2309.15358, section 2).
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import NamedTuple, Protocol
+
+import cv2
+import numpy as np
+import torch
+from torch import Tensor
+
+from eden_bench import seeds
+from eden_bench.contracts import Stage, View, ViewRecipe, Views, at_least
+from pretrain import render_opencv, render_torch
+from pretrain.drawing import WIDTH, Draws, anchor_maps, draw_cells, draw_views
+
+_AHEAD = 2
+"""Batches in the making while the training thread works on one."""
+
+
+class Pyramid(Protocol):
+    """Where anchors come from; ``eden_bench.imagestore.TilePyramid`` is one."""
+
+    def __len__(self) -> int:
+        """Return the number of images."""
+        ...
+
+    def cell(self, sample: int, row: int, column: int, rows: int, columns: int) -> np.ndarray:
+        """Return one cell of a rows × columns grid over an image, (h, w) or (h, w, 3) uint8, all of one shape."""
+        ...
+
+
+class Plan(NamedTuple):
+    """All that is drawn for one batch."""
+
+    samples: np.ndarray
+    """(B,) int64."""
+    cells: np.ndarray
+    """(B, 2) int64: row and column of each anchor."""
+    draws: tuple[Draws, ...]
+    """One a view."""
+
+
+class ViewStream:
+    """Batches of views of a stage's anchors."""
+
+    def __init__(
+        self,
+        pyramid: Pyramid,
+        recipes: Sequence[ViewRecipe],
+        stage: Stage,
+        *,
+        seed: int,
+        batch_size: int,
+        device: torch.device | str,
+        labels: np.ndarray | Tensor | None = None,
+        workers: int = 2,
+    ) -> None:
+        """Set up a stream; OpenCV's own threads are switched off, since samples are the parallel unit here.
+
+        Args:
+            pyramid: the images.
+            recipes: one a view.
+            stage: its grid says what an anchor is.
+            seed: of the run.
+            batch_size: anchors a batch.
+            device: where the views are wanted.
+            labels: (N, L) in {0, 1}, by index in the pyramid.
+            workers: threads that prepare batches.
+
+        Raises:
+            ValueError: the batch is empty, or there is no worker or recipe.
+        """
+        at_least("batch_size", batch_size, 1)
+        at_least("workers", workers, 1)
+        at_least("the number of recipes", len(recipes), 1)
+        cv2.setNumThreads(0)
+        self.pyramid, self.recipes, self.stage, self.seed = pyramid, tuple(recipes), stage, seed
+        self.batch_size, self.workers, self.device = batch_size, workers, torch.device(device)
+        self.labels = None if labels is None else torch.as_tensor(labels, dtype=torch.float32)
+        self.anchor_px = pyramid.cell(0, 0, 0, stage.rows, stage.columns).shape
+
+    def epoch(self, epoch: int, order: np.ndarray, *, first_batch: int = 0, purpose: str = "train") -> Iterator[Views]:
+        """Yield an epoch's batches, prepared ahead; leaving the loop early is safe.
+
+        Args:
+            epoch: counts within the stage.
+            order: (n,) sample indices; batch k is order[k·B : (k+1)·B], so a ragged last batch is the caller's choice.
+            first_batch: where to begin; the batches are those of a run that began at 0.
+            purpose: "train" or "validation", which draw differently.
+        """
+        draw = self._planner(epoch, np.asarray(order, np.int64), purpose)
+        prepare = self._prepare_images if self.device.type == "cpu" else self._prepare_anchors
+        pool = ThreadPoolExecutor(self.workers, "views")
+        waiting: deque[tuple[Plan, Callable[[], tuple[Tensor, ...]]]] = deque()
+        try:
+            for batch in range(first_batch, -(-len(order) // self.batch_size)):
+                plan = draw(batch)
+                waiting.append((plan, prepare(plan, pool)))
+                if len(waiting) > _AHEAD:
+                    yield self._finish(*waiting.popleft(), epoch, purpose)
+            while waiting:
+                yield self._finish(*waiting.popleft(), epoch, purpose)
+        finally:
+            pool.shutdown(cancel_futures=True)
+
+    def _planner(self, epoch: int, order: np.ndarray, purpose: str) -> Callable[[int], Plan]:
+        address = (purpose, self.stage.name, epoch)
+        cells = draw_cells(
+            seeds.uniforms(self.seed, "cell", *address, rows=order, width=2), self.stage.rows, self.stage.columns
+        )
+        tables = [
+            seeds.uniforms(self.seed, "view", *address, view, rows=order, width=WIDTH)
+            for view in range(len(self.recipes))
+        ]
+
+        def plan(batch: int) -> Plan:
+            part = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
+            pairs = zip(tables, self.recipes, strict=True)
+            draws = tuple(draw_views(table[part], recipe, *self.anchor_px[:2]) for table, recipe in pairs)
+            return Plan(order[part], cells[part], draws)
+
+        return plan
+
+    def _prepare_images(self, plan: Plan, pool: ThreadPoolExecutor) -> Callable[[], tuple[Tensor, ...]]:
+        """Start rendering a batch in the pool; the result waits for it and returns the images."""
+        count = len(plan.samples)
+        images = [np.empty((count, recipe.size_px, recipe.size_px, 3), np.float32) for recipe in self.recipes]
+
+        def render(part: slice) -> None:
+            anchors = self._anchors(plan, part)
+            for recipe, draws, image in zip(self.recipes, plan.draws, images, strict=True):
+                render_opencv.render(anchors, Draws(*(values[part] for values in draws)), recipe, image[part])
+
+        wait = self._start(render, count, pool)
+        return lambda: (wait(), tuple(torch.from_numpy(image).permute(0, 3, 1, 2) for image in images))[1]
+
+    def _prepare_anchors(self, plan: Plan, pool: ThreadPoolExecutor) -> Callable[[], tuple[Tensor, ...]]:
+        """Start gathering a batch's anchors in the pool; the result waits for it, uploads and renders."""
+        count = len(plan.samples)
+        anchors = torch.empty((count, *self.anchor_px), dtype=torch.uint8, pin_memory=self.device.type == "cuda")
+        filled = anchors.numpy()
+
+        def gather(part: slice) -> None:
+            for row, anchor in zip(range(count)[part], self._anchors(plan, part), strict=True):
+                filled[row] = anchor
+
+        wait = self._start(gather, count, pool)
+
+        def images() -> tuple[Tensor, ...]:
+            wait()
+            uploaded = anchors.to(self.device, non_blocking=True)
+            pairs = zip(plan.draws, self.recipes, strict=True)
+            return tuple(render_torch.render(uploaded, draws, recipe) for draws, recipe in pairs)
+
+        return images
+
+    def _anchors(self, plan: Plan, part: slice) -> list[np.ndarray]:
+        stage, places = self.stage, zip(plan.samples[part].tolist(), plan.cells[part].tolist(), strict=True)
+        return [self.pyramid.cell(sample, row, column, stage.rows, stage.columns) for sample, (row, column) in places]
+
+    def _start(self, work: Callable[[slice], None], count: int, pool: ThreadPoolExecutor) -> Callable[[], None]:
+        size = -(-count // self.workers)
+        started: list[Future[None]] = [pool.submit(work, slice(i, i + size)) for i in range(0, count, size)]
+
+        def wait() -> None:
+            for future in started:
+                future.result()
+
+        return wait
+
+    def _finish(self, plan: Plan, images: Callable[[], tuple[Tensor, ...]], epoch: int, purpose: str) -> Views:
+        pairs = zip(images(), plan.draws, strict=True)
+        samples = torch.from_numpy(plan.samples)
+        return Views(
+            views=tuple(self._view(image, draws) for image, draws in pairs),
+            samples=samples.to(self.device),
+            labels=None if self.labels is None else self.labels[samples].to(self.device),
+            generator=seeds.torch_generator(
+                self.seed, "step", purpose, self.stage.name, epoch, *plan.samples[:1].tolist()
+            ),
+        )
+
+    def _view(self, image: Tensor, draws: Draws) -> View:
+        to_anchor = torch.from_numpy(anchor_maps(draws, image.shape[3]).astype(np.float32))
+        return View(image, to_anchor.to(self.device), torch.from_numpy(draws.flip).to(self.device))
