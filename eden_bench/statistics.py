@@ -41,7 +41,7 @@ class TTest:
     """Why t is undefined; empty where it is not."""
 
 
-def summary(scores: Sequence[float]) -> Summary:
+def summarise(scores: Sequence[float]) -> Summary:
     """Summarise scores by mean, s.d. and the 95 % interval of the mean (Student's t, n - 1 degrees of freedom).
 
     Raises:

@@ -8,6 +8,8 @@ from collections.abc import Mapping, Sequence
 
 import typer
 
+from eden_bench.aligned import aligned
+
 Row = Sequence[str]
 
 
@@ -21,7 +23,7 @@ def print_table(columns: Sequence[str], rows: Sequence[Row], title: str = "") ->
     if sys.stdout.isatty():
         _rich_table(columns, rows, title)
     else:
-        typer.echo(plain_table(columns, rows, title))
+        typer.echo(aligned(columns, rows, title))
 
 
 def print_pairs(pairs: Mapping[str, str], title: str) -> None:
@@ -29,14 +31,6 @@ def print_pairs(pairs: Mapping[str, str], title: str) -> None:
     width = max((len(name) for name in pairs), default=0)
     lines = [f"{name.ljust(width)}  {value}".rstrip() for name, value in pairs.items()]
     typer.echo("\n".join([title, *(f"  {line}" for line in lines)]))
-
-
-def plain_table(columns: Sequence[str], rows: Sequence[Row], title: str = "") -> str:
-    """Return a table as text with aligned columns, two spaces apart, no trailing spaces."""
-    table = [list(columns), *(list(row) for row in rows)]
-    widths = [max(len(row[i]) for row in table) for i in range(len(columns))]
-    lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in table]
-    return "\n".join([title, *lines] if title else lines)
 
 
 def _rich_table(columns: Sequence[str], rows: Sequence[Row], title: str) -> None:

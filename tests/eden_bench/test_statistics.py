@@ -7,7 +7,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eden_bench.statistics import summary, two_sample_t, variance, welch
+from eden_bench.statistics import summarise, two_sample_t, variance, welch
 
 SCORES = st.lists(st.integers(0, 1000).map(lambda k: k / 1000), min_size=2, max_size=12)
 VARYING = SCORES.filter(lambda scores: min(scores) < max(scores))
@@ -19,7 +19,7 @@ def close(value, expected):
 
 @given(VARYING)
 def test_the_summary_agrees_with_scipy(scores):
-    found = summary(scores)
+    found = summarise(scores)
     low, high = scipy.stats.t.interval(
         0.95, len(scores) - 1, loc=sum(scores) / len(scores), scale=scipy.stats.sem(scores)
     )
@@ -62,13 +62,13 @@ def test_unequal_sizes_have_their_own_degrees_of_freedom():
 
 
 def test_one_score_has_a_mean_and_nothing_else():
-    found = summary([0.5])
+    found = summarise([0.5])
     assert (found.n, found.mean, found.sd, found.low, found.high) == (1, 0.5, None, None, None)
 
 
 def test_no_scores_are_refused():
     with pytest.raises(ValueError, match="there are no scores"):
-        summary([])
+        summarise([])
     with pytest.raises(ValueError, match="there are no scores"):
         two_sample_t([], [0.5])
 
@@ -80,7 +80,7 @@ def test_a_variance_of_one_score_is_refused():
 
 def test_equal_scores_have_no_variance_at_all_whatever_the_rounding():
     assert variance([0.1] * 10) == 0.0
-    assert summary([0.1] * 3).low == summary([0.1] * 3).high
+    assert summarise([0.1] * 3).low == summarise([0.1] * 3).high
 
 
 @pytest.mark.parametrize("test", [two_sample_t, welch])

@@ -1,0 +1,76 @@
+"""``eden-bench report``: tables and the paper's test from the stored records."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from eden_bench.cli.options import Json, Out
+from eden_bench.errors import EdenError, unknown
+
+if TYPE_CHECKING:
+    from eden_bench.report import Table
+
+FORMATS = ("terminal", "md", "csv", "json")
+
+
+def report(
+    out: Out = None,
+    method: Annotated[str | None, typer.Option(help="Method to test [adam where present, else the best].")] = None,
+    tasks: Annotated[list[str] | None, typer.Option(help="Names, globs or @groups; commas or repeats.")] = None,
+    form: Annotated[str, typer.Option("--format", help="terminal, md, csv or json.")] = "terminal",
+    allow_unequal: Annotated[bool, typer.Option("--allow-unequal", help="Test rows of different seeds too.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Show mean, s.d., n, 95 % interval and the paper's t-test; write report.md, .csv and .json to OUT/report."""
+    from eden_bench import records
+    from eden_bench.report import build, failure_notes, need, select
+    from eden_bench.settings import gather
+
+    if form not in FORMATS:
+        raise unknown("format", form, FORMATS)
+    folder = gather(out=out).out
+    stored = records.load(folder)
+    need(stored, folder)
+    tables = build(select(stored, tasks or ()), method=method or "", allow_unequal=allow_unequal)
+    failures = failure_notes(records.failures(folder))
+    _write(folder / "report", tables, failures)
+    show(tables, failures, "json" if as_json else form)
+
+
+def show(tables: Sequence[Table], failures: Sequence[str] = (), form: str = "terminal") -> None:
+    """Print a report; "terminal" is rich tables on a terminal and aligned text off it."""
+    from eden_bench import formats
+
+    if form == "terminal" and sys.stdout.isatty():
+        _print_rich(tables, failures)
+        return
+    make = {"terminal": formats.plain, "md": formats.markdown, "json": formats.as_json}
+    typer.echo(formats.as_csv(tables) if form == "csv" else make[form](tables, failures), nl=form == "terminal")
+
+
+def _print_rich(tables: Sequence[Table], failures: Sequence[str]) -> None:
+    from eden_bench import formats
+    from eden_bench.cli.tables import print_table
+
+    for table in tables:
+        top, below = formats.heading(table)
+        print_table(formats.COLUMNS, formats.cells(table), top)
+        typer.echo("\n".join([below, *formats.sentences(table), ""]))
+    typer.echo("\n".join([formats.legend(tables), *failures]))
+
+
+def _write(folder: Path, tables: Sequence[Table], failures: Sequence[str]) -> None:
+    """Write the report's files; a folder that cannot be written is a warning, since the tables are shown anyway."""
+    from eden_bench import atomic, formats
+
+    try:
+        atomic.write_text(folder / "report.md", formats.markdown(tables, failures))
+        atomic.write_text(folder / "report.csv", formats.as_csv(tables))
+        atomic.write_text(folder / "report.json", formats.as_json(tables, failures))
+    except (EdenError, OSError) as error:
+        typer.echo(f"warning: the report's files are not written: {error}", err=True)

@@ -1,0 +1,351 @@
+"""Reports: tables and the paper's test, from stored records alone.
+
+A table holds what may be compared: one task, number of shots, protocol, score definition, digest of the data and
+of the splits, and one pretraining set (methods without pretraining stand in each). Phantom and real data, two data
+digests or two protocols never meet in one table. Everything is a function of the records: no times, no machine.
+"""
+
+from __future__ import annotations
+
+import fnmatch
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any, Literal, NamedTuple
+
+from eden_bench.digests import digest
+from eden_bench.errors import UsageError, unknown
+from eden_bench.records import Record
+from eden_bench.statistics import Summary, TTest, summarise, two_sample_t
+
+LEVEL = 0.05
+_DEFAULT_METHOD = "adam"
+_SHORT = 8
+_BUDGETS = {
+    "steps": "optimiser steps (as many as on the full training set)",
+    "epochs": "epochs of the few images",
+}
+
+Verdict = Literal["higher", "lower", "undecided", "refused", "undefined"]
+
+
+class Marks(NamedTuple):
+    """What a reader must know before believing any number of a table."""
+
+    phantom: bool
+    quick: bool
+    part: str
+
+    @property
+    def words(self) -> tuple[str, ...]:
+        """For example ("PHANTOM", "QUICK"); empty for whole real data under the paper's protocol."""
+        part = (f"PART: {self.part}",) if self.part else ()
+        return (*(("PHANTOM",) if self.phantom else ()), *(("QUICK",) if self.quick else ()), *part)
+
+
+class Backbone(NamedTuple):
+    """What tells the rows of one method apart."""
+
+    method: str
+    config: str
+    """Digest of the method's config."""
+    checkpoint: str
+    threads: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One backbone's scores in a table."""
+
+    backbone: Backbone
+    label: str
+    """The method's name, with what differs where the method has several rows."""
+    scores: Mapping[int, float]
+    """Seed to primary score, in [0, 1], seeds ascending."""
+    pretraining: str
+    """What the weights come from, in words."""
+
+    @cached_property
+    def summary(self) -> Summary:
+        """Mean, s.d., n and interval."""
+        return summarise(list(self.scores.values()))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Comparison:
+    """The paper's test of one row against the best of the other methods."""
+
+    row: Row
+    other: Row
+    test: TTest | None
+    """None where the test was refused."""
+    verdict: Verdict
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """Rows that may be compared."""
+
+    task: str
+    title: str
+    dataset: str
+    shots: int | None
+    protocol: str
+    budget: str
+    """Name of the few-shot budget, "steps" or "epochs"; empty where the task has none."""
+    score: str
+    score_version: int
+    score_text: str
+    decimals: int
+    data: str
+    splits: str
+    pretrain_data: str
+    marks: Marks
+    counts: str
+    rows: tuple[Row, ...]
+    """Highest mean first."""
+    comparisons: tuple[Comparison, ...]
+    notes: tuple[str, ...] = field(default=())
+
+    @property
+    def heading(self) -> str:
+        """Task, shots, protocol and marks in one line."""
+        shots = "full training set" if self.shots is None else f"{self.shots} shots"
+        marks = f" [{'; '.join(self.marks.words)}]" if self.marks.words else ""
+        return f"{self.task}, {shots}, protocol {self.protocol}{marks}"
+
+    @property
+    def budget_text(self) -> str:
+        """The few-shot budget in words; empty where there is none."""
+        return f"few-shot budget counted in {_BUDGETS.get(self.budget, self.budget)}" if self.budget else ""
+
+
+def build(records: Iterable[Record], *, method: str = "", allow_unequal: bool = False) -> list[Table]:
+    """Build the tables, in order of task and shots.
+
+    Args:
+        records: stored cells, in any order.
+        method: whose rows are tested; empty for adam where it is present, else each table's best.
+        allow_unequal: test rows of different seeds too.
+
+    Raises:
+        UsageError: no record has this method.
+    """
+    records = list(records)
+    methods = sorted({record.cell.method for record in records})
+    if method and method not in methods:
+        raise unknown("method", method, methods)
+    groups: dict[tuple[Any, ...], list[Record]] = {}
+    for record in sorted(records, key=lambda record: record.id):
+        groups.setdefault(_comparable(record), []).append(record)
+    tables = [part for group in groups.values() for part in _split_by_pretraining(group)]
+    made = [_table(part, method, allow_unequal) for part in tables]
+    return sorted(made, key=_place)
+
+
+def summary(records: Iterable[Record], *, method: str = "", failures: Sequence[str] = ()) -> str:
+    """Return the tables as plain text: what a run ends with."""
+    from eden_bench.formats import plain
+
+    return plain(build(records, method=method), failures)
+
+
+def select(records: Iterable[Record], patterns: Iterable[str]) -> list[Record]:
+    """Keep the records of some tasks: names, globs, or groups ('@all', '@segmentation', '@scr').
+
+    Raises:
+        UsageError: a pattern fits no record.
+    """
+    records = list(records)
+    wanted = [part.strip() for text in patterns for part in text.split(",") if part.strip()]
+    names = {record.cell.task: _groups(record.content["task"]) for record in records}
+    chosen = {pattern: _fitting(pattern, names) for pattern in wanted}
+    for pattern, found in chosen.items():
+        if not found:
+            raise unknown("task", pattern, names)
+    kept = set().union(*chosen.values()) if wanted else set(names)
+    return [record for record in records if record.cell.task in kept]
+
+
+def compare(row: Row, others: Sequence[Row], allow_unequal: bool) -> Comparison:
+    """Test a row against the others' best by mean, as the paper does (independent t, pooled variance)."""
+    other = max(others, key=lambda each: (each.summary.mean, each.label))
+    if set(row.scores) != set(other.scores) and not allow_unequal:
+        note = (
+            f"no test: {row.label} has seeds {ranges(row.scores)}, {other.label} has {ranges(other.scores)}; run the "
+            "missing cells or pass --allow-unequal"
+        )
+        return Comparison(row=row, other=other, test=None, verdict="refused", note=note)
+    test = two_sample_t(list(row.scores.values()), list(other.scores.values()))
+    return Comparison(row=row, other=other, test=test, verdict=_verdict(test), note=test.note)
+
+
+def ranges(seeds: Iterable[int]) -> str:
+    """Return for example "0-9" or "0-3,7"."""
+    found: list[list[int]] = []
+    for seed in sorted(seeds):
+        if found and seed == found[-1][1] + 1:
+            found[-1][1] = seed
+        else:
+            found.append([seed, seed])
+    return ",".join(f"{first}-{last}" if last > first else f"{first}" for first, last in found)
+
+
+def failure_notes(failures: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return one sentence for each stored failure."""
+    lines = []
+    for name, failure in sorted(failures.items()):
+        what, error = failure.get("what", name[:_SHORT]), str(failure.get("error", "")).partition("\n")[0]
+        redo = f" Redo: {failure['command']}" if failure.get("command") else ""
+        lines.append(f"failed: {what}: {error}.{redo}")
+    return lines
+
+
+def need(records: Sequence[Record], where: object) -> None:
+    """Raise UsageError where there is nothing to report."""
+    if not records:
+        raise UsageError(f"{where} holds no records: make some with 'eden-bench run', or name their folder with --out")
+
+
+def _comparable(record: Record) -> tuple[Any, ...]:
+    cell, score = record.cell, record.score
+    marks = record.content["marks"]
+    return (
+        *(cell.task, cell.shots, str(marks["protocol"]), digest(cell.protocol), cell.data, cell.splits),
+        *(score.name, score.version, bool(marks["phantom"]), bool(marks["quick"])),
+    )
+
+
+def _split_by_pretraining(group: list[Record]) -> list[list[Record]]:
+    """Part records by what they were pretrained on; those without pretraining stand in every part."""
+    kinds = sorted({_pretrain_data(record) for record in group} - {""})
+    return [[record for record in group if _pretrain_data(record) in ("", kind)] for kind in kinds or [""]]
+
+
+def _pretraining(record: Record) -> Mapping[str, Any]:
+    """Return the provenance of the pretraining data; empty for weights that were brought along."""
+    found = record.content["checkpoint"].get("card", {}).get("data", {})
+    return found if isinstance(found, Mapping) else {"digest": str(found)}
+
+
+def _pretrain_data(record: Record) -> str:
+    return str(_pretraining(record).get("digest", ""))
+
+
+def _table(group: list[Record], method: str, allow_unequal: bool) -> Table:
+    first, rows = group[0], _rows(group)
+    cell, score, task, data = first.cell, first.score, first.content["task"], first.content["data"]
+    marks = first.content["marks"]
+    return Table(
+        task=cell.task,
+        title=str(task["title"]),
+        dataset=str(task["dataset"]),
+        shots=cell.shots,
+        protocol=str(marks["protocol"]),
+        budget=str(cell.protocol.get("few_shot_budget", "")),
+        score=score.name,
+        score_version=score.version,
+        score_text=score.text,
+        decimals=score.decimals,
+        data=cell.data,
+        splits=cell.splits,
+        pretrain_data=max(_pretrain_data(record) for record in group),
+        marks=Marks(_is_phantom(group), bool(marks["quick"]), str(marks["part"] or "")),
+        counts=", ".join(f"{data[name]} {name}" for name in ("train", "validation", "test") if name in data),
+        rows=tuple(rows),
+        comparisons=_comparisons(rows, method, allow_unequal),
+        notes=_notes(group, rows),
+    )
+
+
+def _is_phantom(group: Sequence[Record]) -> bool:
+    return any(record.phantom or _pretraining(record).get("phantom") for record in group)
+
+
+def _rows(group: Sequence[Record]) -> list[Row]:
+    found: dict[Backbone, list[Record]] = {}
+    for record in group:
+        cell = record.cell
+        key = Backbone(cell.method, digest(cell.method_config), cell.checkpoint, cell.threads)
+        found.setdefault(key, []).append(record)
+    rows = [
+        Row(
+            backbone=backbone,
+            label=_label(backbone, found),
+            scores={record.cell.seed: record.value for record in sorted(records, key=lambda record: record.cell.seed)},
+            pretraining=_origin(records[0]),
+        )
+        for backbone, records in found.items()
+    ]
+    return sorted(rows, key=lambda row: (-row.summary.mean, row.label))
+
+
+def _label(backbone: Backbone, all_backbones: Iterable[Backbone]) -> str:
+    """Return the method's name and, where it has several rows, what tells this one from them."""
+    others = [other for other in all_backbones if other.method == backbone.method]
+    words = {
+        "config": f"config {backbone.config[:_SHORT]}",
+        "checkpoint": f"checkpoint {backbone.checkpoint[:_SHORT]}",
+        "threads": f"{backbone.threads} threads" if backbone.threads else "GPU",
+    }
+    differing = [text for name, text in words.items() if len({getattr(other, name) for other in others}) > 1]
+    return f"{backbone.method} ({', '.join(differing)})" if differing else backbone.method
+
+
+def _origin(record: Record) -> str:
+    """Say where the weights come from."""
+    checkpoint, data = record.content["checkpoint"], _pretraining(record)
+    if "card" not in checkpoint:
+        return f"weights from {checkpoint.get('from', 'a file')}"
+    part = f" ({data['part']})" if data.get("part") else ""
+    images = f", {data['images']:,} images" if "images" in data else ""
+    seed = checkpoint["card"].get("seed", 0)
+    return f"pretrained on {data.get('dataset', 'unnamed data')}{images}{part}, one checkpoint, seed {seed}"
+
+
+def _comparisons(rows: Sequence[Row], method: str, allow_unequal: bool) -> tuple[Comparison, ...]:
+    methods = [row.backbone.method for row in rows]
+    chosen = method or (_DEFAULT_METHOD if _DEFAULT_METHOD in methods else methods[0])
+    others = [row for row in rows if row.backbone.method != chosen]
+    if not others:
+        return ()
+    return tuple(compare(row, others, allow_unequal) for row in rows if row.backbone.method == chosen)
+
+
+def _verdict(test: TTest) -> Verdict:
+    if test.p is None:
+        return "undefined"
+    if test.p >= LEVEL:
+        return "undecided"
+    return "higher" if test.difference > 0 else "lower"
+
+
+def _notes(group: Sequence[Record], rows: Sequence[Row]) -> tuple[str, ...]:
+    everyone = {seed for row in rows for seed in row.scores}
+    missing = [(row.label, everyone - set(row.scores)) for row in rows]
+    lacks = [f"missing: {label} has no record of seeds {ranges(seeds)}" for label, seeds in missing if seeds]
+    origins = dict.fromkeys((row.label, row.pretraining) for row in rows)
+    return (*lacks, *(f"{label}: {origin}" for label, origin in origins), *_shares(group))
+
+
+def _shares(group: Sequence[Record]) -> list[str]:
+    """Say what all pretrained rows of a table have in common with its test data."""
+    if all(_pretraining(record).get("dataset") != record.content["task"]["dataset"] for record in group):
+        return []
+    return ["pretraining used the training split of the task's own dataset, without its test images"]
+
+
+def _groups(task: Mapping[str, Any]) -> tuple[str, ...]:
+    return "all", str(task["kind"]), str(task["dataset"])
+
+
+def _fitting(pattern: str, names: Mapping[str, tuple[str, ...]]) -> set[str]:
+    if pattern.startswith("@"):
+        return {name for name, groups in names.items() if pattern[1:] in groups}
+    return {name for name in names if fnmatch.fnmatchcase(name, pattern)}
+
+
+def _place(table: Table) -> tuple[Any, ...]:
+    shots = (table.shots is None, table.shots or 0)
+    return table.task, shots, table.protocol, table.marks, table.data, table.splits, table.pretrain_data, table.budget
