@@ -17,7 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from eden_bench.errors import EdenError
+from eden_bench.errors import UsageError
 
 _ASIDE = ".aside-"
 
@@ -114,7 +114,7 @@ def _explained(parent: Path) -> Iterator[None]:
     try:
         yield
     except OSError as error:
-        raise EdenError(
+        raise UsageError(
             f"{parent} cannot be written ({error.strerror}): choose a folder you may write to with --out or "
             "EDEN_BENCH_CACHE"
         ) from error

@@ -10,7 +10,7 @@ import shutil
 import subprocess
 import sys
 import time
-from importlib.metadata import PackageNotFoundError, version
+from importlib.metadata import PackageNotFoundError, distribution
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +64,7 @@ def versions() -> dict[str, str]:
     found = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
-            found[name] = version(name)
+            found[name] = distribution(name).version
         except PackageNotFoundError:
             continue
     return found
@@ -93,7 +93,7 @@ def machine(device: str, threads: int) -> dict[str, Any]:
         "platform": platform.platform(),
     }
     if device.startswith("cuda"):
-        found |= {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}
+        found |= {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}  # type: ignore[no-untyped-call]
     return found
 
 

@@ -8,13 +8,13 @@ to ``OUT/superseded/``. Everything but ``provenance`` is a function of the cell,
 from __future__ import annotations
 
 import csv
+import hashlib
 import io
 import json
 import math
 import re
-import shutil
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, fields
 from functools import cached_property
 from pathlib import Path
@@ -37,6 +37,10 @@ Warn = Callable[[str], None]
 def warn_stderr(line: str) -> None:
     """Print one warning line."""
     print(f"warning: {line}", file=sys.stderr)  # noqa: T201
+
+
+class StoreFailed(EdenError):
+    """A result cannot be written; the run stops, since nothing more could be kept."""
 
 
 class RecordDamaged(EdenError):
@@ -134,23 +138,25 @@ def write(out: Path, cell: Cell, score: ScoreDefinition, outcome: Outcome, secti
 
     Raises:
         EdenError: the outcome breaks its contract (a NaN score, columns of unequal length).
+        StoreFailed: the disk is full or read-only.
     """
     check_outcome(outcome, score)
     table = cases_csv(outcome.cases)
-    with atomic.folder(folder_of(out, cell.id)) as folder:
-        (folder / _CASES).write_bytes(table)
-        rows = len(outcome.cases["case"])
-        content = {
-            "schema": SCHEMA,
-            "id": cell.id,
-            "cell": json.loads(canonical_json(cell)),
-            "scores": {name: float(value) for name, value in outcome.scores.items()},
-            "score": asdict(score),
-            "cases": {"rows": rows, "columns": list(outcome.cases), "sha256": file_digest(folder / _CASES)},
-            "training": outcome.training,
-            **sections,
-        }
-        (folder / _RECORD).write_text(_json(content), encoding="utf-8")
+    content = {
+        "schema": SCHEMA,
+        "id": cell.id,
+        "cell": json.loads(canonical_json(cell)),
+        "scores": {name: float(value) for name, value in outcome.scores.items()},
+        "score": asdict(score),
+        "cases": {
+            "rows": len(outcome.cases["case"]),
+            "columns": list(outcome.cases),
+            "sha256": hashlib.sha256(table).hexdigest(),
+        },
+        "training": outcome.training,
+        **sections,
+    }
+    _write_folder(folder_of(out, cell.id), {_CASES: table, _RECORD: _json(content).encode()})
     return read(folder_of(out, cell.id))
 
 
@@ -237,6 +243,18 @@ def supersede(out: Path, cell_id: str) -> None:
         old.rename(place / f"{cell_id}-{number}")
 
 
+def _write_folder(path: Path, files: Mapping[str, bytes]) -> None:
+    try:
+        with atomic.folder(path) as folder:
+            for name, content in files.items():
+                (folder / name).write_bytes(content)
+    except OSError as error:
+        raise StoreFailed(
+            f"{path} cannot be written ({error.strerror}): mend that and issue the same command again, what is stored "
+            "is reused"
+        ) from error
+
+
 def write_failure(out: Path, name: str, content: Mapping[str, Any]) -> Path:
     """Store why a cell or a pretraining failed, in place of what an earlier attempt left."""
     path = out / "failures" / f"{name}.json"
@@ -258,17 +276,6 @@ def failures(out: Path) -> dict[str, dict[str, Any]]:
         except (OSError, ValueError, TypeError):
             continue
     return found
-
-
-def size_bytes(folders: Iterable[Path]) -> list[int]:
-    """Bytes that each folder takes."""
-    return [sum(file.stat().st_size for file in folder.iterdir() if file.is_file()) for folder in folders]
-
-
-def free_bytes(out: Path) -> int:
-    """Free bytes on the disk that holds or will hold a folder."""
-    there = next(place for place in (out, *out.parents) if place.is_dir())
-    return shutil.disk_usage(there).free
 
 
 def _folders(parent: Path) -> list[Path]:

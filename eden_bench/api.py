@@ -1,0 +1,288 @@
+"""The bench from Python: what ``eden-bench run`` does, and its records as a data frame.
+
+import eden_bench
+done = eden_bench.run(["adam", "densecl"], ["scr-heart"])
+done.results().groupby("method")["value"].mean()
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from eden_bench import ask, claims, records, registry
+from eden_bench.ask import Ask
+from eden_bench.contracts import no_progress
+from eden_bench.errors import CellsFailed, DataMissing, EdenError
+from eden_bench.plan import Backbone, Plan, Slot, find_checkpoint, make_plan
+from eden_bench.records import Record
+from eden_bench.runner import Runner, Silent, Watch
+from eden_bench.runner import pretrain as pretrain_backbone
+from eden_bench.settings import Settings, gather, resolve
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from eden_bench.checkpoints import Checkpoint
+    from eden_bench.inputs import Inputs
+
+Names = str | Iterable[str]
+COLUMNS = (
+    *("id", "method", "task", "dataset", "kind", "shots", "seed", "score", "value", "protocol", "quick", "phantom"),
+    *("part", "checkpoint", "data", "splits", "score_version", "device", "threads", "seconds", "started"),
+)
+
+
+@dataclass(frozen=True)
+class Result:
+    """What became of a plan: every slot tells its state, and its record where it has one."""
+
+    plan: Plan
+
+    @property
+    def slots(self) -> list[Slot]:
+        """The planned cells."""
+        return self.plan.slots
+
+    @property
+    def records(self) -> list[Record]:
+        """Records of this plan's cells, run now or reused."""
+        return [slot.record for slot in self.slots if slot.record is not None]
+
+    @property
+    def exit_code(self) -> int:
+        """0 all done, 3 some cells failed, 4 data missing."""
+        if self.plan.count("failed"):
+            return CellsFailed.exit_code
+        return DataMissing.exit_code if self.plan.count("missing") else 0
+
+    def results(self) -> pd.DataFrame:
+        """Return one row a cell, as ``eden_bench.results``, with a column "reused"."""
+        reused = {slot.record.id: slot.state == "reused" for slot in self.slots if slot.record is not None}
+        frame = _frame(self.records)
+        return frame.assign(reused=[reused[name] for name in frame["id"]])
+
+
+def run(
+    methods: Names,
+    tasks: Names,
+    *,
+    seeds: str | Sequence[int] | None = None,
+    n_seeds: int | None = None,
+    shots: int | str | Iterable[int | str | None] | None = None,
+    protocol: str | None = None,
+    pretrain_data: str | None = None,
+    pretrain_seed: int = 0,
+    force: bool = False,
+    only_failed: bool = False,
+    on_error: Literal["continue", "stop"] = "continue",
+    plugins: Iterable[Path | str] = (),
+    watch: Watch | None = None,
+    **settings: object,
+) -> Result:
+    """Pretrain what is missing, fine-tune and score; finished cells are reused.
+
+    Args:
+        methods: names, globs or groups, as on the command line.
+        tasks: likewise.
+        seeds: "0-9", "0,3,5" or integers; ten seeds where neither these nor n_seeds are given.
+        n_seeds: seeds 0 to n_seeds - 1.
+        shots: numbers of training images, "full" or None for all.
+        protocol: "paper", "quick" or a TOML file; by the data where it is None.
+        pretrain_data: dataset to pretrain on; by the tasks' modality where it is None.
+        pretrain_seed: of the pretraining.
+        force: run cells anew although they are stored.
+        only_failed: run only what failed before.
+        on_error: "stop" ends the run at the first failure.
+        plugins: plugin files to load first.
+        watch: is told how the run goes.
+        settings: data, out, cache, device, threads.
+
+    Raises:
+        UsageError: names or values do not fit.
+        DataMissing: no task at all has its data.
+        StoreFailed: results cannot be written.
+    """
+    files = load_plugins(plugins)
+    wanted = make_ask(
+        methods, tasks, seeds=seeds, n_seeds=n_seeds, shots=shots, protocol=protocol,
+        pretrain_data=pretrain_data, pretrain_seed=pretrain_seed, plugins=files,
+    )  # fmt: skip
+    watch = watch or Silent()
+    inputs = open_inputs(resolve(**settings), watch)
+    plan = make_plan(wanted, inputs, records.load(inputs.settings.out, watch.say))
+    Runner(plan, inputs, watch, force=force, only_failed=only_failed, on_error=on_error).run()
+    return Result(plan)
+
+
+def pretrain(
+    methods: Names,
+    *,
+    data_name: str = "chestxray14",
+    protocol: str | None = None,
+    seed: int = 0,
+    plugins: Iterable[Path | str] = (),
+    watch: Watch | None = None,
+    **settings: object,
+) -> dict[str, Checkpoint]:
+    """Pretrain methods without fine-tuning them; what is finished is reused, what was killed goes on.
+
+    Args:
+        methods: names, globs or groups; those that bring their weights along are passed over.
+        data_name: dataset to pretrain on.
+        protocol: as in ``run``.
+        seed: of the pretraining.
+        plugins: plugin files to load first.
+        watch: is told how it goes.
+        settings: data, out, cache, device, threads.
+
+    Returns:
+        Method to checkpoint.
+
+    Raises:
+        UsageError: names or values do not fit.
+        DataMissing: the dataset is not at hand.
+    """
+    from eden_bench import protocols
+    from eden_bench.checkpoints import Checkpoint
+    from eden_bench.inputs import is_source
+    from eden_bench.runner import cpu_threads
+
+    load_plugins(plugins)
+    watch = watch or Silent()
+    inputs = open_inputs(resolve(**settings), watch)
+    phantom = inputs.index(data_name).phantom
+    recipe = protocols.load(protocol or ("quick" if phantom else "paper"))
+    made = {}
+    for name in ask.choose(registry.methods, _names(methods)):
+        method = registry.methods.get(name)
+        if is_source(method):
+            watch.say(f"{name} brings its weights along: nothing to pretrain")
+            continue
+        backbone = Backbone(name, recipe.method_config(name, method.Config()), data_name, seed)
+        with cpu_threads(inputs.settings.threads):
+            _pretrain_one(backbone, inputs, watch)
+        made[name] = Checkpoint(_folder(backbone))
+    return made
+
+
+def results(
+    out: Path | str | None = None, *, alternatives: bool = False, records_of: Iterable[Record] | None = None
+) -> pd.DataFrame:
+    """Return stored results, one row a cell, sorted by task, method, shots and seed.
+
+    Args:
+        out: folder of a run; as the settings say where it is None.
+        alternatives: also one row for each score beside the primary one.
+        records_of: these records instead of a folder's.
+
+    Returns:
+        Columns ``COLUMNS``; "shots" is missing (NA) for the full training set, "value" in [0, 1].
+    """
+    found = records.load(gather(out=out).out) if records_of is None else records_of
+    return _frame(found, alternatives)
+
+
+def make_ask(methods: Names, tasks: Names, **more: Any) -> Ask:  # noqa: ANN401 - the fields of Ask, as typed
+    """Resolve what is asked for into names and numbers.
+
+    Raises:
+        UsageError: a name, seed or number of shots means nothing.
+    """
+    shots = more.pop("shots", None)
+    seeds = ask.parse_seeds(more.pop("seeds", None), more.pop("n_seeds", None))
+    listed = shots if isinstance(shots, Iterable) and not isinstance(shots, str) else [shots]
+    pretrain_data = more.pop("pretrain_data", None)
+    if pretrain_data is not None:
+        registry.datasets.get(pretrain_data)
+    return Ask(
+        methods=ask.choose(registry.methods, _names(methods)),
+        tasks=ask.choose(registry.tasks, _names(tasks)),
+        shots=ask.parse_shots(listed),
+        seeds=seeds,
+        pretrain_data=pretrain_data,
+        **more,
+    )
+
+
+def load_plugins(files: Iterable[Path | str]) -> tuple[str, ...]:
+    """Load plugin files and return their paths."""
+    paths = tuple(str(file) for file in files)
+    for path in paths:
+        registry.load_plugin_file(Path(path))
+    return paths
+
+
+def open_inputs(settings: Settings, watch: Watch | None = None) -> Inputs:
+    """Return the inputs of a run under some settings."""
+    from eden_bench.inputs import Inputs
+
+    return Inputs(settings, watch.progress if watch else no_progress)
+
+
+def _pretrain_one(backbone: Backbone, inputs: Inputs, watch: Watch) -> None:
+    """Pretrain under the backbone's lock; under torchrun, process 0 holds it for all."""
+    import os
+
+    find_checkpoint(backbone, inputs)
+    if int(os.environ.get("RANK", "0")):
+        pretrain_backbone(backbone, inputs, watch.say)
+        return
+    out = inputs.settings.out
+    with claims.presence(out), claims.claim(out, backbone.name, wait=True):
+        pretrain_backbone(backbone, inputs, watch.say)
+    records.clear_failure(out, backbone.name)
+
+
+def _folder(backbone: Backbone) -> Path:
+    if backbone.folder is None:
+        raise EdenError(f"{backbone.method} has no checkpoint")
+    return backbone.folder
+
+
+def _names(names: Names) -> list[str]:
+    return [names] if isinstance(names, str) else list(names)
+
+
+def _frame(found: Iterable[Record], alternatives: bool = False) -> pd.DataFrame:
+    import pandas as pd
+
+    rows = [_row(record, name) for record in found for name in _score_names(record, alternatives)]
+    frame = pd.DataFrame(rows, columns=list(COLUMNS))
+    frame["shots"] = frame["shots"].astype("Int64")
+    order = ["task", "method", "shots", "seed", "id", "score"]
+    return frame.sort_values(order, na_position="last", ignore_index=True)
+
+
+def _score_names(record: Record, alternatives: bool) -> list[str]:
+    return list(record.scores) if alternatives else [record.score.name]
+
+
+def _row(record: Record, score: str) -> dict[str, Any]:
+    cell, content = record.cell, record.content
+    marks, task, provenance = content["marks"], content["task"], content["provenance"]
+    return {
+        "id": record.id,
+        "method": cell.method,
+        "task": cell.task,
+        "dataset": task["dataset"],
+        "kind": task["kind"],
+        "shots": cell.shots,
+        "seed": cell.seed,
+        "score": score,
+        "value": record.scores[score],
+        "protocol": marks["protocol"],
+        "quick": marks["quick"],
+        "phantom": marks["phantom"],
+        "part": marks["part"],
+        "checkpoint": cell.checkpoint,
+        "data": cell.data,
+        "splits": cell.splits,
+        "score_version": cell.score_version,
+        "device": provenance.get("device", ""),
+        "threads": cell.threads,
+        "seconds": record.seconds,
+        "started": provenance.get("started", ""),
+    }

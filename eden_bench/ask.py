@@ -1,0 +1,104 @@
+"""What a command asks for: names, seeds and shots, read from the words of the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from eden_bench import registry
+from eden_bench.errors import PluginError, UsageError
+
+DEFAULT_SEEDS = tuple(range(10))
+_SEED_LIMIT = 1 << 31
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ask:
+    """What a command asks for, in resolved names."""
+
+    methods: tuple[str, ...]
+    tasks: tuple[str, ...]
+    shots: tuple[int | None, ...] = (None,)
+    seeds: tuple[int, ...] = DEFAULT_SEEDS
+    protocol: str | None = None
+    """None: "quick" on the phantom, "paper" on real data."""
+    pretrain_data: str | None = None
+    """None: by the modality of each task."""
+    pretrain_seed: int = 0
+    plugins: tuple[str, ...] = ()
+    """Plugin files, for the command line that redoes a cell."""
+
+
+def choose(kind: registry.Registry, patterns: Iterable[str]) -> tuple[str, ...]:
+    """Resolve names, globs and groups; what a group brings along but cannot be loaded is left out with a warning.
+
+    Raises:
+        UsageError: nothing fits, or a name given in full cannot be loaded.
+    """
+    patterns = list(patterns)
+    named = {part.strip() for text in patterns for part in text.split(",")}
+    chosen = tuple(name for name in kind.select(patterns) if name in named or _loads(kind, name))
+    if not chosen:
+        raise UsageError(f"no {kind.kind} is chosen: name at least one with --{kind.kind}s")
+    return chosen
+
+
+def parse_seeds(text: str | Sequence[int] | None, count: int | None = None) -> tuple[int, ...]:
+    """Read '0-9', '0,3,5' or a mixture; without either, ten seeds from 0.
+
+    Raises:
+        UsageError: not seeds, or both a list and a count.
+    """
+    if text is not None and count is not None:
+        raise UsageError("--seeds and --n-seeds say the same thing: give one")
+    if count is not None:
+        if count < 1:
+            raise UsageError(f"--n-seeds {count}: expected at least 1")
+        return tuple(range(count))
+    if text is None:
+        return DEFAULT_SEEDS
+    parts = text.split(",") if isinstance(text, str) else text
+    found = tuple(dict.fromkeys(seed for part in parts for seed in _seed_range(str(part).strip())))
+    if not found:
+        raise UsageError("--seeds: no seed is given, expected for example 0-9 or 0,3,5")
+    return found
+
+
+def parse_shots(texts: Iterable[str | int | None]) -> tuple[int | None, ...]:
+    """Read '3,6,12,24,full' and the like; None and "full" are all training images.
+
+    Raises:
+        UsageError: neither a number of at least 2 nor "full".
+    """
+    parts = [part.strip() for text in texts for part in ("full" if text is None else str(text)).split(",")]
+    return tuple(dict.fromkeys(_shots(part) for part in parts if part)) or (None,)
+
+
+def shots_text(shots: int | None) -> str:
+    """Return "full" or for example "3 shots"."""
+    return "full" if shots is None else f"{shots} shots"
+
+
+def _loads(kind: registry.Registry, name: str) -> bool:
+    try:
+        kind.get(name)
+    except PluginError:
+        return False  # the registry has warned
+    return True
+
+
+def _seed_range(text: str) -> Iterator[int]:
+    first, dash, last = text.partition("-")
+    if not first.isdecimal() or (dash and not last.isdecimal()) or int(last or first) >= _SEED_LIMIT:
+        raise UsageError(f"--seeds: {text!r} is not a seed or a range, expected for example 0-9 or 0,3,5")
+    yield from range(int(first), int(last or first) + 1)
+
+
+def _shots(text: str) -> int | None:
+    if text == "full":
+        return None
+    if not text.isdecimal() or int(text) < 2:
+        raise UsageError(
+            f"--shots: {text!r} is not 'full' or a number of at least 2, expected for example 3,6,12,24,full"
+        )
+    return int(text)
