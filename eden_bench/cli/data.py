@@ -1,0 +1,132 @@
+"""``eden-bench data``: which datasets are there, whether they are whole, and the phantom in their layouts."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from eden_bench.cli.lean import LeanCommand, LeanGroup
+from eden_bench.cli.options import Cache, Data, Json, Plugins
+from eden_bench.cli.progress import bars
+from eden_bench.cli.tables import print_json, print_table
+from eden_bench.errors import DataMissing, EdenError
+from eden_bench.settings import Settings, resolve
+
+if TYPE_CHECKING:
+    from eden_bench.data import Row
+
+app = typer.Typer(
+    cls=LeanGroup,
+    rich_markup_mode=None,
+    help="Datasets: which are there, whether they are whole, and the phantom in their layouts.",
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+@app.command("list", cls=LeanCommand)
+def list_datasets(data: Data = None, plugin: Plugins = None, as_json: Json = False) -> None:
+    """List datasets: where each was found, how much of it, its licence and how to get it."""
+    from eden_bench.data import inventory
+
+    _load(plugin)
+    settings = resolve(data=data)
+    rows = inventory(settings)
+    if as_json:
+        print_json([asdict(row) for row in rows])
+        return
+    columns = ("dataset", "state", "folder", "licence", "source")
+    print_table(columns, [(row.name, _state(row, settings), row.found, row.licence, row.source) for row in rows])
+
+
+@app.command("check", cls=LeanCommand)
+def check_datasets(
+    names: Annotated[list[str], typer.Argument(help="Datasets to check, or 'all' for those that are there.")],
+    data: Data = None,
+    cache: Cache = None,
+    plugin: Plugins = None,
+    as_json: Json = False,
+) -> None:
+    """Look at every file: counts, sizes, pairing, splits, patients. Exit code 4 where something is wrong."""
+    _load(plugin)
+    settings = resolve(data=data, cache=cache)
+    rows = [row for name in _chosen(names, settings) for row in _findings(name, settings)]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(("dataset", "level", "finding"), [list(row.values()) for row in rows])
+    wrong = sum(row["level"] == "error" for row in rows)
+    if wrong:
+        raise DataMissing(f"{wrong} of {len(rows)} findings are errors: the table says what to do about each")
+
+
+@app.command("phantom", cls=LeanCommand)
+def write_phantoms(
+    names: Annotated[list[str] | None, typer.Option("--datasets", help="Datasets to write [all that can be].")] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder to write into; use it with --data.")] = Path("phantom"),
+    seed: Annotated[int, typer.Option("--seed", help="Another seed, other patients.")] = 0,
+    patients: Annotated[int | None, typer.Option("--patients", help="Number of patients [as the dataset].")] = None,
+    plugin: Plugins = None,
+    as_json: Json = False,
+) -> None:
+    """Write the phantom, an anatomy with known truth, in the very layouts of the real datasets."""
+    from eden_bench import data, registry
+
+    _load(plugin)
+    chosen = registry.datasets.select(names or ["@all"])
+    with bars() as progress:
+        folders = [
+            data.write_phantom(name, out.absolute(), patients=patients, seed=seed, progress=progress) for name in chosen
+        ]
+    rows = [{"dataset": name, "folder": str(folder)} for name, folder in zip(chosen, folders, strict=True)]
+    if as_json:
+        print_json(rows)
+    else:
+        print_table(("dataset", "folder"), [list(row.values()) for row in rows])
+        typer.echo(f"use it with: --data {out}", err=True)
+
+
+def _load(files: list[Path] | None) -> None:
+    from eden_bench.registry import load_plugin_file
+
+    for file in files or ():
+        load_plugin_file(file)
+
+
+def _state(row: Row, settings: Settings) -> str:
+    if row.problem:
+        return f"unusable: {row.problem}"
+    if not row.found:
+        return "absent" if settings.data else "absent: no data folder is set, the phantom serves"
+    counted = "whole" if row.images >= row.expected else f"{row.images:,} of {row.expected:,} images"
+    return f"PHANTOM, {row.images:,} images" if row.phantom else counted
+
+
+def _chosen(names: list[str], settings: Settings) -> list[str]:
+    """Resolve names; 'all' is every dataset that is there, or every phantom where no data folder is set."""
+    from eden_bench import registry
+    from eden_bench.data import inventory
+
+    patterns = [part for name in names for part in name.split(",")]
+    if "all" not in patterns:
+        return registry.datasets.select(patterns)
+    if settings.data is None:
+        return registry.datasets.names()
+    there = [row.name for row in inventory(settings) if row.found or row.problem]
+    if not there:
+        raise DataMissing(f"{settings.data} holds none of the datasets: 'eden-bench data list' says where to get them")
+    return there
+
+
+def _findings(name: str, settings: Settings) -> list[dict[str, str]]:
+    """Check one dataset; what stops its reader is a finding like any other."""
+    from eden_bench.data import check
+
+    try:
+        with bars() as progress:
+            found = check(name, settings, progress)
+    except EdenError as error:
+        return [{"dataset": name, "level": "error", "finding": str(error)}]
+    return [{"dataset": name, "level": finding.level, "finding": finding.text} for finding in found]
