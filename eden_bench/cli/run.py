@@ -1,0 +1,264 @@
+"""``eden-bench run`` and ``eden-bench pretrain``."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from eden_bench.cli.options import Cache, Data, Device, Json, Out, Plugins, Threads
+from eden_bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from eden_bench.api import Result
+    from eden_bench.ask import Ask
+    from eden_bench.inputs import Inputs
+    from eden_bench.plan import Plan
+
+_INTERRUPTED = 130
+
+Methods = Annotated[list[str] | None, typer.Option("--methods", help="Names, globs or @groups; commas or repeats.")]
+Protocol = Annotated[
+    str | None, typer.Option("--protocol", help="paper, quick or a TOML file [quick on the phantom, else paper].")
+]
+PretrainSeed = Annotated[int, typer.Option("--pretrain-seed", min=0, help="Seed of the pretraining.")]
+PretrainData = Annotated[str | None, typer.Option("--pretrain-data", help="Dataset to pretrain on [by modality].")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+
+
+def run(
+    methods: Methods = None,
+    tasks: Annotated[list[str] | None, typer.Option(help="Names, globs or @groups; commas or repeats.")] = None,
+    seeds: Annotated[str | None, typer.Option(help="For example 0-9 or 0,3,5 [0-9].")] = None,
+    n_seeds: Annotated[int | None, typer.Option(help="Seeds 0 to this less one.")] = None,
+    shots: Annotated[list[str] | None, typer.Option(help="Training images, for example 3,6,12,24,full [full].")] = None,
+    protocol: Protocol = None,
+    data: Data = None,
+    out: Out = None,
+    cache: Cache = None,
+    device: Device = None,
+    threads: Threads = None,
+    plugin: Plugins = None,
+    pretrain_data: PretrainData = None,
+    pretrain_seed: PretrainSeed = 0,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and its cost; write nothing.")] = False,
+    force: Annotated[bool, typer.Option("--force", help="Run cells anew; old records go to superseded/.")] = False,
+    only_failed: Annotated[bool, typer.Option("--only-failed", help="Run only what failed before.")] = False,
+    on_error: Annotated[str, typer.Option(help="continue or stop.")] = "continue",
+    replay: Annotated[str | None, typer.Option(metavar="ID", help="Run one record's cell again and compare.")] = None,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Pretrain what is missing, fine-tune, score; then show the table. Issued again, it goes on where it stopped."""
+    from eden_bench import api
+    from eden_bench.settings import resolve
+
+    _refuse_torchrun()
+    if on_error not in ("continue", "stop"):
+        raise UsageError(f"--on-error {on_error}: expected continue or stop")
+    plugins = api.load_plugins(plugin or ())
+    settings = resolve(data=data, out=out, cache=cache, device=device, threads=threads)
+    if replay is not None:
+        from eden_bench.cli.replaying import replay_and_show
+
+        replay_and_show(replay, settings, as_json=as_json)
+        return
+    wanted = api.make_ask(
+        _given(methods, "--methods"),
+        _given(tasks, "--tasks"),
+        seeds=seeds,
+        n_seeds=n_seeds,
+        shots=shots,
+        protocol=protocol,
+        pretrain_data=pretrain_data,
+        pretrain_seed=pretrain_seed,
+        plugins=plugins,
+    )
+    if dry_run:
+        _show_plan(wanted, api.open_inputs(settings), as_json)
+        return
+    done = _carry_out(wanted, settings, {"force": force, "only_failed": only_failed, "on_error": on_error}, quiet)
+    _show_result(done, as_json)
+    raise typer.Exit(done.exit_code)
+
+
+def pretrain(
+    methods: Methods = None,
+    protocol: Protocol = None,
+    data: Data = None,
+    out: Out = None,
+    cache: Cache = None,
+    device: Device = None,
+    threads: Threads = None,
+    plugin: Plugins = None,
+    pretrain_data: PretrainData = None,
+    seed: Annotated[int, typer.Option("--seed", "--pretrain-seed", min=0, help="Seed of the pretraining.")] = 0,
+    as_json: Json = False,
+    quiet: Quiet = False,
+) -> None:
+    """Pretrain methods without fine-tuning them; on several GPUs, torchrun -m eden_bench pretrain."""
+    from eden_bench import api
+    from eden_bench.cli.tables import print_json, print_table
+    from eden_bench.cli.watching import watching
+
+    is_first = os.environ.get("RANK", "0") == "0"
+    with watching(quiet or not is_first) as watch:
+        made = api.pretrain(
+            _given(methods, "--methods"),
+            data_name=pretrain_data or "chestxray14",
+            protocol=protocol,
+            seed=seed,
+            plugins=plugin or (),
+            watch=watch,
+            **{"data": data, "out": out, "cache": cache, "device": device, "threads": threads},
+        )
+    rows = [{"method": name, "folder": str(made[name].folder), "weights": made[name].encoder_digest} for name in made]
+    if is_first and as_json:
+        print_json(rows)
+    elif is_first:
+        print_table(("method", "folder", "weights"), [list(row.values()) for row in rows])
+
+
+def _carry_out(wanted: Ask, settings: Any, how: dict[str, Any], quiet: bool) -> Result:  # noqa: ANN401 - Settings
+    """Plan and run; when interrupted, say what is stored."""
+    from eden_bench import api, records
+    from eden_bench.cli.watching import watching
+    from eden_bench.plan import make_plan
+    from eden_bench.runner import Runner
+
+    done = None
+    try:
+        with watching(quiet) as watch:
+            inputs = api.open_inputs(settings, watch)
+            done = api.Result(make_plan(wanted, inputs, records.load(settings.out)))
+            watch.say(_opening(done.plan, inputs))
+            Runner(done.plan, inputs, watch, **how).run()
+    except KeyboardInterrupt:
+        stored = len(done.records) if done else 0
+        typer.echo(f"{stored} of {len(done.slots) if done else 'the'} cells are stored in {settings.out}", err=True)
+        raise typer.Exit(_INTERRUPTED) from None
+    return done
+
+
+def _opening(plan: Plan, inputs: Inputs) -> str:
+    """Say what is about to happen, in one line."""
+    marks = "PHANTOM data" if plan.phantom else "real data"
+    reused = sum(slot.record is not None for slot in plan.slots)
+    return (
+        f"{len(plan.slots)} cells, {reused} of them stored; protocol {plan.protocol.name}, {marks}, "
+        f"{inputs.device}, {inputs.settings.threads} threads, results in {inputs.settings.out}"
+    )
+
+
+def _show_plan(wanted: Ask, inputs: Inputs, as_json: bool) -> None:
+    from eden_bench import records
+    from eden_bench.cli.tables import print_json, print_table
+    from eden_bench.estimate import estimate
+    from eden_bench.plan import make_plan
+
+    past = records.load(inputs.settings.out)
+    plan = make_plan(wanted, inputs, past, look_only=True)
+    cost = estimate(plan, past, inputs.settings.out)
+    rows = _plan_rows(plan)
+    if as_json:
+        pretraining = [backbone.method for backbone in plan.to_pretrain]
+        marks = {"protocol": plan.protocol.name, "phantom": plan.phantom, "device": inputs.device}
+        print_json({**marks, "plan": rows, "pretrain": pretraining, "estimate": vars(cost)})
+        return
+    print_table(list(rows[0]), [[str(value) for value in row.values()] for row in rows], _opening(plan, inputs))
+    for line in _cost_lines(plan, cost):
+        typer.echo(line)
+
+
+def _plan_rows(plan: Plan) -> list[dict[str, Any]]:
+    """Return one row for each task, number of shots and method."""
+    from eden_bench.ask import shots_text
+
+    rows: dict[tuple[str, str, str], Counter[str]] = {}
+    for slot in plan.slots:
+        key = (slot.task, shots_text(slot.shots), slot.backbone.method)
+        problem = slot.problem or slot.backbone.problem
+        state = "stored" if slot.record else problem.kind if problem else "new"
+        rows.setdefault(key, Counter())[state] += 1
+    names = ("stored", "new", "failed", "missing", "excused")
+    return [
+        {"task": task, "shots": shots, "method": method, **{name: found[name] for name in names}}
+        for (task, shots, method), found in rows.items()
+    ]
+
+
+def _cost_lines(plan: Plan, cost: Any) -> list[str]:  # noqa: ANN401 - Estimate
+    waiting = ", ".join(backbone.method for backbone in plan.to_pretrain)
+    lines = [f"to pretrain: {waiting} ({_time(cost.pretrain_seconds)})"] if waiting else []
+    disk = "unknown" if cost.disk_bytes is None else f"{cost.disk_bytes / 1e6:,.1f} MB"
+    return [*lines, f"to run: {len(plan.new)} cells ({_time(cost.cell_seconds)}); disk: {disk}; nothing was written"]
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return "time unknown: nothing like it was run here"
+    return f"about {seconds / 60:.0f} min" if seconds >= 90 else f"about {seconds:.0f} s"
+
+
+def _show_result(done: Result, as_json: bool) -> None:
+    """Print the table of this plan's cells, then what failed and how to redo it."""
+    from eden_bench import report
+    from eden_bench.cli.report import show
+    from eden_bench.cli.tables import print_json
+
+    if as_json:
+        print_json(_as_json(done))
+    elif done.records:
+        show(report.build(done.records))
+    for line in _closing(done):
+        typer.echo(line, err=True)
+
+
+def _as_json(done: Result) -> dict[str, Any]:
+    plan = done.plan
+    return {
+        "protocol": plan.protocol.name,
+        "phantom": plan.phantom,
+        "counts": dict(Counter(slot.state for slot in plan.slots)),
+        "cells": [
+            {
+                "id": slot.record.id if slot.record else None,
+                "method": slot.backbone.method,
+                "task": slot.task,
+                "shots": slot.shots,
+                "seed": slot.seed,
+                "state": slot.state,
+                "scores": slot.record.scores if slot.record else None,
+                "problem": slot.problem.text if slot.problem else None,
+            }
+            for slot in plan.slots
+        ],
+        "exit_code": done.exit_code,
+    }
+
+
+def _closing(done: Result) -> list[str]:
+    """Say how many cells ended how, and each reason once."""
+    counts = Counter(slot.state for slot in done.slots)
+    lines = [", ".join(f"{number} {state}" for state, number in counts.items())]
+    reasons = Counter((slot.state, slot.backbone.method, slot.problem.text) for slot in done.slots if slot.problem)
+    lines += [f"{state}: {method}, {number} cells: {text}" for (state, method, text), number in reasons.items()]
+    if counts["failed"]:
+        lines.append(
+            "the tracebacks are in failures/ of the output folder; mend the cause, then issue the same command again "
+            "or add --only-failed"
+        )
+    return lines
+
+
+def _given(names: list[str] | None, option: str) -> list[str]:
+    if not names:
+        raise UsageError(f"{option} is missing: name at least one, or @all ('eden-bench list' shows them)")
+    return names
+
+
+def _refuse_torchrun() -> None:
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise UsageError("run works in one process: use torchrun with 'eden-bench pretrain', then 'eden-bench run'")
