@@ -1,0 +1,73 @@
+"""Synthetic records for tests, with scores that are easy to check: in memory, or written by the store itself."""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+from eden_bench import records
+from eden_bench.contracts import Cell, Outcome, ScoreDefinition
+from eden_bench.digests import canonical_json
+
+DICE = ScoreDefinition(name="dice", text="Dice per image, mean over images.", decimals=2)
+PRETRAIN = {"digest": "d" * 64, "dataset": "chestxray14", "images": 200, "part": "", "phantom": True}
+
+
+def store(
+    out,
+    method,
+    value,
+    seed,
+    *,
+    task="scr-heart",
+    shots=None,
+    data="a" * 64,
+    phantom=True,
+    quick=True,
+    protocol="quick",
+    part="",
+    pretrain=PRETRAIN,
+    budget="steps",
+    score=DICE,
+    checkpoint=None,
+    threads=2,
+):
+    """Return a record whose primary score is value; stored under out, or in memory where out is None."""
+    seeded = method == "random"
+    cell = Cell(
+        method=method,
+        method_config={"arch": "resnet18-w16"},
+        checkpoint="seeded" if seeded else checkpoint or method.encode().hex().ljust(64, "0"),
+        task=task,
+        data=data,
+        splits="b" * 64,
+        protocol={"few_shot_budget": budget, "size_px": 64},
+        shots=shots,
+        seed=seed,
+        score_version=score.version,
+        threads=threads,
+    )
+    sections = {
+        "task": {"name": task, "title": "Heart", "kind": "segmentation", "dataset": "scr"},
+        "method": {"name": method, "title": method},
+        "data": {"dataset": "scr", "digest": data, "train": 112, "validation": 12, "test": 123, "part": part},
+        "marks": {"phantom": phantom, "quick": quick, "part": part, "protocol": protocol, "base": protocol},
+        "checkpoint": {"digest": "seeded", "from": "the cell's seed"}
+        if seeded
+        else {"digest": cell.checkpoint, "folder": method, "card": {"method": method, "seed": 0, "data": pretrain}},
+        "command": "eden-bench run",
+        "provenance": {"seconds": 1.0 + seed},
+    }
+    if out is None:
+        plain = json.loads(canonical_json(cell))
+        content = {"id": cell.id, "cell": plain, "scores": {score.name: value}, "score": asdict(score), **sections}
+        return records.Record(Path(), content)
+    outcome = Outcome({score.name: value}, {"case": ["1"], "patient": ["1"], score.name: [value]})
+    return records.write(out, cell, score, outcome, sections)
+
+
+def store_three(out, seeds=range(3), **more):
+    """Return adam, densecl and random, each on some seeds."""
+    means = {"adam": 0.8, "densecl": 0.7, "random": 0.5}
+    return [
+        store(out, method, mean + 0.01 * (seed - 1), seed, **more) for method, mean in means.items() for seed in seeds
+    ]
