@@ -6,6 +6,7 @@ borders vanish where nothing with another density lies behind them.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import reduce
 
@@ -13,7 +14,7 @@ import cv2
 import numpy as np
 
 from tasks.phantom import organs, skeleton
-from tasks.phantom.canvas import FIELD_CM, Projection, band, clouds, cover, fill, inflate, stroke
+from tasks.phantom.canvas import FIELD_CM, Projection, band, clouds, cover, ellipse, fill, inflate, stroke
 from tasks.phantom.lesions import Effect, Ground, effect
 from tasks.phantom.patient import Patient
 from tasks.phantom.skeleton import SIDES
@@ -82,14 +83,17 @@ def water(scene: Scene, size_px: int) -> Water:
     """
     coarse_px = size_px // 2
     spaces = {side: fill([outline], coarse_px) for side, outline in scene.spaces.items()}
-    ground = Ground(scene.patient, scene.project, coarse_px, spaces)
+    covered = fill([scene.heart, scene.mediastinum], coarse_px)
+    ground = Ground(scene.patient, scene.project, coarse_px, spaces, covered)
     effects = tuple(effect(ground, lesion) for lesion in scene.patient.lesions)
     air = _air_cm(scene, spaces)
     soft = _tissue_cm(scene, coarse_px) - air * (1 - _filling(effects, air))
     for each in effects:
         soft += 0.0 if each.water_cm is None else each.water_cm
-    strands = _strands_cm(scene, size_px) * _enlarged(_vessel_weight(effects, air), size_px)
-    return Water(_enlarged(soft, size_px) + strands + _bone_cm(scene, size_px), effects)
+    total = _strands_cm(scene, size_px) * _enlarged(_vessel_weight(effects, air), size_px)
+    total += _enlarged(soft.astype(np.float32), size_px)
+    total += _bone_cm(scene, size_px)
+    return Water(total, effects)
 
 
 def _filling(effects: tuple[Effect, ...], air: np.ndarray) -> np.ndarray:
@@ -118,17 +122,28 @@ def _tissue_cm(scene: Scene, size_px: int) -> np.ndarray:
     if anatomy.stomach_gas_cm:
         mask = fill([project(organs.stomach_gas(patient))], size_px)
         soft -= 1.9 * anatomy.stomach_gas_cm * inflate(mask, anatomy.stomach_gas_cm)
-    soft -= _airways_cm(scene, size_px)
+    soft += _hila_cm(scene, size_px) - _airways_cm(scene, size_px)
     grain = patient.person_generator("tissue")
     soft += np.float32(0.18) * clouds(grain, size_px, 2.5) * (soft > 2)
     return np.asarray(np.maximum(soft, 0), np.float32)
+
+
+def _hila_cm(scene: Scene, size_px: int) -> np.ndarray:
+    """The great vessels of the lung roots, end on and side by side."""
+    found = np.zeros((size_px, size_px), np.float32)
+    for side in (-1, 1):
+        x, y = organs.hilum(scene.patient, side)
+        for dx, dy, radius in ((0.1, -0.4, 1.3), (0.4, 1.0, 1.1), (0.6, 2.6, 0.8)):
+            mask = fill([scene.project(ellipse((x + side * dx, y + dy), (radius, 1.25 * radius), -side * 20))], size_px)
+            found += 1.2 * radius * inflate(mask, radius)
+    return found
 
 
 def _airways_cm(scene: Scene, size_px: int) -> np.ndarray:
     air = np.zeros((size_px, size_px), np.float32)
     windpipe, *bronchi = (scene.project(line) for line in organs.trachea(scene.patient))
     stroke(air, bronchi, 1.0, 0.9)
-    stroke(air, [windpipe], 1.7 * scene.patient.film.scale, 1.7)
+    stroke(air, [windpipe], 1.7 * scene.patient.film.scale, 2.3)
     return np.asarray(cv2.GaussianBlur(air, (0, 0), 0.25 * size_px / FIELD_CM))
 
 
@@ -140,10 +155,7 @@ def _air_cm(scene: Scene, spaces: dict[int, np.ndarray]) -> np.ndarray:
     middle = inflate(fill([scene.mediastinum], size_px), 1.6)
     lungs *= (1 - 0.94 * middle) * (1 - 0.78 * inflate(fill([scene.heart], size_px), 3.2))
     behind = [fill([scene.project(organs.recess(patient, side), -5.0)], size_px) for side in (-1, 1)]
-    low = sum(
-        (inflate(mask, 5.0) * (1 - spaces[side]) for mask, side in zip(behind, (-1, 1), strict=True)),
-        np.zeros_like(lungs),
-    )
+    low = np.maximum(inflate(behind[0], 5.0) * (1 - spaces[-1]), inflate(behind[1], 5.0) * (1 - spaces[1]))
     return np.asarray(depth * (lungs + 0.13 * low * (1 - middle)), np.float32)
 
 
@@ -154,7 +166,7 @@ def _strands_cm(scene: Scene, size_px: int) -> np.ndarray:
     for side in (-1, 1):
         for lines, width in organs.vessels(patient, side):
             flat = scene.project(lines.reshape(-1, 2)).reshape(lines.shape)
-            stroke(tree, flat, width * patient.film.scale, 1.1 * width)
+            stroke(tree, flat, width * patient.film.scale, 2.4 * width)
     tree = cv2.GaussianBlur(tree, (0, 0), 0.035 * size_px / FIELD_CM + 0.4)
     grain = patient.person_generator("mottle")
     mottle = 0.14 * clouds(grain, size_px, 0.35) + 0.12 * clouds(grain, size_px, 0.9)
@@ -162,44 +174,51 @@ def _strands_cm(scene: Scene, size_px: int) -> np.ndarray:
 
 
 def _bone_cm(scene: Scene, size_px: int) -> np.ndarray:
-    bone = _ribs_cm(scene, size_px) + _spine_cm(scene, size_px) + _shoulders_cm(scene, size_px)
-    bone *= np.float32(scene.patient.anatomy.bone_density)
+    """Sum up layers of bone; whole hundredths of a cm keep eighteen full-size layers cheap."""
+    total = np.zeros((size_px, size_px), np.int16)
+    for water_cm, outlines in [*_ribs(scene), *_spine(scene), *_shoulders(scene)]:
+        layer = cover(outlines, size_px, round(abs(100 * water_cm)))
+        (cv2.add if water_cm > 0 else cv2.subtract)(total, layer, dst=total, dtype=cv2.CV_16S)
+    bone = total.astype(np.float32) * np.float32(0.01 * scene.patient.anatomy.bone_density)
     return np.asarray(cv2.GaussianBlur(bone, (0, 0), 0.04 * size_px / FIELD_CM + 0.3))
 
 
-def _ribs_cm(scene: Scene, size_px: int) -> np.ndarray:
+Layer = tuple[float, list[np.ndarray]]
+"""Water in cm (negative takes away) and the outlines it fills; within a layer, overlaps count once."""
+
+
+def _ribs(scene: Scene) -> Iterator[Layer]:
     """Tubes with a dense rim; front arcs are thinner bone than back arcs, and both add up where they cross."""
-    bone = np.zeros((size_px, size_px), np.float32)
     for arc, weight in ((0, 1.0), (1, 0.72)):
         outlines = [arcs[arc] for arcs in scene.ribs.values()]
-        inner = [_narrowed(outline, 0.62) for outline in outlines]
-        bone += np.float32(weight) * (1.15 * cover(outlines, size_px) - 0.42 * cover(inner, size_px))
-    return bone
+        yield 1.15 * weight, outlines
+        yield -0.42 * weight, [_narrowed(outline, 0.62) for outline in outlines]
 
 
-def _spine_cm(scene: Scene, size_px: int) -> np.ndarray:
+def _spine(scene: Scene) -> Iterator[Layer]:
     patient, project = scene.patient, scene.project
-    depth = skeleton.VERTEBRA_DEPTH_CM
+    depth, behind = skeleton.VERTEBRA_DEPTH_CM, skeleton.VERTEBRA_DEPTH_CM - 2
     bodies = [project(outline, depth) for outline in skeleton.vertebrae(patient)]
-    discless = [_shrunken(outline, 0.86) for outline in bodies]
-    bone = 2.3 * cover(bodies, size_px) - 0.6 * cover(discless, size_px)
-    bone += 0.7 * cover([project(outline, depth - 2) for outline in skeleton.pedicles(patient)], size_px)
-    bone += 0.8 * cover([project(outline, depth - 2) for outline in skeleton.transverse_processes(patient)], size_px)
-    tips = [project(skeleton.spinous_process(patient, k), skeleton.SPINOUS_DEPTH_CM) for k in range(-1, 13)]
-    return np.asarray(bone + 1.1 * cover(tips, size_px))
+    yield 1.25, bodies
+    yield -0.3, [_shrunken(outline, 0.86) for outline in bodies]
+    yield 0.55, [project(outline, behind) for outline in skeleton.pedicles(patient)]
+    yield 0.8, [project(outline, behind) for outline in skeleton.transverse_processes(patient)]
+    yield 1.1, [project(skeleton.spinous_process(patient, k), skeleton.SPINOUS_DEPTH_CM) for k in range(-1, 13)]
 
 
-def _shoulders_cm(scene: Scene, size_px: int) -> np.ndarray:
+def _shoulders(scene: Scene) -> Iterator[Layer]:
     patient, project = scene.patient, scene.project
-    bone = np.zeros((size_px, size_px), np.float32)
-    for side in (-1, 1):
-        blade, spine = (project(outline, -6.0) for outline in skeleton.scapula(patient, side))
-        clavicle, head = scene.clavicle(side), project(skeleton.humeral_head(patient, side))
-        bone += 0.75 * cover([blade], size_px) - 0.4 * cover([_shrunken(blade, 0.9)], size_px)
-        bone += 0.9 * cover([spine], size_px)
-        bone += 1.5 * cover([head], size_px) - 0.5 * cover([_shrunken(head, 0.85)], size_px)
-        bone += 1.7 * cover([clavicle], size_px) - 0.7 * cover([_narrowed(clavicle, 0.6)], size_px)
-    return bone
+    scapulae = [skeleton.scapula(patient, side) for side in (-1, 1)]
+    blades, spines = ([project(outline, -6.0) for outline in pair] for pair in zip(*scapulae, strict=True))
+    heads = [project(skeleton.humeral_head(patient, side)) for side in (-1, 1)]
+    clavicles = [scene.clavicle(side) for side in (-1, 1)]
+    yield 0.75, blades
+    yield -0.4, [_shrunken(outline, 0.9) for outline in blades]
+    yield 0.9, spines
+    yield 1.5, heads
+    yield -0.5, [_shrunken(outline, 0.85) for outline in heads]
+    yield 1.7, clavicles
+    yield -0.7, [_narrowed(outline, 0.6) for outline in clavicles]
 
 
 def _narrowed(outline: np.ndarray, share: float) -> np.ndarray:

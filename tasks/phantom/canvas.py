@@ -50,12 +50,12 @@ def fill(outlines: Iterable[np.ndarray], size_px: int) -> np.ndarray:
     return mask
 
 
-def cover(outlines: Iterable[np.ndarray], size_px: int) -> np.ndarray:
-    """Return the union of closed outlines with soft edges, as (size, size) float32 in [0, 1]."""
+def cover(outlines: Iterable[np.ndarray], size_px: int, value: int) -> np.ndarray:
+    """Return the union of closed outlines with soft edges, as (size, size) uint8 from 0 to value."""
     mask = np.zeros((size_px, size_px), np.uint8)
     for outline in outlines:
-        cv2.fillPoly(mask, [_fixed(outline, size_px)], 255, cv2.LINE_AA, _FRACTION_BITS)
-    return mask.astype(np.float32) / np.float32(255)
+        cv2.fillPoly(mask, [_fixed(outline, size_px)], value, cv2.LINE_AA, _FRACTION_BITS)
+    return mask
 
 
 def inflate(mask: np.ndarray, rim_cm: float) -> np.ndarray:
@@ -73,11 +73,22 @@ def inflate(mask: np.ndarray, rim_cm: float) -> np.ndarray:
     return np.asarray(np.sqrt(inside * (2 - inside)))
 
 
-def stroke(image: np.ndarray, lines: Iterable[np.ndarray], width_cm: float, value: float) -> None:
-    """Draw open lines, each (N, 2) in film cm, onto a float32 image; too thin ones are drawn fainter instead."""
+def stroke(image: np.ndarray, lines: list[np.ndarray] | np.ndarray, width_cm: float, value: float) -> None:
+    """Draw open lines onto a float32 image; too thin ones are drawn fainter instead.
+
+    Args:
+        image: (S, S) float32, changed in place.
+        lines: each (N, 2), film cm; or one array (K, N, 2).
+        width_cm: their width.
+        value: what is written (not added) along them.
+    """
     width_px = width_cm * image.shape[1] / FIELD_CM
     drawn_px = max(1, round(width_px))
-    points = [_fixed(line, image.shape[1]) for line in lines]
+    points = (
+        [_fixed(line, image.shape[1]) for line in lines]
+        if isinstance(lines, list)
+        else [*_fixed(lines, image.shape[1])]
+    )
     cv2.polylines(image, points, False, value * min(1.0, width_px / drawn_px), drawn_px, cv2.LINE_8, _FRACTION_BITS)
 
 
@@ -116,4 +127,4 @@ def clouds(rng: np.random.Generator, size_px: int, grain_cm: float) -> np.ndarra
 
 def _fixed(points_cm: np.ndarray, size_px: int) -> np.ndarray:
     scaled = to_px(np.asarray(points_cm), size_px) * (1 << _FRACTION_BITS)
-    return np.round(scaled).astype(np.int32).reshape(-1, 1, 2)
+    return np.round(scaled).astype(np.int32)

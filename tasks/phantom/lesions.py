@@ -26,11 +26,17 @@ class Ground:
     size_px: int
     spaces: dict[int, np.ndarray]
     """Side (-1, +1) to the mask of its pleural space, uint8 in {0, 1}."""
+    covered: np.ndarray
+    """Where heart and mediastinum lie before or behind the lungs, (S, S) uint8 in {0, 1}."""
 
     def grid(self) -> tuple[np.ndarray, np.ndarray]:
         """Return x (1, S) and y (S, 1) of the pixels' centres, film cm, float32."""
         centres = ((np.arange(self.size_px) + 0.5) * FIELD_CM / self.size_px).astype(np.float32)
         return centres[None, :], centres[:, None]
+
+    def field(self, side: int) -> np.ndarray:
+        """Return the part of a pleural space that the middle does not cover, bool."""
+        return (self.spaces[side] > 0) & (self.covered == 0)
 
     def at(self, point: tuple[float, float], depth_cm: float = 0.0) -> tuple[float, float]:
         """Return the film coordinates of a point of the body."""
@@ -152,27 +158,24 @@ def _effusion(ground: Ground, lesion: Lesion) -> Effect:
     depth = y - centre[1] - 0.12 * (x - centre[0]) * np.tan(np.deg2rad(patient.film.roll_deg)) + 2.6 * outward**2
     edge = _step(depth / 0.28)
     filling = (edge * ground.spaces[lesion.side] * (0.75 + 0.2 * lesion.strength)).astype(np.float32)
-    return Effect(filling, filling > 0.35, vessels=1 - edge)
+    return Effect(filling, (edge > 0.4) & ground.field(lesion.side), vessels=1 - edge)
 
 
 def _pneumothorax(ground: Ground, lesion: Lesion) -> Effect:
     """Air between chest wall and a shrunken lung: dark, without vessels, bounded by a fine bright line."""
-    patient, space = ground.patient, ground.spaces[lesion.side]
+    patient, space = ground.patient, ground.field(lesion.side)
     outline = organs.hemithorax(patient, lesion.side)
     pivot = np.array([lesion.side * 1.5, organs.dome_y(patient, lesion.side) - 1])
-    shrink = 1 - lesion.size_cm / np.array([13.0, 17.0])
-    lung = ground.project(pivot + (outline - pivot) * shrink)
-    gap = (space > 0) & (fill([lung], ground.size_px) == 0)
+    lung = ground.project(pivot + (outline - pivot) * (1 - lesion.size_cm / np.array([13.0, 17.0])))
+    x = ground.grid()[0]
+    lateral = (x - ground.at((lesion.side * 2.6, 0.0))[0]) * lesion.side > 0
+    gap = space & lateral & (fill([lung], ground.size_px) == 0)
     line = np.zeros((ground.size_px,) * 2, np.float32)
     stroke(line, [np.concatenate([lung, lung[:1]])], 0.09, 0.8 + 0.5 * lesion.strength)
-    filling = gap.astype(np.float32) * np.float32(-0.12 - 0.14 * lesion.strength)
-    collapse = (1 - gap) * space * np.float32(0.05 + 0.015 * lesion.size_cm)
-    x = ground.grid()[0]
-    beside = (x - ground.at((lesion.side * 2.6, 0.0))[0]) * lesion.side > 0
-    near = cv2.dilate(gap.astype(np.uint8), np.ones((3, 3), np.uint8))
-    return Effect(
-        (filling + collapse) * beside, gap & beside, line * space * near * beside, 1 - (gap & beside).astype(np.float32)
-    )
+    near = cv2.dilate(gap.astype(np.uint8), np.ones((3, 3), np.uint8)) * space
+    air = gap * np.float32(-0.12 - 0.14 * lesion.strength)
+    collapse = (space & ~gap) * np.float32(0.05 + 0.015 * lesion.size_cm)
+    return Effect(air + collapse, gap, line * near, 1 - gap.astype(np.float32))
 
 
 def _edema(ground: Ground, lesion: Lesion) -> Effect:
@@ -184,12 +187,12 @@ def _edema(ground: Ground, lesion: Lesion) -> Effect:
         haze += np.exp(-(((x - centre[0]) / 4.5) ** 2) - ((y - centre[1]) / 5.8) ** 2) * space
     texture = 1 + 0.3 * clouds(ground.generator(lesion), ground.size_px, 0.8)
     filling = np.clip(haze * texture, 0, 1).astype(np.float32) * np.float32(0.22 + 0.28 * lesion.strength)
-    return Effect(filling, haze > 0.35, vessels=1.3)
+    return Effect(filling, (haze > 0.35) & (ground.covered == 0), vessels=1.3)
 
 
 def _emphysema(ground: Ground, lesion: Lesion) -> Effect:
     """More air and fewer vessels; ``organs`` flattens the domes and narrows the heart."""
-    lungs = (ground.spaces[-1] | ground.spaces[1]) > 0
+    lungs = ground.field(-1) | ground.field(1)
     return Effect(lungs.astype(np.float32) * np.float32(-0.06 - 0.08 * lesion.strength), lungs, vessels=0.6)
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 from tasks.phantom.canvas import ellipse, smooth_closed
 from tasks.phantom.patient import Lesion, Patient
-from tasks.phantom.skeleton import cage_half_width
+from tasks.phantom.skeleton import cage_half_width, clavicle
 
 HEART_DEPTH_CM = 3.0
 """The heart lies in front of the middle, so it moves when the patient turns."""
@@ -23,17 +23,20 @@ def torso(patient: Patient) -> np.ndarray:
     anatomy = patient.anatomy
     flank = anatomy.half_width_cm + 1.9 + 1.0 * anatomy.habitus
     neck, drop = 5.2 + 0.6 * anatomy.habitus, anatomy.shoulder_drop_cm
+    top = min(float(clavicle(patient, 1)[0][-1, 1]) - 1.3, -13.8 + drop)
     right = [
         (neck, -24.0),
         (neck, -17.5),
         (neck + 2.0, -15.6),
-        (flank - 2.5, -14.4 + drop),
-        (flank + 3.5, -12.2 + drop),
-        (flank + 6.0, -6.5),
-        (flank + 7.0, 1.0),
-        (flank + 4.4, 1.2),
-        (flank + 1.6, -1.6 + 0.8 * anatomy.habitus),
-        (flank + 0.1, 2.5),
+        (flank - 2.5, top - 0.6),
+        (flank + 3.5, top + 0.8),
+        (flank + 7.5, -8.0 + drop),
+        (flank + 9.5, 0.0),
+        (flank + 10.5, 9.0),
+        (flank + 5.5, 7.5),
+        (flank + 2.6, 1.0),
+        (flank + 1.0, -0.8 + 0.8 * anatomy.habitus),
+        (flank + 0.1, 3.0),
         (flank - 0.2, 9.0),
         (flank + 0.3, 24.0),
     ]
@@ -76,10 +79,10 @@ def apex_y(patient: Patient) -> float:
 def hemithorax(patient: Patient, side: int) -> np.ndarray:
     """Return the outline of one pleural space, from the middle to the chest wall, above the diaphragm."""
     floor = diaphragm(patient, side)
-    y = np.linspace(-12.4, floor[0, 1] - 0.5, 18)
+    y = np.linspace(apex_y(patient) + 1.5, floor[0, 1] - 0.5, 18)
     wall = np.stack([side * (cage_half_width(patient, y) - 0.35), y], axis=1)
     top = apex_y(patient)
-    apex = np.array([(1.2, -12.0), (2.2, top + 0.9), (3.5, top), (4.6, top + 0.35)]) * (side, 1)
+    apex = np.array([(1.3, -11.5), (1.8, top + 1.7), (2.9, top + 0.4), (4.2, top), (5.5, top + 0.4)]) * (side, 1)
     return np.concatenate([apex, wall, floor, [(side * 0.2, -11.0)]])
 
 
@@ -99,44 +102,39 @@ _LEFT_BORDER = np.array([0, 0, 0, 0, 0, 0, 0.3, 0.8, 1.0, 1.0, 0.6, 0.2, 0])
 _RIGHT_BORDER = np.array([0.1, 0.5, 1.0, 1.0, 0.5, 0, 0, 0, 0, 0, 0, 0, 0])
 
 
-def heart(patient: Patient) -> np.ndarray:
-    """Return the outline of the heart (at ``HEART_DEPTH_CM``); two thirds lie left of the middle."""
+def heart_scale(patient: Patient) -> tuple[float, float]:
+    """Return how wide and how high the heart is on this film, relative to the standard body's."""
     anatomy, film = patient.anatomy, patient.film
-    wide, high = (
-        anatomy.heart_width * (1 - 0.05 * film.inspiration),
-        anatomy.heart_height * (1 + 0.03 * film.inspiration),
-    )
-    wide *= 1.12 if film.view == "AP" else 1.0
+    wide = anatomy.heart_width * (1 - 0.05 * film.inspiration) * (1.12 if film.view == "AP" else 1.0)
+    high = anatomy.heart_height * (1 + 0.03 * film.inspiration)
+    wide *= 0.85 if patient.has("Emphysema") else 1.0
     for lesion in patient.lesions:
         if lesion.kind == "Cardiomegaly":
             wide *= 1.25 + 0.3 * lesion.strength
             high *= 1.05 + 0.1 * lesion.strength
-    wide *= 0.85 if patient.has("Emphysema") else 1.0
+    return wide, high
+
+
+def heart(patient: Patient) -> np.ndarray:
+    """Return the outline of the heart (at ``HEART_DEPTH_CM``); two thirds lie left of the middle."""
+    anatomy = patient.anatomy
     points = _HEART.copy()
     points[:, 0] += anatomy.heart_blunt_cm * (_LEFT_BORDER - 0.6 * _RIGHT_BORDER)
-    angle = -np.deg2rad(anatomy.heart_axis_deg)
-    points = (points - (1, 2)) @ np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]]) + (1, 2)
+    angle = np.deg2rad(anatomy.heart_axis_deg)
+    turn = np.array([[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]])
+    points = np.add((points - (1, 2)) @ turn, (1, 2))
     floor = (dome_y(patient, -1) + dome_y(patient, 1)) / 2
-    points = (points - (0, 8)) * (wide, high) + (0, 8 + 0.75 * (floor - 7.9))
-    return smooth_closed(points)
+    return smooth_closed(np.add((points - (0, 8)) * heart_scale(patient), (0, 8.7 + 0.85 * (floor - 7.9))))
 
 
 def mediastinum(patient: Patient) -> np.ndarray:
     """Return the outline of what lies between the lungs, without the heart: great vessels, oesophagus, fat."""
     anatomy = patient.anatomy
     wide, knob, bend = anatomy.mediastinum_width, anatomy.aortic_knob_cm, anatomy.aorta_unfolding_cm
-    right = [
-        (-2.3, -17.0),
-        (-2.4, -13.0),
-        (-2.6 - 0.3 * bend, -9.0),
-        (-2.6, -5.4),
-        (-2.9, -3.2),
-        (-2.7, 0.0),
-        (-1.9, 5.0),
-        (-1.8, 16.0),
-    ]
-    left = [(2.0, 16.0), (1.9 + bend, 6.0), (2.2 + bend, 0.0), (3.6, -2.2), (3.7, -3.9), (2.7, -5.2), (3.1 + knob, -6.6), (3.0 + knob, -8.2), (1.9, -10.0), (2.0, -13.0), (2.2, -17.0)]  # fmt: skip
-    return smooth_closed(np.array(right + left) * (wide, 1))
+    right = [(-2.2, -17), (-2.3, -13), (-2.5 - 0.3 * bend, -9), (-2.5, -5.4), (-2.9, -3.2), (-2.7, 0), (-1.8, 16)]
+    left = [(2, 16), (1.9 + bend, 6), (2.2 + bend, 0), (3.5, -2), (3.6, -3.6), (2.9 + 0.3 * knob, -5)]
+    arch = [(2.7 + knob, -6.4), (2.6 + knob, -7.9), (2 + 0.3 * knob, -9.8), (1.9, -13), (2.1, -17)]
+    return smooth_closed(np.array(right + left + arch) * (wide, 1))
 
 
 def azygos_arch(patient: Patient) -> tuple[float, float]:

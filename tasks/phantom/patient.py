@@ -226,7 +226,7 @@ def _draw_anatomy(rng: np.random.Generator) -> Anatomy:
         clavicle_bend_cm=_bell(rng, 0.7, 0.3, 0.1, 1.5),
         clavicle_width_cm=size * _bell(rng, 1.25, 0.15, 0.9, 1.6),
         shoulder_drop_cm=_bell(rng, 0, 0.8, -1.8, 1.8),
-        heart_width=size * _bell(rng, 1.0 + 0.06 * old + 0.05 * habitus, 0.1, 0.76, 1.28),
+        heart_width=size * _bell(rng, 1.07 + 0.06 * old + 0.05 * habitus, 0.1, 0.8, 1.34),
         heart_height=size * _bell(rng, 1.0, 0.08, 0.8, 1.2),
         heart_axis_deg=_bell(rng, 6 * habitus, 6, -14, 16),
         heart_blunt_cm=_bell(rng, 0, 0.4, -0.9, 0.9),

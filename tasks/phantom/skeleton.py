@@ -6,6 +6,8 @@ film out of them, so turning the patient moves the arcs against each other. Leng
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 import numpy as np
 
 from tasks.phantom.canvas import band, ellipse, smooth_closed
@@ -15,7 +17,7 @@ RIBS = 10
 SIDES = {"R": -1, "L": 1}
 """The patient's right lies left in the image."""
 
-_CAGE = np.array([0.42, 0.64, 0.78, 0.88, 0.94, 0.98, 1.0, 1.0, 0.99, 0.96])
+_CAGE = np.array([0.50, 0.71, 0.83, 0.91, 0.96, 0.99, 1.0, 1.0, 0.985, 0.95])
 """Relative half width of the cage at each rib."""
 _DROP_CM = np.array([3.2, 5.0, 6.6, 7.8, 8.8, 9.6, 10.0, 10.0, 9.4, 8.2])
 """How much lower a rib's front end would lie than its head if it ran all around."""
@@ -61,11 +63,16 @@ def rib_bands(patient: Patient, side: int, number: int, line: np.ndarray) -> tup
 
 def cage_half_width(patient: Patient, y: np.ndarray | float) -> np.ndarray:
     """Return the half width of the rib cage (to the middle of the ribs) at some heights."""
-    flank = [rib(patient, 1, number) for number in range(1, RIBS + 1)]
-    widest = [line[np.argmax(line[:, 0])] for line in flank]
+    return np.interp(y, *_flank(patient))
+
+
+@lru_cache(maxsize=64)
+def _flank(patient: Patient) -> tuple[np.ndarray, np.ndarray]:
+    ribs = [rib(patient, 1, number) for number in range(1, RIBS + 1)]
+    widest = [line[np.argmax(line[:, 0])] for line in ribs]
     heights = [_T1_CM - 0.9, *(point[1] for point in widest), widest[-1][1] + 5]
     widths = [widest[0][0] * 0.72, *(point[0] for point in widest), widest[-1][0] * 0.94]
-    return np.interp(y, heights, widths)
+    return np.array(heights), np.array(widths)
 
 
 def clavicle(patient: Patient, side: int) -> tuple[np.ndarray, np.ndarray]:
@@ -89,10 +96,10 @@ def clavicle_on_cage(patient: Patient, side: int) -> tuple[np.ndarray, np.ndarra
 
 
 def vertebrae(patient: Patient) -> list[np.ndarray]:
-    """Return the outlines of the vertebral bodies C6 to L2."""
+    """Return the outlines of the vertebral bodies C6 to L5."""
     pitch = patient.anatomy.vertebra_pitch_cm
     bodies = []
-    for thoracic in range(-1, 15):
+    for thoracic in range(-1, 19):
         y = vertebra_y(patient, thoracic)
         x, half = float(spine_x(patient, y)), (1.45 + 0.055 * (thoracic + 1)) * patient.anatomy.half_width_cm / 13.4
         waist, top, bottom = 0.88 * half, y - 0.42 * pitch, y + 0.42 * pitch
