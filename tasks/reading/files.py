@@ -80,18 +80,14 @@ def read_table(dataset: str, path: Path, columns: Sequence[str]) -> Iterator[tup
     try:
         header = [name.strip() for name in next(rows, [])]
         places = [_place(dataset, path, column, header) for column in columns]
+        enough = max(places) + 1
         for fields in rows:
-            if not any(field.strip() for field in fields):
-                continue
-            if len(fields) <= max(places):
-                raise damaged(
-                    dataset,
-                    path,
-                    f"row {rows.line_num} has {len(fields)} fields",
-                    f"at least {max(places) + 1}",
-                    "get the original file again",
-                )
-            yield rows.line_num, tuple(fields[place].strip() for place in places)
+            if len(fields) < enough:
+                if not "".join(fields).strip():
+                    continue
+                found = f"row {rows.line_num} has {len(fields)} fields"
+                raise damaged(dataset, path, found, f"at least {enough}", "get the original file again")
+            yield rows.line_num, tuple([fields[place].strip() for place in places])
     except csv.Error as error:
         found = f"row {rows.line_num} cannot be parsed ({error})"
         raise damaged(dataset, path, found, "comma-separated values", "get the original file again") from error

@@ -1,0 +1,426 @@
+import json
+import multiprocessing
+import os
+import signal
+import time
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from eden_bench import pixelstore
+from eden_bench.contracts import Item
+from eden_bench.errors import DataDamaged, DataMissing, EdenError, UsageError
+from eden_bench.imagestore import (
+    LEVELS_PX,
+    TilePyramid,
+    level_for,
+    open_images,
+    open_masks,
+    open_pyramid,
+    pyramid_of,
+    resized,
+    with_channels,
+)
+
+
+def smooth(height: int, width: int, seed: int = 0) -> np.ndarray:
+    noise = np.random.default_rng(seed).random((9, 9)).astype(np.float32) * 255
+    return np.clip(cv2.resize(noise, (width, height), interpolation=cv2.INTER_CUBIC), 0, 255).astype(np.uint8)
+
+
+def read_npy(item: Item) -> np.ndarray:
+    return np.load(item.image)
+
+
+@pytest.fixture
+def items(tmp_path: Path) -> list[Item]:
+    made = []
+    for number in range(5):
+        np.save(tmp_path / f"{number}.npy", smooth(40 + 8 * number, 64, number))
+        made.append(Item(id=f"i{number}", patient=f"p{number}", split="train", image=tmp_path / f"{number}.npy"))
+    return made
+
+
+@pytest.fixture
+def cache(tmp_path: Path) -> Path:
+    return tmp_path / "cache"
+
+
+def pyramid_in_memory(image: np.ndarray) -> TilePyramid:
+    return TilePyramid(Path(), ("a",), "", np.array([image.shape[:2]]), pyramid_of(image)[None])
+
+
+# ── images ───────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_images_are_squashed_by_area_and_keep_their_native_size(items, cache):
+    store = open_images(items, read_npy, name="x", size_px=32, cache=cache)
+    assert store.images.shape == (5, 32, 32)
+    assert store.images.dtype == np.uint8
+    assert store.native_px.tolist() == [[40, 64], [48, 64], [56, 64], [64, 64], [72, 64]]
+    assert store.ids == ("i0", "i1", "i2", "i3", "i4")
+    by_hand = np.load(items[3].image).reshape(32, 2, 32, 2).mean((1, 3))
+    assert np.abs(store.images[3] - by_hand).max() <= 0.5
+
+
+def test_three_channels_keep_colour_and_repeat_grey(tmp_path, cache):
+    np.save(tmp_path / "grey.npy", smooth(16, 16))
+    np.save(tmp_path / "colour.npy", np.dstack([smooth(16, 16, s) for s in range(3)]))
+    pair = [Item(id=n, patient=n, split="test", image=tmp_path / f"{n}.npy") for n in ("grey", "colour")]
+    store = open_images(pair, read_npy, name="x", size_px=16, cache=cache, channels=3)
+    assert store.images.shape == (2, 16, 16, 3)
+    assert (store.images[0] == smooth(16, 16)[:, :, None]).all()
+    assert (store.images[1] == np.load(pair[1].image)).all()
+
+
+def test_one_channel_of_a_colour_image_is_its_luma():
+    colour = np.zeros((2, 2, 3), np.uint8)
+    colour[..., 0], colour[..., 1], colour[..., 2] = 200, 100, 50
+    assert (with_channels(colour, 1) == round(0.299 * 200 + 0.587 * 100 + 0.114 * 50)).all()
+
+
+def test_what_grows_is_interpolated_and_not_made_of_blocks():
+    ramp = np.tile(np.arange(0, 256, 16, dtype=np.uint8), (16, 1))
+    assert len(np.unique(resized(ramp, 64)[0])) > 40
+
+
+def test_a_second_opening_decodes_nothing_and_maps_the_same_pixels(items, cache):
+    first = open_images(items, read_npy, name="x", size_px=32, cache=cache)
+
+    def never(item: Item) -> np.ndarray:
+        raise AssertionError(item.id)
+
+    again = open_images(items, never, name="x", size_px=32, cache=cache)
+    assert isinstance(again.images, np.memmap)
+    assert not again.images.flags.writeable
+    assert again.digest == first.digest
+    assert (again.images == first.images).all()
+
+
+def test_progress_is_told_of_every_image(items, cache):
+    told = []
+    open_images(items, read_npy, name="x", size_px=8, cache=cache, progress=lambda *what: told.append(what))
+    assert told == [("decoding x", done, 5) for done in range(1, 6)]
+
+
+def test_the_digest_is_that_of_ids_and_pixels_wherever_the_files_lie(items, cache, tmp_path):
+    moved = []
+    for item in items:
+        (tmp_path / "other").mkdir(exist_ok=True)
+        path = tmp_path / "other" / item.image.name
+        path.write_bytes(item.image.read_bytes())
+        moved.append(Item(id=item.id, patient=item.patient, split="train", image=path))
+    first = open_images(items, read_npy, name="x", size_px=32, cache=cache)
+    assert open_images(moved, read_npy, name="y", size_px=32, cache=cache).digest == first.digest
+    assert open_images(items[::-1], read_npy, name="x", size_px=32, cache=cache).digest != first.digest
+    assert open_images(items, read_npy, name="x", size_px=16, cache=cache).digest != first.digest
+    renamed = [Item(id=f"{i.id}!", patient=i.patient, split="train", image=i.image) for i in items]
+    assert open_images(renamed, read_npy, name="x", size_px=32, cache=cache).digest != first.digest
+
+
+def test_a_changed_file_is_decoded_again_and_the_old_store_goes(items, cache):
+    before = open_images(items, read_npy, name="x", size_px=32, cache=cache)
+    kept = before.images[2].copy()
+    np.save(items[2].image, smooth(56, 64, 99))
+    os.utime(items[2].image, ns=(1, 1))
+    after = open_images(items, read_npy, name="x", size_px=32, cache=cache)
+    assert after.digest != before.digest
+    assert (after.images[2] != kept).any()
+    assert (before.images[2] == kept).all(), "whoever maps the old store keeps it"
+    assert [path.name for path in cache.glob("x-*")] == [after.folder.name]
+
+
+def test_a_damaged_file_stops_the_build_and_leaves_nothing(items, cache):
+    def read(item: Item) -> np.ndarray:
+        if item.id in ("i1", "i3"):
+            raise DataDamaged(f"{item.id} is broken")
+        return read_npy(item)
+
+    with pytest.raises(DataDamaged, match="i1 is broken"):
+        open_images(items, read, name="x", size_px=32, cache=cache)
+    assert [path.name for path in cache.iterdir() if not path.name.endswith(".lock")] == []
+
+
+def test_no_items_and_a_vanished_file_are_said(items, cache):
+    with pytest.raises(DataMissing, match="x: there are no images to store"):
+        open_images([], read_npy, name="x", size_px=32, cache=cache)
+    items[0].image.unlink()
+    with pytest.raises(DataMissing, match=r"0\.npy was there and is gone"):
+        open_images(items, read_npy, name="x", size_px=32, cache=cache)
+
+
+@pytest.mark.parametrize("file", ["manifest.json", "pixels.npy", "native_px.npy"])
+def test_a_store_cut_short_is_built_again(items, cache, file):
+    first = open_images(items, read_npy, name="x", size_px=32, cache=cache)
+    expected, folder = first.images.copy(), first.folder
+    del first
+    content = (folder / file).read_bytes()
+    (folder / file).write_bytes(content[: len(content) // 2])
+    again = open_images(items, read_npy, name="x", size_px=32, cache=cache)
+    assert (again.images == expected).all()
+
+
+@pytest.mark.parametrize("manifest", [[], {}, {"stamp": "other"}, "text"])
+def test_a_manifest_that_is_none_counts_as_no_store(items, cache, manifest):
+    first = open_images(items, read_npy, name="x", size_px=32, cache=cache)
+    (first.folder / "manifest.json").write_text(json.dumps(manifest))
+    assert open_images(items, read_npy, name="x", size_px=32, cache=cache).digest == first.digest
+
+
+def test_a_flipped_bit_is_found(items, cache):
+    store = open_images(items, read_npy, name="x", size_px=32, cache=cache)
+    assert store.damaged() == []
+    content = bytearray((store.folder / "pixels.npy").read_bytes())
+    content[-32 * 32 - 5] ^= 1
+    (store.folder / "pixels.npy").write_bytes(content)
+    again = open_images(items, read_npy, name="x", size_px=32, cache=cache)
+    assert again.damaged() == ["i3"]
+
+
+def test_a_full_disk_is_one_sentence_before_anything_is_decoded(items, cache, monkeypatch):
+    monkeypatch.setattr(pixelstore.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10})())
+    with pytest.raises(EdenError, match=r"GB free, expected 0\.0 GB for .*x-.*EDEN_BENCH_CACHE"):
+        open_images(items, lambda item: pytest.fail("decoded"), name="x", size_px=32, cache=cache)
+
+
+def test_a_disk_that_fills_up_is_one_sentence(items, cache, monkeypatch):
+    def full(*args: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(pixelstore.os, "pwrite", full)
+    with pytest.raises(EdenError, match=r"No space left on device.*EDEN_BENCH_CACHE"):
+        open_images(items, read_npy, name="x", size_px=32, cache=cache)
+
+
+def test_short_writes_are_completed(items, cache, monkeypatch):
+    write = os.pwrite
+    monkeypatch.setattr(pixelstore.os, "pwrite", lambda fd, view, at: write(fd, view[:100], at))
+    store = open_images(items, read_npy, name="x", size_px=32, cache=cache)
+    assert (store.images[4] == resized(np.load(items[4].image), 32)).all()
+
+
+def _build_slowly(items: list[Item], cache: Path) -> None:
+    def read(item: Item) -> np.ndarray:
+        time.sleep(0.05)
+        return read_npy(item)
+
+    open_images(items, read, name="x", size_px=32, cache=cache)
+
+
+def test_a_killed_build_leaves_only_what_the_next_one_sweeps(items, cache):
+    process = multiprocessing.get_context("spawn").Process(target=_build_slowly, args=(items * 40, cache))
+    process.start()
+    deadline = time.monotonic() + 60
+    while not list(cache.glob(".aside-x-*/pixels.npy")) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    assert list(cache.glob(".aside-x-*")), "the kill came while building"
+    store = open_images(items * 40, read_npy, name="x", size_px=32, cache=cache)
+    assert store.images.shape[0] == 200
+    assert list(cache.glob(".aside-*")) == []
+
+
+def test_two_builders_at_once_decode_once(items, cache):
+    decoded = []
+
+    def read(item: Item) -> np.ndarray:
+        decoded.append(item.id)
+        time.sleep(0.02)
+        return read_npy(item)
+
+    with ThreadPoolExecutor(4) as pool:
+        opened = [pool.submit(open_images, items, read, name="x", size_px=32, cache=cache) for _ in range(4)]
+        assert len({future.result().digest for future in opened}) == 1
+    assert sorted(decoded) == [item.id for item in items]
+
+
+# ── masks ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.fixture
+def masked(tmp_path: Path) -> list[Item]:
+    files = {}
+    for number, structure in enumerate(("heart", "lung")):
+        mask = np.zeros((64, 64), bool)
+        mask[8 * number : 32, 4:40] = True
+        files[structure] = (tmp_path / f"{structure}.npy",)
+        np.save(files[structure][0], mask)
+    return [Item(id="a", patient="a", split="train", image=tmp_path / "none", masks=files)]
+
+
+def read_mask(item: Item, structure: str) -> np.ndarray:
+    return np.load(item.masks[structure][0])
+
+
+def test_masks_keep_the_order_of_the_structures_and_only_zero_and_one(masked, cache):
+    store = open_masks(masked, read_mask, ("lung", "heart"), name="m", size_px=16, cache=cache)
+    assert store.masks.shape == (1, 2, 16, 16)
+    assert set(np.unique(store.masks)) == {0, 1}
+    assert store.structures == ("lung", "heart")
+    assert store.masks_of("lung")[0].sum() == (32 - 8) * 36 // 16
+    assert (store.masks_of("heart") == store.masks[:, 1]).all()
+
+
+def test_masks_stay_aligned_with_images(tmp_path, cache):
+    disc = cv2.circle(np.zeros((1024, 1024), np.uint8), (700, 300), 200, 255, -1)
+    np.save(tmp_path / "disc.npy", disc)
+    item = Item(id="a", patient="a", split="test", image=tmp_path / "disc.npy", masks={"d": (tmp_path / "disc.npy",)})
+    image = open_images([item], read_npy, name="i", size_px=224, cache=cache).images[0]
+    mask = open_masks([item], lambda i, s: np.load(i.image) > 0, ("d",), name="m", size_px=224, cache=cache).masks[0, 0]
+    rows, columns = (np.average(np.arange(224), weights=(image.sum(axis) / 255)) for axis in (1, 0))
+    assert abs(np.nonzero(mask)[0].mean() - rows) < 0.05
+    assert abs(np.nonzero(mask)[1].mean() - columns) < 0.05
+
+
+def test_the_order_of_structures_is_part_of_the_identity(masked, cache):
+    stores = [
+        open_masks(masked, read_mask, s, name="m", size_px=16, cache=cache)
+        for s in (("heart", "lung"), ("lung", "heart"))
+    ]
+    assert stores[0].digest != stores[1].digest
+
+
+def test_an_unknown_structure_is_named_with_its_nearest(masked, cache):
+    store = open_masks(masked, read_mask, ("heart",), name="m", size_px=16, cache=cache)
+    with pytest.raises(UsageError, match=r"unknown structure 'hart'\. Did you mean 'heart'"):
+        store.masks_of("hart")
+    with pytest.raises(DataMissing, match="a has no mask of 'spine', expected one of heart, lung"):
+        open_masks(masked, read_mask, ("spine",), name="m", size_px=16, cache=cache)
+
+
+# ── the pyramid ──────────────────────────────────────────────────────────────────────────────────
+
+
+def reference_level(image: np.ndarray, side_px: int) -> np.ndarray:
+    """Average blocks of the 1024-px image, the plain way."""
+    block = 1024 // side_px
+    return image.reshape(side_px, block, side_px, block).mean((1, 3))
+
+
+@pytest.fixture(scope="module")
+def big() -> np.ndarray:
+    return smooth(1024, 1024, 7)
+
+
+def test_the_21_tiles_are_one_then_four_then_sixteen_row_by_row(big):
+    tiles = pyramid_of(big)
+    assert tiles.shape == (21, 256, 256)
+    number = 0
+    for side_px in (256, 512, 1024):
+        level = reference_level(big, side_px)
+        for row in range(side_px // 256):
+            for column in range(side_px // 256):
+                expected = level[256 * row : 256 * row + 256, 256 * column : 256 * column + 256]
+                assert np.abs(tiles[number] - expected).max() <= 0.5, (side_px, row, column)
+                number += 1
+    assert number == 21
+
+
+def test_any_size_is_squashed_to_1024_first(items, cache):
+    store = open_pyramid(items, read_npy, name="p", cache=cache)
+    assert store.tiles.shape == (5, 21, 256, 256)
+    assert store.native_px[0].tolist() == [40, 64]
+    finest = resized(np.load(items[0].image), 1024)
+    assert (store.cell(0, 3, 2, 4, 4) == finest[768:, 512:768]).all()
+
+
+def test_a_colour_pyramid_keeps_its_channels(big):
+    tiles = pyramid_of(np.dstack([big, big, 255 - big]))
+    assert tiles.shape == (21, 256, 256, 3)
+    assert (tiles[..., 0] == pyramid_of(big)).all()
+
+
+@pytest.mark.parametrize(
+    ("level", "rows", "columns", "height", "width", "side_px"),
+    [
+        (0, 1, 1, 256, 256, 256),
+        (1, 1, 2, 512, 256, 512),
+        (2, 2, 2, 256, 256, 512),
+        (3, 2, 4, 512, 256, 1024),
+        (4, 4, 4, 256, 256, 1024),
+        (6, 8, 8, 128, 128, 1024),
+    ],
+)
+def test_cells_of_the_recursion_come_from_the_coarsest_level_with_256_px(
+    big, level, rows, columns, height, width, side_px
+):
+    assert (rows, columns) == (2 ** (level // 2), 2 ** -(-level // 2))
+    pyramid = pyramid_in_memory(big)
+    assert level_for(rows, columns) == side_px
+    picture = reference_level(big, side_px)
+    for row in range(rows):
+        for column in range(columns):
+            cell = pyramid.cell(0, row, column, rows, columns)
+            assert cell.shape == (height, width)
+            expected = picture[row * height :, column * width :][:height, :width]
+            assert np.abs(cell - expected).max() <= 0.5
+
+
+@pytest.mark.parametrize(("n", "side", "dropped"), [(3, 341, 1), (5, 204, 4), (6, 170, 4)])
+def test_the_grid_of_the_released_code_drops_the_remainder(big, n, side, dropped):
+    pyramid = pyramid_in_memory(big)
+    assert 1024 - n * side == dropped
+    for row in range(n):
+        for column in range(n):
+            cell = pyramid.cell(0, row, column, n, n)
+            assert (cell == big[row * side : (row + 1) * side, column * side : (column + 1) * side]).all()
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (2, 2), (4, 4)])
+def test_a_cell_of_one_tile_is_a_view_and_not_a_copy(big, rows, columns):
+    pyramid = pyramid_in_memory(big)
+    assert np.shares_memory(pyramid.cell(0, rows - 1, 0, rows, columns), pyramid.tiles)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.sampled_from(LEVELS_PX), st.data())
+def test_any_window_equals_that_of_the_assembled_level(side_px, data):
+    numbers = np.arange(side_px * side_px, dtype=np.uint32).reshape(side_px, side_px)
+    level = (numbers * 2654435761 >> 13).astype(np.uint8)
+    across, first = side_px // 256, {256: 0, 512: 1, 1024: 5}[side_px]
+    tiles = np.zeros((1, 21, 256, 256), np.uint8)
+    for t in range(across**2):
+        row, column = divmod(t, across)
+        tiles[0, first + t] = level[256 * row : 256 * row + 256, 256 * column : 256 * column + 256]
+    top, left = (data.draw(st.integers(0, side_px - 1)) for _ in range(2))
+    height, width = data.draw(st.integers(1, side_px - top)), data.draw(st.integers(1, side_px - left))
+    pyramid = TilePyramid(Path(), ("a",), "", np.zeros((1, 2)), tiles)
+    window = pyramid.cut(0, side_px, top, left, height, width)
+    assert (window == level[top : top + height, left : left + width]).all()
+
+
+@pytest.mark.parametrize("cell", [(0, 2, 2, 2), (-1, 0, 2, 2), (0, 0, 0, 1), (0, 0, 2048, 2048)])
+def test_a_cell_that_is_not_in_the_grid_is_refused(big, cell):
+    with pytest.raises(ValueError, match="is not in a"):
+        pyramid_in_memory(big).cell(0, *cell)
+
+
+# ── threads ──────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_results_come_in_order_whatever_ends_first():
+    def work(number: int) -> int:
+        time.sleep(0.01 * (3 - number % 3))
+        return number
+
+    assert list(pixelstore.in_threads(work, 9)) == list(range(9))
+
+
+def test_an_error_drops_what_has_not_begun():
+    begun = []
+
+    def work(number: int) -> None:
+        begun.append(number)
+        time.sleep(0.005)
+        if number == 2:
+            raise DataDamaged("two")
+
+    with pytest.raises(DataDamaged, match="two"):
+        list(pixelstore.in_threads(work, 500))
+    assert len(begun) < 100

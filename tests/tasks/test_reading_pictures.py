@@ -1,0 +1,145 @@
+import io
+import re
+import struct
+import zlib
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from eden_bench.errors import DataDamaged
+from tasks.reading.pictures import read_binary, read_grey
+
+RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
+
+
+def saved(picture: Image.Image, kind: str) -> bytes:
+    stream = io.BytesIO()
+    picture.save(stream, kind)
+    return stream.getvalue()
+
+
+def write(path: Path, content: bytes) -> Path:
+    path.write_bytes(content)
+    return path
+
+
+def chunk(kind: bytes, content: bytes) -> bytes:
+    return struct.pack(">I", len(content)) + kind + content + struct.pack(">I", zlib.crc32(kind + content))
+
+
+def claiming_png(width: int, height: int) -> bytes:
+    header = struct.pack(">IIBBBBB", width, height, 8, 0, 0, 0, 0)
+    return (
+        b"\x89PNG\r\n\x1a\n"
+        + chunk(b"IHDR", header)
+        + chunk(b"IDAT", zlib.compress(b"\0" * 1000))
+        + chunk(b"IEND", b"")
+    )
+
+
+def rgba(grey: np.ndarray, alpha: int) -> Image.Image:
+    return Image.fromarray(np.dstack([grey, grey, grey, np.full_like(grey, alpha)]), "RGBA")
+
+
+def test_grey_is_read_as_it_is(tmp_path):
+    image = read_grey("x", write(tmp_path / "a.png", saved(Image.fromarray(RAMP), "PNG")), ("PNG",))
+    assert image.dtype == np.uint8
+    assert (image == RAMP).all()
+
+
+@pytest.mark.parametrize("alpha", [255, 0])
+@pytest.mark.filterwarnings("ignore:'mode' parameter is deprecated")
+def test_rgba_becomes_its_grey_and_transparency_changes_nothing(tmp_path, alpha):
+    path = write(tmp_path / "a.png", saved(rgba(RAMP, alpha), "PNG"))
+    assert (read_grey("x", path, ("PNG",)) == RAMP).all()
+
+
+def test_a_reversed_palette_is_obeyed(tmp_path):
+    picture = Image.fromarray(255 - RAMP)
+    picture = picture.convert("P")
+    picture.putpalette([255 - k // 3 for k in range(768)])
+    path = write(tmp_path / "a.png", saved(picture, "PNG"))
+    assert (np.array(Image.open(path)) == 255 - RAMP).all(), "its indices are the inverted picture"
+    assert (read_grey("x", path, ("PNG",)) == RAMP).all()
+
+
+def test_a_palette_with_transparency_is_read_without_a_warning(tmp_path):
+    picture = Image.fromarray(RAMP).convert("P")
+    stream = io.BytesIO()
+    picture.save(stream, "PNG", transparency=bytes(range(256)))
+    assert (read_grey("x", write(tmp_path / "a.png", stream.getvalue()), ("PNG",)) == RAMP).all()
+
+
+@pytest.mark.parametrize("bits", [12, 16])
+def test_twelve_and_sixteen_bits_are_scaled_to_eight(tmp_path, bits):
+    deep = np.linspace(0, 2**bits - 1, 256).round().astype(np.uint16).reshape(16, 16)
+    path = write(tmp_path / "a.png", saved(Image.fromarray(deep), "PNG"))
+    assert np.abs(read_grey("x", path, ("PNG",)).astype(int) - RAMP).max() <= 1
+
+
+@pytest.mark.parametrize("high", [1, 255])
+def test_masks_of_zero_and_one_and_of_zero_and_255_read_alike(tmp_path, high):
+    disc = (RAMP > 100).astype(np.uint8) * high
+    path = write(tmp_path / "a.gif", saved(Image.fromarray(disc), "GIF"))
+    mask = read_binary("x", path, ("GIF",), (16, 16))
+    assert mask.dtype == bool
+    assert (mask == (RAMP > 100)).all()
+
+
+def test_a_mask_of_another_size_says_both_sizes(tmp_path):
+    path = write(tmp_path / "a.gif", saved(Image.fromarray(RAMP[:8]), "GIF"))
+    with pytest.raises(DataDamaged, match=r"x: .*a\.gif has 16×8 pixels, expected 1024×1024: put the original"):
+        read_binary("x", path, ("GIF",), (1024, 1024))
+
+
+@pytest.mark.parametrize("kind", ["PNG", "GIF"])
+@pytest.mark.parametrize("share", [0.05, 0.3, 0.6, 0.9])
+def test_a_truncated_picture_is_one_sentence(tmp_path, kind, share):
+    noise = np.random.default_rng(0).integers(0, 256, (64, 64), dtype=np.uint8)
+    content = saved(Image.fromarray(noise), kind)
+    path = write(tmp_path / "a", content[: int(len(content) * share)])
+    with pytest.raises(
+        DataDamaged, match=f"x: .*a (cannot be decoded|is no such picture).*, expected a whole {kind} picture: unpack"
+    ):
+        read_grey("x", path, (kind,))
+
+
+def test_only_the_formats_allowed_are_decoded(tmp_path):
+    path = write(tmp_path / "a.png", saved(Image.fromarray(RAMP), "TIFF"))
+    with pytest.raises(DataDamaged, match=r"a\.png is no such picture, expected a whole PNG or GIF picture"):
+        read_grey("x", path, ("PNG", "GIF"))
+
+
+@pytest.mark.parametrize(("width", "height"), [(8001, 8000), (30_000, 30_000), (2**31 - 1, 2**31 - 1), (64_000_001, 1)])
+@pytest.mark.filterwarnings("default::PIL.Image.DecompressionBombWarning")
+def test_a_picture_that_claims_too_many_pixels_is_never_decoded(tmp_path, width, height):
+    path = write(tmp_path / "a.png", claiming_png(width, height))
+    with pytest.raises(DataDamaged, match=r"a\.png claims .* pixels.*, expected at most 64 million"):
+        read_grey("x", path, ("PNG",))
+
+
+def test_an_empty_file_and_a_folder_are_refused(tmp_path):
+    with pytest.raises(DataDamaged, match=r"a\.png is empty"):
+        read_grey("x", write(tmp_path / "a.png", b""), ("PNG",))
+    with pytest.raises(DataDamaged, match="is not a regular file"):
+        read_grey("x", tmp_path, ("PNG",))
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(st.sampled_from(["PNG", "GIF"]), st.data())
+def test_flipped_bytes_give_a_picture_or_a_sentence(tmp_path, kind, data):
+    content = bytearray(saved(Image.fromarray(RAMP), kind))
+    for _ in range(data.draw(st.integers(1, 6))):
+        content[data.draw(st.integers(0, len(content) - 1))] = data.draw(st.integers(0, 255))
+    path = write(tmp_path / "a", bytes(content))
+    try:
+        image = read_grey("x", path, (kind,))
+    except DataDamaged as error:
+        assert re.match(r"x: .*a .*, expected .*: ", str(error))  # noqa: PT017
+    else:
+        assert image.dtype == np.uint8
+        assert image.ndim == 2
