@@ -107,7 +107,7 @@ def _run(arguments: list[str], debug: bool) -> int:
         sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
         code = _INTERRUPTED
-    except BrokenPipeError:
+    except (BrokenPipeError, SystemExit):  # the latter is typer's answer to the former; nothing else exits in here
         return _hush()
     except Exception as error:  # noqa: BLE001, RUF100 - the edge: nothing may reach the user as a traceback
         return _fail(error, debug)

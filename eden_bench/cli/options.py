@@ -11,6 +11,8 @@ Data = Annotated[Path | None, typer.Option("--data", help="Root of the datasets'
 Out = Annotated[Path | None, typer.Option("--out", help="Folder of records, checkpoints and reports [./runs].")]
 Cache = Annotated[Path | None, typer.Option("--cache", help="Folder of decoded images and of the phantom.")]
 Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, mps, cuda or cuda:N.")]
-Threads = Annotated[int | None, typer.Option("--threads", help="CPU threads; part of a cell's identity.")]
+Threads = Annotated[
+    str | None, typer.Option("--threads", metavar="N", help="CPU threads; part of a cell's identity [cores].")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="Load a plugin file first (repeatable).")]

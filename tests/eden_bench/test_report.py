@@ -202,9 +202,8 @@ def test_names_cannot_break_a_table_or_become_html():
 
 def test_failures_are_stated_with_the_command_that_redoes_them():
     failure = {"what": "adam · scr-heart · full · seed 3", "error": "boom\nmore", "command": "eden-bench run"}
-    assert failure_notes({"0" * 64: failure}) == [
-        "failed: adam · scr-heart · full · seed 3: boom. Redo: eden-bench run"
-    ]
+    (note,) = failure_notes({"0" * 64: failure})
+    assert note == "failed: adam · scr-heart · full · seed 3: boom. Redo: eden-bench run"
 
 
 def test_the_summary_of_a_run_is_the_plain_table(tmp_path):

@@ -1,0 +1,84 @@
+"""The doctor names the cause and the remedy."""
+
+import json
+import sys
+from types import SimpleNamespace
+
+import pytest
+
+from eden_bench import doctor
+from eden_bench.settings import gather
+from tests.cli.command import eden_bench
+
+
+def by_name(checks):
+    return {check.name: check for check in checks}
+
+
+def test_builds_that_do_not_fit_are_named_with_the_remedy():
+    def load(name):
+        if name == "torchvision":
+            raise RuntimeError("operator torchvision::nms does not exist\nmore")
+        return SimpleNamespace(__version__="2.15.0")
+
+    found = by_name(doctor.torch_build(load))
+    assert found["torch"].level == "ok"
+    assert found["torchvision"].level == "error"
+    assert "of different builds; reinstall both together" in found["torchvision"].text
+    assert "\n" not in found["torchvision"].text
+
+
+def test_torch_that_does_not_import_is_an_error_and_ends_the_check():
+    def load(name):
+        raise ImportError("libcudart.so.13: cannot open shared object file")
+
+    (only,) = doctor.torch_build(load)
+    assert (only.name, only.level) == ("torch", "error")
+    assert "libcudart" in only.text
+
+
+def test_our_own_packages_are_not_shadowed():
+    assert doctor.shadows() == []
+
+
+@pytest.mark.parametrize("name", doctor.PACKAGES)
+def test_a_file_that_comes_first_is_found_without_running_it(tmp_path, monkeypatch, name):
+    (tmp_path / f"{name}.py").write_text("raise SystemExit\n")
+    monkeypatch.delitem(sys.modules, name, raising=False)
+    monkeypatch.syspath_prepend(tmp_path)
+    (sentence,) = doctor.shadows()
+    assert sentence.startswith(f"{tmp_path / name}.py shadows our package {name!r}")
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path):
+    (tmp_path / "file").write_text("")
+    found = by_name(doctor.examine(gather(out=tmp_path / "file" / "runs", cache=tmp_path)))
+    assert found["out"].level == "error"
+    assert "choose another with --out" in found["out"].text
+    assert found["cache"].level == "ok"
+    assert found["torch"].level == found["torchvision"].level == "ok"
+
+
+def test_a_data_folder_that_is_not_there_is_an_error(tmp_path):
+    found = by_name(doctor._folders(gather(data=tmp_path / "nowhere", out=tmp_path, cache=tmp_path)))
+    assert found["data"].level == "error"
+
+
+@pytest.mark.parametrize(
+    ("flags", "text"),
+    [
+        ("flags : fpu amx_bf16 amx_tile", "AMX"),
+        ("flags : avx512_bf16", "AVX512-bf16"),
+        ("flags : avx2", "runs in fp32"),
+    ],
+)
+def test_the_cpus_bf16_is_read_from_its_flags(tmp_path, flags, text):
+    (tmp_path / "cpuinfo").write_text(flags)
+    assert text in doctor._bf16(tmp_path / "cpuinfo").text
+
+
+def test_a_shadow_makes_the_doctor_end_with_exit_code_2(tmp_path):
+    (tmp_path / "baselines.py").write_text("raise SystemExit\n")
+    done = eden_bench("doctor", "--json", cwd=tmp_path)
+    assert done.returncode == 2
+    assert "baselines.py shadows" in next(row["text"] for row in json.loads(done.stdout) if row["name"] == "packages")
