@@ -46,7 +46,8 @@ def blur_kernels(sigma_px: np.ndarray) -> np.ndarray:
     weights = np.exp(-0.5 * (offsets / sigma) ** 2) * (np.abs(offsets) <= np.ceil(3 * sigma))
     whole = np.rint(weights / weights.sum(axis=1, keepdims=True) * _KERNEL_UNIT)
     whole[:, radius] += _KERNEL_UNIT - whole.sum(axis=1)
-    return (whole / _KERNEL_UNIT).astype(np.float32)
+    kernels: np.ndarray = (whole / _KERNEL_UNIT).astype(np.float32)
+    return kernels
 
 
 def reductions(crop: np.ndarray, size_px: int) -> np.ndarray:
@@ -67,8 +68,7 @@ def reductions(crop: np.ndarray, size_px: int) -> np.ndarray:
     return factors
 
 
-def levels_table(recipe: ViewRecipe) -> np.ndarray:
-    """Return the normalised value of each level, (3, 256) float32, a row per channel."""
-    mean, std = (np.array(values)[:, None] for values in (recipe.mean, recipe.std))
-    table: np.ndarray = ((np.arange(256) / 255 - mean) / std).astype(np.float32)
-    return table
+def normalisation(recipe: ViewRecipe) -> tuple[np.ndarray, np.ndarray]:
+    """Return scale and shift, (3,) float32 each: a normalised value is level · scale + shift."""
+    mean, std = np.array(recipe.mean), np.array(recipe.std)
+    return (1 / (255 * std)).astype(np.float32), (-mean / std).astype(np.float32)

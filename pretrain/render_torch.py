@@ -16,7 +16,7 @@ from torch.nn import functional
 
 from eden_bench.contracts import ViewRecipe
 from pretrain.drawing import UNCHANGED, Draws, upright_maps
-from pretrain.pixels import adjust, blur_kernels, reductions
+from pretrain.pixels import adjust, blur_kernels, normalisation, reductions
 
 
 def render(cells: Tensor, draws: Draws, recipe: ViewRecipe) -> Tensor:
@@ -31,8 +31,8 @@ def render(cells: Tensor, draws: Draws, recipe: ViewRecipe) -> Tensor:
         (B, 3, S, S) float32, channels last.
     """
     views = render_levels(cells, draws, recipe)
-    mean, std = (views.new_tensor(values)[:, None, None] for values in (recipe.mean, recipe.std))
-    return ((views / 255 - mean) / std).contiguous(memory_format=torch.channels_last)
+    scale, shift = (_send(values, views)[:, None, None] for values in normalisation(recipe))
+    return (views * scale + shift).contiguous(memory_format=torch.channels_last)
 
 
 def render_levels(cells: Tensor, draws: Draws, recipe: ViewRecipe) -> Tensor:
@@ -127,11 +127,11 @@ def _saturate(views: Tensor, factor: Tensor) -> Tensor:
 
 
 def _turn_hue(views: Tensor, factor: Tensor) -> Tensor:
-    """Shift the hue in 256ths of a turn; hue and saturation are whole levels in between, as in 8-bit HSV."""
+    """Shift the hue; hue and saturation are whole levels in between, and scaled, as in OpenCV's 8-bit HSV."""
     value, spread = views.amax(1, keepdim=True), views.amax(1, keepdim=True) - views.amin(1, keepdim=True)
     saturation = _round(255 * spread / value.clamp(min=1))
-    hue = _round(_hue(views, value, spread.clamp(min=1)) * 256 / 6) + torch.round(factor * 256)
-    sextants = hue * 6 / 256 + torch.tensor([5.0, 3.0, 1.0], device=views.device)[:, None, None]
+    hue = _round(_hue(views, value, spread.clamp(min=1)) * 256 / 6) + torch.trunc(factor * 255)
+    sextants = hue % 256 * 6 / 255 + torch.tensor([5.0, 3.0, 1.0], device=views.device)[:, None, None]
     wave = sextants % 6
     return _round(value * (1 - saturation / 255 * torch.minimum(wave, 4 - wave).clamp(0, 1)))
 

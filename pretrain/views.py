@@ -10,6 +10,7 @@ All views of a sample come from one anchor: a cell, drawn evenly, of the stage's
 
 from __future__ import annotations
 
+import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -52,6 +53,24 @@ class Plan(NamedTuple):
     """One a view."""
 
 
+class Buffers:
+    """Arrays that are lent out and come back by themselves when nobody holds them any more.
+
+    Fresh memory costs as much as rendering: the kernel clears every page of it.
+    """
+
+    def __init__(self) -> None:
+        self._free: dict[tuple[int, ...], list[np.ndarray]] = {}
+
+    def lend(self, shape: tuple[int, ...]) -> np.ndarray:
+        """Return a float32 array of any content; tensors made from it keep it lent."""
+        free = self._free.setdefault(shape, [])
+        buffer = free.pop() if free else np.empty(shape, np.float32)
+        lent = buffer.view()
+        weakref.finalize(lent, free.append, buffer).atexit = False
+        return lent
+
+
 class ViewStream:
     """Batches of views of a stage's anchors."""
 
@@ -89,6 +108,7 @@ class ViewStream:
         self.pyramid, self.recipes, self.stage, self.seed = pyramid, tuple(recipes), stage, seed
         self.batch_size, self.workers, self.device = batch_size, workers, torch.device(device)
         self.labels = None if labels is None else torch.as_tensor(labels, dtype=torch.float32)
+        self._buffers = Buffers()
         self.anchor_px = pyramid.cell(0, 0, 0, stage.rows, stage.columns).shape
 
     def epoch(self, epoch: int, order: np.ndarray, *, first_batch: int = 0, purpose: str = "train") -> Iterator[Views]:
@@ -100,7 +120,7 @@ class ViewStream:
             first_batch: where to begin; the batches are those of a run that began at 0.
             purpose: "train" or "validation", which draw differently.
         """
-        draw = self._planner(epoch, np.asarray(order, np.int64), purpose)
+        draw = self._planner(epoch, np.array(order, np.int64), purpose)
         prepare = self._prepare_images if self.device.type == "cpu" else self._prepare_anchors
         pool = ThreadPoolExecutor(self.workers, "views")
         waiting: deque[tuple[Plan, Callable[[], tuple[Tensor, ...]]]] = deque()
@@ -136,7 +156,7 @@ class ViewStream:
     def _prepare_images(self, plan: Plan, pool: ThreadPoolExecutor) -> Callable[[], tuple[Tensor, ...]]:
         """Start rendering a batch in the pool; the result waits for it and returns the images."""
         count = len(plan.samples)
-        images = [np.empty((count, recipe.size_px, recipe.size_px, 3), np.float32) for recipe in self.recipes]
+        images = [self._buffers.lend((count, recipe.size_px, recipe.size_px, 3)) for recipe in self.recipes]
 
         def render(part: slice) -> None:
             anchors = self._anchors(plan, part)
