@@ -151,7 +151,7 @@ def _air_cm(scene: Scene, spaces: dict[int, np.ndarray]) -> np.ndarray:
     """Air in the lungs: their depth, less heart, great vessels and hila, plus the recess behind the domes."""
     patient, size_px = scene.patient, spaces[1].shape[0]
     depth = 1.5 * patient.anatomy.half_depth_cm * _AERATION * (1 + 0.06 * patient.film.inspiration)
-    lungs = sum((inflate(space, 4.0) for space in spaces.values()), np.zeros((size_px, size_px), np.float32))
+    lungs = inflate(spaces[-1], 4.0) + inflate(spaces[1], 4.0)
     middle = inflate(fill([scene.mediastinum], size_px), 1.6)
     lungs *= (1 - 0.94 * middle) * (1 - 0.78 * inflate(fill([scene.heart], size_px), 3.2))
     behind = [fill([scene.project(organs.recess(patient, side), -5.0)], size_px) for side in (-1, 1)]
@@ -165,12 +165,11 @@ def _strands_cm(scene: Scene, size_px: int) -> np.ndarray:
     tree = np.zeros((size_px, size_px), np.float32)
     for side in (-1, 1):
         for lines, width in organs.vessels(patient, side):
-            flat = scene.project(lines.reshape(-1, 2)).reshape(lines.shape)
-            stroke(tree, flat, width * patient.film.scale, 2.4 * width)
-    tree = cv2.GaussianBlur(tree, (0, 0), 0.035 * size_px / FIELD_CM + 0.4)
+            stroke(tree, scene.project(lines), width * patient.film.scale, 2.4 * width)
+    soft = cv2.GaussianBlur(tree, (0, 0), 0.035 * size_px / FIELD_CM + 0.4)
     grain = patient.person_generator("mottle")
     mottle = 0.14 * clouds(grain, size_px, 0.35) + 0.12 * clouds(grain, size_px, 0.9)
-    return np.asarray(tree + mottle, np.float32)
+    return np.asarray(soft + mottle, np.float32)
 
 
 def _bone_cm(scene: Scene, size_px: int) -> np.ndarray:
@@ -198,12 +197,12 @@ def _ribs(scene: Scene) -> Iterator[Layer]:
 def _spine(scene: Scene) -> Iterator[Layer]:
     patient, project = scene.patient, scene.project
     depth, behind = skeleton.VERTEBRA_DEPTH_CM, skeleton.VERTEBRA_DEPTH_CM - 2
-    bodies = [project(outline, depth) for outline in skeleton.vertebrae(patient)]
+    bodies = list(project(skeleton.vertebrae(patient), depth))
     yield 1.25, bodies
     yield -0.3, [_shrunken(outline, 0.86) for outline in bodies]
-    yield 0.55, [project(outline, behind) for outline in skeleton.pedicles(patient)]
-    yield 0.8, [project(outline, behind) for outline in skeleton.transverse_processes(patient)]
-    yield 1.1, [project(skeleton.spinous_process(patient, k), skeleton.SPINOUS_DEPTH_CM) for k in range(-1, 13)]
+    yield 0.55, list(project(skeleton.pedicles(patient), behind))
+    yield 0.8, list(project(skeleton.transverse_processes(patient), behind))
+    yield 1.1, list(project(skeleton.spinous_processes(patient, np.arange(-1, 13)), skeleton.SPINOUS_DEPTH_CM))
 
 
 def _shoulders(scene: Scene) -> Iterator[Layer]:

@@ -8,9 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from functools import cached_property
 
 import cv2
 import numpy as np
+import numpy.typing as npt
 
 from tasks.phantom.patient import Film
 
@@ -26,15 +28,24 @@ class Projection:
 
     film: Film
 
-    def __call__(self, points: np.ndarray, depth_cm: float = 0.0) -> np.ndarray:
-        """Return film coordinates (N, 2) in cm of body points (N, 2) at one depth, or (N, 3)."""
-        points = np.atleast_2d(np.asarray(points, float))
-        z = points[:, 2] if points.shape[1] == 3 else np.full(len(points), depth_cm)
+    def __call__(self, points: npt.ArrayLike, depth_cm: float = 0.0) -> np.ndarray:
+        """Return film coordinates (..., 2) in cm of body points (..., 2) at one depth, or (..., 3)."""
+        body = np.asarray(points, float)
+        if body.shape[-1] == 3:
+            return np.asarray(body @ self._axes + self._origin)
+        return np.asarray(body @ self._axes[:2] + (self._origin + depth_cm * self._axes[2]))
+
+    @cached_property
+    def _axes(self) -> np.ndarray:
+        """Where one cm along x, y and z goes on the film, (3, 2)."""
         turn, tilt, roll = np.deg2rad([self.film.turn_deg, self.film.tilt_deg, self.film.roll_deg])
-        x = points[:, 0] * np.cos(turn) + z * np.sin(turn)
-        y = points[:, 1] + z * np.tan(tilt)
-        turned = np.stack([x * np.cos(roll) - y * np.sin(roll), x * np.sin(roll) + y * np.cos(roll)], axis=1)
-        return np.asarray(turned * self.film.scale + np.asarray(self.film.shift_cm) + FIELD_CM / 2)
+        upright = np.array([[np.cos(turn), 0], [0, 1], [np.sin(turn), np.tan(tilt)]])
+        rolled = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])
+        return np.asarray(self.film.scale * upright @ rolled)
+
+    @cached_property
+    def _origin(self) -> np.ndarray:
+        return np.asarray(self.film.shift_cm) + FIELD_CM / 2
 
 
 def to_px(points_cm: np.ndarray, size_px: int) -> np.ndarray:
@@ -93,29 +104,36 @@ def stroke(image: np.ndarray, lines: list[np.ndarray] | np.ndarray, width_cm: fl
 
 
 def band(line: np.ndarray, widths_cm: np.ndarray) -> np.ndarray:
-    """Return the outline (2N, 2) of a band around a line (N, 2) with a width at each point."""
-    along = np.gradient(line, axis=0)
-    along /= np.maximum(np.linalg.norm(along, axis=1, keepdims=True), 1e-9)
-    across = np.stack([-along[:, 1], along[:, 0]], axis=1) * np.asarray(widths_cm)[:, None] / 2
-    return np.concatenate([line + across, (line - across)[::-1]])
+    """Return the outlines (..., 2N, 2) of bands around lines (..., N, 2) with a width at each point."""
+    along = np.empty_like(line, dtype=float)
+    along[..., 1:-1, :] = line[..., 2:, :] - line[..., :-2, :]
+    along[..., 0, :] = line[..., 1, :] - line[..., 0, :]
+    along[..., -1, :] = line[..., -1, :] - line[..., -2, :]
+    half = np.asarray(widths_cm) / np.maximum(np.hypot(along[..., 0], along[..., 1]), 1e-9) / 2
+    across = np.stack([-along[..., 1] * half, along[..., 0] * half], axis=-1)
+    return np.concatenate([line + across, (line - across)[..., ::-1, :]], axis=-2)
 
 
 def smooth_closed(points: np.ndarray, per_segment: int = 8) -> np.ndarray:
-    """Return a closed Catmull-Rom curve through points (N, 2), as (N · per_segment, 2)."""
+    """Return closed Catmull-Rom curves through points (..., N, 2), as (..., N · per_segment, 2)."""
     points = np.asarray(points, float)
-    before, after, beyond = np.roll(points, 1, 0), np.roll(points, -1, 0), np.roll(points, -2, 0)
-    t = np.linspace(0, 1, per_segment, endpoint=False)[None, :, None]
-    p0, p1, p2, p3 = (p[:, None, :] for p in (before, points, after, beyond))
-    curve = 2 * p1 + (p2 - p0) * t + (2 * p0 - 5 * p1 + 4 * p2 - p3) * t**2 + (3 * p1 - p0 - 3 * p2 + p3) * t**3
-    return np.asarray(curve.reshape(-1, 2) / 2)
+    count = points.shape[-2]
+    near = (np.arange(count)[:, None] + np.arange(-1, 3)) % count
+    t = np.linspace(0, 1, per_segment, endpoint=False)
+    weights = np.stack([-t + 2 * t**2 - t**3, 2 - 5 * t**2 + 3 * t**3, t + 4 * t**2 - 3 * t**3, t**3 - t**2]) / 2
+    curve = np.einsum("ks,...nkc->...nsc", weights, points[..., near, :])
+    return np.asarray(curve.reshape(*points.shape[:-2], count * per_segment, 2))
 
 
-def ellipse(centre: tuple[float, float], radii: tuple[float, float], angle_deg: float = 0.0) -> np.ndarray:
-    """Return an ellipse as an outline (48, 2)."""
-    angle, t = np.deg2rad(angle_deg), np.linspace(0, 2 * np.pi, 48, endpoint=False)
-    x, y = radii[0] * np.cos(t), radii[1] * np.sin(t)
-    turned = np.stack([x * np.cos(angle) - y * np.sin(angle), x * np.sin(angle) + y * np.cos(angle)], axis=1)
-    return np.asarray(turned + np.asarray(centre))
+_ANGLES = np.linspace(0, 2 * np.pi, 48, endpoint=False)
+_CIRCLE = np.stack([np.cos(_ANGLES), np.sin(_ANGLES)], axis=1)
+
+
+def ellipse(centre: tuple[float, float] | np.ndarray, radii: tuple[float, float], angle_deg: float = 0.0) -> np.ndarray:
+    """Return ellipses around centres (..., 2) as outlines (..., 48, 2)."""
+    angle = np.deg2rad(angle_deg)
+    turn = np.array([[np.cos(angle), np.sin(angle)], [-np.sin(angle), np.cos(angle)]])
+    return np.asarray((_CIRCLE * radii) @ turn + np.asarray(centre)[..., None, :])
 
 
 def clouds(rng: np.random.Generator, size_px: int, grain_cm: float) -> np.ndarray:

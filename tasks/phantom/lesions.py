@@ -35,12 +35,14 @@ class Ground:
         return centres[None, :], centres[:, None]
 
     def field(self, side: int) -> np.ndarray:
-        """Return the part of a pleural space that the middle does not cover, bool."""
-        return (self.spaces[side] > 0) & (self.covered == 0)
+        """Return the part of a pleural space that the middle does not cover, without slivers, bool."""
+        seen = self.spaces[side] & (1 - self.covered)
+        grain = np.ones((max(1, round(0.5 * self.size_px / FIELD_CM)),) * 2, np.uint8)
+        return np.asarray(cv2.morphologyEx(seen, cv2.MORPH_OPEN, grain) > 0)
 
     def at(self, point: tuple[float, float], depth_cm: float = 0.0) -> tuple[float, float]:
         """Return the film coordinates of a point of the body."""
-        x, y = self.project(np.array([point]), depth_cm)[0]
+        x, y = self.project(point, depth_cm)
         return float(x), float(y)
 
     def generator(self, lesion: Lesion) -> np.random.Generator:
@@ -104,7 +106,7 @@ def _consolidation(ground: Ground, lesion: Lesion) -> Effect:
     bronchi = np.zeros((ground.size_px,) * 2, np.float32)
     hilum = np.array(ground.at(organs.hilum(ground.patient, lesion.side)))
     for k in range(3):
-        target = np.array(centre) + (0.8 * (k - 1), 0.9 * (k - 1) + 0.8)
+        target = np.add(centre, (0.8 * (k - 1), 0.9 * (k - 1) + 0.8))
         stroke(bronchi, [np.stack([hilum + 0.5 * (target - hilum), target])], 0.22, 0.45)
     filling = (body * (0.4 + 0.35 * lesion.strength) * (1 - cv2.GaussianBlur(bronchi, (0, 0), 0.8))).astype(np.float32)
     return Effect(filling, body > 0.4, vessels=1 - 0.8 * body)

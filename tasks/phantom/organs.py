@@ -88,7 +88,7 @@ def hemithorax(patient: Patient, side: int) -> np.ndarray:
 
 def recess(patient: Patient, side: int) -> np.ndarray:
     """Return the outline of the lung that reaches down behind the dome."""
-    floor = diaphragm(patient, side)[2:] + (0, 3.6)
+    floor = np.add(diaphragm(patient, side)[2:], (0, 3.6))
     return np.concatenate([[(side * 0.3, 2.0), floor[0] - (0, 6)], floor])
 
 

@@ -212,20 +212,20 @@ def _landmarks(scene: Scene) -> dict[str, np.ndarray]:
     clavicles = {side: skeleton.clavicle_on_cage(patient, side)[0] for side in (-1, 1)}
     end_y = skeleton.vertebra_y(patient, 12) + 0.5 * patient.anatomy.vertebra_pitch_cm
     dome = {side: (side * organs.dome_x(patient), organs.dome_y(patient, side)) for side in (-1, 1)}
-    tip = skeleton.spinous_process(patient, 3).mean(axis=0)
+    tip = skeleton.spinous_processes(patient, np.array([3]))[0].mean(axis=0)
     places = (
         project(_middle(clavicles[-1])),
-        project(np.array([organs.azygos_arch(patient)])),
+        project(organs.azygos_arch(patient)),
         project(skeleton.rib(patient, -1, 6)[9]),
         project(tip, skeleton.SPINOUS_DEPTH_CM),
         project(_middle(clavicles[1])),
-        project(np.array([organs.pulmonary_artery(patient)])),
+        project(organs.pulmonary_artery(patient)),
         project(skeleton.rib(patient, 1, 5)[9]),
-        project(np.array([dome[-1]])),
-        project(np.array([dome[1]])),
-        project(np.array([(float(skeleton.spine_x(patient, end_y)), end_y)]), skeleton.VERTEBRA_DEPTH_CM),
+        project(dome[-1]),
+        project(dome[1]),
+        project((float(skeleton.spine_x(patient, end_y)), end_y), skeleton.VERTEBRA_DEPTH_CM),
     )
-    return {name: place[0] for name, place in zip(LANDMARKS, places, strict=True)}
+    return dict(zip(LANDMARKS, places, strict=True))
 
 
 def _middle(line: np.ndarray) -> np.ndarray:

@@ -21,7 +21,7 @@ from tasks.phantom.writing import for_each, seal, start, write_gif
 IMAGE_PX = 2048
 MASK_PX = 1024
 _WITH_NODULE = 154 / 247
-_SITES = {(-1, 0): "r.upper lobe", (-1, 1): "r.middle lobe", (-1, 2): "r.lower lobe", (1, 0): "l.upper lobe", (1, 1): "l.upper lobe", (1, 2): "l.lower lobe"}  # fmt: skip
+_SITES = {-1: ("r.upper lobe", "r.middle lobe", "r.lower lobe"), 1: ("l.upper lobe", "l.upper lobe", "l.lower lobe")}
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def raw(brightness: np.ndarray) -> np.ndarray:
 
 
 def _films(patients: int, seed: int) -> list[_Film]:
-    sick = round(patients * _WITH_NODULE)
+    sick = 2 * round(patients * _WITH_NODULE / 2)  # even, so that odd names are odd in the order of names too
     names = [f"JPCLN{k:03d}" for k in range(1, sick + 1)] + [f"JPCNN{k:03d}" for k in range(1, patients - sick + 1)]
     films = []
     for number, name in enumerate(names, 1):
@@ -93,7 +93,7 @@ def _nodule_row(film: _Film) -> str:
     subtlety = 1 + min(4, int(5 * (lesion.strength - 0.25) / 0.75))
     age = "?" if film.patient.number % 50 == 49 else str(film.patient.age)
     nature = "malignant" if lesion.angle_deg > -12 else "benign"
-    site = _SITES[lesion.side, min(2, int(3 * lesion.height))]
+    site = _SITES[lesion.side][min(2, int(3 * lesion.height))]
     fields = (f"{film.name}.IMG", subtlety, round(10 * lesion.size_cm), age, _sex(film), x, y, nature, site)
     return "\t".join(map(str, fields))
 
@@ -102,8 +102,8 @@ def _nodule_place(patient: Patient) -> tuple[int, int]:
     from tasks.phantom import organs
     from tasks.phantom.canvas import Projection, to_px
 
-    point = np.array([organs.lung_point(patient, patient.lesions[0])])
-    x, y = to_px(Projection(patient.film)(point), IMAGE_PX)[0]
+    point = organs.lung_point(patient, patient.lesions[0])
+    x, y = to_px(Projection(patient.film)(point), IMAGE_PX)
     return round(float(x)), round(float(y))
 
 

@@ -37,7 +37,8 @@ def write_sheet(path: Path, *, seed: int = 0) -> None:
         seed: the phantom's seed.
     """
     upright = [draw_patient(seed, number, collection="jsrt", kinds=()) for number in range(1, 5)]
-    hospital = [draw_patient(seed, number, collection="nih", kinds=()) for number in range(1, 5)]
+    people = [draw_patient(seed, number, collection="nih", kinds=()) for number in range(1, 33)]
+    hospital = [p for view in ("PA", "AP") for p in [q for q in people if q.film.view == view][:2]]
     rows = [
         *_titled(
             "phantom: patients as in JSRT; the same with heart, lungs, clavicles and ribs", _pairs(upright, _masked)
@@ -68,7 +69,9 @@ def _findings(seed: int) -> list[np.ndarray]:
     tiles = []
     for k, kind in enumerate(KINDS):
         drawn = [draw_patient(seed, 100 + 8 * k + i, collection="nih", kinds=(kind,)) for i in range(8)]
-        shown = render(max(drawn, key=lambda patient: patient.lesions[0].strength), _RENDER_PX)
+        shown = render(
+            max(drawn, key=lambda patient: patient.lesions[0].strength * patient.lesions[0].size_cm), _RENDER_PX
+        )
         tiles += [_tile(_grey(shown), kind), _tile(_lesion_overlay(shown), f"{kind}: truth")]
     return tiles
 
@@ -142,8 +145,8 @@ def _who(patient: Patient) -> str:
 
 def _tile(picture: np.ndarray, caption: str) -> np.ndarray:
     tile = np.asarray(cv2.resize(picture, (_TILE_PX, _TILE_PX), interpolation=cv2.INTER_AREA))
-    for thickness, shade in ((4, (0, 0, 0)), (1, (255, 255, 255))):
-        cv2.putText(tile, caption, (8, _TILE_PX - 10), cv2.FONT_HERSHEY_SIMPLEX, 0.6, shade, thickness, cv2.LINE_AA)
+    tile[-24:] = 0
+    cv2.putText(tile, caption, (8, _TILE_PX - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (255, 255, 255), 1, cv2.LINE_AA)
     return tile
 
 

@@ -95,59 +95,49 @@ def clavicle_on_cage(patient: Patient, side: int) -> tuple[np.ndarray, np.ndarra
     return line[:keep], width[:keep]
 
 
-def vertebrae(patient: Patient) -> list[np.ndarray]:
-    """Return the outlines of the vertebral bodies C6 to L5."""
-    pitch = patient.anatomy.vertebra_pitch_cm
-    bodies = []
-    for thoracic in range(-1, 19):
-        y = vertebra_y(patient, thoracic)
-        x, half = float(spine_x(patient, y)), (1.45 + 0.055 * (thoracic + 1)) * patient.anatomy.half_width_cm / 13.4
-        waist, top, bottom = 0.88 * half, y - 0.42 * pitch, y + 0.42 * pitch
-        corners = [
-            (-half, top),
-            (0, top),
-            (half, top),
-            (waist, y),
-            (half, bottom),
-            (0, bottom),
-            (-half, bottom),
-            (-waist, y),
-        ]
-        bodies.append(smooth_closed(np.array(corners) + (x, 0), 4))
-    return bodies
+_VERTEBRA = smooth_closed(
+    np.array([(-1, -0.42), (0, -0.42), (1, -0.42), (0.88, 0), (1, 0.42), (0, 0.42), (-1, 0.42), (-0.88, 0)]), 4
+)
+"""Half width and pitch are 1."""
 
 
-def pedicles(patient: Patient) -> list[np.ndarray]:
-    """Return the two pedicles of each vertebra, seen end on."""
-    found = []
-    for thoracic in range(1, 14):
-        y = vertebra_y(patient, thoracic) - 0.3
-        for side in SIDES.values():
-            found.append(ellipse((float(spine_x(patient, y)) + side * 1.05, y), (0.28, 0.5)))
-    return found
+def vertebrae(patient: Patient) -> np.ndarray:
+    """Return the outlines (20, 32, 2) of the vertebral bodies C6 to L5; lower ones are wider."""
+    thoracic = np.arange(-1, 19)
+    half = (1.45 + 0.055 * (thoracic + 1)) * patient.anatomy.half_width_cm / 13.4
+    size = np.stack([half, np.full(20, patient.anatomy.vertebra_pitch_cm)], axis=1)
+    return np.asarray(_VERTEBRA * size[:, None, :] + _spine(patient, thoracic)[:, None, :])
 
 
-def spinous_process(patient: Patient, thoracic: int) -> np.ndarray:
-    """Return the outline of a spinous process; it lies behind, at the depth of ``SPINOUS_DEPTH_CM``."""
-    y = vertebra_y(patient, thoracic) + 0.55 * patient.anatomy.vertebra_pitch_cm
-    return ellipse((float(spine_x(patient, y)), y), (0.33, 0.75))
+def pedicles(patient: Patient) -> np.ndarray:
+    """Return the outlines (26, 48, 2) of the two pedicles of each vertebra, seen end on."""
+    middle = np.add(_spine(patient, np.arange(1, 14)), (0, -0.3))
+    return ellipse(np.concatenate([np.add(middle, (side * 1.05, 0)) for side in SIDES.values()]), (0.28, 0.5))
+
+
+def spinous_processes(patient: Patient, thoracic: np.ndarray) -> np.ndarray:
+    """Return the outlines (N, 48, 2) of spinous processes; they lie behind, at ``SPINOUS_DEPTH_CM``."""
+    return ellipse(np.add(_spine(patient, thoracic), (0, 0.55 * patient.anatomy.vertebra_pitch_cm)), (0.33, 0.75))
+
+
+def transverse_processes(patient: Patient) -> np.ndarray:
+    """Return the outlines (22, 6, 2) of the transverse processes T1 to T11."""
+    thoracic = np.arange(1, 12)
+    middle = _spine(patient, thoracic)[:, None, :]
+    reach = np.stack([np.full(11, 1.0), 2.3 - 0.04 * thoracic, 3.3 - 0.06 * thoracic], axis=1)
+    rise = np.tile([-0.2, -0.45, -0.65], (11, 1))
+    lines = [middle + np.stack([side * reach, rise], axis=2) for side in SIDES.values()]
+    return band(np.concatenate(lines), np.array([0.9, 0.75, 0.95]))
+
+
+def _spine(patient: Patient, thoracic: np.ndarray) -> np.ndarray:
+    """Return the centres (N, 2) of vertebrae."""
+    y = _T1_CM + (thoracic - 1) * patient.anatomy.vertebra_pitch_cm
+    return np.stack([spine_x(patient, y), y], axis=1)
 
 
 SPINOUS_DEPTH_CM = -8.0
 VERTEBRA_DEPTH_CM = -5.0
-
-
-def transverse_processes(patient: Patient) -> list[np.ndarray]:
-    """Return the outlines of the transverse processes T1 to T11."""
-    found = []
-    for thoracic in range(1, 12):
-        y = vertebra_y(patient, thoracic) - 0.2
-        x = float(spine_x(patient, y))
-        reach = 3.3 - 0.06 * thoracic
-        for side in SIDES.values():
-            line = np.array([(x + side * 1.0, y), (x + side * reach * 0.7, y - 0.25), (x + side * reach, y - 0.45)])
-            found.append(band(line, np.array([0.9, 0.75, 0.95])))
-    return found
 
 
 _SCAPULA = np.array(

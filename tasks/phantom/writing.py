@@ -57,7 +57,7 @@ def seal(root: Path, *, dataset: str, patients: int, images: int, seed: int) -> 
 
 def write_gif(path: Path, mask: np.ndarray) -> None:
     """Write a bool mask (H, W) as a GIF with values 0 and 255."""
-    _save(path, Image.fromarray(mask.astype(np.uint8) * np.uint8(255)), "GIF")
+    _save(path, Image.fromarray(mask.astype(np.uint8) * np.uint8(255)), "GIF", optimize=False)
 
 
 def write_png(path: Path, image: np.ndarray, *, rgba: bool = False) -> None:
