@@ -141,16 +141,19 @@ def write_phantom(
 
 def cached_phantom(name: str, settings: Settings, progress: Progress = no_progress) -> Path:
     """Return the folder of the phantom in the cache, written once for each version of the phantom."""
-    dataset = reader(name)
-    version = getattr(dataset, "phantom_version", 1)
-    root = settings.cache / "phantom" / f"v{version}-{patients_of(dataset)}-patients-seed{PHANTOM_SEED}"
-    folder = root / dataset.card.folders[0]
-    return folder if (folder / PHANTOM).is_file() else write_phantom(name, root, progress=progress)
+    folder = _place_of_phantom(reader(name), settings)
+    return folder if (folder / PHANTOM).is_file() else write_phantom(name, folder.parent, progress=progress)
 
 
 def patients_of(dataset: Dataset) -> int:
     """Return how many patients a dataset's phantom has where nobody says."""
     return int(getattr(dataset, "phantom_patients", PHANTOM_PATIENTS))
+
+
+def _place_of_phantom(dataset: Dataset, settings: Settings) -> Path:
+    version = getattr(dataset, "phantom_version", 1)
+    root = settings.cache / "phantom" / f"v{version}-{patients_of(dataset)}-patients-seed{PHANTOM_SEED}"
+    return root / dataset.card.folders[0]
 
 
 def _write_aside(dataset: Dataset, folder: Path, patients: int, seed: int, progress: Progress) -> None:
@@ -167,10 +170,15 @@ def _write_aside(dataset: Dataset, folder: Path, patients: int, seed: int, progr
             atomic.write_json(aside / PHANTOM, {"dataset": dataset.name, "patients": patients, "seed": seed})
 
 
+def _written_phantom(dataset: Dataset, settings: Settings) -> Path | None:
+    folder = _place_of_phantom(dataset, settings)
+    return folder if (folder / PHANTOM).is_file() else None
+
+
 def _row(dataset: Dataset, settings: Settings) -> Row:
     card, folder, index, problem = dataset.card, None, None, ""
     try:
-        folder = find_folder(dataset, settings.data) if settings.data else None
+        folder = find_folder(dataset, settings.data) if settings.data else _written_phantom(dataset, settings)
         index = dataset.index(folder) if folder else None
     except EdenError as error:
         problem = str(error)

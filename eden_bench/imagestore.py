@@ -58,7 +58,7 @@ class MaskStore(Store):
 
 @dataclass(frozen=True)
 class TilePyramid(Store):
-    """Each image squashed to 1024², 512² and 256², kept as 16 + 4 + 1 tiles of 256²."""
+    """Each image squashed to 256², 512² and 1024², kept as 1 + 4 + 16 tiles of 256²."""
 
     @property
     def tiles(self) -> np.ndarray:
@@ -196,13 +196,16 @@ def level_for(rows: int, columns: int) -> int:
 
 
 def pyramid_of(image: np.ndarray) -> np.ndarray:
-    """Squash an image (H, W) or (H, W, 3) uint8 to 1024² and return its 21 tiles, (21, 256, 256[, 3]) uint8."""
-    finest = resized(image, LEVELS_PX[-1])
-    tiles = np.empty((_TILES, TILE_PX, TILE_PX, *image.shape[2:]), np.uint8)
+    """Squash an image (H, W) or (H, W, 3) uint8 to 256², 512² and 1024² and return the 21 tiles, (21, 256, 256[, 3]).
+
+    Each level is made from the image itself: a 512-px image is its own level, not blurred on a way up and down.
+    """
+    colour = image.shape[2:]
+    tiles = np.empty((_TILES, TILE_PX, TILE_PX, *colour), np.uint8)
     for side_px in LEVELS_PX:
         across, first = side_px // TILE_PX, _FIRST_TILE[side_px]
-        grid = resized(finest, side_px).reshape(across, TILE_PX, across, TILE_PX, *image.shape[2:])
-        tiles[first : first + across**2] = grid.swapaxes(1, 2).reshape(-1, TILE_PX, TILE_PX, *image.shape[2:])
+        grid = resized(image, side_px).reshape(across, TILE_PX, across, TILE_PX, *colour)
+        tiles[first : first + across**2] = grid.swapaxes(1, 2).reshape(-1, TILE_PX, TILE_PX, *colour)
     return tiles
 
 

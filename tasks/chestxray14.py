@@ -51,6 +51,7 @@ _BOXES = "BBox_List_2017.csv"
 _SPELLINGS = {"Infiltrate": "Infiltration"}
 """The list of boxes spells one label otherwise than the list of images."""
 _FOLDER = re.compile(r"images(_\d+)?", re.IGNORECASE)
+_PATIENT = re.compile(r"[0-9]{1,9}")
 _EXPECTED = "images/ or images_001/images/ …, Data_Entry_2017_v2020.csv, train_val_list.txt and test_list.txt"
 _AGAIN = "download it again from the NIH Clinical Center"
 
@@ -233,8 +234,8 @@ def _entries(path: Path) -> dict[str, Entry]:
     ):
         if name in entries:
             raise _bad_row(path, row, f"names {name} again", "each image once")
-        if not (patient.isascii() and patient.isdigit()):
-            raise _bad_row(path, row, f"has the Patient ID {patient!r}", "a number")
+        if not _PATIENT.fullmatch(patient):
+            raise _bad_row(path, row, f"has the Patient ID {patient[:20]!r}", "a number")
         if findings not in known:
             known[findings] = _labels(path, row, findings)
         entries[name] = Entry(f"{int(patient):08d}", known[findings])

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from eden_bench.contracts import DatasetCard, DatasetIndex, Finding, Item, Progress, no_progress
-from eden_bench.errors import DataMissing, EdenError, unknown
+from eden_bench.errors import DataDamaged, DataMissing, EdenError, unknown
 from eden_bench.registry import register_dataset, register_task
 from tasks.finetuning import SegmentationTask
 from tasks.reading.files import PHANTOM, damaged, files_under, need_folder
@@ -73,7 +73,7 @@ class SCR:
 
         Raises:
             DataMissing: images or masks are absent or half unpacked; says which folder has how many.
-            DataDamaged: an image is in both folds.
+            DataDamaged: an image is in both folds, or has two masks of a structure.
         """
         need_folder(self.name, root, _EXPECTED, _UNPACK)
         found, phantom = _find(root), (root / PHANTOM).is_file()
@@ -210,7 +210,7 @@ def _folds(found: _Found, phantom: bool) -> dict[str, tuple[int, Literal["train"
         for fold, structure in ((fold, s) for fold in (1, 2) for s in STRUCTURES):
             _need_masks(found, fold, structure, _expected_in_fold(fold, ids, phantom))
         if both := ids[1] & ids[2]:
-            raise DataMissing(f"scr: {min(both)} is in fold1 and in fold2, expected one of them: {_UNPACK}")
+            raise DataDamaged(f"scr: {min(both)} is in fold1 and in fold2, expected one of them: {_UNPACK}")
         if not phantom:
             found.notes += _fold_notes(ids)
         return {name: (fold, "train" if fold == 1 else "test") for fold in (1, 2) for name in ids[fold]}

@@ -185,3 +185,11 @@ def test_check_says_what_it_read(toy, tmp_path):
     put(tmp_path / "data/toy", 2)
     findings = data.check("toy", settings(tmp_path, real=True))
     assert [finding.text for finding in findings] == [f"read from {tmp_path / 'data/toy'}", "2 images"]
+
+
+def test_the_inventory_shows_a_phantom_only_where_one_was_written(toy, tmp_path):
+    where = settings(tmp_path, real=False)
+    assert data.inventory(where)[0].found == ""
+    data.open_index("toy", where)
+    (row,) = data.inventory(where)
+    assert (row.phantom, row.images) == (True, 5)

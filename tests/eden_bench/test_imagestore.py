@@ -330,6 +330,17 @@ def test_any_size_is_squashed_to_1024_first(items, cache):
     assert (store.cell(0, 3, 2, 4, 4) == finest[768:, 512:768]).all()
 
 
+def test_a_512_px_image_is_its_own_level():
+    image = np.random.default_rng(0).integers(0, 256, (512, 512), dtype=np.uint8)
+    pyramid = pyramid_in_memory(image)
+    assert (pyramid.cell(0, 0, 1, 1, 2) == image[:, 256:]).all()
+
+
+def test_a_window_of_a_tiles_size_beside_the_tiles_is_cut(big):
+    window = pyramid_in_memory(big).cut(0, 1024, 256, 100, 256, 256)
+    assert (window == big[256:512, 100:356]).all()
+
+
 def test_a_colour_pyramid_keeps_its_channels(big):
     tiles = pyramid_of(np.dstack([big, big, 255 - big]))
     assert tiles.shape == (21, 256, 256, 3)
@@ -423,4 +434,19 @@ def test_an_error_drops_what_has_not_begun():
 
     with pytest.raises(DataDamaged, match="two"):
         list(pixelstore.in_threads(work, 500))
+    assert len(begun) < 100
+
+
+def test_an_interrupt_while_telling_drops_what_has_not_begun():
+    begun = []
+
+    def work(number: int) -> None:
+        begun.append(number)
+        time.sleep(0.005)
+
+    def interrupted(done: int) -> None:
+        raise KeyboardInterrupt("Ctrl-C")
+
+    with pytest.raises(KeyboardInterrupt, match="Ctrl-C"):
+        list(pixelstore.in_threads(work, 500, interrupted))
     assert len(begun) < 100

@@ -160,6 +160,7 @@ def test_a_label_never_seen_before_is_named_with_file_row_and_nearest(tmp_path):
         (0, "Cardiomegaly|Emphysema", "", "row 2 has the label '', expected one of"),
         (1, "00000001_001", "00000001_000", r"row 3 names 00000001_000\.png again, expected each image once"),
         (3, "0,3,74", "0,three,74", "row 5 has the Patient ID 'three', expected a number"),
+        (3, "0,3,74", "0," + "3" * 9999 + ",74", "row 5 has the Patient ID '3{20}', expected a number"),
         (3, "0,3,74", "0,-3,74", "row 5 has the Patient ID '-3', expected a number"),
         (3, ",Hernia|Infiltration,0,3,74,F,AP,2500,2048,0.168,0.168", "", "row 5 has 1 fields, expected at least 4"),
     ],

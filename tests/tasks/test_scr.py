@@ -184,7 +184,7 @@ def test_half_of_both_is_no_whole(tmp_path):
 
 def test_a_patient_in_both_folds_is_an_error(tmp_path):
     lay(tmp_path, folds={"fold1": [*ODD[:123], "JPCLN002"], "fold2": EVEN})
-    with pytest.raises(DataMissing, match="JPCLN002 is in fold1 and in fold2, expected one of them"):
+    with pytest.raises(DataDamaged, match="JPCLN002 is in fold1 and in fold2, expected one of them"):
         scr.index(tmp_path)
 
 
