@@ -222,7 +222,8 @@ class Training:
 
     def _note(self, stage: Stage, validation_loss: float) -> None:
         """Add the epoch to the history."""
-        means = {name: float(value) / self.steps for name, value in sorted(self.at.sums.items())}
+        shares = self.steps * distributed.size()
+        means = {name: float(distributed.summed(value)) / shares for name, value in sorted(self.at.sums.items())}
         lrs = {group["lr"] for optimiser in self._optimisers.values() for group in optimiser.param_groups}
         entry = {"stage": stage.name, "epoch": self.at.epoch, "validation_loss": validation_loss, "lr": max(lrs)}
         self._clock()

@@ -1,0 +1,55 @@
+import json
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from eden_bench.checkpoints import Checkpoint
+from tests.pretrain.tiny import pretrain_in
+
+ROOT = Path(__file__).parents[2]
+
+
+METHODS = ("adam", "densecl")
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """Folder of tiny runs made by two processes with the variables that torchrun sets."""
+    folder = tmp_path_factory.mktemp("two")
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
+    running = [
+        subprocess.Popen(
+            [sys.executable, "-m", "tests.pretrain.in_processes", str(folder), *METHODS],
+            cwd=ROOT,
+            env=os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        for rank in range(2)
+    ]
+    errors = [process.communicate(timeout=240)[1] for process in running]
+    assert [process.returncode for process in running] == [0, 0], errors
+    return folder
+
+
+def entries(checkpoint):
+    return [json.loads(line) for line in (checkpoint.folder / "history.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("name", METHODS)
+def test_two_processes_take_the_steps_of_one_with_two_groups(together, tmp_path, name):
+    """Same batches, same groups, same shuffles, same queue; only the order of float sums differs."""
+    alone, shared = pretrain_in(tmp_path, name), Checkpoint(together / name)
+    assert [checkpoint.card["processes"] for checkpoint in (alone, shared)] == [1, 2]
+    expected, found = (dict(checkpoint.load_encoder().named_parameters()) for checkpoint in (alone, shared))
+    for key, value in expected.items():
+        assert found[key].detach().numpy() == pytest.approx(value.detach().numpy(), rel=1e-3, abs=1e-5), key
+    for mine, theirs in zip(entries(alone), entries(shared), strict=True):
+        assert theirs["loss"] == pytest.approx(mine["loss"], rel=1e-4)

@@ -1,0 +1,92 @@
+"""Tiny stand-ins: views of noise, a pyramid of noise, and configs that fit them."""
+
+from dataclasses import fields
+
+import numpy as np
+import torch
+
+from eden_bench import registry
+from eden_bench.contracts import Context, View, Views
+from eden_bench.encoders import seeded
+from pretrain.data import PretrainData
+from pretrain.engine import pretrain
+
+TINY = {
+    "arch": "resnet18-w8",
+    "size_px": 64,
+    "epochs": 2,
+    "batch_size": 8,
+    "queue_size": 20,
+    "embedding_dim": 8,
+    "bn_groups": 2,
+    "teacher_momentum": 0.9,
+}
+
+
+class NoisePyramid:
+    """Sixteen images of 64 px, fixed."""
+
+    def __init__(self, count=16):
+        self.tiles = np.random.default_rng(7).integers(0, 255, (count, 64, 64), np.uint8)
+
+    def __len__(self):
+        return len(self.tiles)
+
+    def cell(self, sample, row, column, rows, columns):
+        h, w = 64 // rows, 64 // columns
+        return self.tiles[sample, row * h : (row + 1) * h, column * w : (column + 1) * w]
+
+
+def data(train=16, validation=4):
+    return PretrainData(
+        pyramid=NoisePyramid(train + validation),
+        train=np.arange(train),
+        validation=np.arange(train, train + validation),
+        digest=f"noise-{train}-{validation}",
+        provenance={"dataset": "noise"},
+    )
+
+
+def config(name, **changes):
+    make = registry.methods.get(name).Config
+    known = {f.name for f in fields(make)}
+    return make(**{key: value for key, value in TINY.items() if key in known} | changes)
+
+
+def method(name, seed=0, stage=0, **changes):
+    """A tiny method in its given stage."""
+    settings = config(name, **changes)
+    with seeded(seed, "method"):
+        made = registry.methods.get(name)(settings)
+    made.start_stage(settings.stages[stage])
+    return made
+
+
+def views(count=8, seed=0, size_px=64):
+    draw = torch.Generator().manual_seed(seed)
+    images = [torch.randn(count, 3, size_px, size_px, generator=draw) for _ in range(2)]
+    maps = torch.eye(2, 3).repeat(count, 1, 1)
+    flipped = torch.zeros(count, dtype=torch.bool)
+    return Views(
+        tuple(View(image.contiguous(memory_format=torch.channels_last), maps, flipped) for image in images),
+        torch.arange(count),
+        generator=torch.Generator().manual_seed(seed + 1),
+    )
+
+
+def train_step(made, seed=0):
+    """One step as the engine takes it; returns the loss."""
+    total = None
+    for turn, optimiser in made.optimisers().items():
+        total = sum(made.losses(views(seed=seed), turn).values())
+        optimiser.zero_grad()
+        total.backward()
+        optimiser.step()
+    made.after_step()
+    return float(total.detach())
+
+
+def pretrain_in(folder, name):
+    """A short run, the same in one process and in several."""
+    settings = config(name, select="last", **({"levels": (2,)} if name == "adam" else {}))
+    return pretrain(name, settings, data(16, 5), seed=0, folder=folder / name, context=Context(cache=folder))
