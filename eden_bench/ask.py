@@ -37,7 +37,7 @@ def choose(kind: registry.Registry, patterns: Iterable[str]) -> tuple[str, ...]:
     """
     patterns = list(patterns)
     named = {part.strip() for text in patterns for part in text.split(",")}
-    chosen = tuple(name for name in kind.select(patterns) if name in named or _loads(kind, name))
+    chosen = tuple(name for name in kind.select(patterns) if _loads(kind, name, must=name in named))
     if not chosen:
         raise UsageError(f"no {kind.kind} is chosen: name at least one with --{kind.kind}s")
     return chosen
@@ -79,10 +79,12 @@ def shots_text(shots: int | None) -> str:
     return "full" if shots is None else f"{shots} shots"
 
 
-def _loads(kind: registry.Registry, name: str) -> bool:
+def _loads(kind: registry.Registry, name: str, *, must: bool) -> bool:
     try:
         kind.get(name)
     except PluginError:
+        if must:
+            raise
         return False  # the registry has warned
     return True
 

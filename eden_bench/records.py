@@ -110,7 +110,11 @@ class Record:
         path = self.folder / _CASES
         if not path.is_file() or file_digest(path) != self.content["cases"]["sha256"]:
             raise RecordDamaged(f"{path} is not the file that was written: remove {self.folder} and run its cell again")
-        return pd.read_csv(path, float_precision="round_trip", dtype={"case": str, "patient": str})
+        header, *rows = csv.reader(io.StringIO(path.read_text(encoding="utf-8")))
+        columns = zip(*rows, strict=True) if rows else ([] for _ in header)
+        return pd.DataFrame(
+            {name: _typed(name, list(texts)) for name, texts in zip(header, columns, strict=True)}, columns=header
+        )
 
 
 def folder_of(out: Path, cell_id: str) -> Path:
@@ -286,6 +290,16 @@ def _folders(parent: Path) -> list[Path]:
 
 def _json(content: object) -> str:
     return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False, default=_plain) + "\n"
+
+
+def _typed(name: str, texts: list[str]) -> list[str] | list[float]:
+    """Turn a column's text into numbers; names of cases and patients stay text, however numeric they look."""
+    if name in ("case", "patient"):
+        return texts
+    try:
+        return [float(text) if text else math.nan for text in texts]
+    except ValueError:
+        return texts
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - a column holds text, integers or floats

@@ -1,0 +1,256 @@
+"""The runner: continues, isolates, excuses, redoes, and gives each cell the same scores wherever it runs."""
+
+import errno
+import json
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from eden_bench import api, atomic, records
+from eden_bench.errors import DataMissing, UsageError, WeightsMissing
+from eden_bench.inputs import Inputs
+from eden_bench.replay import replay
+from eden_bench.settings import Settings
+from tests.eden_bench.test_plan import real_data
+
+
+def stored(out):
+    """All that a run leaves but times and machines: record id to record and cases."""
+    found = {}
+    for record in records.load(out):
+        content = {name: value for name, value in record.content.items() if name != "provenance"}
+        found[record.id] = (json.dumps(content), (record.folder / "cases.csv").read_bytes())
+    return found
+
+
+def run(here, methods="fake-random,fake-trained", tasks="fake-heart", **more):
+    return api.run(methods, tasks, **{"seeds": "0-2", **here, **more})
+
+
+@pytest.fixture
+def log(tmp_path, monkeypatch):
+    """A function that returns the cells that were started, one line each."""
+    path = tmp_path / "log.txt"
+    path.touch()
+    monkeypatch.setenv("FAKE_LOG", str(path))
+    return lambda: path.read_text().splitlines()
+
+
+def test_a_run_issued_again_reuses_every_cell(here, log):
+    first = run(here)
+    assert [slot.state for slot in first.slots] == ["ran"] * 6
+    lines = log()
+    again = run(here)
+    assert [slot.state for slot in again.slots] == ["reused"] * 6
+    assert again.results()["reused"].all()
+    assert log() == lines
+    assert first.exit_code == again.exit_code == 0
+
+
+def test_a_larger_plan_runs_only_what_is_new(here, log):
+    run(here)
+    more = run(here, seeds="0-3")
+    assert more.plan.count("ran") == 2
+    assert sum("pretrain" in line for line in log()) == 1
+
+
+def test_a_cell_scores_the_same_alone_in_a_plan_and_on_another_folder(here, tmp_path):
+    whole = run(here, tasks="fake-heart,fake-lung", shots="3,full")
+    alone = run({**here, "out": tmp_path / "alone"}, "fake-trained", "fake-lung", seeds="2", shots="3")
+    (cell,) = stored(tmp_path / "alone").items()
+    assert cell in stored(here["out"]).items()
+    assert len(whole.records) == 24
+    assert alone.exit_code == 0
+
+
+def test_no_seed_sees_what_another_did_to_the_encoder(here, tmp_path):
+    run(here, "fake-trained", seeds="0,1")
+    run({**here, "out": tmp_path / "b"}, "fake-trained", seeds="1,0")
+    assert stored(here["out"]) == stored(tmp_path / "b")
+
+
+def test_a_failing_cell_is_stored_with_its_traceback_and_the_rest_goes_on(here, monkeypatch):
+    monkeypatch.setenv("FAKE_BREAK", "1")
+    done = run(here, "fake-random")
+    assert [slot.state for slot in done.slots] == ["ran", "failed", "ran"]
+    assert done.exit_code == 3
+    (failure,) = records.failures(here["out"]).values()
+    assert failure["cell"]["seed"] == 1
+    assert failure["error"] == "RuntimeError: planted fault"
+    assert 'raise RuntimeError("planted fault")' in failure["traceback"]
+    assert failure["command"].startswith("eden-bench run --methods fake-random --tasks fake-heart --seeds 1 ")
+
+
+def test_only_what_failed_is_redone_when_asked(here, monkeypatch, log):
+    monkeypatch.setenv("FAKE_BREAK", "1")
+    run(here, "fake-random")
+    monkeypatch.delenv("FAKE_BREAK")
+    redone = run(here, "fake-random", seeds="0-5", only_failed=True)
+    assert [(slot.seed, slot.state) for slot in redone.slots][:4] == [
+        (0, "reused"),
+        (1, "ran"),
+        (2, "reused"),
+        (3, "pending"),
+    ]
+    assert records.failures(here["out"]) == {}
+    assert redone.exit_code == 0
+
+
+def test_the_first_failure_stops_the_run_when_asked(here, monkeypatch):
+    monkeypatch.setenv("FAKE_BREAK", "1")
+    done = run(here, "fake-random", on_error="stop")
+    assert [slot.state for slot in done.slots] == ["ran", "failed", "pending"]
+    assert done.exit_code == 3
+
+
+def test_a_failing_pretraining_fails_its_cells_once_and_no_others(here, monkeypatch, log):
+    monkeypatch.setenv("FAKE_BREAK", "fake-trained")
+    done = run(here)
+    assert sorted(slot.state for slot in done.slots) == ["failed"] * 3 + ["ran"] * 3
+    assert sum("pretrain" in line for line in log()) == 1
+    (name,) = records.failures(here["out"])
+    assert name.startswith("fake-trained-")
+    monkeypatch.delenv("FAKE_BREAK")
+    again = run(here, only_failed=True)
+    assert again.plan.count("ran") == 3
+    assert records.failures(here["out"]) == {}
+
+
+def test_a_task_that_cannot_be_opened_fails_alone(here, monkeypatch):
+    monkeypatch.setenv("FAKE_BREAK", "fake-lung")
+    done = run(here, "fake-random", "fake-heart,fake-lung")
+    assert [slot.state for slot in done.slots] == ["ran"] * 3 + ["failed"] * 3
+    assert list(records.failures(here["out"])) == ["task-fake-lung"]
+    monkeypatch.delenv("FAKE_BREAK")
+    assert run(here, "fake-random", "fake-heart,fake-lung").exit_code == 0
+    assert records.failures(here["out"]) == {}
+
+
+def test_rotten_weights_fail_and_absent_ones_are_excused(here):
+    done = run(here, "fake-random,fake-broken,fake-absent")
+    states = {slot.backbone.method: slot.state for slot in done.slots}
+    assert states == {"fake-random": "ran", "fake-broken": "failed", "fake-absent": "excused"}
+    assert done.exit_code == 3
+    assert run(here, "fake-random,fake-absent").exit_code == 0
+
+
+def test_a_task_without_data_leaves_the_others_running(here, fakes, tmp_path):
+    from dataclasses import replace
+
+    from eden_bench import registry
+
+    class Other(fakes.FakeSet):
+        name = "fake-other"
+        card = replace(fakes.FakeSet.card, folders=("other",))
+
+    registry.register_dataset(Other())
+    registry.register_task(fakes.FakeTask("other-heart", dataset="fake-other"))
+    done = run({**here, "data": real_data(tmp_path)}, "fake-random", "fake-heart,other-heart")
+    assert done.plan.count("ran") == done.plan.count("missing") == 3
+    assert done.exit_code == 4
+
+
+def test_force_runs_anew_and_keeps_the_old_record_aside(here, log):
+    run(here, "fake-random")
+    before = stored(here["out"])
+    done = run(here, "fake-random", force=True)
+    assert done.plan.count("ran") == 3
+    assert len(log()) == 6
+    assert stored(here["out"]) == before
+    assert len(list((here["out"] / "superseded").iterdir())) == 3
+
+
+def test_a_damaged_record_is_run_again(here):
+    done = run(here, "fake-random")
+    before = stored(here["out"])
+    (done.records[1].folder / "record.json").write_text("{")
+    assert run(here, "fake-random").plan.count("ran") == 1
+    assert stored(here["out"]) == before
+
+
+def test_a_full_disk_stops_the_run_and_loses_nothing(here, monkeypatch):
+    run(here, "fake-random", seeds="0")
+    before = stored(here["out"])
+
+    def full(path):
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic, "_flush", full)
+        with pytest.raises(records.StoreFailed, match="No space left on device"):
+            run(here, "fake-random")
+    assert stored(here["out"]) == before
+    assert run(here, "fake-random").exit_code == 0
+
+
+def test_an_output_folder_that_cannot_be_written_is_one_sentence(here, tmp_path):
+    (tmp_path / "file").write_text("")
+    with pytest.raises(UsageError, match="cannot be written .*--out"):
+        run({**here, "out": tmp_path / "file" / "runs"}, "fake-random")
+
+
+def test_a_record_names_what_it_was_made_from(here):
+    done = run(here, seeds="0", shots="3")
+    (record,) = [record for record in done.records if record.cell.method == "fake-trained"]
+    content = record.content
+    assert content["marks"] == {"phantom": True, "quick": True, "part": "", "protocol": "quick", "base": "quick"}
+    assert content["checkpoint"]["card"]["data"]["dataset"] == "fake-set"
+    assert content["checkpoint"]["digest"] == record.cell.checkpoint
+    assert content["training"] == {"steps": 3}
+    assert content["provenance"]["versions"]["torch"]
+    assert content["provenance"]["threads"] == record.cell.threads == 1
+    assert content["command"] == (
+        "eden-bench run --methods fake-trained --tasks fake-heart --seeds 0 --shots 3 --protocol quick --threads 1"
+    )
+
+
+def test_a_checkpoint_copied_from_another_machine_serves_without_its_data(here, monkeypatch, fakes):
+    run(here)
+    before = stored(here["out"])
+    shutil.rmtree(here["out"] / "records")
+    monkeypatch.setattr(fakes.FakeEngine, "open_data", lambda *a, **k: (_ for _ in ()).throw(DataMissing("gone")))
+    assert run(here).exit_code == 0
+    assert stored(here["out"]) == before
+
+
+def test_a_replayed_record_is_identical(here):
+    done = run(here, seeds="0,1", shots="3")
+    inputs = Inputs(Settings(data=None, **here))
+    for record in done.records:
+        assert replay(record, inputs).identical
+
+
+def test_a_replay_notices_another_result(here, fakes, monkeypatch):
+    (record,) = run(here, "fake-random", seeds="0").records
+    monkeypatch.setattr(fakes.seeds, "generator", lambda *address: np.random.default_rng(1))
+    replayed = replay(record, Inputs(Settings(data=None, **here)))
+    assert not replayed.identical
+    assert not replayed.same_cases
+
+
+def test_a_replay_refuses_other_data_threads_and_weights(here, tmp_path):
+    record = run(here, "fake-trained", seeds="0").records[0]
+    with pytest.raises(UsageError, match="the CPU with 1 threads"):
+        replay(record, Inputs(Settings(data=None, **{**here, "threads": 2})))
+    with pytest.raises(DataMissing, match="was made from data"):
+        replay(record, Inputs(Settings(data=real_data(tmp_path), **here)))
+    shutil.rmtree(here["out"] / "checkpoints")
+    with pytest.raises(WeightsMissing, match="no checkpoint in"):
+        replay(record, Inputs(Settings(data=None, **here)))
+
+
+def test_only_the_weights_that_are_asked_for_are_used(here):
+    (first,) = run(here, "fake-trained", seeds="0").records
+    (other,) = run(here, "fake-trained", seeds="0", pretrain_seed=1).records
+    assert first.cell.checkpoint != other.cell.checkpoint
+    assert first.id != other.id
+
+
+def test_pretraining_alone_makes_the_checkpoint_that_a_run_uses(here, log):
+    made = api.pretrain("fake-random,fake-trained", data_name="fake-set", **here)
+    assert list(made) == ["fake-trained"]
+    run(here)
+    assert sum("pretrain" in line for line in log()) == 1
+    assert Path(made["fake-trained"].folder).parent == here["out"] / "checkpoints"
