@@ -187,7 +187,7 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(here, monkeypatch):
 
 def test_an_output_folder_that_cannot_be_written_is_one_sentence(here, tmp_path):
     (tmp_path / "file").write_text("")
-    with pytest.raises(UsageError, match="cannot be written .*--out"):
+    with pytest.raises(UsageError, match=r"cannot be written .*--out"):
         run({**here, "out": tmp_path / "file" / "runs"}, "fake-random")
 
 
