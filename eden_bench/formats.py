@@ -9,15 +9,16 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eden_bench.aligned import aligned
-from eden_bench.report import LEVEL, Comparison, Row, Table, ranges
+from eden_bench.report import LEVEL
 from eden_bench.statistics import CONFIDENCE, Summary
+from eden_bench.tables import Comparison, Row, Table, ranges
 
 COLUMNS = ("method", "mean", "s.d.", "n", "95 % interval", "seeds")
 _LEGEND = (
     "Scores in %. s.d.: of the scores over seeds, ddof 1. Interval: Student's t interval of the mean over seeds; it "
-    "holds for the one checkpoint, split and test set there is, not for another pretraining or other patients. "
-    "Test: independent two-sample t-test with pooled variance, two-sided, as in the paper; p is not corrected for "
-    "the number of tests."
+    "holds for the one checkpoint, split and test set there is, not for another pretraining or other patients, and may "
+    "reach beyond 0 to 100. Test: independent two-sample t-test with pooled variance, two-sided, as in the paper; p is "
+    "not corrected for the number of tests."
 )
 _VERDICTS = {
     "higher": "higher at the 0.05 level",
@@ -146,6 +147,7 @@ def _identity(table: Table) -> dict[str, Any]:
         "shots": table.shots,
         "protocol": table.protocol,
         "few_shot_budget": table.budget,
+        "steps": " or ".join(map(str, table.steps)),
         "score": table.score,
         "score_version": table.score_version,
         "data": table.data,

@@ -9,116 +9,17 @@ from __future__ import annotations
 
 import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
-from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import Any
 
 from eden_bench.digests import digest
 from eden_bench.errors import UsageError, unknown
 from eden_bench.records import Record
-from eden_bench.statistics import Summary, TTest, summarise, two_sample_t
+from eden_bench.statistics import TTest, two_sample_t
+from eden_bench.tables import Backbone, Comparison, Marks, Row, Table, Verdict, ranges
 
 LEVEL = 0.05
 _DEFAULT_METHOD = "adam"
 _SHORT = 8
-_BUDGETS = {
-    "steps": "optimiser steps (as many as on the full training set)",
-    "epochs": "epochs of the few images",
-}
-
-Verdict = Literal["higher", "lower", "undecided", "refused", "undefined"]
-
-
-class Marks(NamedTuple):
-    """What a reader must know before believing any number of a table."""
-
-    phantom: bool
-    quick: bool
-    part: str
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """For example ("PHANTOM", "QUICK"); empty for whole real data under the paper's protocol."""
-        part = (f"PART: {self.part}",) if self.part else ()
-        return (*(("PHANTOM",) if self.phantom else ()), *(("QUICK",) if self.quick else ()), *part)
-
-
-class Backbone(NamedTuple):
-    """What tells the rows of one method apart."""
-
-    method: str
-    config: str
-    """Digest of the method's config."""
-    checkpoint: str
-    threads: int
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One backbone's scores in a table."""
-
-    backbone: Backbone
-    label: str
-    """The method's name, with what differs where the method has several rows."""
-    scores: Mapping[int, float]
-    """Seed to primary score, in [0, 1], seeds ascending."""
-    pretraining: str
-    """What the weights come from, in words."""
-
-    @cached_property
-    def summary(self) -> Summary:
-        """Mean, s.d., n and interval."""
-        return summarise(list(self.scores.values()))
-
-
-@dataclass(frozen=True, kw_only=True)
-class Comparison:
-    """The paper's test of one row against the best of the other methods."""
-
-    row: Row
-    other: Row
-    test: TTest | None
-    """None where the test was refused."""
-    verdict: Verdict
-    note: str = ""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Table:
-    """Rows that may be compared."""
-
-    task: str
-    title: str
-    dataset: str
-    shots: int | None
-    protocol: str
-    budget: str
-    """Name of the few-shot budget, "steps" or "epochs"; empty where the task has none."""
-    score: str
-    score_version: int
-    score_text: str
-    decimals: int
-    data: str
-    splits: str
-    pretrain_data: str
-    marks: Marks
-    counts: str
-    rows: tuple[Row, ...]
-    """Highest mean first."""
-    comparisons: tuple[Comparison, ...]
-    notes: tuple[str, ...] = field(default=())
-
-    @property
-    def heading(self) -> str:
-        """Task, shots, protocol and marks in one line."""
-        shots = "full training set" if self.shots is None else f"{self.shots} shots"
-        marks = f" [{'; '.join(self.marks.words)}]" if self.marks.words else ""
-        return f"{self.task}, {shots}, protocol {self.protocol}{marks}"
-
-    @property
-    def budget_text(self) -> str:
-        """The few-shot budget in words; empty where there is none."""
-        return f"few-shot budget counted in {_BUDGETS.get(self.budget, self.budget)}" if self.budget else ""
 
 
 def build(records: Iterable[Record], *, method: str = "", allow_unequal: bool = False) -> list[Table]:
@@ -181,17 +82,6 @@ def compare(row: Row, others: Sequence[Row], allow_unequal: bool) -> Comparison:
     return Comparison(row=row, other=other, test=test, verdict=_verdict(test), note=test.note)
 
 
-def ranges(seeds: Iterable[int]) -> str:
-    """Return for example "0-9" or "0-3,7"."""
-    found: list[list[int]] = []
-    for seed in sorted(seeds):
-        if found and seed == found[-1][1] + 1:
-            found[-1][1] = seed
-        else:
-            found.append([seed, seed])
-    return ",".join(f"{first}-{last}" if last > first else f"{first}" for first, last in found)
-
-
 def failure_notes(failures: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return one sentence for each stored failure."""
     lines = []
@@ -244,6 +134,7 @@ def _table(group: list[Record], method: str, allow_unequal: bool) -> Table:
         shots=cell.shots,
         protocol=str(marks["protocol"]),
         budget=str(cell.protocol.get("few_shot_budget", "")),
+        steps=_steps(group),
         score=score.name,
         score_version=score.version,
         score_text=score.text,
@@ -257,6 +148,11 @@ def _table(group: list[Record], method: str, allow_unequal: bool) -> Table:
         comparisons=_comparisons(rows, method, allow_unequal),
         notes=_notes(group, rows),
     )
+
+
+def _steps(group: Sequence[Record]) -> tuple[int, ...]:
+    trainings = [record.content.get("training") or {} for record in group]
+    return tuple(sorted({training["steps_planned"] for training in trainings if "steps_planned" in training}))
 
 
 def _is_phantom(group: Sequence[Record]) -> bool:
@@ -300,8 +196,10 @@ def _origin(record: Record) -> str:
         return f"weights from {checkpoint.get('from', 'a file')}"
     part = f" ({data['part']})" if data.get("part") else ""
     images = f", {data['images']:,} images" if "images" in data else ""
-    seed = checkpoint["card"].get("seed", 0)
-    return f"pretrained on {data.get('dataset', 'unnamed data')}{images}{part}, one checkpoint, seed {seed}"
+    card = checkpoint["card"]
+    epochs = f", {card['epochs']} epochs" if "epochs" in card else ""
+    name = data.get("dataset", "unnamed data")
+    return f"pretrained on {name}{images}{part}{epochs}, one checkpoint, seed {card.get('seed', 0)}"
 
 
 def _comparisons(rows: Sequence[Row], method: str, allow_unequal: bool) -> tuple[Comparison, ...]:
@@ -326,7 +224,9 @@ def _notes(group: Sequence[Record], rows: Sequence[Row]) -> tuple[str, ...]:
     missing = [(row.label, everyone - set(row.scores)) for row in rows]
     lacks = [f"missing: {label} has no record of seeds {ranges(seeds)}" for label, seeds in missing if seeds]
     origins = dict.fromkeys((row.label, row.pretraining) for row in rows)
-    return (*lacks, *(f"{label}: {origin}" for label, origin in origins), *_shares(group))
+    devices = sorted({f"{row.backbone.threads} threads" if row.backbone.threads else "a GPU" for row in rows})
+    mixed = [f"rows were computed on {' and '.join(devices)}, which moves last digits"] if len(devices) > 1 else []
+    return (*lacks, *(f"{label}: {origin}" for label, origin in origins), *_shares(group), *mixed)
 
 
 def _shares(group: Sequence[Record]) -> list[str]:

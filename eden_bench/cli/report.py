@@ -13,7 +13,7 @@ from eden_bench.cli.options import Json, Out
 from eden_bench.errors import EdenError, unknown
 
 if TYPE_CHECKING:
-    from eden_bench.report import Table
+    from eden_bench.tables import Table
 
 FORMATS = ("terminal", "md", "csv", "json")
 

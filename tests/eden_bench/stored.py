@@ -9,6 +9,7 @@ from eden_bench.contracts import Cell, Outcome, ScoreDefinition
 from eden_bench.digests import canonical_json
 
 DICE = ScoreDefinition(name="dice", text="Dice per image, mean over images.", decimals=2)
+TRAINING = {"budget": "steps", "steps_planned": 80}
 PRETRAIN = {"digest": "d" * 64, "dataset": "chestxray14", "images": 200, "part": "", "phantom": True}
 
 
@@ -53,15 +54,20 @@ def store(
         "marks": {"phantom": phantom, "quick": quick, "part": part, "protocol": protocol, "base": protocol},
         "checkpoint": {"digest": "seeded", "from": "the cell's seed"}
         if seeded
-        else {"digest": cell.checkpoint, "folder": method, "card": {"method": method, "seed": 0, "data": pretrain}},
+        else {
+            "digest": cell.checkpoint,
+            "folder": method,
+            "card": {"method": method, "seed": 0, "epochs": 30, "data": pretrain},
+        },
         "command": "eden-bench run",
         "provenance": {"seconds": 1.0 + seed},
     }
     if out is None:
         plain = json.loads(canonical_json(cell))
         content = {"id": cell.id, "cell": plain, "scores": {score.name: value}, "score": asdict(score), **sections}
+        content["training"] = TRAINING
         return records.Record(Path(), content)
-    outcome = Outcome({score.name: value}, {"case": ["1"], "patient": ["1"], score.name: [value]})
+    outcome = Outcome({score.name: value}, {"case": ["1"], "patient": ["1"], score.name: [value]}, TRAINING)
     return records.write(out, cell, score, outcome, sections)
 
 
