@@ -335,3 +335,12 @@ def test_real_rgba_files_are_read_as_grey(nih_index):
                 assert (chestxray14.read_image(item) == np.array(picture)[..., 0]).all()
                 rgba += 1
     assert rgba == 4
+
+
+def test_the_phantom_is_read_and_checked_like_the_real_one(tmp_path):
+    chestxray14.write_phantom(tmp_path, patients=4, seed=1)
+    index = chestxray14.index(tmp_path)
+    assert index.phantom
+    assert index.part == ""
+    assert len({item.patient for item in index.items}) == 4
+    assert [finding.text for finding in chestxray14.check(tmp_path) if finding.level == "error"] == []

@@ -331,3 +331,15 @@ def test_many_problems_are_counted_and_not_all_listed(tmp_path):
 def test_importing_the_dataset_stays_light():
     code = "import sys, tasks.scr; print(sorted({'torch', 'cv2', 'PIL', 'pandas', 'scipy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+def test_the_phantom_is_read_and_checked_like_the_real_one(tmp_path):
+    scr.write_phantom(tmp_path, patients=4, seed=1)
+    index = scr.index(tmp_path)
+    assert index.phantom
+    assert index.part == ""
+    assert (len(index.split("train")), len(index.split("test"))) == (2, 2)
+    assert texts(scr.check(tmp_path), "error") == []
+    assert len(scr.nodules(tmp_path / "Clinical_Information/CLNDAT_EN.txt")) == sum(
+        "JPCLN" in i.id for i in index.items
+    )
