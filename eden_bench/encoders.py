@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from eden_bench import seeds
-from eden_bench.errors import unknown
+from eden_bench.errors import UsageError, unknown
 
 _RESNETS: dict[str, tuple[type[BasicBlock | Bottleneck], tuple[int, int, int, int]]] = {
     "resnet18": (BasicBlock, (2, 2, 2, 2)),
@@ -24,6 +24,8 @@ _RESNETS: dict[str, tuple[type[BasicBlock | Bottleneck], tuple[int, int, int, in
     "resnet101": (Bottleneck, (3, 4, 23, 3)),
 }
 _FULL_WIDTH = 64
+_LEAST_WIDTH = 8
+"""Below it oneDNN's backward pass of a strided 1×1 convolution, channels last, writes past its memory (torch 2.15)."""
 
 
 class Encoder(nn.Module):
@@ -120,11 +122,13 @@ def build_encoder(arch: str, seed: int | None = None) -> Encoder:
             method's constructor wants (the engine builds every method inside one).
 
     Raises:
-        UsageError: arch is not known; names the nearest one that is.
+        UsageError: arch is not known, or narrower than 8; names the nearest one that is.
     """
     match = re.fullmatch(r"([a-z0-9_]+?)(?:-w(\d+))?", arch)
     if not match or match[1] not in _RESNETS:
         raise unknown("arch", arch, [*_RESNETS, "resnet18-w16"])
+    if int(match[2] or _FULL_WIDTH) < _LEAST_WIDTH:
+        raise UsageError(f"arch {arch!r} is narrower than {_LEAST_WIDTH}: write {match[1]}-w{_LEAST_WIDTH} or wider")
     with seeded(seed, "encoder") if seed is not None else contextlib.nullcontext():
         return ResNetEncoder(match[1], int(match[2] or _FULL_WIDTH))
 

@@ -60,3 +60,8 @@ def test_seeded_leaves_the_global_generator_as_it_was():
 def test_a_misspelt_arch_gets_the_nearest():
     with pytest.raises(UsageError, match=r"unknown arch 'resnet5'. Did you mean 'resnet50'\?"):
         build_encoder("resnet5", 0)
+
+
+def test_an_encoder_too_narrow_for_its_kernels_is_refused():
+    with pytest.raises(UsageError, match="arch 'resnet18-w4' is narrower than 8: write resnet18-w8 or wider"):
+        build_encoder("resnet18-w4", 0)
