@@ -29,7 +29,7 @@ class Draws(NamedTuple):
     flips: np.ndarray
     """(B,) bool."""
     angle: np.ndarray
-    """(B,) rotation in radians."""
+    """(B,) rotation in radians, counter-clockwise."""
 
 
 def draw(protocol: ClassificationProtocol, seed: int, epoch: int, rows: np.ndarray) -> Draws:
@@ -92,7 +92,7 @@ def _source(draws: Draws, size_px: int, device: torch.device) -> tuple[Tensor, T
     sign = _put(1 - 2 * draws.flips.astype(np.float32), device)[:, None, None]
     axis = torch.arange(size_px, device=device) - (size_px - 1) / 2
     x, y = axis[None, None, :], axis[None, :, None]
-    turned = torch.stack((x * angle.cos() + y * angle.sin(), y * angle.cos() - x * angle.sin()), dim=-1)
+    turned = torch.stack((x * angle.cos() - y * angle.sin(), y * angle.cos() + x * angle.sin()), dim=-1)
     inside = (turned.abs() <= size_px / 2).all(dim=-1).float()
     share = torch.stack((turned[..., 0] * sign, turned[..., 1]), dim=-1) / size_px + 0.5
     return box[..., :2] + share * box[..., 2:] - 0.5, inside

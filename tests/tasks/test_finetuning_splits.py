@@ -32,7 +32,9 @@ def test_validation_is_a_tenth_of_the_training_images(splits):
 def test_validation_patients_stay_when_other_patients_are_absent(tmp_path, splits):
     index = toy_index(tmp_path, train=80, test=10)
     first = splits.items[splits.validation[0]].patient
-    fewer = replace(index, items=tuple(i for i in index.items if i.patient in {first, "p0", "p1", "t0"} or i.id > "030"))
+    fewer = replace(
+        index, items=tuple(i for i in index.items if i.patient in {first, "p0", "p1", "t0"} or i.id > "030")
+    )
     again = split(fewer, 0.1)
     kept = {again.items[row].patient for row in again.validation}
     assert kept & {splits.items[row].patient for row in splits.validation}

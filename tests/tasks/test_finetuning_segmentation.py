@@ -1,0 +1,137 @@
+"""Segmentation from end to end on a toy anatomy, and the U-Net against segmentation-models-pytorch's."""
+
+from dataclasses import replace
+
+import numpy as np
+import pytest
+import segmentation_models_pytorch as smp
+import torch
+from torch import nn
+
+from eden_bench.contracts import Context
+from eden_bench.encoders import Encoder, build_encoder
+from tasks.finetuning import SegmentationProtocol, SegmentationTask
+from tasks.finetuning.networks import UNet
+from tests.tasks.toy_anatomy import ToyAnatomy, toy_index
+
+TASK = SegmentationTask(name="toy-heart", dataset="toy", title="Toy heart", structures=("heart",))
+PROTOCOL = replace(TASK.quick, size_px=32, score_px=48, max_steps=4, validate_every=2, batch_size=4, distortion_p=0.5)
+ARCH = "resnet18-w8"
+
+
+def opened(tmp_path, protocol=PROTOCOL, task=TASK):
+    return task.open(toy_index(tmp_path), protocol, Context(cache=tmp_path / "cache", dataset=ToyAnatomy()))
+
+
+def test_the_unet_computes_what_smp_computes():
+    theirs = smp.Unet("resnet50", encoder_weights=None).eval()
+    ours = UNet(build_encoder("resnet50", 0), 1, (256, 128, 64, 32, 16), 0).eval()
+    ours.encoder.load_state_dict(theirs.encoder.state_dict())
+    ours.decoder.load_state_dict(theirs.decoder.state_dict())
+    ours.head.load_state_dict(theirs.segmentation_head.state_dict())
+    images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
+    with torch.inference_mode():
+        assert torch.equal(ours(images), theirs(images))
+
+
+class PatchEncoder(Encoder):
+    """All maps at the stride of a patch, as a ViT's."""
+
+    def __init__(self):
+        super().__init__()
+        self.arch, self.channels, self.strides = "patch", (6, 6, 6, 6), (16, 16, 16, 16)
+        self.patch = nn.Conv2d(3, 6, 16, 16)
+
+    def maps(self, images):
+        return (self.patch(images),) * 4
+
+
+def test_the_unet_takes_an_encoder_whose_maps_share_one_stride():
+    network = UNet(PatchEncoder(), 2, (256, 32, 16, 8, 4), 0)
+    assert network(torch.zeros(2, 3, 64, 64)).shape == (2, 2, 64, 64)
+
+
+def test_a_run_repeats_bit_for_bit(tmp_path):
+    task = opened(tmp_path)
+    first, second = (task.run(build_encoder(ARCH, 0), 5) for _ in range(2))
+    assert first == second
+    reopened = opened(tmp_path).run(build_encoder(ARCH, 0), 5)
+    assert reopened == first
+
+
+def test_the_seed_changes_head_and_order(tmp_path):
+    task = opened(tmp_path)
+    assert task.run(build_encoder(ARCH, 0), 5).cases != task.run(build_encoder(ARCH, 0), 6).cases
+
+
+def test_cases_hold_every_test_image_and_the_scores_follow_from_them(tmp_path):
+    outcome = opened(tmp_path).run(build_encoder(ARCH, 0), 0)
+    cases = outcome.cases
+    assert list(cases)[:2] == ["case", "patient"]
+    assert cases["case"] == [f"{n:03d}" for n in range(20, 26)]
+    assert outcome.scores["dice"] == pytest.approx(np.mean(cases["dice"]))
+    assert outcome.scores["iou"] == pytest.approx(np.mean(cases["iou"]))
+    pooled = 2 * sum(cases["overlap_px"]) / (sum(cases["predicted_px"]) + sum(cases["true_px"]))
+    assert outcome.scores["dice_pooled"] == pytest.approx(pooled)
+    assert set(outcome.scores) == {"dice", "dice_pooled", "iou", "iou_pooled", "iou_thresholds"}
+
+
+def test_truth_is_scored_at_score_px(tmp_path):
+    task, reader = opened(tmp_path), ToyAnatomy()
+    outcome = task.run(build_encoder(ARCH, 0), 0)
+    first = reader.read_mask(task.splits.items[20], "heart")
+    assert outcome.cases["true_px"][0] == pytest.approx(first.sum() / 4, rel=0.05)
+
+
+def test_training_tells_budget_steps_and_images(tmp_path):
+    training = opened(tmp_path).run(build_encoder(ARCH, 0), 0, shots=3).training
+    told = {name: training[name] for name in ("budget", "steps_planned", "steps_taken", "train_images")}
+    assert told == {"budget": "steps", "steps_planned": 4, "steps_taken": 4, "train_images": 3}
+    assert training["validation_images"] == 2
+    assert [step for step, _ in training["validation_curve"]] == [2, 4]
+
+
+def test_three_shots_on_random_weights_take_the_full_number_of_steps(tmp_path):
+    protocol = replace(PROTOCOL, max_steps=None, epochs=3, validate_every=None, patience=1, min_steps=100)
+    task = opened(tmp_path, protocol)
+    few, full = task.run(build_encoder(ARCH, 0), 0, shots=3), task.run(build_encoder(ARCH, 0), 0)
+    assert few.training["steps_taken"] == full.training["steps_taken"] == 15
+    released = opened(tmp_path, replace(protocol, few_shot_budget="epochs")).run(build_encoder(ARCH, 0), 0, shots=3)
+    assert released.training["steps_taken"] == 3
+
+
+def test_data_tell_what_identifies_them(tmp_path):
+    data = opened(tmp_path).data
+    assert {name: data[name] for name in ("dataset", "train", "validation", "test", "part", "phantom")} == {
+        "dataset": "toy", "train": 18, "validation": 2, "test": 6, "part": "", "phantom": True
+    }  # fmt: skip
+    assert len(data["digest"]) == len(data["splits"]) == 64
+    other = replace(TASK, name="toy-shifted", structures=("shifted",))
+    assert opened(tmp_path, task=other).data["digest"] != data["digest"]
+    assert opened(tmp_path, task=other).data["splits"] == data["splits"]
+
+
+def test_several_structures_have_a_dice_each(tmp_path):
+    both = SegmentationTask(name="toy-both", dataset="toy", title="Both", structures=("heart", "shifted"))
+    cases = opened(tmp_path, task=both).run(build_encoder(ARCH, 0), 0).cases
+    means = np.mean([cases["dice_heart"], cases["dice_shifted"]], axis=0)
+    np.testing.assert_allclose(means, cases["dice"])
+
+
+def test_cross_entropy_is_a_loss_too(tmp_path):
+    outcome = opened(tmp_path, replace(PROTOCOL, loss="bce")).run(build_encoder(ARCH, 0), 0)
+    assert 0 < outcome.training["validation_curve"][0][1] < 10
+
+
+def test_bf16_autocast_runs_and_is_told(tmp_path):
+    outcome = opened(tmp_path, replace(PROTOCOL, precision="bf16", max_steps=2)).run(build_encoder(ARCH, 0), 0)
+    assert outcome.training["precision"] == "bf16"
+
+
+def test_a_toy_heart_is_learnt(tmp_path):
+    protocol = replace(PROTOCOL, max_steps=40, validate_every=20, batch_size=8)
+    assert opened(tmp_path, protocol).run(build_encoder("resnet18-w8", 0), 0).scores["dice"] > 0.7
+
+
+def test_every_protocol_opens_as_the_same_kind():
+    assert all(isinstance(TASK.protocol(name), SegmentationProtocol) for name in ("paper", "quick"))
