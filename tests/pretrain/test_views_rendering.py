@@ -4,14 +4,14 @@ import pytest
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from PIL import Image, ImageFilter
-from torchvision.transforms import functional as pil
+from PIL import Image
 
 from eden_bench import seeds
 from eden_bench.contracts import ViewRecipe
 from pretrain import render_opencv, render_torch
 from pretrain.drawing import WIDTH, Draws, anchor_maps, draw_views, upright_maps
 from pretrain.pixels import adjust, blur_kernels, normalisation, reductions
+from tests.pretrain.published_views import by_pil, psnr
 
 ADAM = {
     "crop_scale": (0.2, 1.0), "jitter_p": 0.8, "brightness": 0.4, "contrast": 0.4, "saturation": 0.4, "hue": 0.1,
@@ -51,24 +51,6 @@ def with_torch(cells, draws, recipe):
 
 
 RENDERERS = pytest.mark.parametrize("render", [with_opencv, with_torch])
-
-
-def by_pil(cell, draws, i, recipe):
-    """The published pipeline: torchvision's functions on a PIL image, (S, S, 3) uint8."""
-    image = Image.fromarray(cell).convert("RGB")
-    image = pil.resized_crop(image, *draws.crop[i].tolist(), [recipe.size_px, recipe.size_px])
-    jitters = (pil.adjust_brightness, pil.adjust_contrast, pil.adjust_saturation, pil.adjust_hue)
-    for jitter in draws.order[i]:
-        image = jitters[jitter](image, float(draws.factors[i, jitter]))
-    image = pil.rgb_to_grayscale(image, 3) if draws.grey[i] else image
-    image = image.filter(ImageFilter.GaussianBlur(float(draws.sigma_px[i]))) if draws.sigma_px[i] else image
-    image = pil.solarize(image, recipe.solarise_threshold) if draws.solarise[i] else image
-    image = pil.rotate(image, float(draws.angle_deg[i])) if draws.angle_deg[i] else image
-    return np.asarray(pil.hflip(image) if draws.flip[i] else image)
-
-
-def psnr(a, b):
-    return 10 * np.log10(255**2 / max(np.mean((a.astype(float) - b) ** 2), 1e-9))
 
 
 @RENDERERS
