@@ -1,0 +1,168 @@
+"""C2, C2b (and G2, G2b, G2c on a GPU): pruned InfoNCE, forward and backward, at 256 × 65,536 × 128.
+
+    python -m benchmarks.pruner                  # C2, C2b on the CPU
+    python -m benchmarks.pruner --device cuda    # G2, G2b, G2c
+
+Peers, written here from their description: the released pruner's way, which selects and scores sample by sample, and
+MoCo's plain way, which concatenates all logits and calls cross-entropy. Equality: gradients against float64.
+"""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import torch
+from torch import Tensor
+from torch.nn import functional as F  # noqa: N812
+
+from benchmarks.timing import Bar, Equality, Side, arguments, compare, report, skipped, wanted
+from pretrain.contrast import info_nce
+
+BATCH, DIM, QUEUE = 256, 128, 65_536
+TEMPERATURE, PRUNE_FROM = 0.2, 0.8
+
+
+def problem(device: str) -> tuple[Tensor, Tensor, Tensor]:
+    """Queries, keys and a queue of which 3 % are close to some query."""
+    draw = torch.Generator().manual_seed(0)
+    query, key = (F.normalize(torch.randn(BATCH, DIM, generator=draw), dim=1) for _ in range(2))
+    queue = torch.randn(DIM, QUEUE, generator=draw)
+    similar = query.T.repeat(1, 8)
+    queue[:, : similar.shape[1]] = similar + 0.03 * queue[:, : similar.shape[1]]
+    return query.to(device), key.to(device), F.normalize(queue, dim=0).to(device)
+
+
+def sample_by_sample(query: Tensor, key: Tensor, queue: Tensor, prune_from: float) -> Tensor:
+    """Select the surviving logits of each sample and take its own cross-entropy."""
+    own, others = (query * key).sum(1, keepdim=True), query @ queue
+    label = torch.zeros(1, dtype=torch.long, device=query.device)
+    losses = []
+    for positive, negatives in zip(own, others, strict=True):
+        logits = torch.cat([positive, negatives[negatives < prune_from]]) / TEMPERATURE
+        losses.append(F.cross_entropy(logits[None], label))
+    return torch.stack(losses).mean()
+
+
+def plain(query: Tensor, key: Tensor, queue: Tensor, prune_from: float | None = None) -> Tensor:
+    """MoCo's logits and cross-entropy; with a threshold, the pruned ones at minus infinity."""
+    own, others = (query * key).sum(1, keepdim=True), query @ queue.clone()
+    if prune_from is not None:
+        others = others.masked_fill(others >= prune_from, float("-inf"))
+    label = torch.zeros(len(query), dtype=torch.long, device=query.device)
+    return F.cross_entropy(torch.cat([own, others], dim=1) / TEMPERATURE, label)
+
+
+def fused(query: Tensor, key: Tensor, queue: Tensor, prune_from: float | None = None) -> Tensor:
+    """Ours."""
+    return info_nce(query, key, queue, temperature=TEMPERATURE, prune_from=prune_from).loss
+
+
+Loss = Callable[..., Tensor]
+
+
+def gradient(loss: Loss, parts: tuple[Tensor, Tensor, Tensor], *rest: float) -> Tensor:
+    """Forward and backward; waits for the device."""
+    query = parts[0].clone().requires_grad_()
+    loss(query, *parts[1:], *rest).backward()
+    if query.is_cuda:
+        torch.cuda.synchronize()
+    assert query.grad is not None
+    return query.grad
+
+
+def equality(parts: tuple[Tensor, Tensor, Tensor], *rest: float) -> Equality:
+    """Compare our gradient with float64's."""
+    exact = gradient(plain, (parts[0].double(), parts[1].double(), parts[2].double()), *rest)
+    error = float((gradient(fused, parts, *rest) - exact).norm() / exact.norm())
+    return Equality(error <= 1e-5, f"relative gradient error against float64 {error:.1e} <= 1e-05")
+
+
+def bar(id: str, title: str, peer: Loss, peer_rest: tuple[float, ...], target: float, repeats: int, device: str) -> Bar:
+    """Time our pruned loss against a peer."""
+    parts = problem(device)
+    ours = Side("fused, pruned", lambda: gradient(fused, parts, PRUNE_FROM))
+    theirs = Side(peer.__name__, lambda: gradient(peer, parts, *peer_rest))
+    clause = equality(parts, PRUNE_FROM)
+    return compare(id, title, ours, theirs, target=target, equality=clause, repeats=repeats)
+
+
+def unpruned(id: str, title: str, target: float, repeats: int, device: str) -> Bar:
+    """Time our loss without a threshold against MoCo's."""
+    parts = problem(device)
+    ours = Side("fused", lambda: gradient(fused, parts))
+    theirs = Side("einsum, cat, cross-entropy", lambda: gradient(plain, parts))
+    return compare(id, title, ours, theirs, target=target, equality=memory(equality(parts), device), repeats=repeats)
+
+
+def overhead(repeats: int, device: str) -> Bar:
+    """G2c on the loss alone: what pruning adds to it; on a step it is a far smaller share."""
+    parts = problem(device)
+    ours = Side("pruned", lambda: gradient(fused, parts, PRUNE_FROM))
+    theirs = Side("not pruned", lambda: gradient(fused, parts))
+    clause = Equality(True, "same code, with and without a threshold")
+    return compare("G2c", "loss without / with pruning", ours, theirs, target=0.8, equality=clause, repeats=repeats)
+
+
+def memory(clause: Equality, device: str) -> Equality:
+    """Add the memory clause: at most an eighth of the plain way's peak."""
+    ours, theirs = (peak_bytes(way, device) for way in ("fused", "plain"))
+    text = f"{clause.text}; peak memory {ours / 2**20:.0f} MiB, peer {theirs / 2**20:.0f} MiB, <= 1/8"
+    return Equality(clause.holds and ours * 8 <= theirs, text)
+
+
+def peak_bytes(way: str, device: str) -> int:
+    """Peak memory of one forward and backward above the inputs; on the CPU in a process of its own."""
+    if device == "cpu":
+        command = [sys.executable, "-m", "benchmarks.pruner", "--peak", way]
+        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
+    parts = problem(device)
+    before = torch.cuda.memory_allocated()
+    torch.cuda.reset_peak_memory_stats()
+    gradient({"fused": fused, "plain": plain}[way], parts)
+    return torch.cuda.max_memory_allocated() - before
+
+
+def print_peak(way: str) -> None:
+    """Print by how much one forward and backward raises this process's resident memory (Linux)."""
+    parts = problem("cpu")
+    loss = {"fused": fused, "plain": plain}[way]
+    gradient(loss, (parts[0], parts[1], parts[2][:, :512].clone()))
+    Path("/proc/self/clear_refs").write_text("5")  # forgets the peak so far
+    before = resident_bytes("VmRSS")
+    gradient(loss, parts)
+    print(resident_bytes("VmHWM") - before)
+
+
+def resident_bytes(field: str) -> int:
+    """Read resident memory now (VmRSS) or at its peak (VmHWM)."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(field))
+
+
+def bars(only: Callable[[str], bool], repeats: int, device: str) -> list[Bar]:
+    """Run the bars of a device."""
+    loop = "pruned InfoNCE, forward and backward, against a loop over samples"
+    logits = "InfoNCE against MoCo's logits and cross-entropy"
+    first, second, target, second_target = ("C2", "C2b", 60, 2.5) if device == "cpu" else ("G2", "G2b", 200, 4)
+    made = []
+    if only(first):
+        made.append(bar(first, loop, sample_by_sample, (PRUNE_FROM,), target, repeats, device))
+        made.append(bar(f"{first}'", f"pruned, {logits} unpruned", plain, (), 1.0, repeats, device))
+    if only(second):
+        made.append(unpruned(second, logits, second_target, repeats, device))
+    if device != "cpu" and only("G2c"):
+        made.append(overhead(repeats, device))
+    return made
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--peak"]:
+        print_peak(sys.argv[2])
+    else:
+        options = arguments(str(__doc__).partition("\n")[0])
+        if options.device != "cpu" and not torch.cuda.is_available():
+            report([skipped("G2", "pruned InfoNCE on a GPU", "no GPU here")], as_json=options.json)
+        report(bars(lambda id: wanted(options, id), options.repeats, options.device), as_json=options.json)
