@@ -43,8 +43,8 @@ def presence(out: Path) -> Iterator[None]:
 
 
 def _sweep(out: Path, keep: Path) -> None:
-    for name in ("records", "failures", "checkpoints"):
-        atomic.sweep(out / name)
+    for folder in (out / "records", out / "failures", out / "checkpoints", *(out / "checkpoints").glob("*/")):
+        atomic.sweep(folder)
     for stale in (out / "locks").glob("*.lock"):
         if stale != keep:
             stale.unlink(missing_ok=True)
