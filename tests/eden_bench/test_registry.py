@@ -31,7 +31,7 @@ def offered(monkeypatch, tmp_path):
         monkeypatch.syspath_prepend(str(tmp_path))
         name, _, value = point.partition(" = ")
         points = [EntryPoint(name, value, "eden_bench.methods")]
-        monkeypatch.setattr(registry, "entry_points", lambda group: points)
+        monkeypatch.setattr(registry, "_installed", lambda group: points)
         lines = []
         made = Registry("method", file_is_name=file_is_name, warn=lines.append)
         monkeypatch.setattr(registry, "methods", made)
