@@ -85,7 +85,7 @@ def test_a_broken_plugin_is_one_warning_line_and_the_rest_works(offered, text):
     made.load_all()
     assert made.get("fine").__name__ == "Good"
     assert len(lines) == 1
-    assert "plug = plug is left out" in lines[0]
+    assert "plug = plug.bad is left out" in lines[0]
     assert "\n" not in lines[0]
     with pytest.raises(PluginError, match="method 'bad' cannot be loaded"):
         made.get("bad")
@@ -94,7 +94,7 @@ def test_a_broken_plugin_is_one_warning_line_and_the_rest_works(offered, text):
 def test_a_missing_module_is_one_warning_line(offered):
     made, lines = offered({}, point="gone = nowhere_to_be_found")
     assert made.names() == []
-    assert lines == ["plugin unknown distribution: gone = nowhere_to_be_found: no module named 'nowhere_to_be_found'"]
+    assert lines == ["plugin unknown distribution: gone = nowhere_to_be_found is left out: no module named 'nowhere_to_be_found'"]
 
 
 def test_a_name_defined_twice_shows_both_places(tmp_path):
