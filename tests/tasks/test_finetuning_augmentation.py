@@ -32,7 +32,8 @@ def test_without_chances_nothing_changes():
     images = noise_images()
     masks = (images > 128).to(torch.uint8)
     grey, out = Augmentation(NEVER, 0, CPU)(images, masks, ROWS, 0)
-    assert torch.equal(grey, images / 255) and torch.equal(out, masks.float())
+    assert torch.equal(grey, images / 255)
+    assert torch.equal(out, masks.float())
 
 
 @pytest.mark.parametrize("kind", ["elastic", "grid", "optical"])
@@ -49,6 +50,14 @@ def test_image_and_mask_are_read_at_the_same_places_exactly(kind):
     clear = ((came_from - came_from.floor() - 0.5).abs() > 1e-3).all(dim=1)  # a tie may round to either side
     assert clear.float().mean() > 0.98
     assert torch.equal(read[:, 0][clear], expected[clear])
+
+
+def test_augmented_masks_hold_zeros_and_ones_only_and_stand_where_the_image_shows_them():
+    masks = (noise_images() > 128).to(torch.uint8)
+    shown, out = Augmentation(ALWAYS, 0, CPU)(masks * 255, masks, ROWS, 0)
+    assert set(out.unique().tolist()) == {0.0, 1.0}
+    certain = (shown < 0.1) | (shown > 0.9)
+    assert (out[certain] == shown[certain].round()).float().mean() > 0.999
 
 
 @pytest.mark.parametrize("kind", ["elastic", "grid", "optical"])
@@ -164,10 +173,7 @@ def test_intensities_are_the_formulas():
     grey, _ = Augmentation(dataclasses.replace(NEVER, intensity_p=1.0), 0, CPU)(images, images, ROWS, 0)
     for i in range(24):
         v = images[i] / 255
-        if draws.brightens[i]:
-            v = (v * draws.contrast[i] + draws.brightness[i]).clamp(0, 1)
-        else:
-            v = v ** draws.gamma[i]
+        v = (v * draws.contrast[i] + draws.brightness[i]).clamp(0, 1) if draws.brightens[i] else v ** draws.gamma[i]
         torch.testing.assert_close(grey[i], v.float(), atol=1e-6, rtol=1e-5)
 
 
@@ -201,9 +207,13 @@ def test_crop_sizes_stay_in_the_image_and_in_their_range():
     protocol = ClassificationProtocol()
     draws = crops.draw(protocol, 0, 0, np.arange(5_000))
     left, top, width, height = draws.box.T
-    assert (left >= 0).all() and (left + width <= 256).all() and (top >= 0).all() and (top + height <= 256).all()
+    assert (left >= 0).all()
+    assert (left + width <= 256).all()
+    assert (top >= 0).all()
+    assert (top + height <= 256).all()
     share = width * height / 256**2
-    assert share.min() > 0.07 and share.max() <= 1
+    assert share.min() > 0.07
+    assert share.max() <= 1
     assert draws.flips.mean() == pytest.approx(0.5, abs=0.03)
     assert np.abs(np.rad2deg(draws.angle)).max() == pytest.approx(7, abs=0.1)
 

@@ -12,6 +12,7 @@ from eden_bench.contracts import Context
 from eden_bench.encoders import Encoder, build_encoder
 from tasks.finetuning import SegmentationProtocol, SegmentationTask
 from tasks.finetuning.networks import UNet
+from tasks.finetuning.scores import THRESHOLDS
 from tests.tasks.toy_anatomy import ToyAnatomy, toy_index
 
 TASK = SegmentationTask(name="toy-heart", dataset="toy", title="Toy heart", structures=("heart",))
@@ -81,6 +82,23 @@ def test_truth_is_scored_at_score_px(tmp_path):
     outcome = task.run(build_encoder(ARCH, 0), 0)
     first = reader.read_mask(task.splits.items[20], "heart")
     assert outcome.cases["true_px"][0] == pytest.approx(first.sum() / 4, rel=0.05)
+
+
+class Ramp(nn.Module):
+    """Logits that rise from left to right and are above 0 in the right half."""
+
+    def forward(self, images):
+        return (torch.arange(32.0) - 15.5).expand(len(images), 1, 32, 32)
+
+
+def test_pixels_with_a_probability_above_one_half_are_predicted(tmp_path):
+    task = opened(tmp_path, replace(PROTOCOL, score_px=32))
+    pixels, levels = task._count(Ramp(), np.arange(6))
+    assert (pixels[:, 1] == 32 * 16).all()
+    truth = task.truth(np.arange(6)).bool().numpy()
+    assert (pixels[:, 0, 0] == truth[..., 16:].sum((1, 2, 3))).all()
+    expected = [6 * 32 * sum(column - 15.5 > np.log(p / (1 - p)) for column in range(32)) for p in THRESHOLDS]
+    assert levels[1].tolist() == expected
 
 
 def test_training_tells_budget_steps_and_images(tmp_path):
