@@ -27,7 +27,8 @@ def opened(tmp_path, protocol=PROTOCOL, index=None):
 def test_the_head_starts_small_and_is_drawn_from_the_seed():
     encoder = build_encoder("resnet18", 0)
     first, again, other = (Classifier(encoder, 14, seed).head for seed in (1, 1, 2))
-    assert torch.equal(first.weight, again.weight) and not torch.equal(first.weight, other.weight)
+    assert torch.equal(first.weight, again.weight)
+    assert not torch.equal(first.weight, other.weight)
     assert first.weight.std().item() == pytest.approx(0.01, rel=0.05)
     assert (first.bias == 0).all()
 

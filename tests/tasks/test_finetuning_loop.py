@@ -106,7 +106,9 @@ def test_the_rate_rises_linearly_and_falls_as_half_a_cosine():
     protocol = replace(PROTOCOL, lr=1.0, warmup_share=0.2)
     rates = [learning_rate(step, 50, protocol) for step in range(50)]
     assert rates[:3] == pytest.approx([1 / 11, 2 / 11, 3 / 11])
-    assert rates[10] == 1.0 and rates[30] == pytest.approx(0.5) and 0 < rates[49] < 0.01
+    assert rates[10] == 1.0
+    assert rates[30] == pytest.approx(0.5)
+    assert 0 < rates[49] < 0.01
     assert learning_rate(0, 50, replace(protocol, warmup_share=0.0)) == 1.0
 
 

@@ -22,7 +22,9 @@ def test_every_image_is_in_one_part_and_every_patient_in_one_part(splits):
     parts = [splits.train, splits.validation, splits.test]
     assert sorted(row for part in parts for row in part) == list(range(90))
     patients = [{splits.items[row].patient for row in part} for part in parts]
-    assert not patients[0] & patients[1] and not patients[0] & patients[2] and not patients[1] & patients[2]
+    assert not patients[0] & patients[1]
+    assert not patients[0] & patients[2]
+    assert not patients[1] & patients[2]
 
 
 def test_validation_is_a_tenth_of_the_training_images(splits):
