@@ -1,6 +1,6 @@
 """C2, C2b (and G2, G2b, G2c on a GPU): pruned InfoNCE, forward and backward, at 256 × 65,536 × 128.
 
-    python -m benchmarks.pruner                  # C2, C2b on the CPU
+    python -m benchmarks.pruner                  # C2, C2-plain, C2-kind, C2b on the CPU
     python -m benchmarks.pruner --device cuda    # G2, G2b, G2c
 
 Peers, written here from their description: the released pruner's way, which selects and scores sample by sample, and
@@ -36,7 +36,20 @@ def problem(device: str) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def sample_by_sample(query: Tensor, key: Tensor, queue: Tensor, prune_from: float) -> Tensor:
-    """Select the surviving logits of each sample and take its own cross-entropy."""
+    """Index each sample's logits, select the surviving ones and take their own cross-entropy."""
+    own, others = (query * key).sum(1, keepdim=True), query @ queue
+    logits = torch.cat([own, others], dim=1) / TEMPERATURE
+    label = torch.zeros(1, dtype=torch.long, device=query.device)
+    always = torch.ones(1, dtype=torch.bool, device=query.device)
+    losses = []
+    for i in range(len(query)):
+        kept = torch.cat([always, others[i] < prune_from])
+        losses.append(F.cross_entropy(logits[i].masked_select(kept)[None], label))
+    return torch.stack(losses).mean()
+
+
+def kind_loop(query: Tensor, key: Tensor, queue: Tensor, prune_from: float) -> Tensor:
+    """The same loop over unbound rows, whose backward does not fill a whole (B, K) gradient for every sample."""
     own, others = (query * key).sum(1, keepdim=True), query @ queue
     label = torch.zeros(1, dtype=torch.long, device=query.device)
     losses = []
@@ -150,7 +163,10 @@ def bars(only: Callable[[str], bool], repeats: int, device: str) -> list[Bar]:
     made = []
     if only(first):
         made.append(bar(first, loop, sample_by_sample, (PRUNE_FROM,), target, repeats, device))
-        made.append(bar(f"{first}'", f"pruned, {logits} unpruned", plain, (), 1.0, repeats, device))
+    if only(f"{first}-plain"):
+        made.append(bar(f"{first}-plain", f"pruned, {logits} unpruned", plain, (), 1.0, repeats, device))
+    if only(f"{first}-kind"):
+        made.append(bar(f"{first}-kind", loop, kind_loop, (PRUNE_FROM,), 1.0, repeats, device))
     if only(second):
         made.append(unpruned(second, logits, second_target, repeats, device))
     if device != "cpu" and only("G2c"):
