@@ -33,10 +33,6 @@ _AHEAD = 2
 class Pyramid(Protocol):
     """Where anchors come from; ``eden_bench.imagestore.TilePyramid`` is one."""
 
-    def __len__(self) -> int:
-        """Return the number of images."""
-        ...
-
     def cell(self, sample: int, row: int, column: int, rows: int, columns: int) -> np.ndarray:
         """Return one cell of a rows × columns grid over an image, (h, w) or (h, w, 3) uint8, all of one shape."""
         ...
