@@ -60,21 +60,27 @@ class Encoder(nn.Module):
         return self(images).mean(dim=(2, 3))
 
 
-class _NarrowResNet(ResNet):
-    """torchvision's ResNet with every stage's width scaled; the stem keeps its 64 channels."""
+class _ScaledResNet(ResNet):
+    """torchvision's ResNet with every width scaled, the stem's included."""
 
     def __init__(self, block: type[BasicBlock | Bottleneck], layers: tuple[int, int, int, int], width: int) -> None:
         self._width = width
         super().__init__(block, list(layers))
         del self.fc, self.avgpool
+        if width != _FULL_WIDTH:
+            self.conv1 = nn.Conv2d(3, width, kernel_size=7, stride=2, padding=3, bias=False)
+            nn.init.kaiming_normal_(self.conv1.weight, mode="fan_out", nonlinearity="relu")
+            self.bn1 = nn.BatchNorm2d(width)
 
     def _make_layer(
         self, block: type[BasicBlock | Bottleneck], planes: int, blocks: int, stride: int = 1, dilate: bool = False
     ) -> nn.Sequential:
+        if planes == _FULL_WIDTH:  # layer1 is the first to be made, on top of the stem
+            self.inplanes = self._width
         return super()._make_layer(block, planes * self._width // _FULL_WIDTH, blocks, stride, dilate)
 
 
-class ResNetEncoder(Encoder, _NarrowResNet):
+class ResNetEncoder(Encoder, _ScaledResNet):
     """A torchvision ResNet without its classifier (He et al., CVPR 2016, arXiv:1512.03385)."""
 
     conv1: nn.Module
@@ -88,9 +94,9 @@ class ResNetEncoder(Encoder, _NarrowResNet):
 
     def __init__(self, arch: str, width: int = _FULL_WIDTH) -> None:
         block, layers = _RESNETS[arch]
-        _NarrowResNet.__init__(self, block, layers, width)
+        _ScaledResNet.__init__(self, block, layers, width)
         self.arch = arch if width == _FULL_WIDTH else f"{arch}-w{width}"
-        self.channels = (64, *(width * scale * block.expansion for scale in (1, 2, 4, 8)))
+        self.channels = (width, *(width * scale * block.expansion for scale in (1, 2, 4, 8)))
         self.strides = (2, 4, 8, 16, 32)
 
     def maps(self, images: Tensor) -> tuple[Tensor, ...]:

@@ -60,7 +60,7 @@ QUICK = Protocol(
     pretrain={
         "arch": "resnet18-w16",
         "size_px": 64,
-        "epochs": 10,
+        "epochs": 20,
         "batch_size": 64,
         "lr": 0.03,
         "queue_size": 1024,

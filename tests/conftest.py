@@ -1,0 +1,68 @@
+"""A small phantom in the real layouts and a protocol of seconds, for tests that run the whole bench."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+PROTOCOL = """
+base = "quick"
+[pretrain]
+size_px = 32
+epochs = 1
+batch_size = 8
+queue_size = 32
+bn_groups = 2
+[finetune]
+size_px = 32
+max_steps = 4
+validate_every = 2
+"""
+
+
+@pytest.fixture(scope="session")
+def tiny_data(tmp_path_factory):
+    """A datasets' root with a phantom of 10 SCR and 24 ChestX-ray14 patients."""
+    from eden_bench import data
+
+    root = tmp_path_factory.mktemp("tiny") / "data"
+    data.write_phantom("scr", root, patients=10, seed=0)
+    data.write_phantom("chestxray14", root, patients=24, seed=0)
+    return root
+
+
+@pytest.fixture(scope="session")
+def tiny_protocol(tiny_data):
+    """A protocol file that trains for a few steps at 32 px."""
+    path = tiny_data.parent / "tiny.toml"
+    path.write_text(PROTOCOL)
+    return path
+
+
+@pytest.fixture
+def eden_bench(tiny_data, tiny_protocol, tmp_path):
+    """Run the command line as a user does, on the small phantom, with results in a fresh folder."""
+
+    def run(*arguments: str, **variables: object) -> subprocess.CompletedProcess[str]:
+        settings = {
+            "EDEN_BENCH_DATA": tiny_data,
+            "EDEN_BENCH_CACHE": tiny_data.parent / "cache",
+            "EDEN_BENCH_OUT": tmp_path / "runs",
+            "EDEN_BENCH_THREADS": 1,
+            "OMP_NUM_THREADS": 1,
+            **variables,
+        }
+        environment = {**os.environ, **{name: str(value) for name, value in settings.items()}}
+        command = [sys.executable, "-m", "eden_bench", *map(str, arguments)]
+        return subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True)
+
+    return run
+
+
+def records_in(folder: Path) -> list[dict]:
+    """Read every record under an output folder."""
+    import json
+
+    return [json.loads(path.read_text()) for path in sorted(folder.glob("records/*/record.json"))]
