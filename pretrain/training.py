@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import time
+import warnings
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -289,7 +290,9 @@ def _parallel(network: nn.Module, turns: int) -> nn.Module:
     """Average gradients over processes, where there are several; each turn leaves the other turns' parameters out."""
     if distributed.size() == 1:
         return network
-    return DistributedDataParallel(network, broadcast_buffers=False, find_unused_parameters=turns > 1)
+    with warnings.catch_warnings():  # torch 2.15 renames broadcast_buffers, 2.10 does not know the new name
+        warnings.simplefilter("ignore", FutureWarning)
+        return DistributedDataParallel(network, broadcast_buffers=False, find_unused_parameters=turns > 1)
 
 
 def _laid_out(views: Views) -> Views:
