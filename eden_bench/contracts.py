@@ -156,7 +156,7 @@ class MethodCard:
     differences: tuple[str, ...] = ()
     """Where this implementation is not as in the paper."""
     reference: Mapping[str, str] = field(default_factory=dict)
-    """Published numbers, task to "value ± s.d. (where printed)"."""
+    """Numbers of the paper, task to "value ± spread", each saying how it was read and what the spread is."""
 
 
 class Stage(NamedTuple):
@@ -401,6 +401,8 @@ class OpenTask(Protocol):
 
     Every task has: "dataset"; "digest" (of the decoded pixels, masks and labels); "splits" (digest of the split
     lists) and "split_rule" (a sentence); "train", "validation", "test" (image counts); "part"; "phantom".
+    A task that computes in a precision the hardware chooses has "precision", the one chosen, which is part of every
+    cell's identity.
     """
 
     def run(self, encoder: Encoder, seed: int, shots: int | None = None) -> Outcome:
@@ -449,6 +451,11 @@ class Context:
 # ── cells and records ────────────────────────────────────────────────────────────────────────────
 
 
+NUMBERS_VERSION = 1
+"""Part of the identity of every cell and pretraining. Raise it when a change of code moves scores and no field of a
+config shows it: in an encoder, a training loop, an augmentation. A score's definition has its own version."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Cell:
     """One unit of work. Its id covers everything that can change its scores (design, section 7.1)."""
@@ -468,6 +475,8 @@ class Cell:
     score_version: int
     threads: int
     """CPU threads: results are bit-identical only at equal counts. 0 on a GPU."""
+    code: int = NUMBERS_VERSION
+    """``NUMBERS_VERSION`` when it was computed; records without it are left out with a warning."""
 
     @property
     def id(self) -> str:

@@ -5,12 +5,14 @@ Behind ``data list``, ``data check`` and ``data phantom``, and behind everything
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 
 from eden_bench import atomic
 from eden_bench.contracts import Dataset, DatasetIndex, Finding, Progress, no_progress
 from eden_bench.errors import DataMissing, EdenError, UsageError
+from eden_bench.looking import may_build
 from eden_bench.registry import datasets
 from eden_bench.settings import Settings
 
@@ -111,7 +113,7 @@ def write_phantom(
     root: Path,
     *,
     patients: int | None = None,
-    seed: int = PHANTOM_SEED,
+    seed: int | None = None,
     progress: Progress = no_progress,
 ) -> Path:
     """Write a dataset's phantom to the folder root/<name>, whole or not at all; one that is there is kept.
@@ -120,7 +122,7 @@ def write_phantom(
         The folder.
 
     Raises:
-        UsageError: the folder exists and is no phantom, or patients is below 4.
+        UsageError: the folder exists and is no phantom or another than asked for, or patients is below 4.
         EdenError: the disk is full or root cannot be written.
     """
     dataset, folder = reader(name), root / reader(name).card.folders[0]
@@ -134,15 +136,20 @@ def write_phantom(
             raise UsageError(
                 f"{folder} exists and is no phantom: choose another folder, real data are never overwritten"
             )
-        if not folder.exists():
-            _write_aside(dataset, folder, count, seed, progress)
+        if folder.exists():
+            _need_same(dataset, folder, patients, seed)
+        else:
+            _write_aside(dataset, folder, count, PHANTOM_SEED if seed is None else seed, progress)
     return folder
 
 
 def cached_phantom(name: str, settings: Settings, progress: Progress = no_progress) -> Path:
     """Return the folder of the phantom in the cache, written once for each version of the phantom."""
     folder = _place_of_phantom(reader(name), settings)
-    return folder if (folder / PHANTOM).is_file() else write_phantom(name, folder.parent, progress=progress)
+    if (folder / PHANTOM).is_file():
+        return folder
+    may_build(f"the phantom of {name}")
+    return write_phantom(name, folder.parent, progress=progress)
 
 
 def patients_of(dataset: Dataset) -> int:
@@ -154,6 +161,20 @@ def _place_of_phantom(dataset: Dataset, settings: Settings) -> Path:
     version = getattr(dataset, "phantom_version", 1)
     root = settings.cache / "phantom" / f"v{version}-{patients_of(dataset)}-patients-seed{PHANTOM_SEED}"
     return root / dataset.card.folders[0]
+
+
+def _need_same(dataset: Dataset, folder: Path, patients: int | None, seed: int | None) -> None:
+    """Refuse to pass a phantom off as another; what was not asked for may be anything."""
+    try:
+        held = dict(json.loads((folder / PHANTOM).read_bytes()))
+    except (OSError, ValueError, TypeError) as error:
+        raise UsageError(f"{folder / PHANTOM} cannot be read ({error}): choose another --out") from error
+    asked = {"seed": seed, "patients": patients, "version": getattr(dataset, "phantom_version", None)}
+    if any(value is not None and held.get(name, value) != value for name, value in asked.items()):
+        version = f", version {held['version']}" if "version" in held else ""
+        raise UsageError(
+            f"{folder} holds seed {held.get('seed')}, {held.get('patients')} patients{version}: choose another --out"
+        )
 
 
 def _write_aside(dataset: Dataset, folder: Path, patients: int, seed: int, progress: Progress) -> None:
@@ -182,6 +203,8 @@ def _row(dataset: Dataset, settings: Settings) -> Row:
         index = dataset.index(folder) if folder else None
     except EdenError as error:
         problem = str(error)
+    except Exception as error:  # noqa: BLE001, RUF100 - the edge: one dataset must not hide the others
+        problem = f"{type(error).__name__}: {error}"
     return Row(
         name=dataset.name,
         title=card.title,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 V = TypeVar("V")
 SEEDED = "seeded"
+_FEW_SHOT = "few_shot_"
 _PRETRAINED_ON = {"chest-x-ray": "chestxray14", "fundus": "eyepacs"}
 
 
@@ -31,6 +32,16 @@ class OpenedTask:
     task: Task
     protocol: Mapping[str, Any]
     open: OpenTask
+
+    def hashed_protocol(self, shots: int | None) -> dict[str, Any]:
+        """Return what of the protocol can change a cell's scores.
+
+        The full training set has nothing few-shot about it, and "auto" is the precision it became.
+        """
+        kept = {k: v for k, v in self.protocol.items() if shots is not None or not k.startswith(_FEW_SHOT)}
+        if "precision" in kept and "precision" in self.open.data:
+            kept["precision"] = self.open.data["precision"]
+        return kept
 
 
 class Inputs:
@@ -143,14 +154,18 @@ def plain(value: object) -> Any:  # noqa: ANN401 - JSON
 def rebuilt(default: V, values: Mapping[str, Any]) -> V:
     """Turn what ``plain`` made of a dataclass back into one of the same type as default.
 
+    Few-shot fields may be absent, as in the cells of the full training set: they keep their defaults.
+
     Raises:
         UsageError: the fields are not those of default, so another version wrote them.
     """
     names = {field.name for field in fields(default)}  # type: ignore[arg-type]
-    if names != set(values):
-        strange = ", ".join(sorted(names ^ set(values)))
-        raise UsageError(f"{type(default).__name__} of this version differs from the record's in: {strange}")
-    return type(default)(**{name: _like(getattr(default, name), value) for name, value in values.items()})
+    strange = {name for name in names ^ set(values) if name in values or not name.startswith(_FEW_SHOT)}
+    if strange:
+        strange_text = ", ".join(sorted(strange))
+        raise UsageError(f"{type(default).__name__} of this version differs from the record's in: {strange_text}")
+    likened = {name: _like(getattr(default, name), value) for name, value in values.items()}
+    return replace(default, **likened)  # type: ignore[type-var]
 
 
 def _like(default: object, value: Any) -> Any:  # noqa: ANN401 - JSON

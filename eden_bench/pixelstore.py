@@ -23,6 +23,7 @@ from eden_bench import atomic
 from eden_bench.contracts import Item, Progress
 from eden_bench.digests import digest
 from eden_bench.errors import DataMissing, EdenError
+from eden_bench.looking import may_build
 from eden_bench.settings import available_cores
 
 R = TypeVar("R")
@@ -102,6 +103,7 @@ def open_store(plan: Plan, cache: Path, progress: Progress) -> Store:
         DataDamaged: an item cannot be decoded (the first in order).
         DataMissing: there are no items, or a file is gone.
         EdenError: the cache has no room or cannot be written.
+        NotBuilt: it is absent, and this is only a look (``eden_bench.looking``).
     """
     if not plan.items:
         raise DataMissing(
@@ -111,6 +113,7 @@ def open_store(plan: Plan, cache: Path, progress: Progress) -> Store:
     found = _load(plan, folder, stamp)
     if found:
         return found
+    may_build(f"the store {plan.name}")
     with atomic.locked(cache / f".{folder.name}.lock"):
         found = _load(plan, folder, stamp)  # another process may have built it meanwhile
         if not found:

@@ -12,6 +12,7 @@ from eden_bench.ask import Ask, shots_text
 from eden_bench.contracts import Cell, Task, shots_are_valid
 from eden_bench.errors import DataMissing, EdenError, UsageError, WeightsMissing, WeightsRefused
 from eden_bench.inputs import SEEDED, Inputs, OpenedTask, is_source, plain, pretraining_dataset
+from eden_bench.looking import NotBuilt, looking
 from eden_bench.protocols import Protocol
 from eden_bench.records import Record
 
@@ -94,7 +95,7 @@ class Slot:
             task=self.task,
             data=self.opened.open.data["digest"],
             splits=self.opened.open.data["splits"],
-            protocol=self.opened.protocol,
+            protocol=self.opened.hashed_protocol(self.shots),
             shots=self.shots,
             seed=self.seed,
             score_version=self.opened.task.score.version,
@@ -137,7 +138,8 @@ def make_plan(ask: Ask, inputs: Inputs, past: Sequence[Record], *, look_only: bo
         ask: what is wanted.
         inputs: where data and encoders come from.
         past: the records that are there.
-        look_only: open only what past records make worth opening, so that nothing is decoded or written.
+        look_only: open only what past records make worth opening, and build nothing: cells whose data are not
+            decoded yet, or whose phantom is not drawn, count as new.
 
     Raises:
         UsageError: names, shots or the protocol do not fit the methods and tasks.
@@ -180,8 +182,11 @@ class _Opener:
         try:
             if self._look_only and name not in self._recorded:
                 return self._glance(task)
-            opened = self._inputs.task(name, self.protocol)
-        except Exception as error:  # the edge: one task's data must not stop the others
+            with looking(self._look_only):
+                opened = self._inputs.task(name, self.protocol)
+        except NotBuilt:
+            return None, None
+        except (Exception, SystemExit) as error:  # the edge: one task's data must not stop the others
             return None, _problem(error)
         for shots in self._ask.shots:
             shots_are_valid(shots, opened.open.data["train"])
@@ -201,8 +206,11 @@ class _Opener:
             backbone = Backbone(method, config, dataset, self._ask.pretrain_seed)
             self._backbones[method, dataset] = backbone
             try:
-                self._identify(backbone)
-            except Exception as error:  # the edge: one method must not stop the others
+                with looking(self._look_only):
+                    self._identify(backbone)
+            except NotBuilt:
+                pass  # its checkpoint cannot be told from another's: its cells count as new
+            except (Exception, SystemExit) as error:  # the edge: one method must not stop the others
                 backbone.problem = _problem(error)
         return self._backbones[method, dataset]
 
@@ -224,7 +232,7 @@ class _Opener:
         return False
 
 
-def _problem(error: Exception) -> Problem:
+def _problem(error: Exception | SystemExit) -> Problem:
     """Return what stands in a cell's way, but raise what the user must set right first."""
     if isinstance(error, UsageError) and not isinstance(error, WeightsRefused):
         raise error
@@ -259,16 +267,27 @@ def _made_elsewhere(backbone: Backbone, inputs: Inputs) -> Path | None:
     fitting = []
     for folder in checkpoint_folders(inputs.settings.out, backbone.method):
         card = Checkpoint(folder).card
-        data = card.get("data", {})
-        found = (card["method"], card.get("config"), card.get("seed"), data.get("dataset"), data.get("phantom"))
+        data = card.get("data")
+        told = (data.get("dataset"), data.get("phantom")) if isinstance(data, dict) else ()
+        found = (card["method"], card.get("config"), card.get("seed"), *told)
         wanted = (backbone.method, plain(backbone.config), backbone.seed, backbone.dataset, inputs.phantom)
         fitting += [folder] if found == wanted else []
     return fitting[0] if len(fitting) == 1 else None
 
 
 def checkpoint_folders(out: Path, method: str = "*") -> list[Path]:
-    """Folders of finished checkpoints, of one method or of all."""
-    return sorted(card.parent for card in (out / "checkpoints").glob(f"{method}-*/card.json"))
+    """Folders of finished checkpoints, of one method or of all; one whose card cannot be read is passed over."""
+    folders = sorted(card.parent for card in (out / "checkpoints").glob(f"{method}-*/card.json"))
+    return [folder for folder in folders if _has_card(folder)]
+
+
+def _has_card(folder: Path) -> bool:
+    from eden_bench.checkpoints import Checkpoint
+
+    try:
+        return bool(Checkpoint(folder).card)
+    except (WeightsMissing, WeightsRefused):
+        return False
 
 
 def _turn(plan: Plan) -> Any:  # noqa: ANN401 - a sort key

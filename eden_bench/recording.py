@@ -9,7 +9,10 @@ from eden_bench import registry
 from eden_bench.inputs import SEEDED, Inputs, OpenedTask
 from eden_bench.plan import Backbone, Plan, Slot
 
-_CARD = ("method", "arch", "recipe", "data", "seed", "epochs", "steps", "selected", "parent", "precision", "processes")
+_CARD = (
+    *("method", "arch", "recipe", "data", "seed", "epochs", "steps", "selected", "stages", "parent", "precision"),
+    "processes",
+)
 
 
 def sections(slot: Slot, opened: OpenedTask, plan: Plan, inputs: Inputs) -> dict[str, Any]:
@@ -33,7 +36,7 @@ def sections(slot: Slot, opened: OpenedTask, plan: Plan, inputs: Inputs) -> dict
 
 
 def redo_command(slot: Slot, plan: Plan, inputs: Inputs) -> str:
-    """Return the command line that runs one cell alone."""
+    """Return the command line that runs one cell alone, on the same data and into the same folder."""
     words = ["eden-bench", "run", "--methods", slot.backbone.method, "--tasks", slot.task, "--seeds", str(slot.seed)]
     if slot.shots is not None:
         words += ["--shots", str(slot.shots)]
@@ -43,6 +46,10 @@ def redo_command(slot: Slot, plan: Plan, inputs: Inputs) -> str:
     if slot.backbone.dataset and slot.backbone.seed:
         words += ["--pretrain-seed", str(slot.backbone.seed)]
     words += ["--threads", str(inputs.threads)] if inputs.threads else ["--device", inputs.device]
+    settings = inputs.settings
+    for name, path in (("data", settings.data), ("out", settings.out)):
+        if path is not None and settings.sources.get(name) == f"flag --{name}":
+            words += [f"--{name}", str(path)]
     return shlex.join([*words, *(word for plugin in plan.ask.plugins for word in ("--plugin", plugin))])
 
 

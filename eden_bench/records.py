@@ -2,7 +2,8 @@
 
 A record is a folder of ``record.json`` and ``cases.csv``, written aside and renamed into place, so it is there or
 not there, never half; folders of two runs merge with ``cp -r``. It is never changed: ``--force`` moves the old one
-to ``OUT/superseded/``. Everything but ``provenance`` is a function of the cell, and repeats byte for byte.
+to ``OUT/superseded/``. Everything but ``provenance`` and the paths in ``command`` is a function of the cell, and
+repeats byte for byte.
 """
 
 from __future__ import annotations
@@ -204,11 +205,25 @@ def read(folder: Path) -> Record:
             raise RecordDamaged(f"record {folder} has schema {content['schema']}, this version reads {SCHEMA}")
         found = digest(content["cell"])
         unknown = set(content["cell"]) ^ {field.name for field in fields(Cell)}
-    except (OSError, ValueError, TypeError) as error:
-        raise RecordDamaged(f"record {folder} cannot be read: {error}") from error
+        if not unknown:
+            _touch(Record(folder, content))
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
+        raise RecordDamaged(f"record {folder} cannot be read: {type(error).__name__}: {error}") from error
     if not found == content["id"] == folder.name or unknown:
         raise RecordDamaged(f"record {folder} describes cell {found[:12]}, not the one it is named after")
     return Record(folder, content)
+
+
+def _touch(record: Record) -> None:
+    """Read once whatever is used of a record later, so that what is not there is found here."""
+    content = record.content
+    _ = record.cell, record.score, record.value, record.phantom, record.protocol, record.seconds
+    _ = [float(value) for value in record.scores.values()]
+    _ = [content["marks"][name] for name in ("quick", "part", "base")]
+    _ = content["task"]["dataset"], content["task"]["kind"], content["cases"]["rows"], content["cases"]["sha256"]
+    _ = content["checkpoint"].get("card", {}).get("data", {}), content["data"].get("digest")
+    if not (record.folder / _CASES).is_file():
+        raise RecordDamaged(f"record {record.folder} has no {_CASES}")
 
 
 def load(out: Path, warn: Warn = warn_stderr) -> list[Record]:

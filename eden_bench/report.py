@@ -1,8 +1,9 @@
 """Reports: tables and the paper's test, from stored records alone.
 
-A table holds what may be compared: one task, number of shots, protocol, score definition, digest of the data and
-of the splits, and one pretraining set (methods without pretraining stand in each). Phantom and real data, two data
-digests or two protocols never meet in one table. Everything is a function of the records: no times, no machine.
+A table holds what may be compared: one task, number of shots, way of fine-tuning (whatever the protocols' names),
+score definition, digest of the data and of the splits, and one pretraining set (methods without pretraining stand in
+each). Phantom and real data, two data digests or two ways of fine-tuning never meet in one table. Everything is a
+function of the records: no times, no machine.
 """
 
 from __future__ import annotations
@@ -102,7 +103,7 @@ def _comparable(record: Record) -> tuple[Any, ...]:
     cell, score = record.cell, record.score
     marks = record.content["marks"]
     return (
-        *(cell.task, cell.shots, str(marks["protocol"]), digest(cell.protocol), cell.data, cell.splits),
+        *(cell.task, cell.shots, digest(cell.protocol), cell.code, cell.data, cell.splits),
         *(score.name, score.version, bool(marks["phantom"]), bool(marks["quick"])),
     )
 
@@ -132,8 +133,8 @@ def _table(group: list[Record], method: str, allow_unequal: bool) -> Table:
         title=str(task["title"]),
         dataset=str(task["dataset"]),
         shots=cell.shots,
-        protocol=str(marks["protocol"]),
-        budget=str(cell.protocol.get("few_shot_budget", "")),
+        protocol=" / ".join(sorted({record.protocol for record in group})),
+        budget="" if cell.shots is None else str(cell.protocol.get("few_shot_budget", "")),
         steps=_steps(group),
         score=score.name,
         score_version=score.version,
@@ -142,7 +143,7 @@ def _table(group: list[Record], method: str, allow_unequal: bool) -> Table:
         data=cell.data,
         splits=cell.splits,
         pretrain_data=max(_pretrain_data(record) for record in group),
-        marks=Marks(_is_phantom(group), bool(marks["quick"]), str(marks["part"] or "")),
+        marks=Marks(_is_phantom(group), bool(marks["quick"]), _part(group)),
         counts=", ".join(f"{data[name]} {name}" for name in ("train", "validation", "test") if name in data),
         rows=tuple(rows),
         comparisons=_comparisons(rows, method, allow_unequal),
@@ -159,6 +160,13 @@ def _is_phantom(group: Sequence[Record]) -> bool:
     return any(record.phantom or _pretraining(record).get("phantom") for record in group)
 
 
+def _part(group: Sequence[Record]) -> str:
+    """Say which data are not whole: the task's, those of the pretraining, or both."""
+    found = [str(group[0].content["marks"]["part"] or "")]
+    parts = {str(_pretraining(record).get("part") or "") for record in group}
+    return "; ".join(filter(None, [*found, *(f"pretraining on {part}" for part in sorted(parts) if part)]))
+
+
 def _rows(group: Sequence[Record]) -> list[Row]:
     found: dict[Backbone, list[Record]] = {}
     for record in group:
@@ -171,6 +179,7 @@ def _rows(group: Sequence[Record]) -> list[Row]:
             label=_label(backbone, found),
             scores={record.cell.seed: record.value for record in sorted(records, key=lambda record: record.cell.seed)},
             pretraining=_origin(records[0]),
+            warnings=tuple(_starved(records[0])),
         )
         for backbone, records in found.items()
     ]
@@ -199,7 +208,27 @@ def _origin(record: Record) -> str:
     card = checkpoint["card"]
     epochs = f", {card['epochs']} epochs" if "epochs" in card else ""
     name = data.get("dataset", "unnamed data")
-    return f"pretrained on {name}{images}{part}{epochs}, one checkpoint, seed {card.get('seed', 0)}"
+    selected = _selected(card.get("selected"))
+    return f"pretrained on {name}{images}{part}{epochs}{selected}, one checkpoint, seed {card.get('seed', 0)}"
+
+
+def _selected(selected: object) -> str:
+    """Say which epoch was handed on; nothing where the card does not."""
+    if not isinstance(selected, Mapping):
+        return ""
+    if selected.get("rule") != "best":
+        return ", last epoch"
+    return f", best validation loss, epoch {selected.get('epoch')} of {selected.get('stage')}"
+
+
+def _starved(record: Record) -> list[str]:
+    """Warn of stages that ended with every negative pruned, or none kept."""
+    stages = record.content["checkpoint"].get("card", {}).get("stages") or ()
+    return [
+        f"stage {stage.get('name')}: the pruner left no negatives, nothing was learnt"
+        for stage in stages
+        if isinstance(stage, Mapping) and (stage.get("kept") == 0 or (stage.get("without_negatives") or 0) >= 1)
+    ]
 
 
 def _comparisons(rows: Sequence[Row], method: str, allow_unequal: bool) -> tuple[Comparison, ...]:
@@ -226,7 +255,19 @@ def _notes(group: Sequence[Record], rows: Sequence[Row]) -> tuple[str, ...]:
     origins = dict.fromkeys((row.label, row.pretraining) for row in rows)
     devices = sorted({f"{row.backbone.threads} threads" if row.backbone.threads else "a GPU" for row in rows})
     mixed = [f"rows were computed on {' and '.join(devices)}, which moves last digits"] if len(devices) > 1 else []
-    return (*lacks, *(f"{label}: {origin}" for label, origin in origins), *_shares(group), *mixed)
+    warned = [f"{row.label}: {warning}" for row in rows for warning in row.warnings]
+    told = [f"{label}: {origin}" for label, origin in origins]
+    return (*lacks, *told, *warned, *_without_auc(group), *_shares(group), *mixed)
+
+
+def _without_auc(group: Sequence[Record]) -> list[str]:
+    """Name the labels that a mean over labels leaves out; the test set decides, so one record speaks for all."""
+    data = group[0].content["data"]
+    absent, labels = data.get("labels_without_auc"), data.get("labels")
+    if not absent or not labels:
+        return []
+    counted = f"{len(labels) - len(absent)} of {len(labels)} labels"
+    return [f"AUC is the mean over {counted}; without both values in the test set: {', '.join(absent)}"]
 
 
 def _shares(group: Sequence[Record]) -> list[str]:

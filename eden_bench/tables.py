@@ -52,6 +52,8 @@ class Row:
     """Seed to primary score, in [0, 1], seeds ascending."""
     pretraining: str
     """What the weights come from, in words."""
+    warnings: tuple[str, ...] = ()
+    """What makes the pretraining doubtful, in words."""
 
     @cached_property
     def summary(self) -> Summary:
@@ -80,8 +82,9 @@ class Table:
     dataset: str
     shots: int | None
     protocol: str
+    """Name of the protocol; several, joined by " / ", where they fine-tune alike."""
     budget: str
-    """Name of the few-shot budget, "steps" or "epochs"; empty where the task has none."""
+    """Name of the few-shot budget, "steps" or "epochs"; empty on the full training set and where the task has none."""
     steps: tuple[int, ...]
     """Optimiser steps that the cells were given at most; empty where the task trains nothing."""
     score: str

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from pathlib import Path
 
 from eden_bench import records
-from eden_bench.contracts import Cell, Outcome, ScoreDefinition
+from eden_bench.contracts import NUMBERS_VERSION, Cell, Outcome, ScoreDefinition
 from eden_bench.digests import canonical_json
 
 DICE = ScoreDefinition(name="dice", text="Dice per image, mean over images.", decimals=2)
@@ -31,6 +31,9 @@ def store(
     score=DICE,
     checkpoint=None,
     threads=2,
+    code=NUMBERS_VERSION,
+    card=None,
+    told=None,
 ):
     """Return a record whose primary score is value; stored under out, or in memory where out is None."""
     seeded = method == "random"
@@ -46,18 +49,20 @@ def store(
         seed=seed,
         score_version=score.version,
         threads=threads,
+        code=code,
     )
     sections = {
         "task": {"name": task, "title": "Heart", "kind": "segmentation", "dataset": "scr"},
         "method": {"name": method, "title": method},
-        "data": {"dataset": "scr", "digest": data, "train": 112, "validation": 12, "test": 123, "part": part},
+        "data": {"dataset": "scr", "digest": data, "train": 112, "validation": 12, "test": 123, "part": part}
+        | (told or {}),
         "marks": {"phantom": phantom, "quick": quick, "part": part, "protocol": protocol, "base": protocol},
         "checkpoint": {"digest": "seeded", "from": "the cell's seed"}
         if seeded
         else {
             "digest": cell.checkpoint,
             "folder": method,
-            "card": {"method": method, "seed": 0, "epochs": 30, "data": pretrain},
+            "card": {"method": method, "seed": 0, "epochs": 30, "data": pretrain} | (card or {}),
         },
         "command": "eden-bench run",
         "provenance": {"seconds": 1.0 + seed},

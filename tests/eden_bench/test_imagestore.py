@@ -27,6 +27,7 @@ from eden_bench.imagestore import (
     resized,
     with_channels,
 )
+from eden_bench.looking import NotBuilt, looking
 
 
 def smooth(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -101,6 +102,15 @@ def test_a_second_opening_decodes_nothing_and_maps_the_same_pixels(items, cache)
     assert not again.images.flags.writeable
     assert again.digest == first.digest
     assert (again.images == first.images).all()
+
+
+def test_a_look_maps_what_is_there_and_builds_nothing(items, cache):
+    with looking(), pytest.raises(NotBuilt, match="the store x is not in the cache yet"):
+        open_images(items, read_npy, name="x", size_px=32, cache=cache)
+    assert not cache.exists()
+    built = open_images(items, read_npy, name="x", size_px=32, cache=cache)
+    with looking():
+        assert open_images(items, read_npy, name="x", size_px=32, cache=cache).digest == built.digest
 
 
 def test_progress_is_told_of_every_image(items, cache):

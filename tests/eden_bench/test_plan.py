@@ -1,6 +1,7 @@
 """The plan: names, seeds and shots; what is done, in which order, and which cells are the same."""
 
-from dataclasses import fields, replace
+import shutil
+from dataclasses import dataclass, fields, replace
 
 import pytest
 
@@ -9,7 +10,8 @@ from eden_bench.contracts import Cell
 from eden_bench.errors import DataMissing, UsageError
 from eden_bench.estimate import estimate
 from eden_bench.inputs import Inputs
-from eden_bench.plan import make_plan
+from eden_bench.plan import checkpoint_folders, make_plan
+from eden_bench.replay import replay
 from eden_bench.settings import Settings
 
 CELL = Cell(
@@ -37,6 +39,7 @@ OTHER = {
     "seed": 8,
     "score_version": 2,
     "threads": 1,
+    "code": 0,
 }
 
 
@@ -184,6 +187,82 @@ def test_looking_opens_nothing_that_no_record_asks_for(settings):
     assert not settings.out.exists()
 
 
+def test_looking_draws_no_phantom_though_a_record_asks_for_its_task(settings, here):
+    done = api.run("fake-random,fake-trained", "fake-heart", seeds="0", **here)
+    wanted = api.make_ask("fake-random,fake-trained", "fake-heart", seeds="0-1")
+    shutil.rmtree(settings.cache)
+    plan = make_plan(wanted, Inputs(settings), done.records, look_only=True)
+    assert (len(plan.new), len(plan.slots)) == (4, 4)
+    assert not settings.cache.exists()
+
+
+def test_looking_finds_what_is_stored_while_the_data_are_there(settings, here):
+    done = api.run("fake-random,fake-trained", "fake-heart", seeds="0", **here)
+    wanted = api.make_ask("fake-random,fake-trained", "fake-heart", seeds="0-1")
+    plan = make_plan(wanted, Inputs(settings), done.records, look_only=True)
+    assert (len(plan.new), len(plan.slots)) == (2, 4)
+
+
+def few_shot_task(fakes):
+    """A task whose protocol has the fields that a cell's identity treats apart."""
+
+    @dataclass(frozen=True, kw_only=True)
+    class Protocol(fakes.FakeProtocol):
+        few_shot_budget: str = "steps"
+        precision: str = "auto"
+
+    class Task(fakes.FakeTask):
+        def protocol(self, name):
+            return Protocol()
+
+        def open(self, index, protocol, context):
+            opened = super().open(index, fakes.FakeProtocol(), context)
+            opened.data["precision"] = "fp32"
+            return opened
+
+    return Task("few-heart")
+
+
+@pytest.mark.parametrize(("shots", "few"), [("full", {}), ("3", {"few_shot_budget": "steps"})])
+def test_a_cell_hashes_few_shot_fields_only_with_few_shots_and_the_precision_that_auto_became(
+    settings, here, fakes, shots, few
+):
+    registry.register_task(few_shot_task(fakes))
+    done = api.run("fake-random", "few-heart", seeds="0", shots=shots, **here)
+    (record,) = done.records
+    assert record.cell.protocol == {"steps": 3, "scale": [0.5, 1.0], "precision": "fp32", **few}
+    assert replay(record, Inputs(settings)).identical
+
+
+def test_an_unreadable_card_of_another_checkpoint_stops_nothing(settings, here):
+    api.run("fake-trained", "fake-heart", seeds="0", **here)
+    (whole,) = checkpoint_folders(settings.out)
+    for name, text in (("a", "{"), ("b", "{}")):
+        folder = settings.out / "checkpoints" / f"fake-trained-{name}"
+        folder.mkdir()
+        (folder / "card.json").write_text(text)
+    assert checkpoint_folders(settings.out, "fake-trained") == [whole]
+    plan, _ = plan_of(settings, methods="fake-trained", seeds="0")
+    assert plan.new == []
+    plan, _ = plan_of(settings, methods="fake-trained", seeds="0", pretrain_seed=1)
+    assert estimate(plan, [], settings.out).pretrain_seconds == 2.0
+
+
+def test_a_plugin_that_exits_while_it_is_opened_fails_alone(settings, fakes, monkeypatch):
+    def leave(*arguments):
+        raise SystemExit("bye")
+
+    class Leaving(fakes.FakeTask):
+        open = leave
+
+    monkeypatch.setitem(registry.tasks._made, "fake-lung", Leaving("fake-lung"))
+    monkeypatch.setattr(fakes.FakeAbsent, "weights_digest", leave)
+    plan, _ = plan_of(settings, methods="fake-random,fake-absent", tasks="fake-heart,fake-lung", seeds="0")
+    told = {(s.task, s.backbone.method): s.problem or s.backbone.problem for s in plan.slots}
+    assert told.pop(("fake-heart", "fake-random")) is None
+    assert {(problem.kind, problem.text) for problem in told.values()} == {("failed", "SystemExit: bye")}
+
+
 def test_time_is_foretold_from_the_cells_most_alike(settings, here):
     done = api.run("fake-random", "fake-heart", seeds="0-2", shots="3", **here)
     plan, _ = plan_of(settings, methods="fake-random", seeds="0-4", shots="3,6")
@@ -199,6 +278,14 @@ def test_a_pretraining_is_foretold_from_the_last_of_its_method(settings, here):
     done = api.run("fake-trained", "fake-heart", seeds="0", **here)
     plan, _ = plan_of(settings, methods="fake-trained", seeds="0", pretrain_seed=1)
     assert estimate(plan, done.records, settings.out).pretrain_seconds == 2.0
+
+
+def test_a_pretraining_whose_card_cannot_be_read_tells_no_time(settings, here):
+    done = api.run("fake-trained", "fake-heart", seeds="0", **here)
+    plan, _ = plan_of(settings, methods="fake-trained", seeds="0", pretrain_seed=1)
+    for folder in checkpoint_folders(settings.out):
+        (folder / "card.json").write_text("{")
+    assert estimate(plan, done.records, settings.out).pretrain_seconds is None
 
 
 def test_the_settings_of_a_folder_elsewhere_change_no_id(settings, here, tmp_path):

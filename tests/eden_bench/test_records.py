@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 
 from eden_bench import atomic, records
 from eden_bench.contracts import Outcome, ScoreDefinition
+from eden_bench.digests import digest
 from eden_bench.errors import EdenError, UsageError
 from tests.eden_bench.stored import DICE, store
 
@@ -77,6 +78,18 @@ def test_a_record_whose_cell_was_altered_is_damaged(tmp_path, change):
     (record.folder / "record.json").write_text(json.dumps(content))
     with pytest.raises(records.RecordDamaged, match="not the one it is named after"):
         records.read(record.folder)
+
+
+def test_a_record_from_before_the_version_of_the_code_is_left_out_with_a_warning(tmp_path):
+    record = store(tmp_path, "random", 0.5, 0)
+    content = json.loads((record.folder / "record.json").read_text())
+    del content["cell"]["code"]
+    content["id"] = digest(content["cell"])
+    (record.folder / "record.json").write_text(json.dumps(content))
+    record.folder.rename(record.folder.with_name(content["id"]))
+    lines = []
+    assert records.load(tmp_path, lines.append) == []
+    assert [content["id"] in line for line in lines] == [True]
 
 
 def test_a_record_of_another_schema_says_so(tmp_path):
@@ -150,3 +163,43 @@ def test_an_unreadable_failure_is_passed_over(tmp_path):
     assert list(records.failures(tmp_path)) == ["a" * 64]
     records.clear_failure(tmp_path, "a" * 64)
     assert records.failures(tmp_path) == {}
+
+
+@pytest.mark.parametrize(
+    ("section", "content"),
+    [
+        ("cell", []),
+        ("score", {"name": "other"}),
+        ("score", 3),
+        ("scores", {}),
+        ("scores", {"dice": "high"}),
+        ("provenance", {}),
+        ("marks", {"phantom": True}),
+        ("marks", None),
+        ("task", {}),
+        ("cases", {}),
+        ("checkpoint", "none"),
+    ],
+)
+def test_a_record_that_lacks_what_is_used_later_is_left_out_and_named(tmp_path, section, content):
+    path = store(tmp_path, "random", 0.5, 0).folder / "record.json"
+    path.write_text(json.dumps({**json.loads(path.read_text()), section: content}))
+    lines = []
+    assert records.load(tmp_path, lines.append) == []
+    assert path.parent.name in lines[0]
+
+
+@pytest.mark.parametrize("text", ["3", "[]", "[" * 100_000])
+def test_a_record_of_another_shape_is_left_out(tmp_path, text):
+    path = store(tmp_path, "random", 0.5, 0).folder / "record.json"
+    path.write_text(text)
+    lines = []
+    assert records.load(tmp_path, lines.append) == []
+    assert len(lines) == 1
+
+
+def test_a_record_without_its_cases_is_left_out(tmp_path):
+    folder = store(tmp_path, "random", 0.5, 0).folder
+    (folder / "cases.csv").unlink()
+    with pytest.raises(records.RecordDamaged, match=r"has no cases.csv"):
+        records.read(folder)

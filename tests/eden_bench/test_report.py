@@ -63,20 +63,92 @@ def test_the_order_of_the_records_does_not_matter():
     "other",
     [
         {"data": "c" * 64},
-        {"protocol": "paper", "quick": False},
+        {"quick": False},
         {"phantom": False},
         {"shots": 3},
         {"task": "scr-clavicle"},
-        {"budget": "epochs"},
+        {"shots": 3, "budget": "epochs"},
+        {"code": 0},
         {"score": replace(DICE, version=2)},
         {"pretrain": {**PRETRAIN, "digest": "e" * 64}},
     ],
-    ids=lambda other: next(iter(other)),
+    ids=lambda other: list(other)[-1],
 )
 def test_what_differs_in_anything_comparable_never_meets_in_a_table(other):
-    tables = build([store(None, "adam", 0.8, 0), store(None, "densecl", 0.7, 0, **other)])
+    like = {"shots": 3} if "budget" in other else {}
+    tables = build([store(None, "adam", 0.8, 0, **like), store(None, "densecl", 0.7, 0, **other)])
     assert [[row.label for row in table.rows] for table in tables if len(table.rows) > 1] == []
     assert len(tables) == 2
+
+
+def test_protocols_of_two_names_that_fine_tune_alike_share_a_table():
+    named = {"adam": "quick", "densecl": "mine", "random": "quick"}
+    stored = [store(None, method, 0.5, seed, protocol=name) for method, name in named.items() for seed in range(2)]
+    (table,) = build(stored)
+    assert table.heading == "scr-heart, full training set, protocol mine / quick [PHANTOM; QUICK]"
+    assert len(table.rows) == 3
+
+
+def test_the_full_training_set_has_no_few_shot_budget():
+    full, few = (formats.markdown(build([store(None, "adam", 0.8, 0, shots=shots)])) for shots in (None, 3))
+    assert "few-shot" in few
+    assert "few-shot" not in full
+    (row,) = csv.DictReader(io.StringIO(formats.as_csv(build([store(None, "adam", 0.8, 0)]))))
+    assert row["few_shot_budget"] == ""
+
+
+@pytest.mark.parametrize(
+    ("task_part", "pretrain_part", "expected"),
+    [
+        ("", "511 of 112,120 images", "PART: pretraining on 511 of 112,120 images"),
+        ("9 of 247 images", "", "PART: 9 of 247 images"),
+        (
+            "9 of 247 images",
+            "511 of 112,120 images",
+            "PART: 9 of 247 images; pretraining on 511 of 112,120 images",
+        ),
+    ],
+)
+def test_a_part_of_the_data_is_marked_whichever_they_are(task_part, pretrain_part, expected):
+    pretrain = {**PRETRAIN, "part": pretrain_part}
+    (table,) = build([store(None, name, 0.8, 0, part=task_part, pretrain=pretrain) for name in ("adam", "random")])
+    assert f"; {expected}]" in table.heading
+
+
+@pytest.mark.parametrize(
+    ("selected", "expected"),
+    [
+        (
+            {"rule": "best", "stage": "n4", "epoch": 12},
+            "30 epochs, best validation loss, epoch 12 of n4, one checkpoint",
+        ),
+        ({"rule": "last", "stage": "n4", "epoch": 30}, "30 epochs, last epoch, one checkpoint"),
+        (None, "30 epochs, one checkpoint"),
+    ],
+)
+def test_the_origin_says_which_epoch_was_handed_on(selected, expected):
+    (table,) = build([store(None, "adam", 0.8, 0, card={"selected": selected})])
+    assert any(expected in note for note in table.notes)
+
+
+def test_a_stage_without_negatives_is_warned_of():
+    stages = [
+        {"name": "n0", "kept": 0.9, "without_negatives": 0.0},
+        {"name": "n2", "kept": 0.0, "without_negatives": 1.0},
+        {"name": "n4"},
+    ]
+    (table,) = build([store(None, "adam", 0.8, 0, card={"stages": stages}), store(None, "densecl", 0.7, 0)])
+    warnings = [note for note in table.notes if "negatives" in note]
+    assert warnings == ["adam: stage n2: the pruner left no negatives, nothing was learnt"]
+
+
+def test_labels_that_the_mean_leaves_out_are_named():
+    told = {"labels": [f"L{number}" for number in range(13)] + ["Hernia"], "labels_without_auc": ["Hernia"]}
+    (table,) = build([store(None, "adam", 0.8, 0, told=told)])
+    expected = "AUC is the mean over 13 of 14 labels; without both values in the test set: Hernia"
+    assert expected in table.notes
+    (table,) = build([store(None, "adam", 0.8, 0, told={**told, "labels_without_auc": []})])
+    assert not any("AUC" in note for note in table.notes)
 
 
 def test_a_random_encoder_stands_in_the_table_of_every_pretraining_set():

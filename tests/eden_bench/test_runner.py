@@ -17,10 +17,10 @@ from tests.eden_bench.test_plan import real_data
 
 
 def stored(out):
-    """All that a run leaves but times and machines: record id to record and cases."""
+    """All that a run leaves but times, machines and paths: record id to record and cases."""
     found = {}
     for record in records.load(out):
-        content = {name: value for name, value in record.content.items() if name != "provenance"}
+        content = {name: value for name, value in record.content.items() if name not in ("provenance", "command")}
         found[record.id] = (json.dumps(content), (record.folder / "cases.csv").read_bytes())
     return found
 
@@ -202,8 +202,19 @@ def test_a_record_names_what_it_was_made_from(here):
     assert content["provenance"]["versions"]["torch"]
     assert content["provenance"]["threads"] == record.cell.threads == 1
     assert content["command"] == (
-        "eden-bench run --methods fake-trained --tasks fake-heart --seeds 0 --shots 3 --protocol quick --threads 1"
+        "eden-bench run --methods fake-trained --tasks fake-heart --seeds 0 --shots 3 --protocol quick --threads 1 "
+        f"--out {here['out']}"
     )
+
+
+def test_the_command_names_the_folders_that_were_named(here, tmp_path, monkeypatch):
+    data = real_data(tmp_path)
+    (record,) = run({**here, "data": data}, "fake-random", seeds="0").records
+    assert record.content["command"].endswith(f"--threads 1 --data {data} --out {here['out']}")
+    monkeypatch.setenv("EDEN_BENCH_DATA", str(data))
+    monkeypatch.setenv("EDEN_BENCH_OUT", str(tmp_path / "other"))
+    (record,) = run({**here, "out": None}, "fake-random", seeds="0").records
+    assert record.content["command"].endswith("--threads 1")
 
 
 def test_a_checkpoint_copied_from_another_machine_serves_without_its_data(here, monkeypatch, fakes):
