@@ -21,6 +21,8 @@ from eden_bench.tables import Backbone, Comparison, Marks, Row, Table, Verdict, 
 LEVEL = 0.05
 _DEFAULT_METHOD = "adam"
 _SHORT = 8
+_EXHAUSTED_FROM = 0.99
+"""Share of queries without a negative from which a loss says nothing; the engine stops selecting there too."""
 
 
 def build(records: Iterable[Record], *, method: str = "", allow_unequal: bool = False) -> list[Table]:
@@ -222,12 +224,12 @@ def _selected(selected: object) -> str:
 
 
 def _starved(record: Record) -> list[str]:
-    """Warn of stages that ended with every negative pruned, or none kept."""
+    """Warn of stages that ended with next to every negative pruned."""
     stages = record.content["checkpoint"].get("card", {}).get("stages") or ()
     return [
         f"stage {stage.get('name')}: the pruner left no negatives, nothing was learnt"
         for stage in stages
-        if isinstance(stage, Mapping) and (stage.get("kept") == 0 or (stage.get("without_negatives") or 0) >= 1)
+        if isinstance(stage, Mapping) and (stage.get("without_negatives") or 0) >= _EXHAUSTED_FROM
     ]
 
 

@@ -134,7 +134,7 @@ def test_the_origin_says_which_epoch_was_handed_on(selected, expected):
 def test_a_stage_without_negatives_is_warned_of():
     stages = [
         {"name": "n0", "kept": 0.9, "without_negatives": 0.0},
-        {"name": "n2", "kept": 0.0, "without_negatives": 1.0},
+        {"name": "n2", "kept": 0.0001, "without_negatives": 0.995},
         {"name": "n4"},
     ]
     (table,) = build([store(None, "adam", 0.8, 0, card={"stages": stages}), store(None, "densecl", 0.7, 0)])
