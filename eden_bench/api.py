@@ -155,8 +155,10 @@ def pretrain(
     inputs = open_inputs(resolve(**settings), watch)
     phantom = inputs.index(data_name).phantom
     recipe = protocols.load(protocol or ("quick" if phantom else "paper"))
+    chosen = ask.choose(registry.methods, _names(methods))
+    _check_protocol(protocol or recipe.name, chosen)
     made = {}
-    for name in ask.choose(registry.methods, _names(methods)):
+    for name in chosen:
         method = registry.methods.get(name)
         if is_source(method):
             watch.say(f"{name} brings its weights along: nothing to pretrain")
@@ -197,7 +199,7 @@ def make_ask(methods: Names, tasks: Names, **more: Any) -> Ask:  # noqa: ANN401 
     pretrain_data = more.pop("pretrain_data", None)
     if pretrain_data is not None:
         registry.datasets.get(pretrain_data)
-    return Ask(
+    made = Ask(
         methods=ask.choose(registry.methods, _names(methods)),
         tasks=ask.choose(registry.tasks, _names(tasks)),
         shots=ask.parse_shots(listed),
@@ -205,6 +207,9 @@ def make_ask(methods: Names, tasks: Names, **more: Any) -> Ask:  # noqa: ANN401 
         pretrain_data=pretrain_data,
         **more,
     )
+    if made.protocol is not None:
+        _check_protocol(made.protocol, made.methods)
+    return made
 
 
 def load_plugins(files: Iterable[Path | str]) -> tuple[str, ...]:
@@ -220,6 +225,14 @@ def open_inputs(settings: Settings, watch: Watch | None = None) -> Inputs:
     from eden_bench.inputs import Inputs
 
     return Inputs(settings, watch.progress if watch else no_progress)
+
+
+def _check_protocol(name: str, methods: Iterable[str]) -> None:
+    """Refuse a protocol that changes what none of the methods has."""
+    from eden_bench import protocols
+
+    made = {method: registry.methods.get(method) for method in methods}
+    protocols.check_used(protocols.load(name), {method: made[method].Config() for method in made})
 
 
 def _pretrain_one(backbone: Backbone, inputs: Inputs, watch: Watch) -> None:

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eden_bench.checkpoints import Checkpoint
+from eden_bench.errors import EdenError
 from eden_bench.plan import Backbone, Plan, Slot, checkpoint_folders
 from eden_bench.records import Record
 
@@ -69,7 +70,10 @@ def _past_pretraining(backbone: Backbone, out: Path) -> tuple[float | None, floa
     if not folders:
         return None, None
     last = max(folders, key=lambda folder: folder.stat().st_mtime)
-    seconds = Checkpoint(last).card.get("history", {}).get("seconds")
+    try:
+        seconds = Checkpoint(last).card.get("history", {}).get("seconds")
+    except EdenError:  # what cannot be read tells nothing; the run itself says so where it matters
+        seconds = None
     return seconds, float(_size(last))
 
 

@@ -120,5 +120,8 @@ def _cpu_name() -> str:
 
 
 def _output(*command: str) -> str:
-    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)  # noqa: S603 - our own git call
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=10)  # noqa: S603 - our own git call
+    except (OSError, subprocess.SubprocessError):  # a hanging network disk must not cost a cell
+        return ""
     return done.stdout.strip()

@@ -47,7 +47,7 @@ class Source:
             return ""
         try:
             docstring = ast.get_docstring(ast.parse(self.path.read_bytes())) or ""
-        except (SyntaxError, ValueError):
+        except (SyntaxError, ValueError, RecursionError, OSError):
             return ""
         return docstring.partition("\n")[0]
 
@@ -100,11 +100,14 @@ class Registry:
         return sorted(self._made)
 
     def summary(self, name: str) -> str:
-        """Return one line about a plugin."""
+        """Return one line about a plugin; of one that cannot be loaded and has no docstring, why."""
         source = self._source_of(name)
-        if source is not None and source.summary():
-            return source.summary()
-        made = self.get(name)
+        if source is not None and (text := source.summary()):
+            return text
+        try:
+            made = self.get(name)
+        except PluginError as error:
+            return str(error).removeprefix(f"{self.kind} {name!r} ")
         return str(getattr(made, "title", "") or (made.__doc__ or "").partition("\n")[0])
 
     def get(self, name: str) -> Any:  # noqa: ANN401 - three kinds of plugin
@@ -122,7 +125,9 @@ class Registry:
         elif name not in self._made:
             self.load_all()
         if name not in self._made and source is not None:
-            raise PluginError(f"{self.kind} {name!r}: {source.origin} registers no {self.kind} of this name")
+            raise PluginError(
+                f"{self.kind} {name!r} cannot be loaded: {source.origin} registers no {self.kind} of this name"
+            )
         if name not in self._made:
             raise unknown(self.kind, name, self.names())
         return self._made[name]
@@ -161,9 +166,9 @@ class Registry:
             for point in _installed(f"eden_bench.{self.kind}s"):
                 try:
                     self._sources += _sources_of(point)
-                except (ImportError, ValueError) as error:
-                    self._unfound[_origin(point)] = str(error)
-                    self.warn(f"plugin {_origin(point)} is left out: {error}")
+                except (Exception, SystemExit) as error:  # finding a module runs the packages above it
+                    self._unfound[_origin(point)] = _in_a_line(error)
+                    self.warn(f"plugin {_origin(point)} is left out: {_in_a_line(error)}")
         return self._sources
 
     def _matching(self, pattern: str) -> list[str]:
@@ -171,13 +176,20 @@ class Registry:
         if pattern == "@all":
             return names
         if pattern.startswith("@"):
-            found = [name for name in names if pattern[1:] in groups_of(self.get(name))]
+            found = [name for name in names if pattern[1:] in self._groups_of(name)]
         else:
             found = fnmatch.filter(names, pattern)
         if not found:
             groups = {f"@{group}" for name in names for group in groups_of(self._made.get(name))}
             raise unknown(self.kind, pattern, [*names, "@all", *groups])
         return found
+
+    def _groups_of(self, name: str) -> set[str]:
+        """Return the groups of a plugin; one that cannot be loaded, as the registry has warned, is in none."""
+        try:
+            return set(groups_of(self.get(name)))
+        except PluginError:
+            return set()
 
     def _source_of(self, name: str) -> Source | None:
         if not self.file_is_name:
@@ -279,9 +291,13 @@ def _import(module: str) -> str:
     try:
         importlib.import_module(module)
     except (Exception, SystemExit) as error:
-        text = str(error).partition("\n")[0]
-        return f"{type(error).__name__}: {text}"
+        return _in_a_line(error)
     return ""
+
+
+def _in_a_line(error: BaseException) -> str:
+    text = str(error).partition("\n")[0]
+    return f"{type(error).__name__}: {text}"
 
 
 def _caller() -> str:

@@ -7,13 +7,15 @@ from typing import TYPE_CHECKING
 
 from eden_bench import records, registry
 from eden_bench.contracts import Outcome, Task
-from eden_bench.errors import DataMissing, UsageError, WeightsMissing
+from eden_bench.errors import DataMissing, UsageError, WeightsMissing, WeightsRefused
 from eden_bench.inputs import Inputs, is_source, rebuilt
 from eden_bench.plan import checkpoint_folders
 from eden_bench.records import Record
 from eden_bench.runner import cpu_threads
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from eden_bench.encoders import Encoder
     from eden_bench.inputs import OpenedTask
 
@@ -81,15 +83,23 @@ def _encoder(record: Record, inputs: Inputs) -> Encoder:
     if is_source(method):
         encoder: Encoder = method(rebuilt(method.Config(), cell.method_config)).load_encoder(cell.seed)
         return encoder
-    from eden_bench.checkpoints import Checkpoint
-
     for folder in checkpoint_folders(inputs.settings.out):
-        if Checkpoint(folder).encoder_digest == cell.checkpoint:
+        if _weights(folder) == cell.checkpoint:
             return inputs.encoder(folder)
     raise WeightsMissing(
         f"no checkpoint in {inputs.settings.out / 'checkpoints'} has the weights {cell.checkpoint[:12]}: pretrain "
         f"{cell.method} again with the settings of the record, or copy its folder there"
     )
+
+
+def _weights(folder: Path) -> str:
+    """Return the digest of a checkpoint's weights, "" where its card cannot be read."""
+    from eden_bench.checkpoints import Checkpoint
+
+    try:
+        return Checkpoint(folder).encoder_digest
+    except WeightsRefused:
+        return ""
 
 
 def _same_cases(record: Record, outcome: Outcome) -> bool:

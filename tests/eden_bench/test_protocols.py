@@ -58,3 +58,46 @@ def test_broken_toml_names_the_file(tmp_path):
 def test_a_misspelt_protocol_gets_the_nearest():
     with pytest.raises(UsageError, match=r"unknown protocol 'quik'. Did you mean 'quick'\?"):
         protocols.load("quik")
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "message"),
+    [
+        ("a.toml", "base = 3", "base is 3, expected the name of a protocol"),
+        ("a.toml", "pretrain = 3", r"pretrain is 3, expected a table \[pretrain\]"),
+        ("a.toml", "finetune = [1]", r"finetune is \[1\], expected a table"),
+        ("a.toml", "methods = 'x'", "methods is 'x', expected a table"),
+        ("a.toml", "[methods]\nx = 1", r"methods.x is 1, expected a table \[methods.x\]"),
+        ("a.toml", "base = 'a.toml'", "a.toml: its base leads back to itself: make it one of paper, quick"),
+        ("a.toml", "base = './b/../a.toml'", "its base leads back to itself"),
+        ("a.toml", 'base = "a\\u0000.toml"', "null"),
+        ("paper.toml", "", "'paper' is a built-in protocol: give the file another name"),
+        ("quick.toml", "base = 'quick'", "'quick' is a built-in protocol"),
+    ],
+)
+def test_a_file_of_the_wrong_shape_is_refused(tmp_path, monkeypatch, name, text, message):
+    (tmp_path / "b").mkdir()
+    (tmp_path / name).write_text(text)
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(UsageError, match=message):
+        protocols.load(name)
+
+
+def test_a_method_that_is_not_registered_is_refused_with_the_nearest(monkeypatch):
+    monkeypatch.setattr(protocols.registry.methods, "names", lambda: ["adam", "random"])
+    made = protocols.Protocol(name="mine", base="paper", methods={"adm": {"lr": 1.0}})
+    with pytest.raises(UsageError, match=r"protocol mine: unknown method 'adm'. Did you mean 'adam'\?"):
+        protocols.check_used(made, {"x": QueueConfig()})
+
+
+def test_a_shared_option_that_nobody_has_is_refused_with_the_nearest():
+    made = protocols.Protocol(name="mine", base="paper", pretrain={"epoch": 2})
+    message = r"\[pretrain\] 'epoch' is an option of none of x, y. Did you mean 'epochs'\?"
+    with pytest.raises(UsageError, match=message):
+        protocols.check_used(made, {"x": QueueConfig(), "y": PretrainConfig()})
+
+
+def test_what_one_of_the_methods_or_a_built_in_protocol_has_is_taken():
+    made = protocols.Protocol(name="mine", base="paper", pretrain={"queue_size": 2, "teacher_momentum": 0.9})
+    protocols.check_used(made, {"x": QueueConfig(), "y": PretrainConfig()})
+    protocols.check_used(protocols.load("quick"), {"y": PretrainConfig()})

@@ -94,7 +94,8 @@ def test_a_broken_plugin_is_one_warning_line_and_the_rest_works(offered, text):
 def test_a_missing_module_is_one_warning_line(offered):
     made, lines = offered({}, point="gone = nowhere_to_be_found")
     assert made.names() == []
-    assert lines == ["plugin unknown distribution: gone = nowhere_to_be_found is left out: no module named 'nowhere_to_be_found'"]
+    reason = "ImportError: no module named 'nowhere_to_be_found'"
+    assert lines == [f"plugin unknown distribution: gone = nowhere_to_be_found is left out: {reason}"]
 
 
 def test_a_name_defined_twice_shows_both_places(tmp_path):
@@ -167,3 +168,30 @@ def test_a_failing_plugin_file_is_one_sentence(tmp_path, text):
         registry.load_plugin_file(path)
     with pytest.raises(PluginError, match="no such file"):
         registry.load_plugin_file(tmp_path / "absent.py")
+
+
+@pytest.mark.parametrize("text", ["raise RuntimeError('no')", "raise SystemExit(3)", "def ("])
+def test_a_package_that_fails_is_one_warning_line(monkeypatch, tmp_path, text):
+    (tmp_path / "failing_package").mkdir()
+    (tmp_path / "failing_package" / "__init__.py").write_text(text)
+    monkeypatch.syspath_prepend(str(tmp_path))
+    points = [EntryPoint("bad", "failing_package.methods", "eden_bench.methods")]
+    monkeypatch.setattr(registry, "_installed", lambda group: points)
+    lines = []
+    made = Registry("method", file_is_name=True, warn=lines.append)
+    assert made.names() == []
+    assert [line.count("\n") for line in lines] == [0]
+    assert "bad = failing_package.methods is left out: " in lines[0]
+
+
+def test_the_summary_of_a_broken_plugin_without_docstring_says_so(offered):
+    made, _ = offered({"bad.py": "raise RuntimeError('no')", "empty.py": ""})
+    assert made.summary("bad") == "cannot be loaded: RuntimeError: no"
+    assert made.summary("empty").startswith("cannot be loaded: ")
+
+
+def test_a_broken_plugin_is_in_no_group(offered):
+    made, lines = offered({"bad.py": "raise RuntimeError('no')", "fine.py": good("fine")})
+    made.get("fine").groups = ("ours",)
+    assert made.select(["@ours"]) == ["fine"]
+    assert len(lines) == 1
