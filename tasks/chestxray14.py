@@ -18,7 +18,7 @@ from eden_bench.contracts import DatasetCard, DatasetIndex, Finding, Item, Progr
 from eden_bench.errors import DataDamaged, DataMissing, EdenError, nearest
 from eden_bench.registry import register_dataset, register_task
 from tasks.finetuning import ClassificationTask
-from tasks.reading.files import PHANTOM, damaged, need_folder, read_lines, read_table
+from tasks.reading.files import PHANTOM, damaged, need_folder, read_lines, read_table, readable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -200,10 +200,12 @@ class ChestXray14:
 
 
 def _find(root: Path) -> _Found:
-    need_folder("chestxray14", root, _EXPECTED, f"unpack the archives into EDEN_BENCH_DATA/{root.name}")
+    with readable("chestxray14", root):
+        need_folder("chestxray14", root, _EXPECTED, f"unpack the archives into EDEN_BENCH_DATA/{root.name}")
     entries = _entries(_need_file(root, _ENTRIES))
     splits = _splits(root, entries)
-    images, repeated = _images(root)
+    with readable("chestxray14", root):
+        images, repeated = _images(root)
     found = _Found(images=images, repeated=repeated, entries=entries, splits=splits)
     if not found.usable:
         raise DataMissing(
@@ -294,7 +296,8 @@ def _inside(box: Box) -> bool:
 
 
 def _need_file(root: Path, names: Iterable[str]) -> Path:
-    there = {path.name.casefold(): path for path in root.iterdir()}
+    with readable("chestxray14", root):
+        there = {path.name.casefold(): path for path in root.iterdir()}
     for name in names:
         if name.casefold() in there:
             return there[name.casefold()]

@@ -17,7 +17,7 @@ from eden_bench.contracts import DatasetCard, DatasetIndex, Finding, Item, Progr
 from eden_bench.errors import DataDamaged, DataMissing, EdenError, unknown
 from eden_bench.registry import register_dataset, register_task
 from tasks.finetuning import SegmentationTask
-from tasks.reading.files import PHANTOM, damaged, files_under, need_folder
+from tasks.reading.files import PHANTOM, damaged, files_under, need_folder, readable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -75,8 +75,9 @@ class SCR:
             DataMissing: images or masks are absent or half unpacked; says which folder has how many.
             DataDamaged: an image is in both folds, or has two masks of a structure.
         """
-        need_folder(self.name, root, _EXPECTED, _UNPACK)
-        found, phantom = _find(root), (root / PHANTOM).is_file()
+        with readable(self.name, root):
+            need_folder(self.name, root, _EXPECTED, _UNPACK)
+            found, phantom = _find(root), (root / PHANTOM).is_file()
         folds = _folds(found, phantom)
         ids = sorted(folds)
         _need_images(found, ids, root, phantom)

@@ -66,7 +66,7 @@ def check_datasets(
 def write_phantoms(
     names: Annotated[list[str] | None, typer.Option("--datasets", help="Datasets to write [all that can be].")] = None,
     out: Annotated[Path, typer.Option("--out", help="Folder to write into; use it with --data.")] = Path("phantom"),
-    seed: Annotated[int, typer.Option("--seed", help="Another seed, other patients.")] = 0,
+    seed: Annotated[int | None, typer.Option("--seed", help="Another seed, other patients [0].")] = None,
     patients: Annotated[int | None, typer.Option("--patients", help="Number of patients [as the dataset].")] = None,
     plugin: Plugins = None,
     as_json: Json = False,
@@ -127,6 +127,6 @@ def _findings(name: str, settings: Settings) -> list[dict[str, str]]:
     try:
         with bars() as progress:
             found = check(name, settings, progress)
-    except EdenError as error:
+    except (EdenError, OSError) as error:
         return [{"dataset": name, "level": "error", "finding": str(error)}]
     return [{"dataset": name, "level": finding.level, "finding": finding.text} for finding in found]

@@ -14,12 +14,14 @@ from pathlib import Path
 import numpy as np
 
 from eden_bench.contracts import Progress, at_least, no_progress
+from eden_bench.errors import UsageError
 from tasks.phantom.patient import Patient, draw_patient
 from tasks.phantom.rendering import ORGANS, render
 from tasks.phantom.writing import for_each, seal, start, write_gif
 
 IMAGE_PX = 2048
 MASK_PX = 1024
+_MOST_PATIENTS = 999
 _WITH_NODULE = 154 / 247
 _SITES = {-1: ("r.upper lobe", "r.middle lobe", "r.lower lobe"), 1: ("l.upper lobe", "l.upper lobe", "l.lower lobe")}
 
@@ -43,8 +45,11 @@ def write_scr(root: Path, *, patients: int = 247, seed: int = 0, progress: Progr
     Raises:
         EdenError: root cannot be written to.
         ValueError: patients is below 4.
+        UsageError: patients is above 999; the names have three digits.
     """
     at_least("patients", patients, 4)
+    if patients > _MOST_PATIENTS:
+        raise UsageError(f"phantom scr: {patients:,} patients, expected at most {_MOST_PATIENTS}: names have 3 digits")
     films = _films(patients, seed)
     masks = [f"scratch/fold{fold}/masks/{organ}" for fold in (1, 2) for organ in ORGANS]
     start(root, ["All247images", "Clinical_Information", *masks])

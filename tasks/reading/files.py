@@ -6,6 +6,7 @@ import csv
 import os
 import stat
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from eden_bench.errors import DataDamaged, DataMissing, nearest
@@ -20,6 +21,23 @@ _MOST_BYTES = 256 << 20
 def damaged(dataset: str, path: Path, found: str, expected: str, remedy: str) -> DataDamaged:
     """Build the one-sentence error for a file that is not what it should be."""
     return DataDamaged(f"{dataset}: {path} {found}, expected {expected}: {remedy}")
+
+
+@contextmanager
+def readable(dataset: str, path: Path) -> Iterator[None]:
+    """Turn what the system refuses (no permission, a link that leads to itself) into one sentence.
+
+    Raises:
+        DataDamaged: names the file or folder, path where the system does not say which.
+    """
+    try:
+        yield
+    except OSError as error:
+        place = Path(os.fsdecode(error.filename)) if isinstance(error.filename, str | bytes) else path
+        found = f"cannot be read ({error.strerror or error})"
+        raise damaged(
+            dataset, place, found, "a file or folder that can", "set its permissions and links right"
+        ) from error
 
 
 def size_of(dataset: str, path: Path) -> int:

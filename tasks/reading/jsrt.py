@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from tasks.reading.files import damaged, read_lines, size_of
+from tasks.reading.files import damaged, read_lines, readable, size_of
 
 SIDE_PX = 2048
 _BYTES = SIDE_PX * SIDE_PX * 2
@@ -47,7 +47,8 @@ def read_img(dataset: str, path: Path) -> np.ndarray:
     if size != _BYTES:
         expected = f"{_BYTES:,} (2048×2048 pixels of 2 bytes, no header)"
         raise damaged(dataset, path, f"has {size:,} bytes", expected, "unpack All247images again")
-    raw = np.fromfile(path, ">u2").astype(np.uint16)
+    with readable(dataset, path):
+        raw = np.fromfile(path, ">u2").astype(np.uint16)
     if raw.max() > _HIGHEST:
         found = f"holds the value {raw.max()}"
         raise damaged(dataset, path, found, f"at most {_HIGHEST} (12 bits, big-endian)", "put the original file back")

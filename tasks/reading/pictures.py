@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import struct
+import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from PIL import Image, UnidentifiedImageError
 
 from tasks.reading.files import damaged, size_of
 
-if TYPE_CHECKING:
-    from PIL.Image import Image
+warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+# Our own cap is the lower one and speaks. Set once, here: filters are the process's, and files are read in threads.
 
 MOST_PIXELS = 64_000_000
 """No radiograph or fundus photograph of the nine datasets is larger; a picture that claims more is not decoded."""
@@ -70,9 +71,7 @@ def read_binary(dataset: str, path: Path, formats: tuple[str, ...], size_px: tup
 
 
 @contextmanager
-def _opened(dataset: str, path: Path, formats: tuple[str, ...]) -> Iterator[Image]:
-    from PIL import Image, UnidentifiedImageError
-
+def _opened(dataset: str, path: Path, formats: tuple[str, ...]) -> Iterator[Image.Image]:
     size_of(dataset, path)
     expected = f"a whole {' or '.join(formats)} picture"
     try:

@@ -193,3 +193,24 @@ def test_the_inventory_shows_a_phantom_only_where_one_was_written(toy, tmp_path)
     data.open_index("toy", where)
     (row,) = data.inventory(where)
     assert (row.phantom, row.images) == (True, 5)
+
+
+def test_another_phantom_than_asked_for_is_refused(toy, tmp_path, monkeypatch):
+    folder = data.write_phantom("toy", tmp_path, patients=6, seed=1)
+    assert data.write_phantom("toy", tmp_path) == data.write_phantom("toy", tmp_path, patients=6, seed=1) == folder
+    for asked in ({"seed": 2}, {"patients": 7}):
+        with pytest.raises(UsageError, match="holds seed 1, 6 patients: choose another --out"):
+            data.write_phantom("toy", tmp_path, **asked)
+    (folder / "PHANTOM.json").write_text(json.dumps({"version": 2, "seed": 1, "patients": 6}))
+    with pytest.raises(UsageError, match="holds seed 1, 6 patients, version 2: choose another --out"):
+        data.write_phantom("toy", tmp_path)
+
+
+def test_a_reader_that_raises_anything_does_not_hide_the_others(toy, tmp_path, monkeypatch):
+    def fail(self, root):
+        raise OSError(40, "Too many levels of symbolic links")
+
+    monkeypatch.setattr(Toy, "index", fail)
+    (tmp_path / "data" / "toy").mkdir(parents=True)
+    (row,) = data.inventory(settings(tmp_path, real=True))
+    assert row.problem == "OSError: [Errno 40] Too many levels of symbolic links"

@@ -1,3 +1,4 @@
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -344,3 +345,18 @@ def test_the_phantom_is_read_and_checked_like_the_real_one(tmp_path):
     assert index.part == ""
     assert len({item.patient for item in index.items}) == 4
     assert [finding.text for finding in chestxray14.check(tmp_path) if finding.level == "error"] == []
+
+
+def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):
+    root = lay(tmp_path / "nih")
+
+    listdir = os.listdir
+
+    def refuse(path):
+        if Path(path).name == "images":
+            raise PermissionError(13, "Permission denied", str(path))
+        return listdir(path)
+
+    monkeypatch.setattr("tasks.chestxray14.os.listdir", refuse)
+    with pytest.raises(DataDamaged, match=r"chestxray14: .*images cannot be read \(Permission denied\)"):
+        chestxray14.index(root)

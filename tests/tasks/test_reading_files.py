@@ -105,3 +105,19 @@ def test_an_absent_and_an_empty_folder_are_said(tmp_path):
         files.need_folder("x", tmp_path / "nowhere", "images", "unpack")
     with pytest.raises(DataMissing, match="is empty, expected images: unpack"):
         files.need_folder("x", tmp_path, "images", "unpack")
+
+
+@pytest.mark.parametrize(
+    "error", [PermissionError(13, "Permission denied", "/a/b"), OSError(40, "Too many links", "/a/b")]
+)
+def test_what_the_system_refuses_is_one_sentence_that_names_it(tmp_path, error):
+    with (
+        pytest.raises(DataDamaged, match=rf"x: /a/b cannot be read \({error.strerror}\), expected"),
+        files.readable("x", tmp_path),
+    ):
+        raise error
+
+
+def test_what_the_system_does_not_name_is_named_all_the_same(tmp_path):
+    with pytest.raises(DataDamaged, match=rf"x: {tmp_path} cannot be read \(worn out\)"), files.readable("x", tmp_path):
+        raise OSError("worn out")

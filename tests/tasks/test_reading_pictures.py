@@ -1,6 +1,8 @@
 import io
 import re
 import struct
+import subprocess
+import sys
 import zlib
 from pathlib import Path
 
@@ -143,3 +145,14 @@ def test_flipped_bytes_give_a_picture_or_a_sentence(tmp_path, kind, data):
     else:
         assert image.dtype == np.uint8
         assert image.ndim == 2
+
+
+def test_a_picture_that_claims_too_much_is_one_sentence_and_no_warning(tmp_path):
+    path = write(tmp_path / "a.png", claiming_png(10_000, 10_000))
+    code = (
+        "import sys, pathlib\nfrom tasks.reading.pictures import read_grey\n"
+        "try:\n    read_grey('x', pathlib.Path(sys.argv[1]), ('PNG',))\nexcept Exception as error:\n    print(error)"
+    )
+    done = subprocess.run([sys.executable, "-c", code, path], capture_output=True, text=True, check=True)
+    assert done.stderr == ""
+    assert "claims 10,000×10,000 pixels, expected at most 64 million" in done.stdout

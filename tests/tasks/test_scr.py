@@ -343,3 +343,16 @@ def test_the_phantom_is_read_and_checked_like_the_real_one(tmp_path):
     assert len(scr.nodules(tmp_path / "Clinical_Information/CLNDAT_EN.txt")) == sum(
         "JPCLN" in i.id for i in index.items
     )
+
+
+def test_a_link_that_leads_to_itself_is_named(tmp_path):
+    (lay(tmp_path) / "loop").symlink_to("loop")
+    with pytest.raises(DataDamaged, match=r"scr: .*loop cannot be read \(Too many levels of symbolic links\)"):
+        scr.index(tmp_path)
+    (finding,) = scr.check(tmp_path)
+    assert "loop cannot be read" in finding.text
+
+
+def test_more_patients_than_names_have_digits_are_refused(tmp_path):
+    with pytest.raises(UsageError, match="1,000 patients, expected at most 999"):
+        scr.write_phantom(tmp_path, patients=1000, seed=0)
