@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from eden_bench import registry
@@ -10,6 +10,8 @@ from eden_bench.errors import PluginError, UsageError
 
 DEFAULT_SEEDS = tuple(range(10))
 _SEED_LIMIT = 1 << 31
+_MOST_SEEDS = 10_000
+_MOST_DIGITS = 10
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,11 +56,14 @@ def parse_seeds(text: str | Sequence[int] | None, count: int | None = None) -> t
     if count is not None:
         if count < 1:
             raise UsageError(f"--n-seeds {count}: expected at least 1")
+        _need_few(count)
         return tuple(range(count))
     if text is None:
         return DEFAULT_SEEDS
     parts = text.split(",") if isinstance(text, str) else text
-    found = tuple(dict.fromkeys(seed for part in parts for seed in _seed_range(str(part).strip())))
+    ranges = [_seed_range(str(part).strip()) for part in parts]
+    _need_few(sum(map(len, ranges)))
+    found = tuple(dict.fromkeys(seed for each in ranges for seed in each))
     if not found:
         raise UsageError("--seeds: no seed is given, expected for example 0-9 or 0,3,5")
     return found
@@ -89,18 +94,27 @@ def _loads(kind: registry.Registry, name: str, *, must: bool) -> bool:
     return True
 
 
-def _seed_range(text: str) -> Iterator[int]:
+def _seed_range(text: str) -> range:
     first, dash, last = text.partition("-")
-    if not first.isdecimal() or (dash and not last.isdecimal()) or int(last or first) >= _SEED_LIMIT:
-        raise UsageError(f"--seeds: {text!r} is not a seed or a range, expected for example 0-9 or 0,3,5")
-    yield from range(int(first), int(last or first) + 1)
+    if not _is_number(first) or (dash and not _is_number(last)) or int(last or first) >= _SEED_LIMIT:
+        raise UsageError(f"--seeds: {text[:40]!r} is not a seed or a range, expected for example 0-9 or 0,3,5")
+    return range(int(first), int(last or first) + 1)
+
+
+def _need_few(seeds: int) -> None:
+    if seeds > _MOST_SEEDS:
+        raise UsageError(f"{seeds:,} seeds are asked for, expected at most {_MOST_SEEDS:,}")
+
+
+def _is_number(text: str) -> bool:
+    return text.isdecimal() and len(text) <= _MOST_DIGITS
 
 
 def _shots(text: str) -> int | None:
     if text == "full":
         return None
-    if not text.isdecimal() or int(text) < 2:
+    if not _is_number(text) or int(text) < 2:
         raise UsageError(
-            f"--shots: {text!r} is not 'full' or a number of at least 2, expected for example 3,6,12,24,full"
+            f"--shots: {text[:40]!r} is not 'full' or a number of at least 2, expected for example 3,6,12,24,full"
         )
     return int(text)

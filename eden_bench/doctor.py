@@ -10,14 +10,12 @@ import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from importlib import import_module
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Literal
 
 from eden_bench.settings import Settings
+from eden_bench.shadows import HOME, PACKAGES, shadows
 
-PACKAGES = ("baselines", "pretrain", "tasks")
-_HOME = Path(__file__).absolute().parent.parent
 _LOW_DISK_BYTES = 5 * 10**9
 _FAST_BF16 = {"amx_bf16": "AMX", "avx512_bf16": "AVX512-bf16"}
 
@@ -39,15 +37,6 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield _bf16(Path("/proc/cpuinfo"))
     yield Check("threads", "ok", f"{settings.threads} of {os.cpu_count()} CPUs ({settings.sources.get('threads')})")
     yield from torch_build(import_module)
-
-
-def shadows() -> list[str]:
-    """Return a sentence for each of our packages that another file takes the name of.
-
-    Their names are generic, so a ``tasks.py`` in the current folder or on PYTHONPATH comes first (design, section 3).
-    Finds them without importing them.
-    """
-    return [sentence for name in PACKAGES if (sentence := _shadow(name))]
 
 
 def torch_build(load: Callable[[str], object]) -> Iterator[Check]:
@@ -78,23 +67,7 @@ def _packages() -> Iterator[Check]:
     for sentence in found:
         yield Check("packages", "error", sentence)
     if not found:
-        yield Check("packages", "ok", f"{', '.join(PACKAGES)} come from {_HOME}")
-
-
-def _shadow(name: str) -> str:
-    try:
-        spec = find_spec(name)
-    except (ImportError, ValueError):
-        spec = None
-    if spec is None:
-        return f"our package {name!r} is not installed beside eden_bench in {_HOME}: install eden-bench again"
-    places = list(spec.submodule_search_locations or [spec.origin or name])
-    if any(Path(place).absolute() == _HOME / name for place in places):
-        return ""
-    return (
-        f"{spec.origin or places[0]} shadows our package {name!r}: rename it, or run eden-bench from another folder "
-        "and without the PYTHONPATH that leads there"
-    )
+        yield Check("packages", "ok", f"{', '.join(PACKAGES)} come from {HOME}")
 
 
 def _folders(settings: Settings) -> Iterator[Check]:

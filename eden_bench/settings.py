@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import re
-import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,6 +17,7 @@ from eden_bench.errors import DataMissing, UsageError, nearest
 
 FILE = "eden-bench.toml"
 NAMES = ("data", "out", "cache", "device", "threads")
+_MOST_THREADS = 4_096
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
@@ -48,7 +48,7 @@ def resolve(**flags: object) -> Settings:
         DataMissing: the data folder does not exist.
     """
     settings = gather(**flags)
-    if settings.data is not None and not settings.data.is_dir():
+    if settings.data is not None and not os.path.isdir(settings.data):  # noqa: PTH112 - Path.is_dir raises on EACCES
         raise DataMissing(
             f"{settings.sources['data']}: {settings.data} is not a folder: make it the folder that holds the datasets, "
             "or leave it out to use the phantom"
@@ -127,11 +127,13 @@ def _choose(name: str, flag: object, file: Mapping[str, Any]) -> tuple[object, s
 
 
 def _read_file(path: Path) -> dict[str, Any]:
+    if not os.path.lexists(path):
+        return {}
+    import tomllib
+
     try:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        return {}
-    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path}: {error}") from error
     for key in content:
         if key not in NAMES:
@@ -156,8 +158,10 @@ def _device(value: object, source: str) -> str:
 
 def _threads(value: object, source: str) -> int:
     text = str(value)
-    if isinstance(value, bool) or not text.isdecimal() or int(text) < 1:
+    if isinstance(value, bool) or not text.isdecimal() or int(text[:9]) < 1:
         raise UsageError(f"{source}: threads must be a whole number of at least 1, not {value!r}")
+    if len(text) > len(str(_MOST_THREADS)) or int(text) > _MOST_THREADS:
+        raise UsageError(f"{source}: threads is {text[:20]}, expected at most {_MOST_THREADS:,}")
     return int(text)
 
 

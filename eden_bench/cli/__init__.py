@@ -8,8 +8,6 @@ from __future__ import annotations
 
 import os
 import sys
-import tempfile
-import traceback
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
@@ -20,11 +18,14 @@ import typer
 from eden_bench.cli.lean import LeanCommand, LeanGroup
 from eden_bench.errors import EdenError, PluginError, nearest
 
-_OK, _INTERNAL, _USAGE, _INTERRUPTED = 0, 1, 2, 130
+_OK, _INTERNAL, _USAGE, _INTERRUPTED, _CUT_OFF = 0, 1, 2, 130, 141
+_WORKING = ("run", "pretrain")
+"""Commands that leave work undone when their output is cut off."""
 _EXIT_CODES = (
     "Exit codes: 0 all done, 1 internal error, 2 wrong usage or set-up, 3 some cells failed, 4 data missing or "
-    "damaged, 130 interrupted. Data go to stdout, progress and messages to stderr. Every option that names a folder "
-    "or device can be set by EDEN_BENCH_DATA, _OUT, _CACHE, _DEVICE, _THREADS or in ./eden-bench.toml."
+    "damaged, 130 interrupted, 141 output cut off. Data go to stdout, progress and messages to stderr. Every option "
+    "that names a folder or device can be set by EDEN_BENCH_DATA, _OUT, _CACHE, _DEVICE, _THREADS or in "
+    "./eden-bench.toml."
 )
 
 
@@ -107,8 +108,8 @@ def _run(arguments: list[str], debug: bool) -> int:
         sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
         code = _INTERRUPTED
-    except (BrokenPipeError, SystemExit):  # the latter is typer's answer to the former; nothing else exits in here
-        return _hush()
+    except (BrokenPipeError, SystemExit) as error:
+        return _end_early(error, arguments)
     except Exception as error:  # noqa: BLE001, RUF100 - the edge: nothing may reach the user as a traceback
         return _fail(error, debug)
     if code == _INTERRUPTED:
@@ -119,6 +120,8 @@ def _run(arguments: list[str], debug: bool) -> int:
 def _fail(error: Exception, debug: bool) -> int:
     """Say an error in one line; return its exit code."""
     if debug:
+        import traceback
+
         traceback.print_exception(error)
     if isinstance(error, EdenError):
         _say(str(error))
@@ -145,16 +148,30 @@ def _usage(error: Any) -> str:  # noqa: ANN401
 
 
 def _keep_traceback(error: Exception) -> Path:
+    import tempfile
+    import traceback
+
     handle, name = tempfile.mkstemp(prefix="eden-bench-", suffix=".txt")
     with os.fdopen(handle, "w", encoding="utf-8") as file:
         file.writelines(traceback.format_exception(error))
     return Path(name)
 
 
-def _hush() -> int:
+def _end_early(error: BaseException, arguments: Sequence[str]) -> int:
+    """End what broke off: by a pipe whose reader has gone, or by a plugin that called ``sys.exit``."""
+    if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):  # typer makes it an exit
+        undone = arguments[0] in _WORKING and not {"-h", "--help"} & set(arguments)
+        return _hush(_CUT_OFF if undone else _OK)
+    _say(f"a plugin ended the program (SystemExit: {error}): make it raise an error, or leave it out")
+    return _INTERNAL
+
+
+def _hush(code: int) -> int:
     """The reader of a pipe has gone (``eden-bench list | head``): no complaint, and none at shutdown either."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-    return _OK
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    for stream in (sys.stdout, sys.stderr):
+        os.dup2(nowhere, stream.fileno())
+    return code
 
 
 def _command(function: Any, summary: str = "") -> Any:  # noqa: ANN401 - a function or a Typer
@@ -168,7 +185,7 @@ def _command(function: Any, summary: str = "") -> Any:  # noqa: ANN401 - a funct
 
 
 def _refuse_shadows() -> None:
-    from eden_bench.doctor import shadows
+    from eden_bench.shadows import shadows
 
     for finding in shadows():
         raise PluginError(finding)

@@ -81,6 +81,8 @@ def run(
         return
     done = _carry_out(wanted, settings, {"force": force, "only_failed": only_failed, "on_error": on_error}, quiet)
     _show_result(done, as_json)
+    if only_failed and all(slot.state in ("pending", "reused") for slot in done.slots):
+        typer.echo("nothing failed before: nothing to do", err=True)
     raise typer.Exit(done.exit_code)
 
 
@@ -137,7 +139,9 @@ def _carry_out(wanted: Ask, settings: Any, how: dict[str, Any], quiet: bool) -> 
             Runner(done.plan, inputs, watch, **how).run()
     except KeyboardInterrupt:
         stored = len(done.records) if done else 0
-        typer.echo(f"{stored} of {len(done.slots) if done else 'the'} cells are stored in {settings.out}", err=True)
+        typer.echo(
+            f"{stored} of {_cells(len(done.slots)) if done else 'the cells'} are stored in {settings.out}", err=True
+        )
         raise typer.Exit(_INTERRUPTED) from None
     return done
 
@@ -147,7 +151,7 @@ def _opening(plan: Plan, inputs: Inputs) -> str:
     marks = "PHANTOM data" if plan.phantom else "real data"
     reused = sum(slot.record is not None for slot in plan.slots)
     return (
-        f"{len(plan.slots)} cells, {reused} of them stored; protocol {plan.protocol.name}, {marks}, "
+        f"{_cells(len(plan.slots))}, {reused} of them stored; protocol {plan.protocol.name}, {marks}, "
         f"{inputs.device}, {inputs.settings.threads} threads, results in {inputs.settings.out}"
     )
 
@@ -193,7 +197,11 @@ def _cost_lines(plan: Plan, cost: Any) -> list[str]:  # noqa: ANN401 - Estimate
     waiting = ", ".join(backbone.method for backbone in plan.to_pretrain)
     lines = [f"to pretrain: {waiting} ({_time(cost.pretrain_seconds)})"] if waiting else []
     disk = "unknown" if cost.disk_bytes is None else f"{cost.disk_bytes / 1e6:,.1f} MB"
-    return [*lines, f"to run: {len(plan.new)} cells ({_time(cost.cell_seconds)}); disk: {disk}; nothing was written"]
+    return [*lines, f"to run: {_cells(len(plan.new))} ({_time(cost.cell_seconds)}); disk: {disk}; nothing was written"]
+
+
+def _cells(number: int) -> str:
+    return "1 cell" if number == 1 else f"{number} cells"
 
 
 def _time(seconds: float | None) -> str:
@@ -244,7 +252,7 @@ def _closing(done: Result) -> list[str]:
     counts = Counter(slot.state for slot in done.slots)
     lines = [", ".join(f"{number} {state}" for state, number in counts.items())]
     reasons = Counter((slot.state, slot.backbone.method, slot.problem.text) for slot in done.slots if slot.problem)
-    lines += [f"{state}: {method}, {number} cells: {text}" for (state, method, text), number in reasons.items()]
+    lines += [f"{state}: {method}, {_cells(number)}: {text}" for (state, method, text), number in reasons.items()]
     if counts["failed"]:
         lines.append(
             "the tracebacks are in failures/ of the output folder; mend the cause, then issue the same command again "

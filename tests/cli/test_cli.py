@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+import tempfile
 
 import pytest
 
@@ -113,7 +114,7 @@ def test_an_error_of_several_lines_is_said_in_one(failing, capsys):
 
 
 def test_an_unexpected_error_is_one_line_that_names_the_traceback(failing, capsys, monkeypatch, tmp_path):
-    monkeypatch.setattr(cli.tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
     assert failing(ZeroDivisionError("by nought")) == 1
     said = capsys.readouterr().err
     (kept,) = tmp_path.iterdir()
@@ -135,6 +136,13 @@ def test_a_reader_that_goes_away_is_no_error(tmp_path):
     line = f"{sys.executable} -m eden_bench --help | true; exit ${{PIPESTATUS[0]}}"
     done = subprocess.run(["bash", "-c", line], cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_plugin_that_exits_is_an_error(failing, capsys):
+    assert failing(SystemExit(0)) == 1
+    assert capsys.readouterr().err == (
+        "error: a plugin ended the program (SystemExit: 0): make it raise an error, or leave it out\n"
+    )
 
 
 def test_a_file_that_shadows_our_package_is_named_before_it_is_run(tmp_path):

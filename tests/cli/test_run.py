@@ -3,6 +3,7 @@
 import json
 import os
 import re
+import shlex
 import signal
 import subprocess
 import sys
@@ -74,7 +75,38 @@ def test_a_failure_is_said_with_its_cause_and_what_to_do(command):
 def test_absent_weights_are_excused(command):
     code, _, err = command(*BASE, "--methods", "fake-random,fake-absent", "--seeds", "0")
     assert code == 0
-    assert "excused: fake-absent, 1 cells: fake-absent: get the weights from nowhere" in err
+    assert "excused: fake-absent, 1 cell: fake-absent: get the weights from nowhere" in err
+
+
+def test_a_run_whose_output_is_cut_off_is_no_success(tmp_path):
+    words = [sys.executable, "-m", "eden_bench", *BASE, "--methods", "fake-random", "--seeds", "0", "--quiet"]
+    line = f"{shlex.join(words)} | true; exit ${{PIPESTATUS[0]}}"
+    environment = {**os.environ, "EDEN_BENCH_CACHE": str(tmp_path / "cache")}
+    done = subprocess.run(
+        ["bash", "-c", line], cwd=tmp_path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 141, done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_nothing_failed_before_is_said(command):
+    code, _, err = command(*BASE, "--methods", "fake-random", "--seeds", "0", "--only-failed")
+    assert (code, err.splitlines()[-1]) == (0, "nothing failed before: nothing to do")
+    _, _, err = command(*BASE, "--methods", "fake-broken", "--seeds", "0")
+    assert "nothing failed" not in command(*BASE, "--methods", "fake-broken", "--seeds", "0", "--only-failed")[2]
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [("[pretrain]\nepoch = 2", "[pretrain] 'epoch' is an option of none"), ("[methods.adm]\nlr = 1", "'adam'")],
+)
+@pytest.mark.parametrize(
+    "words", [BASE, ("pretrain", "--pretrain-data", "fake-set", *BASE[3:])], ids=["run", "pretrain"]
+)
+def test_a_protocol_that_changes_what_nobody_has_is_refused(command, tmp_path, words, text, message):
+    (tmp_path / "mine.toml").write_text(text)
+    told = command(*words, "--methods", "fake-trained", "--protocol", tmp_path / "mine.toml")
+    assert message in one_error(told, 2)
 
 
 def test_a_dry_run_prints_the_plan_and_writes_nothing(command, tmp_path):

@@ -109,3 +109,9 @@ def test_hardware_threads_of_one_core_count_once(monkeypatch):
     monkeypatch.setattr(settings.os, "sched_getaffinity", lambda _: {0, 1, 2, 3})
     monkeypatch.setattr(settings, "_siblings", lambda number: f"{number % 2},{number % 2 + 2}")
     assert settings.available_cores() == 2
+
+
+@pytest.mark.parametrize("threads", ["4097", "9" * 5000])
+def test_too_many_threads_are_refused(threads):
+    with pytest.raises(UsageError, match="expected at most 4,096"):
+        gather(threads=threads)
