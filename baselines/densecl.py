@@ -22,7 +22,7 @@ from pretrain.contrast import info_nce
 from pretrain.moco import ContrastConfig, projection_head
 from pretrain.optimisation import sgd
 from pretrain.queue import KeyQueue
-from pretrain.recipes import moco_recipe
+from pretrain.recipes import ANCHORS, from_adams_figure, moco_recipe
 from pretrain.teacher import follow, make_teacher
 
 
@@ -88,11 +88,12 @@ class DenseCL(nn.Module):
         differences=(
             "batch norm in groups of one device's batch, keys shuffled between groups, instead of one group a GPU",
             "the checkpoint of the lowest validation loss is handed on unless select = 'last'",
+            ANCHORS,
         ),
         reference={
-            "scr-clavicle": "87.08 ± 0.55",
-            "scr-heart": "93.00 ± 1.31",
-            "chestxray14": "80.74 ± 0.10",
+            "scr-clavicle": from_adams_figure("87.08 ± 0.55"),
+            "scr-heart": from_adams_figure("93.00 ± 1.31"),
+            "chestxray14": from_adams_figure("80.74 ± 0.10"),
         },
     )
 

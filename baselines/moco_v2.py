@@ -18,7 +18,7 @@ from eden_bench.encoders import Encoder
 from eden_bench.registry import register_method
 from pretrain.moco import ContrastConfig, MomentumContrast
 from pretrain.optimisation import sgd
-from pretrain.recipes import adam_recipe, moco_recipe
+from pretrain.recipes import ANCHORS, adam_recipe, from_adams_figure, moco_recipe
 
 _RECIPES = {"moco": moco_recipe, "adam": adam_recipe}
 
@@ -51,11 +51,16 @@ class MoCoV2(nn.Module):
         differences=(
             "batch norm in groups of one device's batch, keys shuffled between groups, instead of one group a GPU",
             "the validation loss, where it selects the checkpoint, leaves queue and teacher alone",
+            "the default views are the official ones; the Adam paper's MoCo-v2 row is probably made with Adam's views "
+            '(augmentation="adam")',
+            "the checkpoint of the lowest validation loss is handed on unless select = 'last', which is the official "
+            "method's",
+            ANCHORS,
         ),
         reference={
-            "scr-clavicle": "82.90 ± 3.81",
-            "scr-heart": "92.45 ± 0.89",
-            "chestxray14": "80.37 ± 0.24",
+            "scr-clavicle": from_adams_figure("82.90 ± 3.81"),
+            "scr-heart": from_adams_figure("92.45 ± 0.89"),
+            "chestxray14": from_adams_figure("80.37 ± 0.24"),
         },
     )
 

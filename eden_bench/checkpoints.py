@@ -11,9 +11,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from eden_bench import atomic
+from eden_bench.contracts import NUMBERS_VERSION
 from eden_bench.digests import digest, file_digest
 from eden_bench.errors import WeightsMissing, WeightsRefused
 
@@ -122,7 +123,9 @@ def write_checkpoint(folder: Path, weights: Mapping[str, torch.Tensor], card: Ma
     return Checkpoint(folder)
 
 
-def recipe_id(method: str, config: object, data_digest: str, seed: int, threads: int) -> str:
+def recipe_id(
+    method: str, config: object, data_digest: str, seed: int, threads: int, *, precision: str = "float32"
+) -> str:
     """Return 64 hex digits that name a pretraining run: everything that can change its weights.
 
     Args:
@@ -131,6 +134,7 @@ def recipe_id(method: str, config: object, data_digest: str, seed: int, threads:
         data_digest: digest of the pretraining images, their labels and their split.
         seed: of the run.
         threads: CPU threads, whose number moves the last bits of float32 sums; 0 on a GPU.
+        precision: from ``autocast_precision``.
     """
     return digest(
         {
@@ -140,8 +144,22 @@ def recipe_id(method: str, config: object, data_digest: str, seed: int, threads:
             "data": data_digest,
             "seed": seed,
             "threads": threads,
+            "precision": precision,
+            "code": NUMBERS_VERSION,
         }
     )
+
+
+def autocast_precision(device: str) -> Literal["bfloat16", "float32"]:
+    """Return what pretraining multiplies in on a kind of device: bfloat16 where the hardware is faster with it."""
+    import torch
+
+    kind = device.split(":")[0]
+    if kind == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
+    fast = kind == "cpu" and any(getattr(torch.cpu, probe, bool)() for probe in probes)
+    return "bfloat16" if fast else "float32"
 
 
 def _refuse_misfit(path: Path, encoder: Encoder, weights: Mapping[str, torch.Tensor]) -> None:

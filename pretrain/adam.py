@@ -20,7 +20,7 @@ from eden_bench.registry import register_method
 from pretrain import decomposer
 from pretrain.moco import ContrastConfig, MomentumContrast
 from pretrain.optimisation import sgd
-from pretrain.recipes import adam_recipe
+from pretrain.recipes import ANCHORS, adam_recipe, from_adams_figure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,11 +61,12 @@ class Adam(nn.Module):
             "batch norm in groups of one device's batch, keys shuffled between groups, instead of one group a GPU",
             "the validation loss that selects the checkpoint uses fixed views and leaves queue and teacher alone, "
             "where the released code enqueues validation keys and moves the teacher",
+            ANCHORS,
         ),
         reference={
-            "scr-clavicle": "90.72 ± 0.85",
-            "scr-heart": "94.99 ± 0.07",
-            "chestxray14": "81.72 ± 0.41",
+            "scr-clavicle": from_adams_figure("90.72 ± 0.85"),
+            "scr-heart": from_adams_figure("94.99 ± 0.07"),
+            "chestxray14": from_adams_figure("81.72 ± 0.41"),
         },
     )
 

@@ -71,7 +71,8 @@ def open_data(
     ids = [[items[i].id for i in part] for part in (train, validation)]
     marks = None if labels is None else labels.tolist()
     identity = digest([pyramid.digest, *ids, index.label_names, marks])
-    provenance = _provenance(index, items, train, validation, seed) | {"digest": identity}
+    sides = _native_sides(pyramid.native_px)
+    provenance = _provenance(index, items, train, validation, seed) | sides | {"digest": identity}
     return PretrainData(
         pyramid=pyramid, train=train, validation=validation, digest=identity, labels=labels, provenance=provenance
     )
@@ -99,6 +100,14 @@ def split_patients(patients: list[str], share: float, seed: int, where: str) -> 
         missing -= counts[names[number]]
     is_held_out = np.array([patient in held_out for patient in patients])
     return np.flatnonzero(~is_held_out), np.flatnonzero(is_held_out)
+
+
+def _native_sides(native_px: np.ndarray) -> dict[str, Any]:
+    """Say how large the images were before they were squashed to 1024²: (N, 2) heights and widths in px."""
+    return {
+        "native_px": [int(native_px.min()), int(native_px.max())],
+        "below_1024_px": int((native_px.min(axis=1) < 1024).sum()),
+    }
 
 
 def _provenance(

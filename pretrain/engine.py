@@ -17,13 +17,13 @@ from typing import Any
 import torch
 
 from eden_bench import atomic, provenance
-from eden_bench.checkpoints import Checkpoint, recipe_id, write_checkpoint
+from eden_bench.checkpoints import Checkpoint, autocast_precision, recipe_id, write_checkpoint
 from eden_bench.contracts import Context, PretrainConfig
 from eden_bench.errors import EdenError, UsageError
 from pretrain import distributed, state
+from pretrain import history as histories
 from pretrain.data import PretrainData, open_data
-from pretrain.optimisation import autocast_dtype
-from pretrain.training import Training, write_history
+from pretrain.training import Training
 
 __all__ = ["PretrainData", "open_data", "pretrain"]
 
@@ -56,7 +56,9 @@ def pretrain(
     """
     checkpoint = Checkpoint(folder)
     with distributed.process_group(context.device) as device, _alone(folder):
-        recipe = recipe_id(method_name, config, data.digest, seed, threads(device))
+        recipe = recipe_id(
+            method_name, config, data.digest, seed, threads(device), precision=autocast_precision(device.type)
+        )
         if not _is_finished(checkpoint, recipe, device):
             training = Training(
                 name=method_name,
@@ -99,7 +101,7 @@ def _hand_on(training: Training) -> None:
     if distributed.rank() != 0:
         return
     weights, selected = training.selected()
-    write_history(training.folder, training.at.history)
+    histories.write(training.folder, training.at.history)
     write_checkpoint(training.folder, weights, _card(training, selected))
     state.discard(training.folder)
 
@@ -116,8 +118,9 @@ def _card(training: Training, selected: dict[str, Any]) -> dict[str, Any]:
         "epochs": len(history),
         "steps": len(history) * training.steps,
         "selected": selected,
+        "stages": histories.of_stages(history),
         "parent": None,
-        "precision": str(autocast_dtype(training.device)).removeprefix("torch."),
+        "precision": autocast_precision(training.device.type),
         "processes": distributed.size(),
         "history": {"first": history[0], "last": history[-1], "seconds": sum(e["seconds"] for e in history)},
         **provenance.gather(str(training.device), threads(training.device)),

@@ -8,6 +8,7 @@ from collections.abc import Iterable
 import torch
 from torch import nn
 
+from eden_bench.checkpoints import autocast_precision
 from eden_bench.contracts import PretrainConfig
 
 
@@ -38,8 +39,4 @@ def set_lr(optimiser: torch.optim.Optimizer, factor: float) -> None:
 
 def autocast_dtype(device: torch.device) -> torch.dtype:
     """Return bfloat16 where the hardware multiplies it faster than float32, else float32."""
-    if device.type == "cuda":
-        return torch.bfloat16 if torch.cuda.is_bf16_supported(including_emulation=False) else torch.float32
-    probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    fast = device.type == "cpu" and any(getattr(torch.cpu, probe, bool)() for probe in probes)
-    return torch.bfloat16 if fast else torch.float32
+    return {"bfloat16": torch.bfloat16, "float32": torch.float32}[autocast_precision(device.type)]

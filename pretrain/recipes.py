@@ -1,8 +1,33 @@
-"""The augmentations of MoCo-v2 and Adam, as view recipes."""
+"""The augmentations of MoCo-v2 and Adam, as view recipes.
+
+Not as in the paper where a view is not 224 px wide: blur is scaled with the view's side, so that it is as strong
+beside the anatomy; torchvision-style chains blur by as many pixels at every size.
+"""
 
 from __future__ import annotations
 
 from eden_bench.contracts import ViewRecipe
+
+PUBLISHED_SIZE_PX = 224
+_PUBLISHED_BLUR_PX = (0.1, 2.0)
+
+
+def blur_sigma_px(size_px: int) -> tuple[float, float]:
+    """Return the published range of blur, 0.1 to 2 px of a 224-px view, in pixels of a view of another size."""
+    low, high = _PUBLISHED_BLUR_PX
+    return low * size_px / PUBLISHED_SIZE_PX, high * size_px / PUBLISHED_SIZE_PX
+
+
+ANCHORS = (
+    "anchors come from a pyramid: whole images are seen at 256 px and level-2 cells at 256 of 512 px, so crops are "
+    "mostly enlarged, where released code crops from the 1024-px original"
+)
+"""A difference that every method here has; for its card."""
+
+
+def from_adams_figure(value: str) -> str:
+    """Say of a number where it was read: the Adam paper's Fig. 3 prints bars and no numbers."""
+    return f"{value} (digitised from Fig. 3 of arXiv:2309.15358: mean ± half the error bar; s.d. or s.e. not stated)"
 
 
 def moco_recipe(size_px: int) -> ViewRecipe:
@@ -17,6 +42,7 @@ def moco_recipe(size_px: int) -> ViewRecipe:
         hue=0.1,
         grey_p=0.2,
         blur_p=0.5,
+        blur_sigma_px=blur_sigma_px(size_px),
         flip_p=0.5,
     )
 
@@ -32,5 +58,6 @@ def adam_recipe(size_px: int) -> ViewRecipe:
         saturation=0.4,
         hue=0.1,
         blur_p=0.5,
+        blur_sigma_px=blur_sigma_px(size_px),
         rotation_deg=30.0,
     )

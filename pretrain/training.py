@@ -6,7 +6,8 @@ had not been stopped, bit for bit on a CPU with equal threads.
 
 from __future__ import annotations
 
-import json
+import logging
+import math
 import time
 import warnings
 from collections.abc import Iterator
@@ -19,18 +20,18 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from eden_bench import atomic, registry, seeds
+from eden_bench import registry, seeds
 from eden_bench.contracts import Context, Method, PretrainConfig, Stage, Views
 from eden_bench.encoders import seeded
 from eden_bench.errors import TrainingDiverged, UsageError
-from pretrain import distributed, state
+from pretrain import distributed, history, state
 from pretrain.data import PretrainData
 from pretrain.optimisation import autocast_dtype, lr_factor, set_lr
 from pretrain.views import ViewStream
 
 CHECK_EVERY_STEPS = 20
 """Losses are looked at this often, because looking makes an accelerator wait."""
-HISTORY = "history.jsonl"
+_log = logging.getLogger("eden_bench")
 
 
 @dataclass(kw_only=True)
@@ -65,6 +66,12 @@ class Training:
         processes = distributed.size()
         if self.config.batch_size % processes:
             raise UsageError(f"batch_size {self.config.batch_size} does not divide among {processes} processes")
+        groups = getattr(self.config, "bn_groups", processes)
+        if groups % processes:
+            raise UsageError(
+                f"bn_groups {groups} does not divide among {processes} processes, which would normalise in other "
+                "groups than the config says: start as many processes as divide it, or change bn_groups"
+            )
         if self.steps < 1:
             raise UsageError(
                 f"{self.name}: found {len(self.data.train)} images to pretrain on, expected at least one batch of "
@@ -139,6 +146,7 @@ class Training:
         self._check(stage)
         loss = self._validate()
         self._note(stage, loss)
+        self._warn_if_exhausted(stage)
         if is_last:
             self._keep_if_best(loss)
         self.at.begin_epoch(self.at.epoch + 1)
@@ -226,17 +234,34 @@ class Training:
         shares = self.steps * distributed.size()
         means = {name: float(distributed.summed(value)) / shares for name, value in sorted(self.at.sums.items())}
         lrs = {group["lr"] for optimiser in self._optimisers.values() for group in optimiser.param_groups}
-        entry = {"stage": stage.name, "epoch": self.at.epoch, "validation_loss": validation_loss, "lr": max(lrs)}
+        told = validation_loss if math.isfinite(validation_loss) else None
+        entry = {"stage": stage.name, "epoch": self.at.epoch, "validation_loss": told, "lr": max(lrs)}
         self._clock()
         times = {"seconds": round(self.at.seconds, 3), "waited_s": round(self.at.waited_s, 3)}
         self.at.history.append({**entry, **means, **times})
 
     def _keep_if_best(self, loss: float) -> None:
-        """Keep the encoder where its validation loss is the lowest and means something (the queue is real)."""
-        ready = getattr(self.method, "ready", True)
-        if ready and (self.at.best is None or loss < self.at.best["loss"]):
+        """Keep the encoder where its validation loss is the lowest and means something.
+
+        It means nothing while the queue is not real, where the pruner left no negatives, and where it is not finite.
+        """
+        says = getattr(self.method, "ready", True) and not history.is_exhausted(self.at.history[-1])
+        if says and math.isfinite(loss) and (self.at.best is None or loss < self.at.best["loss"]):
             weights = {name: value.detach().cpu().clone() for name, value in self.method.encoder.state_dict().items()}
             self.at.best = {"loss": loss, "epoch": self.at.epoch, "encoder": weights}
+
+    def _warn_if_exhausted(self, stage: Stage) -> None:
+        """Say once a stage that the pruner left nothing to learn from."""
+        exhausted = [e["epoch"] for e in self.at.history if e["stage"] == stage.name and history.is_exhausted(e)]
+        if distributed.rank() == 0 and exhausted == [self.at.epoch]:
+            _log.warning(
+                "%s, stage %s, epoch %d: the pruner left %.0f%% of the queries without a negative, so there is next to "
+                "nothing to learn from: lower pruning_threshold, or pretrain the coarser stage longer",
+                self.name,
+                stage.name,
+                self.at.epoch + 1,
+                100 * self.at.history[-1]["without_negatives"],
+            )
 
     def _end_stage(self) -> None:
         self.at.stage, self._optimisers = self.at.stage + 1, {}
@@ -252,7 +277,7 @@ class Training:
         self.at.method = self._module.state_dict()
         self.at.optimisers = {name: optimiser.state_dict() for name, optimiser in self._optimisers.items()}
         state.save(self.folder, self.at)
-        write_history(self.folder, self.at.history)
+        history.write(self.folder, self.at.history)
 
     def _clock(self) -> None:
         """Count the time since the last call towards the epoch."""
@@ -279,11 +304,6 @@ class _Losses(nn.Module):
 
     def forward(self, views: Views, turn: str) -> dict[str, Tensor]:
         return self.method.losses(views, turn)
-
-
-def write_history(folder: Path, history: list[dict[str, Any]]) -> None:
-    """Write one JSON line an epoch."""
-    atomic.write_text(folder / HISTORY, "".join(json.dumps(entry) + "\n" for entry in history))
 
 
 def _parallel(network: nn.Module, turns: int) -> nn.Module:

@@ -25,7 +25,7 @@ from tasks.finetuning.protocol import SegmentationProtocol
 
 _REFERENCE_PX = 224
 """Side of the input for which the protocol's pixel strengths are given."""
-_NUMBERS = 14
+_NUMBERS = 16
 """Uniform numbers a sample takes, less the grid's."""
 
 
@@ -143,7 +143,7 @@ def draw(protocol: SegmentationProtocol, seed: int, epoch: int, rows: np.ndarray
         affine=_between(u[:, 8:14], -1, 1).reshape(-1, 3, 2),
         stretch=1 + _between(u[:, _NUMBERS:], -protocol.grid_limit, protocol.grid_limit).reshape(-1, 2, cells),
         optical=_between(u[:, 8], -protocol.optical_limit, protocol.optical_limit),
-        crop=np.stack((u[:, 12] * (1 - side), u[:, 13] * (1 - side), side), axis=1),
+        crop=np.stack((u[:, 14] * (1 - side), u[:, 15] * (1 - side), side), axis=1),
     )
 
 

@@ -17,7 +17,7 @@ from eden_bench.errors import DataMissing
 from eden_bench.imagestore import open_images
 from tasks.finetuning import scores
 from tasks.finetuning.crops import centre_crop, draw, random_crops, ten_crops
-from tasks.finetuning.loop import Problem, fine_tune, logits_of, on_device
+from tasks.finetuning.loop import Problem, fine_tune, logits_of, on_device, resolved
 from tasks.finetuning.networks import Classifier
 from tasks.finetuning.protocol import ClassificationProtocol
 from tasks.finetuning.resident import Resident, in_batches
@@ -42,7 +42,8 @@ class OpenClassification:
         context: Context,
         dataset: Dataset,
     ) -> None:
-        self.task, self.protocol, self.device = task, protocol, torch.device(context.device)
+        self.task, self.device = task, torch.device(context.device)
+        self.protocol = protocol = resolved(protocol, self.device)
         self.labels = index.label_names
         self.targets = np.array([item.labels for item in index.items], dtype=np.float32)
         self.splits = split(index, protocol.validation_share)
@@ -60,6 +61,7 @@ class OpenClassification:
         self.images = Resident(images.images, self.device)
         self.data: dict[str, Any] = {
             **self.splits.provenance(index),
+            "precision": protocol.precision,
             "digest": digest([images.digest, self.labels, self.targets.astype(int).tolist()]),
             "labels": list(self.labels),
             "labels_without_auc": self.without_auc,

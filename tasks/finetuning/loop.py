@@ -9,8 +9,8 @@ from __future__ import annotations
 import contextlib
 import math
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, NamedTuple, TypeVar
 
 import numpy as np
 import torch
@@ -21,6 +21,8 @@ from eden_bench.contracts import steps_per_epoch
 from eden_bench.errors import TrainingDiverged
 from tasks.finetuning.protocol import FinetuneProtocol
 from tasks.finetuning.resident import normalised
+
+P = TypeVar("P", bound=FinetuneProtocol)
 
 
 class Budget(NamedTuple):
@@ -96,12 +98,16 @@ def budget_of(protocol: FinetuneProtocol, images: int, full: int) -> Budget:
 
     Patience is ``patience`` validations but never fewer than ``min_steps`` steps; as it starts after the first
     validation at the earliest, no run stops before ``min_steps``.
+
+    Counted in epochs, a run takes as many passes over its images as the full set's run, whose steps ``max_steps``
+    limits, takes over its own; it is validated as often.
     """
-    counted = full if protocol.few_shot_budget == "steps" else images
-    epoch = steps_per_epoch(counted, protocol.batch_size)
-    steps = min(protocol.epochs * epoch, protocol.max_steps or math.inf)
-    every = protocol.validate_every or epoch
-    return Budget(int(steps), every, max(protocol.patience * every, protocol.min_steps))
+    of_full = steps_per_epoch(full, protocol.batch_size)
+    epoch = of_full if protocol.few_shot_budget == "steps" else steps_per_epoch(images, protocol.batch_size)
+    full_steps = min(protocol.epochs * of_full, protocol.max_steps or protocol.epochs * of_full)
+    steps = math.ceil(full_steps * epoch / of_full)
+    every = math.ceil((protocol.validate_every or of_full) * epoch / of_full)
+    return Budget(steps, every, max(protocol.patience * every, protocol.min_steps))
 
 
 def batches(rows: np.ndarray, batch_size: int, seed: int, steps: int) -> Iterator[tuple[int, np.ndarray]]:
@@ -133,13 +139,18 @@ def make_optimiser(network: nn.Module, protocol: FinetuneProtocol, device: torch
     )
 
 
-def resolve_precision(precision: str, device: torch.device) -> str:
+def resolve_precision(precision: Literal["auto", "fp32", "bf16"], device: torch.device) -> Literal["fp32", "bf16"]:
     """Return "bf16" or "fp32": what "auto" means on this hardware."""
     if precision != "auto":
         return precision
     if device.type == "cuda":
         return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
     return "bf16" if device.type == "cpu" and torch.cpu._is_amx_tile_supported() else "fp32"
+
+
+def resolved(protocol: P, device: torch.device) -> P:
+    """Return the protocol with its precision named: "auto" would be another computation on other hardware."""
+    return replace(protocol, precision=resolve_precision(protocol.precision, device))
 
 
 def logits_of(network: nn.Module, images: Tensor, protocol: FinetuneProtocol) -> Tensor:

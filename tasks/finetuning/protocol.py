@@ -36,9 +36,10 @@ class FinetuneProtocol:
     epochs: int = 200
     """The budget on all training images."""
     max_steps: int | None = None
-    """Upper limit of the budget in optimiser steps; None for no limit."""
+    """Upper limit of the full set's budget in optimiser steps; None for no limit."""
     validate_every: int | None = None
-    """Steps between validations; None for one epoch of the images that the budget is counted on."""
+    """Steps between validations of a run on the full set, None for one epoch; in a k-shot run that counts epochs
+    it falls with the epoch's length."""
     patience: int = 20
     """Validations without a new lowest validation loss after which training stops…"""
     min_steps: int = 200

@@ -16,7 +16,7 @@ from eden_bench.encoders import Encoder
 from eden_bench.imagestore import open_images, open_masks
 from tasks.finetuning import scores
 from tasks.finetuning.augmentation import Augmentation
-from tasks.finetuning.loop import Problem, fine_tune, logits_of, on_device
+from tasks.finetuning.loop import Problem, fine_tune, logits_of, on_device, resolved
 from tasks.finetuning.networks import UNet, soft_dice_loss, soft_dice_of, soft_dice_sums
 from tasks.finetuning.protocol import SegmentationProtocol
 from tasks.finetuning.resident import Resident, in_batches
@@ -39,13 +39,15 @@ class OpenSegmentation:
         context: Context,
         dataset: Dataset,
     ) -> None:
-        self.task, self.protocol, self.device = task, protocol, torch.device(context.device)
+        self.task, self.device = task, torch.device(context.device)
+        self.protocol = protocol = resolved(protocol, self.device)
         self.splits = split(index, protocol.validation_share)
         images, masks, truth = _open_stores(self, index, context, dataset)
         self.images, self.masks = Resident(images.images, self.device), Resident(masks.masks, self.device)
         self.truth = Resident(truth.masks, self.device)
         self.data: dict[str, Any] = {
             **self.splits.provenance(index),
+            "precision": protocol.precision,
             "digest": digest([images.digest, masks.digest, truth.digest]),
             "structures": list(task.structures),
         }

@@ -100,7 +100,7 @@ def test_altered_weights_are_refused(checkpoint):
 def test_another_architecture_is_refused_by_its_first_key(checkpoint):
     path = checkpoint.folder / CARD
     path.write_text(json.dumps(checkpoint.card | {"arch": "resnet18-w16"}))
-    with pytest.raises(WeightsRefused, match=r"does not fit resnet18-w16: \d+ of \d+ entries differ, first 'layer1"):
+    with pytest.raises(WeightsRefused, match=r"does not fit resnet18-w16: \d+ of \d+ entries differ, first 'bn1"):
         Checkpoint(checkpoint.folder).load_encoder()
 
 
@@ -113,5 +113,11 @@ def test_a_recipe_is_named_by_everything_that_can_change_its_weights():
     base = ("adam", Config(), "data", 0, 1)
     changes = [("moco", *base[1:]), ("adam", Config(0.2), *base[2:]), (*base[:2], "x", 0, 1), (*base[:3], 1, 1)]
     ids = {recipe_id(*arguments) for arguments in [base, *changes, (*base[:4], 2)]}
-    assert len(ids) == 6
+    assert len({*ids, recipe_id(*base, precision="bfloat16")}) == 7
     assert recipe_id(*base) == recipe_id(*base)
+
+
+def test_a_change_of_the_code_that_moves_numbers_renames_every_recipe(monkeypatch):
+    before = recipe_id("adam", Config(), "data", 0, 1)
+    monkeypatch.setattr("eden_bench.checkpoints.NUMBERS_VERSION", 0)
+    assert recipe_id("adam", Config(), "data", 0, 1) != before

@@ -68,6 +68,14 @@ def test_only_the_training_split_is_opened(index, tmp_path):
     assert found == {"dataset": "toy", "images": 8, "patients": 4, "part": "9 of 20 images", "phantom": False}
 
 
+def test_the_provenance_tells_how_large_the_images_were(index, tmp_path):
+    cv2.imwrite(str(index.items[0].image), np.zeros((1024, 1200), np.uint8))
+    cv2.imwrite(str(index.items[1].image), np.zeros((40, 2000), np.uint8))
+    cv2.imwrite(str(index.items[8].image), np.zeros((9, 4000), np.uint8))  # of the test split
+    told = open_data(index, Context(cache=tmp_path / "cache", dataset=Reader())).provenance
+    assert (told["native_px"], told["below_1024_px"]) == ([32, 2000], 7)
+
+
 def test_the_digest_covers_pixels_and_split(index, tmp_path):
     context = Context(cache=tmp_path / "cache", dataset=Reader())
     first = open_data(index, context).digest

@@ -1,6 +1,8 @@
 import errno
 import json
+import logging
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -132,7 +134,7 @@ def test_the_best_epoch_of_the_last_stage_is_handed_on(tmp_path, monkeypatch):
     monkeypatch.setattr(registry.methods.get("adam"), "ready", True)
     weights = []
     monkeypatch.setattr(state, "save", lambda folder, at: weights.append((at.stage, at.epoch, _copy(at.method))))
-    checkpoint = run(tmp_path, "adam", levels=(0, 2), epochs=4)
+    checkpoint = run(tmp_path, "adam", levels=(0, 2), epochs=4, pruning_threshold=2.0)  # prunes none
     selected = checkpoint.card["selected"]
     assert selected == {"rule": "best", "stage": "n2", "epoch": 1, "validation_loss": 1.0}
     kept = next(w for stage, epoch, w in weights if (stage, epoch) == (1, 2))
@@ -145,6 +147,75 @@ def test_an_epoch_whose_queue_is_not_yet_real_is_not_chosen(tmp_path, monkeypatc
     monkeypatch.setattr(training.Training, "_validate", lambda self: next(losses))
     checkpoint = run(tmp_path, "moco-v2", epochs=4, queue_size=24)  # two steps of eight an epoch
     assert checkpoint.card["selected"]["epoch"] == 2
+
+
+@pytest.fixture
+def pruned(monkeypatch):
+    """Make Adam's pruner leave a given share of the queries without negatives, epoch by epoch."""
+
+    def leave(shares):
+        note = training.Training._note
+
+        def planted(self, stage, loss):
+            note(self, stage, loss)
+            self.at.history[-1]["without_negatives"] = shares[len(self.at.history) - 1]
+
+        monkeypatch.setattr(training.Training, "_note", planted)
+        monkeypatch.setattr(registry.methods.get("adam"), "ready", True)
+
+    return leave
+
+
+def test_a_stage_without_negatives_is_warned_of_once_and_never_chosen(tmp_path, monkeypatch, pruned, caplog):
+    pruned([0.0, 1.0, 0.995, 0.5, 0.0, 0.0, 0.99, 0.5])
+    losses = iter([3.0, 1.0, 2.0, 0.1, 3.0, 2.0, 0.0, 4.0])
+    monkeypatch.setattr(training.Training, "_validate", lambda self: next(losses))
+    with caplog.at_level(logging.WARNING, "eden_bench"):
+        card = run(tmp_path, "adam", levels=(2, 4), epochs=4).card
+    first, second = (record.getMessage() for record in caplog.records)
+    assert first.startswith("adam, stage n2, epoch 2: the pruner left 100% of the queries without a negative")
+    assert second.startswith("adam, stage n4, epoch 3: the pruner left 99%")
+    assert first.endswith("lower pruning_threshold, or pretrain the coarser stage longer")
+    assert card["selected"] == {"rule": "best", "stage": "n4", "epoch": 1, "validation_loss": 2.0}
+
+
+def test_a_validation_loss_that_is_not_finite_is_never_the_best(tmp_path, monkeypatch):
+    losses = iter([float("nan"), 2.0, float("-inf"), 3.0])
+    monkeypatch.setattr(training.Training, "_validate", lambda self: next(losses))
+    monkeypatch.setattr(registry.methods.get("moco-v2"), "ready", True)
+    card = run(tmp_path, "moco-v2", epochs=4).card
+    assert card["selected"]["epoch"] == 1
+    assert card["history"]["first"]["validation_loss"] is None
+
+
+def test_without_one_epoch_that_can_be_best_the_last_is_handed_on_and_the_card_says_so(tmp_path, monkeypatch):
+    monkeypatch.setattr(training.Training, "_validate", lambda self: float("nan"))
+    selected = run(tmp_path, "moco-v2").card["selected"]
+    assert selected == {"rule": "last", "stage": "whole", "epoch": 1, "validation_loss": None}
+
+
+def test_the_card_tells_how_each_stage_went(tmp_path):
+    stages = run(tmp_path, "adam", levels=(0, 2)).card["stages"]
+    entries = history(tmp_path)
+    assert [stage["name"] for stage in stages] == ["n0", "n2"]
+    for stage, (first, last) in zip(stages, (entries[:2], entries[2:]), strict=True):
+        assert stage["epochs"] == 2
+        assert (stage["first_loss"], stage["last_loss"]) == (first["loss"], last["loss"])
+        assert all(stage[key] == last[key] for key in ("validation_loss", "kept", "without_negatives"))
+    assert "kept" not in run(tmp_path / "densecl", "densecl").card["stages"][0]
+
+
+def test_groups_that_do_not_divide_among_processes_are_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr(training, "distributed", SimpleNamespace(size=lambda: 4))
+    with pytest.raises(UsageError, match="bn_groups 2 does not divide among 4 processes"):
+        run(tmp_path, "moco-v2")
+
+
+def test_the_precision_is_part_of_the_recipe(tmp_path, monkeypatch):
+    run(tmp_path, "moco-v2")
+    monkeypatch.setattr("pretrain.engine.autocast_precision", lambda device: "bfloat16")
+    with pytest.raises(UsageError, match="holds another checkpoint"):
+        run(tmp_path, "moco-v2")
 
 
 def test_the_last_epoch_is_handed_on_where_asked(tmp_path):

@@ -93,6 +93,14 @@ def test_the_chances_are_those_of_the_protocol():
     assert (draws.crop[:, 0] + draws.crop[:, 2] <= 1).all()
 
 
+def test_where_a_crop_lies_says_nothing_of_the_distortion():
+    draws = augmentation.draw(ALWAYS, 0, 0, np.arange(5_000))
+    place = draws.crop[:, :2] / (1 - draws.crop[:, 2:])
+    others = np.column_stack((draws.affine.reshape(-1, 6), draws.stretch.reshape(5_000, -1), draws.optical))
+    correlation = np.corrcoef(place.T, others.T)[:2, 2:]
+    assert np.abs(correlation).max() < 0.06
+
+
 def test_the_elastic_field_has_the_moments_of_smoothed_pixel_noise():
     """White noise in ± alpha through a Gaussian of sigma: its deviation, and its correlation at one sigma."""
     from scipy.ndimage import gaussian_filter

@@ -74,6 +74,12 @@ def test_ten_crops_average_probabilities(tmp_path):
     np.testing.assert_allclose(ten, ((two[0] + two[1]) / 2).numpy(), atol=1e-6)
 
 
+def test_the_precision_that_auto_means_is_told(tmp_path, monkeypatch):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    task = opened(tmp_path, replace(PROTOCOL, precision="auto"))
+    assert task.data["precision"] == task.protocol.precision == "bf16"
+
+
 def test_labels_are_part_of_the_datas_digest(tmp_path):
     index = toy_index(tmp_path)
     changed = replace(index, items=(replace(index.items[0], labels=(1.0, 1.0, 0.0)), *index.items[1:]))

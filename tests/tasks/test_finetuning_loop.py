@@ -10,7 +10,7 @@ from torch import nn
 
 from eden_bench.errors import TrainingDiverged
 from tasks.finetuning.loop import Problem, batches, budget_of, fine_tune, learning_rate, make_optimiser
-from tasks.finetuning.protocol import SegmentationProtocol
+from tasks.finetuning.protocol import QUICK_SEGMENTATION, SegmentationProtocol
 
 CPU = torch.device("cpu")
 PROTOCOL = SegmentationProtocol(epochs=10, batch_size=4, patience=2, min_steps=12, lr=0.1, precision="fp32")
@@ -39,6 +39,15 @@ def test_three_shots_take_as_many_steps_as_the_full_set():
 def test_counted_in_epochs_three_images_make_one_step_an_epoch():
     budget = budget_of(replace(PROTOCOL, few_shot_budget="epochs"), 3, 20)
     assert (budget.steps, budget.validate_every) == (10, 1)
+
+
+def test_counted_in_epochs_three_images_take_far_fewer_steps_whatever_limits_the_full_set():
+    """Of 112 images, 14 steps an epoch: 80 steps are 5.7 epochs, of three images as many steps, rounded up."""
+    counted = replace(QUICK_SEGMENTATION, few_shot_budget="epochs")
+    assert budget_of(counted, 112, 112)[:2] == budget_of(QUICK_SEGMENTATION, 3, 112)[:2] == (80, 20)
+    assert budget_of(counted, 3, 112)[:2] == (6, 2)
+    assert budget_of(counted, 20, 112)[:2] == (18, 5)
+    assert budget_of(replace(counted, max_steps=1, validate_every=1), 3, 112)[:2] == (1, 1)
 
 
 def test_the_budget_has_an_upper_limit():

@@ -26,6 +26,14 @@ PAPER_SEGMENTATION = {
     "std": (0.229, 0.224, 0.225),
     "few_shot_budget": "steps",
     "few_shot_subset": "resample-per-seed",
+    "few_shot_validation": "full",
+    "min_steps": 200,
+    "weight_decay": 0.01,
+    "betas": (0.9, 0.999),
+    "intensity_p": 0.3,
+    "brightness": 0.2,
+    "contrast": 0.2,
+    "gamma": (0.8, 1.2),
 }
 PAPER_CLASSIFICATION = {
     "size_px": 224,
@@ -38,6 +46,11 @@ PAPER_CLASSIFICATION = {
     "source_px": 256,
     "test_crops": "ten",
     "validation_share": 0.1,
+    "few_shot_validation": "full",
+    "min_steps": 200,
+    "epochs": 75,
+    "patience": 10,
+    "crop_scale": (0.08, 1.0),
 }
 
 

@@ -146,6 +146,15 @@ def test_bf16_autocast_runs_and_is_told(tmp_path):
     assert outcome.training["precision"] == "bf16"
 
 
+@pytest.mark.parametrize(("fast", "precision"), [(True, "bf16"), (False, "fp32")])
+def test_what_auto_means_is_settled_when_the_task_is_opened(tmp_path, monkeypatch, fast, precision):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: fast)
+    task = opened(tmp_path, replace(PROTOCOL, precision="auto"))
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: not fast)
+    assert task.data["precision"] == task.protocol.precision == precision
+    assert task.run(build_encoder(ARCH, 0), 0, shots=2).training["precision"] == precision
+
+
 def test_a_toy_heart_is_learnt(tmp_path):
     protocol = replace(PROTOCOL, max_steps=40, validate_every=20, batch_size=8)
     assert opened(tmp_path, protocol).run(build_encoder("resnet18-w8", 0), 0).scores["dice"] > 0.7
