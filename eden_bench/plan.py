@@ -245,7 +245,7 @@ def find_checkpoint(backbone: Backbone, inputs: Inputs) -> None:
     Raises:
         DataMissing: the pretraining data are not at hand, nor one checkpoint that was surely made from them.
     """
-    from eden_bench.checkpoints import Checkpoint, recipe_id
+    from eden_bench.checkpoints import Checkpoint, autocast_precision, recipe_id
 
     try:
         data = inputs.pretrain_data(str(backbone.dataset))
@@ -254,7 +254,10 @@ def find_checkpoint(backbone: Backbone, inputs: Inputs) -> None:
         if backbone.folder is None:
             raise
     else:
-        recipe = recipe_id(backbone.method, backbone.config, data.digest, backbone.seed, inputs.threads)
+        precision = autocast_precision(inputs.device)
+        recipe = recipe_id(
+            backbone.method, backbone.config, data.digest, backbone.seed, inputs.threads, precision=precision
+        )
         backbone.folder = inputs.settings.out / "checkpoints" / f"{backbone.method}-{recipe[:12]}"
     checkpoint = Checkpoint(backbone.folder)
     backbone.digest = checkpoint.encoder_digest if checkpoint.exists else None
