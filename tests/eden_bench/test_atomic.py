@@ -12,20 +12,23 @@ from eden_bench import atomic
 from eden_bench.errors import EdenError
 
 
+def half_written(path):
+    path.write_text("ne")
+    raise RuntimeError("half-way")
+
+
 def test_a_failed_write_leaves_the_old_file_and_no_orphan(tmp_path):
     target = tmp_path / "f.txt"
     atomic.write_text(target, "old")
     with pytest.raises(RuntimeError, match="half-way"), atomic.aside(target) as temporary:
-        temporary.write_text("ne")
-        raise RuntimeError("half-way")
+        half_written(temporary)
     assert target.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["f.txt"]
 
 
 def test_a_failed_folder_leaves_nothing(tmp_path):
     with pytest.raises(RuntimeError, match="half-way"), atomic.folder(tmp_path / "record") as temporary:
-        (temporary / "a").write_text("x")
-        raise RuntimeError("half-way")
+        half_written(temporary / "a")
     assert list(tmp_path.iterdir()) == []
 
 

@@ -20,7 +20,13 @@ def test_rows_are_the_generators_own_stream():
 
 
 def test_addresses_do_not_collide_by_concatenation_or_type():
-    keys = {seeds.key(0, "ab", "c"), seeds.key(0, "a", "bc"), seeds.key(0, "a", 1), seeds.key(0, "a", "1"), seeds.key(1)}
+    keys = {
+        seeds.key(0, "ab", "c"),
+        seeds.key(0, "a", "bc"),
+        seeds.key(0, "a", 1),
+        seeds.key(0, "a", "1"),
+        seeds.key(1),
+    }
     assert len(keys) == 5
 
 
@@ -41,10 +47,10 @@ def test_a_negative_row_is_refused():
 def test_no_global_generator_is_read():
     import torch
 
-    np.random.seed(0)  # noqa: NPY002
-    state, torch_state = np.random.get_state()[1].copy(), torch.random.get_rng_state()  # noqa: NPY002
+    np.random.seed(0)
+    state, torch_state = np.random.get_state()[1].copy(), torch.random.get_rng_state()
     seeds.uniforms(0, "u", rows=np.arange(3), width=2)
     seeds.shuffled(10, 0, "order")
     torch.rand(2, generator=seeds.torch_generator(0, "t"))
-    assert np.array_equal(np.random.get_state()[1], state)  # noqa: NPY002
+    assert np.array_equal(np.random.get_state()[1], state)
     assert torch.equal(torch.random.get_rng_state(), torch_state)
