@@ -1,4 +1,4 @@
-"""The main job, small: real methods, real tasks, real readers, through the command line, on a phantom of few patients."""
+"""The main job, small: real methods, tasks and readers, through the command line, on a phantom of few patients."""
 
 import json
 from dataclasses import fields
