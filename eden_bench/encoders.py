@@ -83,8 +83,8 @@ class _ScaledResNet(ResNet):
 class ResNetEncoder(Encoder, _ScaledResNet):
     """A torchvision ResNet without its classifier (He et al., CVPR 2016, arXiv:1512.03385)."""
 
-    conv1: nn.Module
-    bn1: nn.Module
+    conv1: nn.Conv2d
+    bn1: nn.BatchNorm2d
     relu: nn.Module
     maxpool: nn.Module
     layer1: nn.Module
