@@ -1,6 +1,6 @@
 """Kill the README's main job with SIGKILL at random moments, re-issue it, and compare the final table byte for byte.
 
-    python -m benchmarks.kill_main_job --kills 20 --folder /tmp/kill
+    python -m benchmarks.kill_main_job --kills 20 --folder kill
 
 Two outputs are made, each with its own cache, so that writing the phantom and decoding are killed too: one
 uninterrupted, one killed. The command line is the README's. Prints one line a kill and a verdict; exit code 1 where the
