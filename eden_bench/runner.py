@@ -73,6 +73,7 @@ class Runner:
     only_failed: bool = False
     on_error: OnError = "continue"
     _stopped: bool = False
+    _total: int = 0
 
     def run(self) -> None:
         """Run every cell that is not done; each slot of the plan then tells its state."""
@@ -216,7 +217,7 @@ class Runner:
         slot.state = problem.kind if problem else "ran"
         self._stopped = self._stopped or (slot.state == "failed" and self.on_error == "stop")
         ended = sum(other.state in ("ran", "failed", "missing", "excused") for other in self.plan.slots)
-        self.watch.cell(ended, max(ended, getattr(self, "_total", ended)), f"{slot}: {_ending(slot)}")
+        self.watch.cell(ended, max(ended, self._total), f"{slot}: {_ending(slot)}")
 
     def _store_failure(self, name: str, problem: Problem, slot: Slot, cell: Cell | None = None) -> None:
         content = {

@@ -6,6 +6,8 @@ beside the anatomy; torchvision-style chains blur by as many pixels at every siz
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 from eden_bench.contracts import ViewRecipe
 
 PUBLISHED_SIZE_PX = 224
@@ -48,16 +50,5 @@ def moco_recipe(size_px: int) -> ViewRecipe:
 
 
 def adam_recipe(size_px: int) -> ViewRecipe:
-    """Return Adam's view: crop, colour jitter, blur, rotation. Neither flip nor grey: left and right are anatomy."""
-    return ViewRecipe(
-        size_px=size_px,
-        crop_scale=(0.2, 1.0),
-        jitter_p=0.8,
-        brightness=0.4,
-        contrast=0.4,
-        saturation=0.4,
-        hue=0.1,
-        blur_p=0.5,
-        blur_sigma_px=blur_sigma_px(size_px),
-        rotation_deg=30.0,
-    )
+    """Return Adam's view: MoCo-v2's with rotation, and neither flip nor grey: left and right are anatomy."""
+    return replace(moco_recipe(size_px), grey_p=0.0, flip_p=0.0, rotation_deg=30.0)
