@@ -212,6 +212,9 @@ class Method(Protocol):
     step of that turn's optimiser, then ``after_step()`` once. In validation it calls ``losses`` in eval
     mode without gradients, and never ``after_step``: nothing a method keeps may change there.
     All state that a resumed run needs is in ``state_dict()`` (parameters and buffers).
+
+    It may also have ``schedule(turn)``, a ``pretrain.optimisation.Schedule``; without it the learning rate is a half
+    cosine, epoch by epoch. Gradients are clipped to its config's ``clip_norm``, where it has that field.
     """
 
     Config: ClassVar[type[PretrainConfig]]
@@ -291,6 +294,9 @@ class Item:
     """0 or 1 per label of the dataset, in the order of ``DatasetIndex.label_names``."""
     masks: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
     """Structure name to mask files, united where there are several."""
+    drawn: Mapping[str, tuple[tuple[float, ...], ...]] = field(default_factory=dict)
+    """Structure name to what its mask is drawn from, where masks are no pictures: polygons (x0, y0, x1, y1, …) or run
+    lengths, in the image's own pixels. () is an empty mask; a structure that is not there is not known."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -303,6 +309,8 @@ class DatasetIndex:
     """Sorted by id."""
     expected_images: int
     label_names: tuple[str, ...] = ()
+    split_rule: str = "the dataset's own train and test lists"
+    """How train and test were told apart, as the start of a sentence."""
     phantom: bool = False
     """The folder was written by ``eden-bench data phantom``."""
     notes: tuple[str, ...] = ()

@@ -144,6 +144,8 @@ def open_masks(
 ) -> MaskStore:
     """Map the masks of some items, resized to size_px × size_px by the nearest pixel; decode them first where need be.
 
+    A mask comes from files or is drawn (``Item.drawn``); a drawn one is made again when drawing or image change.
+
     Args:
         items: whose masks, in this order.
         read_mask: decodes one structure of one item to (H, W) bool.
@@ -159,13 +161,15 @@ def open_masks(
         EdenError: the cache has no room or cannot be written.
     """
     files = tuple(tuple(file for s in structures for file in _mask_files(item, s)) for item in items)
+    drawn = tuple({s: item.drawn[s] for s in structures if s in item.drawn} for item in items)
 
     def make(item: Item) -> tuple[np.ndarray, tuple[int, int]]:
         masks = [read_mask(item, structure).astype(np.uint8) for structure in structures]
         return np.stack([resized(m, size_px, nearest=True) for m in masks]), masks[0].shape
 
     kind = "masks:" + "|".join(structures)
-    plan = Plan(name, kind, tuple(items), files, (len(structures), size_px, size_px), make)
+    shape = (len(structures), size_px, size_px)
+    plan = Plan(name, kind, tuple(items), files, shape, make, drawn if any(drawn) else ())
     return MaskStore(**vars(open_store(plan, cache, progress)), structures=tuple(structures))
 
 
@@ -229,10 +233,13 @@ def with_channels(image: np.ndarray, channels: int) -> np.ndarray:
 
 
 def _mask_files(item: Item, structure: str) -> tuple[Path, ...]:
+    if structure in item.drawn:
+        return (item.image,)  # a drawing has the size of its image
     if structure not in item.masks:
+        known = ", ".join([*item.masks, *item.drawn]) or "none"
         raise DataMissing(
-            f"{item.id} has no mask of {structure!r}, expected one of {', '.join(item.masks) or 'none'}: check the "
-            "dataset with eden-bench data check"
+            f"{item.id} has no mask of {structure!r}, expected one of {known}: check the dataset with eden-bench data "
+            "check"
         )
     return item.masks[structure]
 

@@ -80,6 +80,8 @@ class Plan:
     files: tuple[tuple[Path, ...], ...]
     shape: tuple[int, ...]
     make: Callable[[Item], tuple[np.ndarray, tuple[int, int]]]
+    drawn: tuple[object, ...] = ()
+    """What pixels are made from beside the files' content."""
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -89,7 +91,7 @@ class Plan:
     def fingerprint(self) -> str:
         """What is asked for, as one digest; names the folder."""
         files = [[str(file.absolute()) for file in group] for group in self.files]
-        return digest([_VERSION, self.kind, self.shape, self.ids, files])
+        return digest([_VERSION, self.kind, self.shape, self.ids, files, *self.drawn])
 
     def stamp(self) -> str:
         """Sizes and times of the source files, as one digest."""

@@ -29,6 +29,8 @@ class Splits:
     validation: tuple[int, ...]
     test: tuple[int, ...]
     share: float
+    test_rule: str
+    """How train and test were told apart."""
 
     def ids(self, rows: tuple[int, ...]) -> list[str]:
         """Image ids of some positions."""
@@ -38,7 +40,7 @@ class Splits:
     def rule(self) -> str:
         """The rule in words."""
         return (
-            f"the dataset's own train and test lists; validation is {self.share:.0%} of the training images, whole "
+            f"{self.test_rule}; validation is {self.share:.0%} of the training images, whole "
             "patients in the order of a hash of dataset and patient; no seed moves either"
         )
 
@@ -86,7 +88,7 @@ def split(index: DatasetIndex, share: float) -> Splits:
             f"{index.dataset}: {len(train)} training and {len(rows['test'])} test images in {index.root}, expected at "
             "least 2 and 1: check the folder with 'eden-bench data check'"
         )
-    return Splits(index.items, train, tuple(sorted(validation)), tuple(rows["test"]), share)
+    return Splits(index.items, train, tuple(sorted(validation)), tuple(rows["test"]), share, index.split_rule)
 
 
 def choose(splits: Splits, protocol: FinetuneProtocol, seed: int, shots: int | None) -> Chosen:

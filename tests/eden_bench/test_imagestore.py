@@ -296,6 +296,48 @@ def test_the_order_of_structures_is_part_of_the_identity(masked, cache):
     assert one.digest != other.digest
 
 
+def _drawn(items: list[Item], *outlines: tuple[tuple[float, ...], ...]) -> list[Item]:
+    return [replace(item, drawn={"box": outline}) for item, outline in zip(items, outlines, strict=True)]
+
+
+def _read_box(item: Item, structure: str) -> np.ndarray:
+    mask = np.zeros((16, 16), bool)
+    for x0, y0, x1, y1 in item.drawn[structure]:
+        mask[int(y0) : int(y1), int(x0) : int(x1)] = True
+    return mask
+
+
+def test_drawn_masks_are_stored_and_an_empty_drawing_is_an_empty_mask(items, cache):
+    drawn = _drawn(items[:2], ((0, 0, 4, 8), (8, 8, 9, 9)), ())
+    store = open_masks(drawn, _read_box, ("box",), name="m", size_px=16, cache=cache)
+    assert store.masks.sum(axis=(1, 2, 3)).tolist() == [33, 0]
+
+
+def test_a_changed_drawing_or_image_is_made_again(items, cache):
+    def opened(outline):
+        return open_masks(_drawn(items[:1], outline), _read_box, ("box",), name="m", size_px=16, cache=cache)
+
+    first, other = opened(((0, 0, 4, 8),)), opened(((0, 0, 4, 9),))
+    assert (first.masks.sum(), other.masks.sum()) == (32, 36)
+    assert first.digest != other.digest
+    np.save(items[0].image, smooth(99, 99))
+    made = []
+    open_masks(
+        _drawn(items[:1], ((0, 0, 4, 8),)),
+        lambda *of: (made.append(of), _read_box(*of))[1],
+        ("box",),
+        name="m",
+        size_px=16,
+        cache=cache,
+    )
+    assert len(made) == 1
+
+
+def test_a_structure_that_is_neither_drawn_nor_in_a_file_is_an_error(items, cache):
+    with pytest.raises(DataMissing, match="i1 has no mask of 'box', expected one of none"):
+        open_masks([*_drawn(items[:1], ()), items[1]], _read_box, ("box",), name="m", size_px=16, cache=cache)
+
+
 def test_an_unknown_structure_is_named_with_its_nearest(masked, cache):
     store = open_masks(masked, read_mask, ("heart",), name="m", size_px=16, cache=cache)
     with pytest.raises(UsageError, match=r"unknown structure 'hart'\. Did you mean 'heart'"):
