@@ -1,22 +1,12 @@
-"""The networks that are fine-tuned: a U-Net and a linear classifier, each on any ``Encoder``.
-
-The U-Net is segmentation-models-pytorch's decoder and head on our encoder's maps; with a ResNet-50 and its
-weights copied it computes what ``smp.Unet("resnet50")`` computes.
-"""
+"""The networks that are fine-tuned: a U-Net and a linear classifier, each on any ``Encoder``."""
 
 from __future__ import annotations
 
 import torch
-from segmentation_models_pytorch.base import SegmentationHead
-from segmentation_models_pytorch.base.initialization import initialize_decoder, initialize_head
-from segmentation_models_pytorch.decoders.unet.decoder import UnetDecoder
 from torch import Tensor, nn
-from torch.nn import functional
 
 from eden_bench.encoders import Encoder, seeded
-
-_STRIDES = (2, 4, 8, 16, 32)
-"""Input pixels per pixel of the maps that a U-Net's decoder joins."""
+from eden_bench.unet import UNetDecoder
 
 
 class UNet(nn.Module):
@@ -24,21 +14,13 @@ class UNet(nn.Module):
 
     def __init__(self, encoder: Encoder, structures: int, decoder_channels: tuple[int, ...], seed: int) -> None:
         super().__init__()
-        depth = len(encoder.strides)
         self.encoder = encoder
-        self.strides = _STRIDES[-depth:]
         with seeded(seed, "head"):
-            self.decoder = UnetDecoder((3, *encoder.channels), decoder_channels[-depth:], n_blocks=depth)
-            self.head = SegmentationHead(decoder_channels[-1], structures, kernel_size=3)
-            initialize_decoder(self.decoder)
-            initialize_head(self.head)
+            self.decoder = UNetDecoder(encoder, structures, decoder_channels)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return logits (B, structures, H, W) of images (B, 3, H, W)."""
-        maps = self.encoder.maps(images)
-        if self.encoder.strides != self.strides:
-            maps = resized(maps, self.strides, images)
-        logits: Tensor = self.head(self.decoder([images, *maps]))
+        logits: Tensor = self.decoder(images, self.encoder.maps(images))
         return logits
 
 
@@ -57,15 +39,6 @@ class Classifier(nn.Module):
         """Return logits (B, labels) of images (B, 3, H, W)."""
         logits: Tensor = self.head(self.encoder.embed(images))
         return logits
-
-
-def resized(maps: tuple[Tensor, ...], strides: tuple[int, ...], images: Tensor) -> tuple[Tensor, ...]:
-    """Bring an encoder's maps to the decoder's strides (a ViT's all have the stride of its patches)."""
-    height, width = images.shape[-2:]
-    return tuple(
-        functional.interpolate(one, (height // stride, width // stride), mode="bilinear", align_corners=False)
-        for one, stride in zip(maps, strides, strict=True)
-    )
 
 
 def soft_dice_loss(logits: Tensor, masks: Tensor) -> Tensor:

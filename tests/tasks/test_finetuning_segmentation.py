@@ -28,8 +28,8 @@ def test_the_unet_computes_what_smp_computes():
     theirs = smp.Unet("resnet50", encoder_weights=None).eval()
     ours = UNet(build_encoder("resnet50", 0), 1, (256, 128, 64, 32, 16), 0).eval()
     ours.encoder.load_state_dict(theirs.encoder.state_dict())
-    ours.decoder.load_state_dict(theirs.decoder.state_dict())
-    ours.head.load_state_dict(theirs.segmentation_head.state_dict())
+    ours.decoder.body.load_state_dict(theirs.decoder.state_dict())
+    ours.decoder.head.load_state_dict(theirs.segmentation_head.state_dict())
     images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         assert torch.equal(ours(images), theirs(images))
