@@ -4,12 +4,60 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import nn
 
 from eden_bench.checkpoints import autocast_precision
-from eden_bench.contracts import PretrainConfig
+from eden_bench.contracts import PretrainConfig, at_least, in_range
+
+
+@dataclass(frozen=True, kw_only=True)
+class Schedule:
+    """How a turn's learning rate moves through a stage; without changes a half cosine to 0, epoch by epoch.
+
+    A method that wants another has ``schedule(turn) -> Schedule``.
+    """
+
+    shape: Literal["cosine", "constant", "falls"] = "cosine"
+    """After the warm-up: half a cosine, no change, or times ``fall_to`` every ``fall_every_epochs``."""
+    per: Literal["epoch", "step"] = "epoch"
+    """Whether the rate is constant within an epoch or changes with every optimiser step."""
+    warmup_epochs: float = 0.0
+    floor: float = 0.0
+    """Share of the base rate that the cosine ends at."""
+    fall_every_epochs: int = 1
+    fall_to: float = 0.1
+
+    def __post_init__(self) -> None:
+        """Refuse values no schedule can mean."""
+        if self.shape not in ("cosine", "constant", "falls"):
+            raise ValueError(f"shape must be 'cosine', 'constant' or 'falls', not {self.shape!r}")
+        if self.per not in ("epoch", "step"):
+            raise ValueError(f"per must be 'epoch' or 'step', not {self.per!r}")
+        at_least("warmup_epochs", self.warmup_epochs, 0)
+        at_least("fall_every_epochs", self.fall_every_epochs, 1)
+        in_range("floor", self.floor, 0, 1)
+        in_range("fall_to", self.fall_to, 0, 1)
+
+    def factor(self, epoch: float, epochs: int) -> float:
+        """Return the share of the base learning rate at a time of the stage.
+
+        Args:
+            epoch: epochs since the stage began, its fraction the share of the running epoch's steps.
+            epochs: of the stage.
+        """
+        now = epoch if self.per == "step" else math.floor(epoch)
+        if now < self.warmup_epochs:  # step by step from 0, as in MAE and VICReg; epoch by epoch never 0
+            return now / self.warmup_epochs if self.per == "step" else (now + 1) / (self.warmup_epochs + 1)
+        if self.shape == "constant":
+            return 1.0
+        if self.shape == "falls":
+            return self.fall_to ** (now // self.fall_every_epochs)
+        cosine = 0.5 * (1 + math.cos(math.pi * (now - self.warmup_epochs) / max(1, epochs - self.warmup_epochs)))
+        return self.floor + (1 - self.floor) * cosine
 
 
 def sgd(parameters: Iterable[nn.Parameter], config: PretrainConfig) -> torch.optim.SGD:
@@ -20,14 +68,23 @@ def sgd(parameters: Iterable[nn.Parameter], config: PretrainConfig) -> torch.opt
     )
 
 
-def lr_factor(epoch: int, epochs: int, warmup_epochs: int = 0) -> float:
-    """Return the share of the base learning rate in an epoch (from 0): linear warm-up, then half a cosine to 0.
+def adamw(
+    module: nn.Module, config: PretrainConfig, *, betas: tuple[float, float], undecayed: tuple[str, ...] = ()
+) -> torch.optim.AdamW:
+    """Return fused AdamW over a module's trainable parameters, weight decay on weights only.
 
-    Without warm-up this is ½(1 + cos(π e / E)), constant within an epoch, as in MoCo's and Adam's code.
+    Args:
+        module: what is trained.
+        config: learning rate and weight decay.
+        betas: of the two moments.
+        undecayed: parameters whose name ends so are not decayed either; vectors and biases never are.
     """
-    if epoch < warmup_epochs:
-        return (epoch + 1) / (warmup_epochs + 1)
-    return 0.5 * (1 + math.cos(math.pi * (epoch - warmup_epochs) / max(1, epochs - warmup_epochs)))
+    named = [(name, parameter) for name, parameter in module.named_parameters() if parameter.requires_grad]
+    plain = [p for name, p in named if p.ndim <= 1 or name.endswith((".bias", *undecayed))]
+    kept = {id(parameter) for parameter in plain}
+    decayed = [parameter for _, parameter in named if id(parameter) not in kept]
+    groups = [{"params": decayed, "weight_decay": config.weight_decay}, {"params": plain, "weight_decay": 0.0}]
+    return torch.optim.AdamW(groups, lr=config.lr, betas=betas, fused=True)
 
 
 def set_lr(optimiser: torch.optim.Optimizer, factor: float) -> None:

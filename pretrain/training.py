@@ -26,7 +26,7 @@ from eden_bench.encoders import seeded
 from eden_bench.errors import TrainingDiverged, UsageError
 from pretrain import distributed, history, state
 from pretrain.data import PretrainData
-from pretrain.optimisation import autocast_dtype, lr_factor, set_lr
+from pretrain.optimisation import Schedule, autocast_dtype, set_lr
 from pretrain.views import ViewStream
 
 CHECK_EVERY_STEPS = 20
@@ -136,11 +136,9 @@ class Training:
 
     def _epoch(self, stage: Stage, *, is_last: bool) -> None:
         """Train for what is left of an epoch, validate, note it and save."""
-        factor = lr_factor(self.at.epoch, stage.epochs, self.config.warmup_epochs)
-        for optimiser in self._optimisers.values():
-            set_lr(optimiser, factor)
         self._since = time.perf_counter()
         for views in self._awaited(self._stream.epoch(self.at.epoch, self._order(stage), first_batch=self.at.step)):
+            self._set_rates(stage)
             self._step(_laid_out(views))
             self._look_up(stage)
         self._check(stage)
@@ -152,6 +150,13 @@ class Training:
         self.at.begin_epoch(self.at.epoch + 1)
         self._save()
 
+    def _set_rates(self, stage: Stage) -> None:
+        """Set each turn's learning rate for the coming step."""
+        scheduled = getattr(self.method, "schedule", lambda _: Schedule(warmup_epochs=self.config.warmup_epochs))
+        for turn, optimiser in self._optimisers.items():
+            epoch = self.at.epoch + self.at.step / self.steps
+            set_lr(optimiser, scheduled(turn).factor(epoch, stage.epochs))
+
     def _step(self, views: Views) -> None:
         """One optimiser step for each turn, then the method's own update."""
         for turn, optimiser in self._optimisers.items():
@@ -160,12 +165,19 @@ class Training:
             total = torch.stack(list(losses.values())).sum()
             optimiser.zero_grad(set_to_none=True)
             total.backward()  # type: ignore[no-untyped-call]
+            self._clip(optimiser)
             optimiser.step()
             self._recent.append(total.detach())
             self._add({"loss": total, **{f"loss/{name}": loss for name, loss in losses.items()}})
         self._add(getattr(self.method, "metrics", {}))
         self.method.after_step()
         self.at.step += 1
+
+    def _clip(self, optimiser: torch.optim.Optimizer) -> None:
+        """Shorten the gradient to the config's ``clip_norm``, where it has one."""
+        clip_norm = getattr(self.config, "clip_norm", None)
+        if clip_norm is not None:
+            nn.utils.clip_grad_norm_([p for group in optimiser.param_groups for p in group["params"]], clip_norm)
 
     def _order(self, stage: Stage) -> np.ndarray:
         """Return this process's part of the shuffled training images, whole batches only."""

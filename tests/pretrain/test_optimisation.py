@@ -3,23 +3,61 @@ import torch
 from torch import nn
 
 from eden_bench.contracts import PretrainConfig
-from pretrain.optimisation import autocast_dtype, lr_factor, set_lr, sgd
+from pretrain.optimisation import Schedule, adamw, autocast_dtype, set_lr, sgd
 
 
 @pytest.mark.parametrize(("epoch", "lr"), [(0, 0.03), (100, 0.015), (199, 1.85e-6)])
 def test_the_cosine_is_the_papers(epoch, lr):
-    assert 0.03 * lr_factor(epoch, 200) == pytest.approx(lr, rel=1e-3)
+    assert 0.03 * Schedule().factor(epoch, 200) == pytest.approx(lr, rel=1e-3)
 
 
 def test_warm_up_rises_evenly_and_the_cosine_follows():
-    factors = [lr_factor(epoch, 10, warmup_epochs=4) for epoch in range(10)]
+    factors = [Schedule(warmup_epochs=4).factor(epoch, 10) for epoch in range(10)]
     assert factors[:5] == pytest.approx([0.2, 0.4, 0.6, 0.8, 1.0])
     assert factors[4:] == sorted(factors[4:], reverse=True)
 
 
 def test_a_warm_up_as_long_as_the_stage_never_falls():
-    factors = [lr_factor(epoch, 3, warmup_epochs=3) for epoch in range(3)]
+    factors = [Schedule(warmup_epochs=3).factor(epoch, 3) for epoch in range(3)]
     assert factors == sorted(factors)
+
+
+def test_epoch_by_epoch_the_rate_is_constant_within_an_epoch():
+    schedule = Schedule(warmup_epochs=2)
+    assert schedule.factor(1.75, 10) == schedule.factor(1, 10)
+    assert schedule.factor(5.5, 10) == schedule.factor(5, 10)
+
+
+def test_step_by_step_the_warm_up_starts_at_nothing_and_the_cosine_ends_at_the_floor():
+    schedule = Schedule(per="step", warmup_epochs=40, floor=0.05)
+    assert [schedule.factor(e, 800) for e in (0, 10.5, 40, 420, 800)] == pytest.approx([0, 0.2625, 1, 0.525, 0.05])
+
+
+def test_a_constant_rate_and_one_that_falls():
+    assert Schedule(shape="constant").factor(7.5, 10) == 1
+    falls = Schedule(shape="falls", fall_every_epochs=40, fall_to=0.5)
+    assert [falls.factor(e, 100) for e in (0, 39.9, 40, 80)] == [1, 1, 0.5, 0.25]
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("shape", "linear"), ("per", "batch"), ("floor", 1.5), ("warmup_epochs", -1)]
+)
+def test_schedules_no_run_can_mean_are_refused(field, value):
+    with pytest.raises(ValueError, match=f"{field} must be"):
+        Schedule(**{field: value})
+
+
+def test_adamw_decays_weights_but_neither_vectors_nor_biases_nor_what_is_named():
+    module = nn.Module()
+    module.layer, module.norm = nn.Linear(2, 3), nn.LayerNorm(3)
+    module.mask_token, module.fixed = nn.Parameter(torch.zeros(1, 1, 3)), nn.Parameter(torch.zeros(2, 2), False)
+    made = adamw(module, PretrainConfig(lr=0.1, weight_decay=0.05), betas=(0.9, 0.95), undecayed=("mask_token",))
+    decayed, plain = made.param_groups
+    assert [group["weight_decay"] for group in (decayed, plain)] == [0.05, 0]
+    assert {id(p) for p in decayed["params"]} == {id(module.layer.weight)}
+    unchanged = (module.layer.bias, *module.norm.parameters(), module.mask_token)
+    assert {id(p) for p in plain["params"]} == {id(p) for p in unchanged}
+    assert decayed["betas"] == (0.9, 0.95)
 
 
 def test_the_rate_is_set_from_the_base_not_from_the_last_one():
