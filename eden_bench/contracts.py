@@ -89,6 +89,8 @@ class ViewRecipe:
     rotation_deg: float = 0.0
     """Rotation about the centre, uniform in ± this; what comes from outside the crop is black."""
     flip_p: float = 0.0
+    crop_of: int | None = None
+    """Number of the earlier view whose crop is taken, and nothing else of its draws: what a method restores."""
     mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
     std: tuple[float, float, float] = (0.229, 0.224, 0.225)
 
@@ -101,6 +103,7 @@ class ViewRecipe:
             in_range(name, getattr(self, name), 0, 1)
         in_range("hue", self.hue, 0, 0.5)
         in_range("rotation_deg", self.rotation_deg, 0, 180)
+        at_least("crop_of", self.crop_of or 0, 0)
         if not 0 < self.crop_scale[0] <= self.crop_scale[1] <= 1:
             raise ValueError(f"crop_scale must rise within (0, 1], not {self.crop_scale}")
 

@@ -95,11 +95,14 @@ class ViewStream:
             workers: threads that prepare batches.
 
         Raises:
-            ValueError: the batch is empty, or there is no worker or recipe.
+            ValueError: the batch is empty, there is no worker or recipe, or a recipe wants the crop of a later view.
         """
         at_least("batch_size", batch_size, 1)
         at_least("workers", workers, 1)
         at_least("the number of recipes", len(recipes), 1)
+        for view, recipe in enumerate(recipes):
+            if recipe.crop_of is not None and recipe.crop_of >= view:
+                raise ValueError(f"crop_of of view {view} must name an earlier view, not {recipe.crop_of}")
         cv2.setNumThreads(0)
         self.pyramid, self.recipes, self.stage, self.seed = pyramid, tuple(recipes), stage, seed
         self.batch_size, self.workers, self.device = batch_size, workers, torch.device(device)
@@ -143,9 +146,11 @@ class ViewStream:
 
         def plan(batch: int) -> Plan:
             part = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
-            pairs = zip(tables, self.recipes, strict=True)
-            draws = tuple(draw_views(table[part], recipe, *self.anchor_px[:2]) for table, recipe in pairs)
-            return Plan(order[part], cells[part], draws)
+            draws: list[Draws] = []
+            for table, recipe in zip(tables, self.recipes, strict=True):
+                drawn = draw_views(table[part], recipe, *self.anchor_px[:2])
+                draws.append(drawn if recipe.crop_of is None else drawn._replace(crop=draws[recipe.crop_of].crop))
+            return Plan(order[part], cells[part], tuple(draws))
 
         return plan
 

@@ -127,6 +127,18 @@ def test_the_device_path_draws_the_same_views(pyramid, monkeypatch):
             assert a.image.is_contiguous(memory_format=torch.channels_last)
 
 
+@pytest.mark.parametrize("prepare", ["_prepare_images", "_prepare_anchors"])
+def test_a_clean_view_has_the_crop_of_another_and_nothing_else_of_it(pyramid, monkeypatch, prepare):
+    monkeypatch.setattr(ViewStream, "_prepare_images", getattr(ViewStream, prepare))
+    only_cropped = ViewRecipe(size_px=24, crop_scale=(0.2, 1.0))
+    made = stream(pyramid, recipes=(RECIPE, RECIPE, ViewRecipe(size_px=24, crop_of=1))).epoch(0, np.arange(40))
+    expected = stream(pyramid, recipes=(only_cropped, only_cropped)).epoch(0, np.arange(40))
+    for ours, theirs in zip(made, expected, strict=True):
+        assert torch.equal(ours.views[2].image, theirs.views[1].image)
+        assert torch.equal(ours.views[2].to_anchor, theirs.views[1].to_anchor)
+        assert not ours.views[2].flipped.any()
+
+
 def test_colour_anchors_render_in_colour():
     images = np.zeros((8, 32, 32, 3), np.uint8)
     images[..., 0], images[..., 2] = 200, 50
@@ -192,5 +204,7 @@ def test_nonsense_is_refused(pyramid):
         stream(pyramid, batch_size=0)
     with pytest.raises(ValueError, match="workers must be at least 1, not 0"):
         stream(pyramid, workers=0)
+    with pytest.raises(ValueError, match="crop_of of view 1 must name an earlier view, not 1"):
+        stream(pyramid, recipes=(RECIPE, ViewRecipe(crop_of=1)))
     with pytest.raises(ValueError, match="the number of recipes must be at least 1, not 0"):
         stream(pyramid, recipes=())
