@@ -218,6 +218,9 @@ class Method(Protocol):
 
     It may also have ``schedule(turn)``, a ``pretrain.optimisation.Schedule``; without it the learning rate is a half
     cosine, epoch by epoch. Gradients are clipped to its config's ``clip_norm``, where it has that field.
+
+    A method whose stage is not about whole images has ``stage_data(stage, data, seed) -> data``, called when the stage
+    starts (also when resuming inside it, then with the same result): a ``pretrain.data.PretrainData`` of its own.
     """
 
     Config: ClassVar[type[PretrainConfig]]
@@ -390,6 +393,11 @@ class ScoreDefinition:
     """Part of every cell's identity: raise it when the definition changes."""
     decimals: int = 2
     """Digits shown, after scaling to percent."""
+    pooled: bool = False
+    """It is computed from all cases together and is not the mean of its column in the cases, which holds each case's
+    own value."""
+    alternatives: Mapping[str, str] = field(default_factory=dict)
+    """What stands beside it in every record: name to definition."""
 
 
 @dataclass(frozen=True)

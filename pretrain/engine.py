@@ -116,7 +116,7 @@ def _card(training: Training, selected: dict[str, Any]) -> dict[str, Any]:
         "data": training.data.provenance | {"digest": training.data.digest},
         "seed": training.seed,
         "epochs": len(history),
-        "steps": len(history) * training.steps,
+        "steps": sum(entry["steps"] for entry in history),
         "selected": selected,
         "stages": histories.of_stages(history),
         "parent": None,

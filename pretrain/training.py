@@ -54,6 +54,7 @@ class Training:
     save_every_s: float
     method: Method = field(init=False)
     at: state.TrainingState = field(init=False)
+    _data: PretrainData = field(init=False)
     _network: nn.Module = field(init=False)
     _optimisers: dict[str, torch.optim.Optimizer] = field(init=False, default_factory=dict)
     _stream: ViewStream = field(init=False)
@@ -63,7 +64,7 @@ class Training:
 
     def __post_init__(self) -> None:
         """Build the method from the seed, and load the state where there is one."""
-        processes = distributed.size()
+        processes, self._data = distributed.size(), self.data
         if self.config.batch_size % processes:
             raise UsageError(f"batch_size {self.config.batch_size} does not divide among {processes} processes")
         groups = getattr(self.config, "bn_groups", processes)
@@ -71,11 +72,6 @@ class Training:
             raise UsageError(
                 f"bn_groups {groups} does not divide among {processes} processes, which would normalise in other "
                 "groups than the config says: start as many processes as divide it, or change bn_groups"
-            )
-        if self.steps < 1:
-            raise UsageError(
-                f"{self.name}: found {len(self.data.train)} images to pretrain on, expected at least one batch of "
-                f"{self.config.batch_size}: lower batch_size or add images"
             )
         with seeded(self.seed, "method"):
             self.method = registry.methods.get(self.name)(self.config)
@@ -86,8 +82,8 @@ class Training:
 
     @property
     def steps(self) -> int:
-        """Steps of an epoch; the ragged last batch is dropped."""
-        return len(self.data.train) // self.config.batch_size
+        """Steps of an epoch of this stage; the ragged last batch is dropped."""
+        return len(self._data.train) // self.config.batch_size
 
     def run(self) -> None:
         """Train until the last stage has ended."""
@@ -117,21 +113,28 @@ class Training:
         return self.config.batch_size // distributed.size()
 
     def _start(self, stage: Stage) -> None:
-        """Make optimisers, schedule and views anew; take over the optimisers' state inside a stage."""
+        """Make data, optimisers, schedule and views anew; take over the optimisers' state inside a stage."""
         self.method.start_stage(stage)
+        if hasattr(self.method, "stage_data"):
+            self._data = self.method.stage_data(stage, self.data, self.seed)
+        if self.steps < 1:
+            raise UsageError(
+                f"{self.name}: found {len(self._data.train)} images to pretrain on, expected at least one batch of "
+                f"{self.config.batch_size}: lower batch_size or add images"
+            )
         self._module.train()
         self._optimisers = self.method.optimisers()
         for name, saved in self.at.optimisers.items():
             self._optimisers[name].load_state_dict(saved)
         self._network = _parallel(_Losses(self.method), turns=len(self._optimisers))
         self._stream = ViewStream(
-            self.data.pyramid,
+            self._data.pyramid,
             self.method.recipes(stage),
             stage,
             seed=self.seed,
             batch_size=self._own_batch,
             device=self.device,
-            labels=self.data.labels,
+            labels=self._data.labels,
         )
 
     def _epoch(self, stage: Stage, *, is_last: bool) -> None:
@@ -181,7 +184,8 @@ class Training:
 
     def _order(self, stage: Stage) -> np.ndarray:
         """Return this process's part of the shuffled training images, whole batches only."""
-        order = self.data.train[seeds.shuffled(len(self.data.train), self.seed, "order", stage.name, self.at.epoch)]
+        train = self._data.train
+        order = train[seeds.shuffled(len(train), self.seed, "order", stage.name, self.at.epoch)]
         batches = order[: self.steps * self.config.batch_size].reshape(self.steps, distributed.size(), self._own_batch)
         return batches[:, distributed.rank()].reshape(-1)
 
@@ -194,7 +198,7 @@ class Training:
         distributed.share_buffers(self._module)
         self._module.eval()
         turn = next(iter(self._optimisers))
-        own = self.data.validation[distributed.rank() :: distributed.size()]
+        own = self._data.validation[distributed.rank() :: distributed.size()]
         sums = torch.zeros(2, device=self.device)
         for views in self._stream.epoch(0, own, purpose="validation"):
             with self._autocast():
@@ -247,10 +251,10 @@ class Training:
         means = {name: float(distributed.summed(value)) / shares for name, value in sorted(self.at.sums.items())}
         lrs = {group["lr"] for optimiser in self._optimisers.values() for group in optimiser.param_groups}
         told = validation_loss if math.isfinite(validation_loss) else None
-        entry = {"stage": stage.name, "epoch": self.at.epoch, "validation_loss": told, "lr": max(lrs)}
+        entry = {"stage": stage.name, "epoch": self.at.epoch, "steps": self.steps, "validation_loss": told}
         self._clock()
         times = {"seconds": round(self.at.seconds, 3), "waited_s": round(self.at.waited_s, 3)}
-        self.at.history.append({**entry, **means, **times})
+        self.at.history.append({**entry, "lr": max(lrs), **means, **times})
 
     def _keep_if_best(self, loss: float) -> None:
         """Keep the encoder where its validation loss is the lowest and means something.
