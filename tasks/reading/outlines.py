@@ -1,0 +1,112 @@
+"""Masks that are drawn, not stored: polygons and run lengths. What a file says is checked before it is drawn."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Sequence
+
+import numpy as np
+
+_FARTHEST_PX = 100_000
+"""No annotator drew beyond this; OpenCV counts pixels in 32 bits."""
+_MOST_POINTS = 100_000
+
+
+def polygon_of(points: object) -> tuple[float, ...]:
+    """Check one polygon of a JSON file.
+
+    Args:
+        points: a list of [x, y], at least three.
+
+    Returns:
+        (x0, y0, x1, y1, …) in pixels.
+
+    Raises:
+        ValueError: it is anything else; says what was found and what was expected.
+    """
+    if not isinstance(points, list) or not 3 <= len(points) <= _MOST_POINTS:
+        found = f"{len(points):,} points" if isinstance(points, list) else repr(points)[:40]
+        raise ValueError(f"is a polygon of {found}, expected 3 to {_MOST_POINTS:,} points [x, y]")
+    flat: list[float] = []
+    for point in points:
+        if not isinstance(point, list) or len(point) != 2 or not all(map(is_coordinate, point)):
+            raise ValueError(f"has the point {repr(point)[:40]}, expected two numbers within ±{_FARTHEST_PX:,}")
+        flat += point
+    return tuple(flat)
+
+
+def is_coordinate(value: object) -> bool:
+    """Tell whether a value of a JSON file is a finite number of pixels, and not true or false."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return False
+    return math.isfinite(value) and -_FARTHEST_PX <= value <= _FARTHEST_PX
+
+
+def polygons_mask(polygons: Iterable[Sequence[float]], size_px: tuple[int, int]) -> np.ndarray:
+    """Draw the union of polygons, (H, W) bool; what lies outside the image is cut off.
+
+    One after the other: drawn together, two that overlap would cancel out. Border pixels belong to a polygon.
+
+    Args:
+        polygons: each (x0, y0, x1, y1, …), as `polygon_of` returns it.
+        size_px: height and width.
+    """
+    import cv2
+
+    mask = np.zeros(size_px, np.uint8)
+    for polygon in polygons:
+        cv2.fillPoly(mask, [np.rint(polygon).astype(np.int32).reshape(-1, 1, 2)], 1)
+    return mask > 0
+
+
+def overhang_px(polygon: Sequence[float], size_px: tuple[int, int]) -> float:
+    """Return by how many pixels a polygon leaves the image, 0 where it does not."""
+    points = np.reshape(polygon, (-1, 2))
+    return float(max(0, -points.min(), *(points.max(axis=0) - (size_px[1] - 1, size_px[0] - 1))))
+
+
+def runs_of(text: str, pixels: int) -> tuple[int, ...]:
+    """Check one run-length field of a csv file.
+
+    Args:
+        text: "gap length gap length …", each gap counted from the end of the run before; "-1" is an empty mask.
+        pixels: of the image; no run may end beyond them.
+
+    Returns:
+        (gap, length, gap, length, …), () for an empty mask.
+
+    Raises:
+        ValueError: it is anything else; says what was found and what was expected.
+    """
+    if text.strip() == "-1":
+        return ()
+    fields = text.split()
+    if not fields or len(fields) % 2:
+        raise ValueError(f"has {len(fields)} run lengths, expected pairs of gap and length, or -1")
+    for field in fields:
+        if not (field.isascii() and field.isdigit() and len(field) < 10):
+            raise ValueError(f"has the run length {field[:20]!r}, expected a whole number from 0")
+    runs = tuple(map(int, fields))
+    if sum(runs) > pixels:
+        raise ValueError(f"has runs up to pixel {sum(runs):,}, expected at most {pixels:,}")
+    return runs
+
+
+def runs_mask(masks: Iterable[Sequence[int]], size_px: tuple[int, int]) -> np.ndarray:
+    """Draw the union of run lengths, (H, W) bool.
+
+    Args:
+        masks: each (gap, length, …) as `runs_of` returns it: counted from 0, down the columns, then across.
+        size_px: height and width.
+
+    Raises:
+        ValueError: runs go beyond the image.
+    """
+    height, width = size_px
+    union = np.zeros(height * width, bool)
+    for runs in masks:
+        filled = np.repeat(np.arange(len(runs)) % 2 == 1, np.asarray(runs, np.int64))
+        if len(filled) > len(union):
+            raise ValueError(f"has runs up to pixel {len(filled):,}, expected at most {len(union):,}")
+        union[: len(filled)] |= filled
+    return union.reshape(width, height).T
