@@ -92,7 +92,7 @@ def _films_of(number: int, test: bool, seed: int) -> list[_Shot]:
 
 def _write_shot(root: Path, boxes: dict[str, tuple[Box, ...]], shot: _Shot) -> None:
     shown = render(shot.patient, IMAGE_PX)
-    write_png(root / "images" / shot.name, shown.image, rgba=shot.rgba)
+    write_png(root / "images" / shot.name, shown.image, mode="RGBA" if shot.rgba else "L")
     if shot.boxed:
         boxes[shot.name] = shown.boxes
 

@@ -1,4 +1,4 @@
-"""The fourteen findings: what each does to the air in the lungs, and where.
+"""The fourteen findings and tuberculosis: what each does to the air in the lungs, and where.
 
 A lesion replaces a share of the lung's air by water (``filling``; negative is more air still), adds water outside
 the lungs, or changes an outline (Cardiomegaly, and the domes of Emphysema and Atelectasis, in ``organs``).
@@ -14,7 +14,7 @@ import numpy as np
 
 from tasks.phantom import organs
 from tasks.phantom.canvas import FIELD_CM, Projection, band, clouds, ellipse, fill, inflate, smooth_closed, stroke
-from tasks.phantom.patient import Lesion, Patient
+from tasks.phantom.patient import TUBERCULOSIS, Lesion, Patient
 
 
 @dataclass(frozen=True)
@@ -110,6 +110,21 @@ def _consolidation(ground: Ground, lesion: Lesion) -> Effect:
         stroke(bronchi, [np.stack([hilum + 0.5 * (target - hilum), target])], 0.22, 0.45)
     filling = (body * (0.4 + 0.35 * lesion.strength) * (1 - cv2.GaussianBlur(bronchi, (0, 0), 0.8))).astype(np.float32)
     return Effect(filling, body > 0.4, vessels=1 - 0.8 * body)
+
+
+def _tuberculosis(ground: Ground, lesion: Lesion) -> Effect:
+    """Patchy shadows in an upper zone around a cavity, and small nodules strewn over the same lung."""
+    patches = _patchy(ground, lesion, 1.0, 0.6, 0.55)
+    space, rng = ground.spaces[lesion.side], ground.generator(lesion)
+    x, y = ground.at(organs.lung_point(ground.patient, lesion))
+    radius = lesion.size_cm * float(rng.uniform(0.12, 0.2))
+    wall, hole = (fill([ellipse((x, y), (r, 0.9 * r), lesion.angle_deg)], ground.size_px) for r in (radius, radius / 2))
+    strewn = np.add((x, y), rng.normal(0, 1, (14, 2)) * (1.6, 2.4))
+    nodules = fill([ellipse(place, (0.28, 0.28)) for place in strewn], ground.size_px)
+    dense = cv2.GaussianBlur(np.maximum(wall, nodules).astype(np.float32), (0, 0), 1.0) * space
+    filling = np.maximum(patches.filling, dense * np.float32(0.25 + 0.3 * lesion.strength))
+    filling *= 1 - cv2.GaussianBlur(hole.astype(np.float32), (0, 0), 1.0)
+    return Effect(filling, patches.extent | ((wall & space) > 0))
 
 
 def _round(ground: Ground, lesion: Lesion, lobulation: float) -> Effect:
@@ -257,6 +272,7 @@ _EFFECTS: dict[str, Callable[[Ground, Lesion], Effect]] = {
     "Fibrosis": _fibrosis,
     "Pleural_Thickening": _pleural_thickening,
     "Hernia": _hernia,
+    TUBERCULOSIS: _tuberculosis,
 }
 
 

@@ -14,7 +14,7 @@ import numpy as np
 
 from eden_bench import seeds
 
-Collection = Literal["jsrt", "nih"]
+Collection = Literal["jsrt", "nih", "vindr", "shenzhen"]
 
 KINDS = (
     "Atelectasis",
@@ -35,6 +35,9 @@ KINDS = (
 """The fourteen findings of ChestX-ray14, in the order of Wang et al., CVPR 2017; the first eight have boxes."""
 
 BOXED = KINDS[:8]
+
+TUBERCULOSIS = "Tuberculosis"
+"""A fifteenth finding, which Shenzhen and VinDr-CXR label; drawn only where it is asked for."""
 
 _WEIGHTS = (107, 53, 115, 141, 76, 80, 38, 73, 68, 48, 50, 41, 58, 45)
 """How often a kind is drawn: about the square root of its count in Data_Entry_2017, so that rare ones occur.
@@ -152,9 +155,9 @@ class Patient:
 
     @property
     def labels(self) -> tuple[str, ...]:
-        """The kinds of the lesions, each once, in the order of ``KINDS``."""
+        """The kinds of the lesions, each once, in the order of ``KINDS``, tuberculosis last."""
         present = {lesion.kind for lesion in self.lesions}
-        return tuple(kind for kind in KINDS if kind in present)
+        return tuple(kind for kind in (*KINDS, TUBERCULOSIS) if kind in present)
 
     def has(self, kind: str) -> bool:
         """Tell whether a lesion of this kind is present."""
@@ -182,16 +185,17 @@ def draw_patient(
     Args:
         seed: the phantom's seed.
         number: the person; people of two collections are different people.
-        collection: "jsrt" are upright PA films, "nih" are PA and AP films of sicker people.
+        collection: "jsrt" and "shenzhen" are upright PA films, "nih" are PA and AP films of sicker people, "vindr"
+            are PA films of slighter people, who fit on an upright sheet.
         follow_up: which film of this person.
         kinds: the findings; None draws them at roughly tempered clinical frequencies.
 
     Raises:
-        ValueError: a kind is not one of ``KINDS``.
+        ValueError: a kind is neither one of ``KINDS`` nor tuberculosis.
     """
     for kind in kinds or ():
-        if kind not in KINDS:
-            raise ValueError(f"kinds must be among {', '.join(KINDS)}, not {kind!r}")
+        if kind not in (*KINDS, TUBERCULOSIS):
+            raise ValueError(f"kinds must be among {', '.join((*KINDS, TUBERCULOSIS))}, not {kind!r}")
     person = seeds.generator(seed, "phantom", collection, number, "anatomy")
     exposure = seeds.generator(seed, "phantom", collection, number, "pose", follow_up)
     illness = seeds.generator(seed, "phantom", collection, number, "lesions", follow_up)
@@ -254,7 +258,7 @@ def _draw_film(rng: np.random.Generator, collection: Collection) -> Film:
         turn_deg=_bell(rng, 0, 3.0 * spread, -12, 12),
         tilt_deg=_bell(rng, -5 if lying else 0, 3.0 * spread, -15, 12),
         roll_deg=_bell(rng, 0, 1.7 * spread, -9, 9),
-        scale=_bell(rng, 1.0, 0.05 * spread, 0.82, 1.16),
+        scale=_bell(rng, 1.0, 0.05 * spread, 0.82, 1.16) * (0.84 if collection == "vindr" else 1.0),
         shift_cm=(_bell(rng, 0, 0.6 * spread, -2.4, 2.4), _bell(rng, -0.4, 0.7 * spread, -2.8, 2.4)),
         inspiration=_bell(rng, -0.6 if lying else 0.15, 0.4, -1.3, 1.0),
         scapula_cm=_bell(rng, -1.0 if lying else 1.0, 0.7, -2.4, 2.6),
@@ -287,10 +291,12 @@ def _draw_kinds(rng: np.random.Generator) -> tuple[str, ...]:
 def _draw_lesions(rng: np.random.Generator, kinds: Sequence[str]) -> tuple[Lesion, ...]:
     lesions: list[Lesion] = []
     for kind in kinds:
-        count = 1 + int(rng.random() < 0.2) if kind in ("Nodule", "Infiltration", "Pneumonia") else 1
+        count = 1 + int(rng.random() < 0.2) if kind in _SOMETIMES_TWO else 1
         lesions += [_draw_lesion(rng, kind, len(lesions) + i) for i in range(count)]
     return tuple(lesions)
 
+
+_SOMETIMES_TWO = ("Nodule", "Infiltration", "Pneumonia", TUBERCULOSIS)
 
 _SIZES_CM = {
     "Atelectasis": (3.0, 7.0),
@@ -304,15 +310,17 @@ _SIZES_CM = {
     "Fibrosis": (4.0, 8.0),
     "Pleural_Thickening": (0.5, 1.5),
     "Hernia": (2.4, 4.2),
+    TUBERCULOSIS: (4.0, 7.5),
 }
 
 
 def _draw_lesion(rng: np.random.Generator, kind: str, number: int) -> Lesion:
     low, high = _SIZES_CM.get(kind, (1.0, 1.0))
+    lowest = 0.4 if kind == TUBERCULOSIS else 0.9  # it prefers the upper zones
     return Lesion(
         kind=kind,
         side=-1 if rng.random() < 0.53 else 1,
-        height=float(rng.uniform(0.12, 0.9)),
+        height=float(rng.uniform(0.12, lowest)),
         outward=float(rng.uniform(0.15, 0.9)),
         size_cm=float(rng.uniform(low, high)),
         strength=float(rng.uniform(0.25, 1.0)),

@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 import numpy as np
 from PIL import Image
@@ -60,10 +60,14 @@ def write_gif(path: Path, mask: np.ndarray) -> None:
     _save(path, Image.fromarray(mask.astype(np.uint8) * np.uint8(255)), "GIF", optimize=False)
 
 
-def write_png(path: Path, image: np.ndarray, *, rgba: bool = False) -> None:
-    """Write a grey image (H, W) uint8 as PNG of mode L, or RGBA with equal colours and alpha 255."""
-    picture = Image.fromarray(image)
-    _save(path, picture.convert("RGBA") if rgba else picture, "PNG", compress_level=1)
+def write_png(path: Path, image: np.ndarray, *, mode: Literal["L", "P", "RGB", "RGBA"] = "L") -> None:
+    """Write a grey image (H, W) uint8 as PNG: of mode L, with equal colours (alpha 255), or by a reversed palette."""
+    if mode == "P":
+        picture = Image.fromarray(255 - image)
+        picture.putpalette(np.repeat(np.arange(255, -1, -1, dtype=np.uint8), 3).tobytes())
+    else:
+        picture = Image.fromarray(image).convert(mode)
+    _save(path, picture, "PNG", compress_level=1)
 
 
 def _save(path: Path, picture: Image.Image, kind: str, **options: int) -> None:

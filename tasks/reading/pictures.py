@@ -57,6 +57,17 @@ def read_grey(dataset: str, path: Path, formats: tuple[str, ...]) -> np.ndarray:
         return np.array(picture.convert("L"))
 
 
+def read_colour(dataset: str, path: Path, formats: tuple[str, ...]) -> np.ndarray:
+    """Decode a picture to (H, W, 3) uint8, red first, transparency ignored.
+
+    Raises:
+        DataDamaged: as `read_grey`.
+    """
+    with _opened(dataset, path, formats) as picture:
+        picture.info.pop("transparency", None)
+        return np.array(picture.convert("RGB"))
+
+
 def read_binary(dataset: str, path: Path, formats: tuple[str, ...], size_px: tuple[int, int]) -> np.ndarray:
     """Decode a mask to (H, W) bool: whatever is not black is foreground, so {0, 1} and {0, 255} read alike.
 
@@ -70,15 +81,26 @@ def read_binary(dataset: str, path: Path, formats: tuple[str, ...], size_px: tup
     return mask
 
 
+def size_of_picture(dataset: str, path: Path, formats: tuple[str, ...]) -> tuple[int, int]:
+    """Return the height and width that a picture's header claims; no pixel is decoded.
+
+    Raises:
+        DataDamaged: no such format, or more than 64 million pixels.
+    """
+    with _opened(dataset, path, formats, decode=False) as picture:
+        return picture.height, picture.width
+
+
 @contextmanager
-def _opened(dataset: str, path: Path, formats: tuple[str, ...]) -> Iterator[Image.Image]:
+def _opened(dataset: str, path: Path, formats: tuple[str, ...], *, decode: bool = True) -> Iterator[Image.Image]:
     size_of(dataset, path)
     expected = f"a whole {' or '.join(formats)} picture"
     try:
         with Image.open(path, formats=formats) as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 raise _too_large(dataset, path, f"claims {picture.width:,}×{picture.height:,} pixels")
-            picture.load()
+            if decode:
+                picture.load()
             yield picture
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(dataset, path, "claims more pixels than any radiograph has") from error

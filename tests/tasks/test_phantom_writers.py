@@ -156,7 +156,7 @@ def test_rgba_images_have_equal_colours(tmp_path):
     from tasks.phantom.writing import write_png
 
     grey = np.arange(16, dtype=np.uint8).reshape(4, 4)
-    write_png(tmp_path / "a.png", grey, rgba=True)
+    write_png(tmp_path / "a.png", grey, mode="RGBA")
     with Image.open(tmp_path / "a.png") as picture:
         pixels = np.asarray(picture)
     assert pixels.shape == (4, 4, 4)
