@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Iterator
+from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
@@ -56,6 +57,28 @@ def gathered(rows: Tensor) -> Tensor:
     parts = [torch.empty_like(rows) for _ in range(size())]
     dist.all_gather(parts, rows.contiguous())
     return torch.cat(parts)
+
+
+def gathered_with_gradient(rows: Tensor) -> Tensor:
+    """Concatenate the rows of all processes in order of rank; gradients flow back to the process they came from.
+
+    Where all processes compute the same loss of the whole batch and average their gradients, as
+    DistributedDataParallel does, the result is the gradient of that one loss.
+    """
+    return rows if size() == 1 else cast(Tensor, _Gather.apply(rows))
+
+
+class _Gather(torch.autograd.Function):
+    """``gathered``, whose backward pass adds up what every process found for each process's rows."""
+
+    @staticmethod
+    def forward(ctx: Any, rows: Tensor) -> Tensor:  # noqa: ANN401 - torch's own context
+        ctx.rows = len(rows)
+        return gathered(rows)
+
+    @staticmethod
+    def backward(ctx: Any, by_all: Tensor) -> Tensor:  # noqa: ANN401
+        return summed(by_all.contiguous())[rank() * ctx.rows : (rank() + 1) * ctx.rows]
 
 
 def from_first(value: Tensor) -> Tensor:

@@ -49,6 +49,15 @@ def moco_recipe(size_px: int) -> ViewRecipe:
     )
 
 
+def vicreg_recipes(size_px: int) -> tuple[ViewRecipe, ViewRecipe]:
+    """Return VICRegL's two views (Bardes et al., NeurIPS 2022, arXiv:2210.01571): only the second is solarised.
+
+    The first is always blurred, the second rarely. The normalisation's 0.228 is the official code's.
+    """
+    first = replace(moco_recipe(size_px), crop_scale=(0.08, 1.0), saturation=0.2, blur_p=1.0, std=(0.228, 0.224, 0.225))
+    return first, replace(first, blur_p=0.1, solarise_p=0.2)
+
+
 def adam_recipe(size_px: int) -> ViewRecipe:
     """Return Adam's view: MoCo-v2's with rotation, and neither flip nor grey: left and right are anatomy."""
     return replace(moco_recipe(size_px), grey_p=0.0, flip_p=0.0, rotation_deg=30.0)

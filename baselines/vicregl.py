@@ -1,0 +1,312 @@
+"""VICRegL: variance, invariance and covariance of whole images and of matched cells (Bardes et al., NeurIPS 2022).
+
+arXiv:2210.01571. Two views are embedded without negatives and without a teacher: embeddings of one image are to be
+equal, each dimension is to vary over the batch, and no two dimensions are to say the same. The local loss asks that
+of cells of the two maps that are matched by their features and by their places in the image.
+Not as in the paper: batch norm runs over ``bn_groups`` groups of the batch, one by default, which is the official
+synchronised batch norm; several processes need as many groups. 200 epochs, the Adam paper's common setup, not 100 or
+300. Crops are resampled bilinearly, not bicubically. There is no online linear classifier.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Literal, NamedTuple
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+from torchvision.models.resnet import BasicBlock, Bottleneck
+
+from eden_bench.contracts import MethodCard, PretrainConfig, Stage, View, ViewRecipe, Views, at_least, in_range
+from eden_bench.encoders import Encoder, build_encoder
+from eden_bench.registry import register_method
+from pretrain.batchnorm import in_groups
+from pretrain.distributed import gathered_with_gradient
+from pretrain.lars import LARS
+from pretrain.optimisation import Schedule
+from pretrain.recipes import ANCHORS, adam_recipe, moco_recipe, vicreg_recipes
+
+_BATCH = 256
+_STABLE = 1e-4
+
+
+@dataclass(frozen=True, kw_only=True)
+class VICRegLConfig(PretrainConfig):
+    """VICRegL's settings for a ResNet-50."""
+
+    lr: float = 0.3
+    """At a batch of 256; the rate used is lr · batch_size / 256."""
+    weight_decay: float = 1e-6
+    warmup_epochs: int = 10
+    alpha: float = 0.75
+    """α in L = α L_global + (1 − α) L_local; 0.9 is the other published value."""
+    invariance_weight: float = 25.0
+    variance_weight: float = 25.0
+    covariance_weight: float = 1.0
+    expander: tuple[int, ...] = (8192, 8192, 8192)
+    local_expander: tuple[int, ...] = (512, 512, 512)
+    num_matches: tuple[int, int] = (20, 4)
+    """Closest matches kept from the first view of a pair to the second, and back; all where a map has fewer cells."""
+    l2_all_matches: bool = False
+    """Keep all feature matches, as the released code does; its author calls that a mistake (issue 5)."""
+    flip_grid: bool = True
+    """Mirror the places of a mirrored view's cells; the released code's default does not, which misplaces them."""
+    augmentation: Literal["vicregl", "moco", "adam"] = "vicregl"
+    """The official views, or another method's."""
+    bn_groups: int = 1
+    """Groups that a batch is cut into for batch norm, over all processes."""
+
+    def __post_init__(self) -> None:
+        """Refuse values no run can mean."""
+        super().__post_init__()
+        in_range("alpha", self.alpha, 0, 1)
+        for name in ("invariance_weight", "variance_weight", "covariance_weight"):
+            at_least(name, getattr(self, name), 0)
+        for name in ("expander", "local_expander", "num_matches"):
+            at_least(f"each of {name}", min(getattr(self, name), default=0), 1)
+        at_least("bn_groups", self.bn_groups, 1)
+        if len(self.num_matches) != 2:
+            raise ValueError(f"num_matches must be two numbers, not {self.num_matches}")
+        if self.augmentation not in ("vicregl", "moco", "adam"):
+            raise ValueError(f"augmentation must be 'vicregl', 'moco' or 'adam', not {self.augmentation!r}")
+
+
+class Expanded(NamedTuple):
+    """What the network says of one view; P cells of the map, row by row. Nothing is normalised."""
+
+    whole: Tensor
+    """(B, D) float32."""
+    cells: Tensor
+    """(B, P, L) float32."""
+
+
+class Terms(NamedTuple):
+    """The three terms of a loss, not weighted; scalars."""
+
+    invariance: Tensor
+    variance: Tensor
+    covariance: Tensor
+
+
+class ExpandedEncoder(nn.Module):
+    """An encoder, an expander of its pooled features and one of every cell of its map."""
+
+    def __init__(self, config: VICRegLConfig) -> None:
+        super().__init__()
+        self.encoder = build_encoder(config.arch)
+        zero_init_residual(self.encoder)
+        self.expander = make_expander(self.encoder.out_channels, config.expander)
+        self.local_expander = make_expander(self.encoder.out_channels, config.local_expander)
+
+    def forward(self, images: Tensor) -> Expanded:
+        """Embed images (B, 3, H, W); the local expander's batch norm sees all B · P cells alike."""
+        features = self.encoder(images)
+        cells = features.flatten(2).transpose(1, 2)
+        local = self.local_expander(cells.flatten(0, 1)).unflatten(0, cells.shape[:2])
+        return Expanded(self.expander(features.mean(dim=(2, 3))).float(), local.float())
+
+
+@register_method("vicregl")
+class VICRegL(nn.Module):
+    """One network, two views, three terms on whole images and on matched cells."""
+
+    Config = VICRegLConfig
+    card = MethodCard(
+        title="VICRegL",
+        paper="Bardes et al., NeurIPS 2022, arXiv:2210.01571",
+        licence="CC BY-NC 4.0 (original code and weights)",
+        backbone="ResNet-50",
+        data="ImageNet; in the Adam paper ChestX-ray14 train",
+        differences=(
+            "batch norm over the whole batch of one device; several processes need as many bn_groups and normalise "
+            "apart, where the official code synchronises them; variance and covariance are of the whole batch always",
+            "200 epochs, as the Adam paper's common setup, instead of 100 or 300; the Adam paper's own are not known",
+            "feature matches are filtered, as in the paper; the released code keeps all (l2_all_matches = true)",
+            "places of mirrored views are mirrored; the released code's default leaves them (flip_grid = false)",
+            "crops are resampled bilinearly instead of bicubically",
+            "the checkpoint of the lowest validation loss is handed on unless select = 'last', which is the official "
+            "method's",
+            ANCHORS,
+        ),
+    )
+
+    def __init__(self, config: VICRegLConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.student = ExpandedEncoder(config)
+
+    @property
+    def encoder(self) -> Encoder:
+        """The backbone."""
+        return self.student.encoder
+
+    def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
+        """The first view is always blurred, the second seldom, and solarised at times."""
+        size_px = self.config.size_px
+        if self.config.augmentation == "vicregl":
+            return vicreg_recipes(size_px)
+        return ({"moco": moco_recipe, "adam": adam_recipe}[self.config.augmentation](size_px),) * 2
+
+    def start_stage(self, stage: Stage) -> None:
+        """There is only one stage."""
+
+    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        """LARS, its rate in proportion to the batch."""
+        config = self.config
+        lr = config.lr * config.batch_size / _BATCH
+        return {
+            "main": LARS(self.parameters(), lr=lr, momentum=config.momentum, weight_decay=config.weight_decay),
+        }
+
+    def schedule(self, turn: str) -> Schedule:
+        """Warm up step by step, then a cosine to a thousandth."""
+        return Schedule(per="step", warmup_epochs=self.config.warmup_epochs, floor=0.001)
+
+    def losses(self, views: Views, turn: str = "main") -> dict[str, Tensor]:
+        """α times the global and 1 − α times the local terms, each with its weight (Eq. 1 to 5)."""
+        config, share = self.config, self.training
+        first, second = (in_groups(self.student, image, config.bn_groups) for image in views.images)
+        counts = (None,) if config.l2_all_matches else config.num_matches
+        with torch.autocast(first.whole.device.type, enabled=False):
+            whole = vic_terms(first.whole, second.whole, share=share)
+            near, alike = self._distances(first, second, views)
+            by_place = matched_terms(first.cells, second.cells, near, config.num_matches, share=share)
+            by_feature = matched_terms(first.cells, second.cells, alike, counts, share=share)
+        local = Terms(*(place + feature for place, feature in zip(by_place, by_feature, strict=True)))
+        return self._weighted("", config.alpha, whole) | self._weighted("local_", 1 - config.alpha, local)
+
+    def _weighted(self, prefix: str, share: float, terms: Terms) -> dict[str, Tensor]:
+        weights = {name: share * getattr(self.config, f"{name}_weight") for name in Terms._fields}
+        return {prefix + name: weights[name] * term for name, term in terms._asdict().items()}
+
+    @torch.no_grad()
+    def _distances(self, first: Expanded, second: Expanded, views: Views) -> tuple[Tensor, Tensor]:
+        """Return how far apart the cells of the two views are in place and in feature, each (B, P, P)."""
+        side = math.isqrt(first.cells.shape[1])
+        places = [cell_centres(view, side, flip_grid=self.config.flip_grid) for view in views.views]
+        return _apart(*places), _apart(first.cells, second.cells)
+
+    def after_step(self) -> None:
+        """There is neither teacher nor queue."""
+
+
+def vic_terms(first: Tensor, second: Tensor, *, share: bool = False) -> Terms:
+    """Return the three terms of two embeddings of one batch (Bardes et al., ICLR 2022, arXiv:2105.04906).
+
+    Args:
+        first: (B, ..., D), an embedding of each image, or one for each match slot, whose statistics stay apart.
+        second: as first, of the other view.
+        share: variance and covariance over the batches of all processes together; the invariance is averaged anyway.
+    """
+    everyone = [gathered_with_gradient(z) if share else z for z in (first, second)]
+    return Terms(
+        invariance=F.mse_loss(first, second),
+        variance=torch.stack([hinge(z) for z in everyone]).mean(),
+        covariance=torch.stack([off_diagonal(z) for z in everyone]).mean(),
+    )
+
+
+def hinge(z: Tensor) -> Tensor:
+    """Return the mean over dimensions (and slots) of max(0, 1 − √(Var + 1e-4)); variance over z's first axis."""
+    variance = (z - z.mean(dim=0)).square().sum(dim=0) / _freedom(z)
+    return F.relu(1 - (variance + _STABLE).sqrt()).mean()
+
+
+def off_diagonal(z: Tensor) -> Tensor:
+    """Return Σ_{a≠b} C[a, b]² / D, the mean over slots; C is the covariance over z's first axis, divisor N − 1.
+
+    ‖ZᵀZ‖² = ‖ZZᵀ‖², so the smaller of the two products is formed: (N, N) where the batch is smaller than D.
+    """
+    centred = (z - z.mean(dim=0)).flatten(1, -2).transpose(0, 1) if z.ndim > 2 else (z - z.mean(dim=0))[None]
+    slots, count, dim = centred.shape
+    product = centred @ centred.mT if count < dim else centred.mT @ centred
+    on_diagonal = centred.square().sum(dim=1).square().sum()
+    return (product.square().sum() - on_diagonal) / (_freedom(z) ** 2 * dim * slots)
+
+
+def matched_terms(
+    first: Tensor, second: Tensor, distances: Tensor, counts: Sequence[int | None], *, share: bool = False
+) -> Terms:
+    """Return the terms of matched cells, the mean over both directions and over the counts.
+
+    This is the mean over both orders of the pair of ½ (v(i → j), counts[0] closest + v(j → i), counts[1] closest).
+
+    Args:
+        first: (B, P, D) cells of one view.
+        second: (B, Q, D) cells of the other.
+        distances: (B, P, Q) between them.
+        counts: matches kept; None keeps all.
+        share: as in ``vic_terms``.
+    """
+    found = []
+    for cells, others, apart in ((first, second, distances), (second, first, distances.mT)):
+        for count in counts:
+            at, to = closest_matches(apart, count)
+            found.append(vic_terms(_taken(cells, at), _taken(others, to), share=share))
+    return Terms(*(torch.stack(parts).mean() for parts in zip(*found, strict=True)))
+
+
+def closest_matches(distances: Tensor, count: int | None) -> tuple[Tensor, Tensor]:
+    """Match each cell with the nearest of the other view, and keep the closest pairs.
+
+    Args:
+        distances: (B, P, Q).
+        count: pairs kept, nearest first, and at most P; None keeps all P in the order of the cells.
+
+    Returns:
+        Indices of the cells and of their partners, (B, n) int64 each; a partner may serve several.
+    """
+    partners = distances.argmin(dim=2)
+    if count is None:
+        return torch.arange(partners.shape[1], device=partners.device).expand_as(partners), partners
+    nearest = distances.gather(2, partners[..., None])[..., 0]
+    at = nearest.argsort(dim=1, stable=True)[:, :count]
+    return at, partners.gather(1, at)
+
+
+def cell_centres(view: View, side: int, *, flip_grid: bool = True) -> Tensor:
+    """Return where the centres of a map's cells lie in the anchor, row by row: (B, side², 2), x before y, in pixels.
+
+    Args:
+        view: tells by ``to_anchor`` where its pixels come from: crop, rotation and flip.
+        side: cells in a row, and rows.
+        flip_grid: False leaves the cells of a mirrored view where they would lie without the mirror.
+    """
+    size_px = view.image.shape[-1]
+    along = (torch.arange(side, device=view.image.device) + 0.5) * (size_px / side)
+    y, x = (part.flatten().expand(len(view.image), -1) for part in torch.meshgrid(along, along, indexing="ij"))
+    if not flip_grid:
+        x = torch.where(view.flipped[:, None], size_px - x, x)
+    return torch.stack([x, y, torch.ones_like(x)], dim=2) @ view.to_anchor.mT
+
+
+def make_expander(in_dim: int, widths: Sequence[int]) -> nn.Sequential:
+    """Return Linear, batch norm, ReLU for each width but the last, which is a Linear without bias."""
+    layers: list[nn.Module] = []
+    for before, width in pairwise((in_dim, *widths[:-1])):
+        layers += [nn.Linear(before, width), nn.BatchNorm1d(width), nn.ReLU(inplace=True)]
+    return nn.Sequential(*layers, nn.Linear((in_dim, *widths)[-2], widths[-1], bias=False))
+
+
+def zero_init_residual(encoder: nn.Module) -> None:
+    """Let every residual block of a ResNet begin as the identity: its last batch norm scales by 0."""
+    for block in encoder.modules():
+        if isinstance(block, BasicBlock | Bottleneck):
+            nn.init.zeros_((block.bn3 if isinstance(block, Bottleneck) else block.bn2).weight)
+
+
+def _freedom(z: Tensor) -> int:
+    return max(1, len(z) - 1)
+
+
+def _taken(cells: Tensor, index: Tensor) -> Tensor:
+    return cells.gather(1, index[..., None].expand(-1, -1, cells.shape[2]))
+
+
+def _apart(first: Tensor, second: Tensor) -> Tensor:
+    """Return Euclidean distances, (B, P, Q); not by products, which would not put a cell at distance 0 from itself."""
+    return torch.cdist(first, second, compute_mode="donot_use_mm_for_euclid_dist")
