@@ -75,7 +75,7 @@ def test_the_card_says_where_it_comes_from(name):
 def test_losses_are_finite_scalars(name, stage):
     made = method(name, stage=stage)
     for turn in made.optimisers():
-        for loss in made.losses(views(), turn).values():
+        for loss in made.losses(views(of=made), turn).values():
             assert loss.shape == ()
             assert torch.isfinite(loss)
 
@@ -83,8 +83,10 @@ def test_losses_are_finite_scalars(name, stage):
 @pytest.mark.parametrize(("name", "stage"), every_stage(METHODS))
 def test_gradients_reach_all_of_the_student_and_nothing_of_the_teacher(name, stage):
     made = method(name, stage=stage)
+    train_step(made)  # a residual branch that begins as zero passes no gradient on before its first step
+    made.zero_grad()
     for turn in made.optimisers():
-        sum(made.losses(views(), turn).values()).backward()
+        sum(made.losses(views(of=made), turn).values()).backward()
     trained = {id(p) for optimiser in made.optimisers().values() for g in optimiser.param_groups for p in g["params"]}
     for key, parameter in made.named_parameters():
         if id(parameter) in trained:
@@ -99,12 +101,12 @@ def test_gradients_reach_all_of_the_student_and_nothing_of_the_teacher(name, sta
 @pytest.mark.parametrize("name", WITH_TEACHER)
 def test_the_keys_come_from_the_teacher(name):
     made = method(name)
-    before = sum(made.losses(views()).values())
+    before = sum(made.losses(views(of=made)).values())
     with torch.no_grad():
         for teacher in teachers(made):
             for seed, parameter in enumerate(teacher.parameters()):
                 parameter += torch.randn(parameter.shape, generator=torch.Generator().manual_seed(seed))
-    assert not sum(made.losses(views()).values()).isclose(before)
+    assert not sum(made.losses(views(of=made)).values()).isclose(before)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -122,8 +124,9 @@ def test_another_seed_gives_other_weights(name):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_all_methods_begin_from_the_same_encoder(name):
-    mine, adam = method(name).encoder, method("adam").encoder
-    assert all(value.equal(adam.state_dict()[key]) for key, value in mine.state_dict().items())
+    mine, adam = method(name).encoder.state_dict(), method("adam").encoder.state_dict()
+    filters = [key for key, value in mine.items() if value.ndim > 1]  # VICRegL zeroes some of batch norm's scales
+    assert all(mine[key].equal(adam[key]) for key in filters)
 
 
 @pytest.mark.parametrize(("name", "stage"), every_stage(METHODS))
@@ -143,8 +146,8 @@ def test_validation_changes_nothing(name):
     kept = copy.deepcopy(made.state_dict())
     made.eval()
     with torch.no_grad():
-        first = sum(made.losses(views()).values())
-        again = sum(made.losses(views()).values())
+        first = sum(made.losses(views(of=made)).values())
+        again = sum(made.losses(views(of=made)).values())
     assert first.equal(again)
     assert all(value.equal(kept[key]) for key, value in made.state_dict().items())
     made.train()
@@ -156,8 +159,8 @@ def test_validation_changes_nothing(name):
 @pytest.mark.parametrize("name", METHODS)
 def test_the_loss_stands_on_the_queue_before_its_own_keys_enter(name):
     made = method(name)
-    first = {key: float(loss.detach()) for key, loss in made.losses(views()).items()}
-    assert {key: float(loss.detach()) for key, loss in made.losses(views()).items()} == pytest.approx(first)
+    first = {key: float(loss.detach()) for key, loss in made.losses(views(of=made)).items()}
+    assert {key: float(loss.detach()) for key, loss in made.losses(views(of=made)).items()} == pytest.approx(first)
 
 
 @pytest.mark.parametrize("name", METHODS)
@@ -174,7 +177,7 @@ def test_steps_lower_the_loss_on_one_batch(name):
     losses = []
     for _ in range(12):
         for turn, optimiser in optimisers.items():
-            loss = sum(made.losses(views(), turn).values())
+            loss = sum(made.losses(views(of=made), turn).values())
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()

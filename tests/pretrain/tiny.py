@@ -20,6 +20,9 @@ TINY = {
     "embedding_dim": 8,
     "bn_groups": 2,
     "teacher_momentum": 0.9,
+    "expander": (16, 16, 16),
+    "local_expander": (12, 12, 12),
+    "num_matches": (3, 1),
 }
 
 
@@ -58,13 +61,18 @@ def method(name, seed=0, stage=0, **changes):
     settings = config(name, **changes)
     with seeded(seed, "method"):
         made = registry.methods.get(name)(settings)
-    made.start_stage(settings.stages[stage])
+    made.stage_under_test = settings.stages[stage]
+    made.start_stage(made.stage_under_test)
+    if hasattr(made, "stage_data"):
+        made.stage_data(made.stage_under_test, data(), seed)
     return made
 
 
-def views(count=8, seed=0, size_px=64):
+def views(count=8, seed=0, size_px=64, of=None):
+    """Noise; as many views as a method made by ``method`` asks for."""
     draw = torch.Generator().manual_seed(seed)
-    images = [torch.randn(count, 3, size_px, size_px, generator=draw) for _ in range(2)]
+    number = len(of.recipes(of.stage_under_test)) if of else 2
+    images = [torch.randn(count, 3, size_px, size_px, generator=draw) for _ in range(number)]
     maps = torch.eye(2, 3).repeat(count, 1, 1)
     flipped = torch.zeros(count, dtype=torch.bool)
     return Views(
@@ -78,7 +86,7 @@ def train_step(made, seed=0):
     """One step as the engine takes it; returns the loss."""
     total = None
     for turn, optimiser in made.optimisers().items():
-        total = sum(made.losses(views(seed=seed), turn).values())
+        total = sum(made.losses(views(seed=seed, of=made), turn).values())
         optimiser.zero_grad()
         total.backward()
         optimiser.step()
