@@ -1,8 +1,9 @@
-"""Encoders: the networks that are transferred, under torchvision's key names.
+"""Encoders: the networks that are transferred, under torchvision's or timm's key names.
 
 ``build_encoder("resnet50")`` is torchvision's ResNet-50 without ``fc`` (23,508,032 parameters, 318 state
-entries); ``resnet18-w16`` is the same code at a quarter of the width, for the ``quick`` protocol. An encoder
-returns its maps at every stride, so that a U-Net, a classifier and a probe all stand on the same call.
+entries); ``resnet18-w16`` is the same code at a quarter of the width, for the ``quick`` protocol. ViT and Swin are in
+``transformers``, which is imported when one is asked for. An encoder returns its maps at every stride, so that a
+U-Net, a classifier and a probe all stand on the same call.
 """
 
 from __future__ import annotations
@@ -24,6 +25,15 @@ _RESNETS: dict[str, tuple[type[BasicBlock | Bottleneck], tuple[int, int, int, in
     "resnet101": (Bottleneck, (3, 4, 23, 3)),
 }
 _FULL_WIDTH = 64
+TRANSFORMERS = (
+    "vit_mini_patch8_64",
+    "vit_small_patch16_224",
+    "vit_base_patch16_224",
+    "swin_mini_patch4_window4_64",
+    "swin_base_patch4_window6_192",
+    "swin_base_patch4_window7_224",
+)
+"""Names of the transformers that methods here use; ``transformers`` builds others of the same pattern."""
 _LEAST_WIDTH = 8
 """Below it oneDNN's backward pass of a strided 1×1 convolution, channels last, writes past its memory (torch 2.15)."""
 
@@ -50,6 +60,10 @@ class Encoder(nn.Module):
     def maps(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return the feature maps, finest first, each (B, C_i, H / stride_i, W / stride_i)."""
         raise NotImplementedError
+
+    def for_size(self, size_px: int) -> Encoder:
+        """Return this encoder for square inputs of a side; itself, where it takes any (a transformer does not)."""
+        return self
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the coarsest map, (B, D, H', W')."""
@@ -116,11 +130,11 @@ class ResNetEncoder(Encoder, _ScaledResNet):
 
 def known_archs() -> list[str]:
     """Names ``build_encoder`` takes; each ResNet also takes a width, as in ``resnet18-w16``."""
-    return sorted(_RESNETS)
+    return [*sorted(_RESNETS), *TRANSFORMERS]
 
 
 def build_encoder(arch: str, seed: int | None = None) -> Encoder:
-    """Build an encoder with PyTorch's default initialisation.
+    """Build an encoder with torchvision's or timm's default initialisation.
 
     Args:
         arch: a name from ``known_archs``, or one with a width.
@@ -130,13 +144,23 @@ def build_encoder(arch: str, seed: int | None = None) -> Encoder:
     Raises:
         UsageError: arch is not known, or narrower than 8; names the nearest one that is.
     """
+    with seeded(seed, "encoder") if seed is not None else contextlib.nullcontext():
+        return _build_transformer(arch) if arch.startswith(("vit_", "swin_")) else _build_resnet(arch)
+
+
+def _build_transformer(arch: str) -> Encoder:
+    from eden_bench import transformers  # imports timm, which takes a second
+
+    return transformers.build(arch)
+
+
+def _build_resnet(arch: str) -> Encoder:
     match = re.fullmatch(r"([a-z0-9_]+?)(?:-w(\d+))?", arch)
     if not match or match[1] not in _RESNETS:
-        raise unknown("arch", arch, [*_RESNETS, "resnet18-w16"])
+        raise unknown("arch", arch, [*known_archs(), "resnet18-w16"])
     if int(match[2] or _FULL_WIDTH) < _LEAST_WIDTH:
         raise UsageError(f"arch {arch!r} is narrower than {_LEAST_WIDTH}: write {match[1]}-w{_LEAST_WIDTH} or wider")
-    with seeded(seed, "encoder") if seed is not None else contextlib.nullcontext():
-        return ResNetEncoder(match[1], int(match[2] or _FULL_WIDTH))
+    return ResNetEncoder(match[1], int(match[2] or _FULL_WIDTH))
 
 
 class seeded:  # noqa: N801 - reads as a phrase: with seeded(seed, "head")

@@ -1,0 +1,241 @@
+"""Transformer encoders under timm's key names: ViT and Swin, at any input size.
+
+An arch says all that its weights' shapes follow from: ``vit_base_patch16_224`` (Dosovitskiy et al., ICLR 2021,
+arXiv:2010.11929) and ``swin_base_patch4_window6_192`` (Liu et al., ICCV 2021, arXiv:2103.14030); the last number is the
+input's side in pixels. ``for_size`` gives the same encoder for another side, position embeddings and relative-position
+tables interpolated bicubically, a Swin's windows growing with the side (window 6 at 192 px is window 7 at 224).
+The networks are timm's, without dropout, stochastic depth and classifier; nothing of timm's is downloaded.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import cast
+
+import torch
+from timm.models.swin_transformer import SwinTransformer
+from timm.models.vision_transformer import VisionTransformer
+from torch import Tensor, nn
+from torch.nn import functional
+
+from eden_bench.encoders import TRANSFORMERS, Encoder, seeded
+from eden_bench.errors import UsageError, unknown
+
+_VITS = {
+    "mini": (128, 4, 4),
+    "tiny": (192, 12, 3),
+    "small": (384, 12, 6),
+    "base": (768, 12, 12),
+    "large": (1024, 24, 16),
+}
+"""Width, blocks, heads; "mini" is ours, for the quick protocol."""
+_SWINS = {
+    "mini": (32, (1, 1, 2, 1), (1, 2, 4, 8)),
+    "tiny": (96, (2, 2, 6, 2), (3, 6, 12, 24)),
+    "small": (96, (2, 2, 18, 2), (3, 6, 12, 24)),
+    "base": (128, (2, 2, 18, 2), (4, 8, 16, 32)),
+    "large": (192, (2, 2, 18, 2), (6, 12, 24, 48)),
+}
+"""Width of the first stage, blocks a stage, heads a stage; "mini" is ours, for the quick protocol."""
+_EPS = 1e-6
+"""Of a ViT's layer norms."""
+_NAME = re.compile(
+    r"(?P<family>vit|swin)_(?P<width>[a-z]+)_patch(?P<patch>[1-9]\d*)(?:_window(?P<window>[1-9]\d*))?_(?P<size>[1-9]\d*)"
+)
+
+
+class TransformerEncoder(Encoder):
+    """What a ViT and a Swin share: patches that masked-image methods may replace before the blocks see them."""
+
+    size_px: int
+    patch_px: int
+
+    def patches(self, images: Tensor) -> Tensor:
+        """Return the patch embeddings before any position is told, (B, H / patch, W / patch, C)."""
+        raise NotImplementedError
+
+    def maps_of(self, patches: Tensor) -> tuple[Tensor, ...]:
+        """Return the feature maps of patch embeddings; ``maps`` of images."""
+        raise NotImplementedError
+
+    def maps(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the feature maps, finest first, each (B, C_i, H / stride_i, W / stride_i)."""
+        return self.maps_of(self.patches(images))
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the last map, normalised, (B, D, H', W')."""
+        return self.maps(images)[-1]
+
+    def for_size(self, size_px: int) -> Encoder:
+        """Return this encoder for square inputs of another side: itself where the side is its own."""
+        if size_px == self.size_px:
+            return self
+        with seeded(0, "encoder"):
+            other = build(_resized_name(self.arch, size_px))
+        other.load_state_dict(fitted(self.state_dict(), other.state_dict()))
+        return other.train(self.training)
+
+
+class ViTEncoder(TransformerEncoder, VisionTransformer):  # type: ignore[misc]  # timm's forward takes a mask
+    """A ViT whose maps are the patch tokens after each quarter of its blocks, all with the stride of a patch.
+
+    The last map has passed the final norm; a U-Net resizes the four to strides 4, 8, 16 and 32. ``embed`` is MAE's
+    global pool: the mean of the patch tokens, without the class token and before ``norm``, then a layer norm whose
+    scale and shift are left to the linear head that follows (``fc_norm`` of the published code starts at 1 and 0).
+    """
+
+    pos_embed: nn.Parameter
+    cls_token: nn.Parameter
+
+    def __init__(self, arch: str, size_px: int, patch_px: int, width: int, blocks: int, heads: int) -> None:
+        VisionTransformer.__init__(
+            self,
+            img_size=size_px,
+            patch_size=patch_px,
+            embed_dim=width,
+            depth=blocks,
+            num_heads=heads,
+            num_classes=0,
+            global_pool="",
+        )
+        self.arch, self.size_px, self.patch_px = arch, size_px, patch_px
+        self.channels, self.strides = (width,) * 4, (patch_px,) * 4
+        self._ends = tuple(blocks * quarter // 4 for quarter in (1, 2, 3, 4))
+
+    def patches(self, images: Tensor) -> Tensor:
+        """Return the patch embeddings, (B, H / patch, W / patch, C)."""
+        tokens: Tensor = self.patch_embed(images)
+        return tokens.reshape(len(tokens), *self.patch_embed.grid_size, -1)
+
+    def maps_of(self, patches: Tensor) -> tuple[Tensor, ...]:
+        """Return the patch tokens after each quarter of the blocks, as maps (B, C, H / patch, W / patch)."""
+        grid, kept = patches.shape[1:3], []
+        tokens = self.positioned(patches.flatten(1, 2))
+        for number, block in enumerate(self.blocks, start=1):
+            tokens = block(tokens)
+            kept += [tokens] * self._ends.count(number)
+        kept[-1] = self.norm(kept[-1])
+        return tuple(one[:, 1:].transpose(1, 2).unflatten(2, grid) for one in kept)
+
+    def positioned(self, tokens: Tensor, chosen: Tensor | None = None) -> Tensor:
+        """Tell tokens where they are, drop those not chosen, and put the class token before them.
+
+        Args:
+            tokens: (B, N, C), one a patch.
+            chosen: (B, V) int64, the patches to go on with; None for all.
+
+        Returns:
+            (B, 1 + V, C).
+        """
+        tokens = tokens + self.pos_embed[:, 1:]
+        if chosen is not None:
+            tokens = tokens.gather(1, chosen[:, :, None].expand(-1, -1, tokens.shape[2]))
+        first = (self.cls_token + self.pos_embed[:, :1]).expand(len(tokens), -1, -1)
+        return torch.cat([first, tokens], dim=1)
+
+    def encode(self, images: Tensor, chosen: Tensor | None = None) -> Tensor:
+        """Return the tokens after the last block, before ``norm``: class token first, then the chosen patches."""
+        tokens: Tensor = self.blocks(self.positioned(self.patches(images).flatten(1, 2), chosen))
+        return tokens
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Return the mean patch token, standardised over its channels, (B, D)."""
+        pooled = self.encode(images)[:, 1:].mean(dim=1)
+        return functional.layer_norm(pooled, pooled.shape[1:], eps=_EPS)
+
+
+class SwinEncoder(TransformerEncoder, SwinTransformer):
+    """A Swin whose maps are its four stages', strides 4 to 32; the last has passed the final norm."""
+
+    def __init__(
+        self,
+        arch: str,
+        size_px: int,
+        patch_px: int,
+        window: int,
+        width: int,
+        blocks: tuple[int, ...],
+        heads: tuple[int, ...],
+    ) -> None:
+        SwinTransformer.__init__(
+            self,
+            img_size=size_px,
+            patch_size=patch_px,
+            embed_dim=width,
+            depths=blocks,
+            num_heads=heads,
+            window_size=window,
+            drop_path_rate=0.0,
+            num_classes=0,
+        )
+        self.arch, self.size_px, self.patch_px = arch, size_px, patch_px
+        self.channels = tuple(width * 2**stage for stage in range(len(blocks)))
+        self.strides = tuple(patch_px * 2**stage for stage in range(len(blocks)))
+
+    def patches(self, images: Tensor) -> Tensor:
+        """Return the patch embeddings, (B, H / patch, W / patch, C)."""
+        return cast(Tensor, self.patch_embed(images))
+
+    def maps_of(self, patches: Tensor) -> tuple[Tensor, ...]:
+        """Return the four stages' maps, finest first."""
+        maps = []
+        for stage in self.layers:
+            patches = stage(patches)
+            maps.append(patches)
+        maps[-1] = self.norm(maps[-1])
+        return tuple(one.permute(0, 3, 1, 2) for one in maps)
+
+
+def build(arch: str) -> TransformerEncoder:
+    """Build a ViT or Swin from its name, with timm's initialisation, drawn from the surrounding ``seeded`` block.
+
+    Raises:
+        UsageError: the name is not understood, or its numbers do not fit each other.
+    """
+    name = _NAME.fullmatch(arch)
+    is_swin = bool(name and name["family"] == "swin")
+    if not name or is_swin != bool(name["window"]) or name["width"] not in (_SWINS if is_swin else _VITS):
+        raise unknown("arch", arch, TRANSFORMERS)
+    size_px, patch_px = int(name["size"]), int(name["patch"])
+    multiple = patch_px * 8 if is_swin else patch_px
+    if size_px % multiple:
+        raise UsageError(f"arch {arch!r}: its side must be a multiple of {multiple} pixels, not {size_px}")
+    if is_swin:
+        return SwinEncoder(arch, size_px, patch_px, int(name["window"]), *_SWINS[name["width"]])
+    return ViTEncoder(arch, size_px, patch_px, *_VITS[name["width"]])
+
+
+def fitted(weights: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
+    """Interpolate position embeddings and relative-position tables to the shapes of another input size.
+
+    Bicubic, ``align_corners=False``, as MAE and SimMIM transfer their weights; the class token's position is kept.
+
+    Args:
+        weights: a state dictionary.
+        like: the other's, whose shapes are wanted.
+    """
+    result = dict(weights)
+    for name, value in weights.items():
+        if value.shape != like[name].shape:
+            kept = 1 if name == "pos_embed" else 0
+            result[name] = _resampled(value, like[name].shape, kept)
+    return result
+
+
+def _resampled(table: Tensor, shape: torch.Size, kept: int) -> Tensor:
+    """Interpolate a table (…, kept + h², C) of a square grid to (…, kept + H², C)."""
+    rows, wanted = table.reshape(-1, table.shape[-1]), shape.numel() // shape[-1] - kept
+    old, new = int((len(rows) - kept) ** 0.5), int(wanted**0.5)
+    grid = rows[kept:].T.reshape(1, -1, old, old).float()
+    grid = functional.interpolate(grid, (new, new), mode="bicubic", align_corners=False)
+    return torch.cat([rows[:kept], grid.flatten(2)[0].T.to(table.dtype)]).reshape(shape)
+
+
+def _resized_name(arch: str, size_px: int) -> str:
+    """Return the arch for another side; windows take the same share of it, at least one patch."""
+    name = cast("re.Match[str]", _NAME.fullmatch(arch))
+    stem = f"{name['family']}_{name['width']}_patch{name['patch']}"
+    if not name["window"]:
+        return f"{stem}_{size_px}"
+    return f"{stem}_window{max(1, round(int(name['window']) * size_px / int(name['size'])))}_{size_px}"
