@@ -70,6 +70,11 @@ def write_chestxray14(root: Path, *, patients: int = 320, seed: int = 0, progres
     seal(root, dataset="chestxray14", patients=patients, images=len(shots), seed=seed)
 
 
+def films_of(number: int, seed: int) -> tuple[Patient, ...]:
+    """Return every film of one person (1, 2, …) as this phantom writes it; datasets that overlap with it ask here."""
+    return tuple(shot.patient for shot in _films_of(number, False, seed))
+
+
 def _shots(patients: int, seed: int) -> list[_Shot]:
     """Every film in order of names; exactly a quarter of the people are in the test list."""
     order = seeds.shuffled(patients, seed, "phantom", "nih", "split")
