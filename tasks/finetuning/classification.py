@@ -70,6 +70,7 @@ class OpenClassification:
     def run(self, encoder: Encoder, seed: int, shots: int | None = None) -> Outcome:
         """Fine-tune a linear head and the encoder, and score the test images; see ``contracts.OpenTask.run``."""
         chosen = choose(self.splits, self.protocol, seed, shots)
+        encoder = encoder.for_size(self.protocol.size_px)
         network = on_device(Classifier(encoder, len(self.labels), seed), self.device)
         training = fine_tune(self._problem(network, chosen, seed), self.protocol, seed, self.device)
         told = {"validation_images": len(chosen.validation), "labels_without_auc": self.without_auc}

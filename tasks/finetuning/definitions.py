@@ -16,16 +16,39 @@ from tasks.finetuning.protocol import (
     SegmentationProtocol,
 )
 
-DICE = ScoreDefinition(
-    name="dice",
-    text=(
-        "Dice 2|P∩T| / (|P| + |T|) of one test image, P the pixels whose probability is above 0.5, T the true mask, "
-        "both at score_px × score_px of the protocol (the mask resized to the nearest pixel, the logits bilinearly), "
-        "1 where both are empty; mean over structures, then over test images. Beside it: dice_pooled and iou_pooled "
-        "from pixels summed over all test images, iou (mean over images), and iou_thresholds, mean over thresholds "
-        "0.5, 0.55 … 0.95 of the mean of pooled foreground and background IoU, the released code's 'Mean IoU'."
-    ),
+_MASKS = (
+    "P the pixels whose probability is above {threshold}, T the true mask, both at score_px × score_px of the protocol "
+    "(the mask resized to the nearest pixel, the logits bilinearly)"
 )
+_SEGMENTATION = {
+    "dice": (
+        f"Dice 2|P∩T| / (|P| + |T|) of one test image, {_MASKS.format(threshold='0.5')}, 1 where both are empty; mean "
+        "over structures, then over test images."
+    ),
+    "dice_nonempty": "Dice, mean over the images and structures whose true mask is not empty; absent where all are",
+    "dice_empty": "share of the empty true masks for which nothing is predicted; absent where none is empty",
+    "dice_pooled": "Dice from pixels summed over all test images and structures: the released code's 'Dice'",
+    "iou": "|P∩T| / |P∪T| at threshold 0.5, 1 where both are empty; mean over structures, then over test images",
+    "iou_pooled": "the same from pixels summed over all test images and structures: the released code's 'IoU'",
+    "iou_thresholds": (
+        f"|P∩T| / |P∪T|, {_MASKS.format(threshold='a threshold')}, from pixels summed over all test images and "
+        "structures, 1 where both are empty; mean of foreground's and background's, then over the thresholds 0.5, "
+        "0.55 … 0.95: the released code's 'Mean IoU'. The cases hold each image's own."
+    ),
+    "dice_<structure>": "where there are several structures: Dice of one, mean over test images",
+    "dice_region": "where there is an evaluation region: Dice inside it, mean over structures, then over test images",
+    "dice_region_pooled": "the same from pixels summed over all test images and structures",
+}
+
+
+def _segmentation_score(name: str, *, pooled: bool = False) -> ScoreDefinition:
+    others = {other: text for other, text in _SEGMENTATION.items() if other != name}
+    return ScoreDefinition(name=name, text=_SEGMENTATION[name], pooled=pooled, alternatives=others)
+
+
+DICE = _segmentation_score("dice")
+IOU = _segmentation_score("iou")
+IOU_THRESHOLDS = _segmentation_score("iou_thresholds", pooled=True)
 AUC = ScoreDefinition(
     name="auc",
     text=(
@@ -33,6 +56,8 @@ AUC = ScoreDefinition(
         "averaged over the protocol's test crops; mean over labels. A label with one value only in the test set has "
         "no AUC: it is left out of the mean and named in labels_without_auc."
     ),
+    pooled=True,
+    alternatives={"auc_<label>": "the AUC of one label"},
 )
 
 
@@ -47,6 +72,8 @@ class SegmentationTask:
     """Names of the dataset's masks; one sigmoid channel each."""
     channels: Literal[1, 3] = 1
     """Of the images: grey or colour."""
+    region: str = ""
+    """Name of the dataset's mask inside which Dice is scored besides, as a photograph's field of view."""
     paper: SegmentationProtocol = PAPER_SEGMENTATION
     quick: SegmentationProtocol = QUICK_SEGMENTATION
     score: ScoreDefinition = DICE

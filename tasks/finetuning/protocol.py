@@ -89,7 +89,7 @@ class SegmentationProtocol(FinetuneProtocol):
     loss: Literal["dice", "bce"] = "dice"
     """"dice": soft Dice over the flattened batch; "bce": binary cross-entropy, as the released code does for DRIVE."""
     decoder_channels: tuple[int, ...] = (256, 128, 64, 32, 16)
-    """Coarse to fine; an encoder with fewer maps uses the last of them."""
+    """Coarse to fine, one for each of the strides 16, 8, 4, 2 and 1."""
     score_px: int = 224
     """Side of the masks that are scored: logits are resized to it bilinearly and thresholded there. 224 is the
     released code's; 1024 is SCR's own."""

@@ -25,6 +25,20 @@ def iou(overlap: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> np.ndar
     return np.where(union == 0, 1.0, overlap / np.maximum(union, 1))
 
 
+def count_pixels(predicted: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Count overlap, predicted and true pixels of masks, whose pixels are packed to bits first.
+
+    Args:
+        predicted: (..., H, W) bool.
+        true: (..., H, W) bool, as many.
+
+    Returns:
+        Three arrays (...) int64.
+    """
+    p, t = _packed(predicted), _packed(true)
+    return _ones(p & t), _ones(p), _ones(t)
+
+
 def segmentation_scores(overlap: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> dict[str, float]:
     """Summarise a test set.
 
@@ -34,31 +48,41 @@ def segmentation_scores(overlap: np.ndarray, predicted: np.ndarray, true: np.nda
         true: (N, S) int64, pixels that are true.
 
     Returns:
-        "dice" and "iou", means over images and structures; "dice_pooled" and "iou_pooled", from the pixel counts
-        summed over all of them (the released code's "Dice" and "IoU", whose "Mean Dice" is "dice" here).
+        "dice" and "iou", means over images and structures, 1 where both masks are empty; "dice_nonempty", the mean
+        over those whose true mask is not empty, and "dice_empty" over the others (the share of them left empty), each
+        only where there are such; "dice_pooled" and "iou_pooled", from the pixel counts summed over all of them
+        (the released code's "Dice" and "IoU", whose "Mean Dice" is "dice" here).
     """
     sums = (overlap.sum(), predicted.sum(), true.sum())
+    each, empty = dice(overlap, predicted, true), true == 0
+    parts = {"dice_nonempty": each[~empty], "dice_empty": each[empty]}
     return {
-        "dice": float(dice(overlap, predicted, true).mean()),
+        "dice": float(each.mean()),
+        **{name: float(part.mean()) for name, part in parts.items() if len(part)},
         "dice_pooled": float(dice(*sums)),
         "iou": float(iou(overlap, predicted, true).mean()),
         "iou_pooled": float(iou(*sums)),
     }
 
 
-def iou_thresholds(overlap: np.ndarray, predicted: np.ndarray, true: int, pixels: int) -> float:
+def iou_thresholds(overlap: np.ndarray, predicted: np.ndarray, true: np.ndarray, pixels: int) -> np.ndarray:
     """Return the released code's "Mean IoU": foreground and background IoU averaged, then over ``THRESHOLDS``.
 
+    Either IoU is 1 where both masks are empty.
+
     Args:
-        overlap: (10,) int64, pooled pixels that are true and predicted, per threshold.
-        predicted: (10,) int64, pooled pixels that are predicted, per threshold.
-        true: pooled pixels that are true.
-        pixels: pooled pixels in all.
+        overlap: (..., 10) int64, pixels that are true and predicted, per threshold.
+        predicted: (..., 10) int64, pixels that are predicted, per threshold.
+        true: (...) int64, pixels that are true.
+        pixels: pixels in all.
+
+    Returns:
+        (...) in [0, 1].
     """
-    foreground = iou(overlap, predicted, np.full_like(predicted, true))
-    outside = pixels - predicted - true + overlap
-    background = iou(outside, pixels - predicted, np.full_like(predicted, pixels - true))
-    return float((foreground + background).mean() / 2)
+    true = true[..., None]
+    foreground = iou(overlap, predicted, true)
+    background = iou(pixels - predicted - true + overlap, pixels - predicted, pixels - true)
+    return (foreground + background).mean(axis=-1) / 2
 
 
 def auc(probability: np.ndarray, target: np.ndarray) -> float:
@@ -105,3 +129,15 @@ def _mean_ranks(values: np.ndarray) -> np.ndarray:
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return (last - (counts - 1) / 2)[inverse]
+
+
+def _packed(masks: np.ndarray) -> np.ndarray:
+    """Pack (..., H, W) bool to (..., n) uint64, the pixels' bits and zeros."""
+    bits = np.packbits(masks.reshape(*masks.shape[:-2], -1), axis=-1)
+    if missing := -bits.shape[-1] % 8:
+        bits = np.pad(bits, [(0, 0)] * (bits.ndim - 1) + [(0, missing)])
+    return bits.view(np.uint64)
+
+
+def _ones(words: np.ndarray) -> np.ndarray:
+    return np.bitwise_count(words).sum(axis=-1, dtype=np.int64)

@@ -56,6 +56,29 @@ def test_mean_and_pooled_scores_equal_the_plain_loops(predicted, true):
 
 
 @given(masks, masks)
+def test_dice_is_told_apart_for_empty_and_other_true_masks(predicted, true):
+    found = scores.segmentation_scores(*counts(predicted, true))
+    pairs = [(predicted[i, s], true[i, s]) for i in range(3) for s in range(2)]
+    full = [dice_by_loop(*pair) for pair in pairs if pair[1].any()]
+    left_empty = [not pair[0].any() for pair in pairs if not pair[1].any()]
+    for name, values in (("dice_nonempty", full), ("dice_empty", left_empty)):
+        assert found.get(name) == (pytest.approx(np.mean(values)) if values else None)
+
+
+def test_predicting_nothing_scores_the_share_of_empty_masks_but_nothing_where_there_is_a_finding():
+    true = np.array([[0], [0], [0], [9]])
+    nothing = np.zeros_like(true)
+    found = scores.segmentation_scores(nothing, nothing, true)
+    assert (found["dice"], found["dice_nonempty"], found["dice_empty"], found["dice_pooled"]) == (0.75, 0, 1, 0)
+
+
+@given(arrays(bool, (2, 3, 5, 7)), arrays(bool, (2, 3, 5, 7)))
+def test_counts_of_packed_pixels_equal_sums_of_pixels(predicted, true):
+    for packed, plain in zip(scores.count_pixels(predicted, true), counts(predicted, true), strict=True):
+        assert np.array_equal(packed, plain)
+
+
+@given(masks, masks)
 def test_dice_is_symmetric_bounded_and_never_below_iou(predicted, true):
     overlap, p, t = counts(predicted, true)
     dice, iou = scores.dice(overlap, p, t), scores.iou(overlap, p, t)
@@ -69,7 +92,7 @@ def test_the_released_mean_iou_equals_the_plain_loop(probability, true):
     found = [probability > level for level in scores.THRESHOLDS]
     by_loop = np.mean([(iou_by_loop(p, true) + iou_by_loop(~p, ~true)) / 2 for p in found])
     overlap, predicted = np.array([(p & true).sum() for p in found]), np.array([p.sum() for p in found])
-    assert scores.iou_thresholds(overlap, predicted, int(true.sum()), 40) == pytest.approx(by_loop)
+    assert scores.iou_thresholds(overlap, predicted, true.sum(), 40) == pytest.approx(by_loop)
 
 
 def auc_by_loop(probability, target):

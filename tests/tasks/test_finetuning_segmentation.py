@@ -10,7 +10,7 @@ from torch import nn
 
 from eden_bench.contracts import Context
 from eden_bench.encoders import Encoder, build_encoder
-from tasks.finetuning import SegmentationProtocol, SegmentationTask
+from tasks.finetuning import DICE, IOU_THRESHOLDS, SegmentationProtocol, SegmentationTask
 from tasks.finetuning.networks import UNet
 from tasks.finetuning.scores import THRESHOLDS
 from tests.tasks.toy_anatomy import ToyAnatomy, toy_index
@@ -74,7 +74,8 @@ def test_cases_hold_every_test_image_and_the_scores_follow_from_them(tmp_path):
     assert outcome.scores["iou"] == pytest.approx(np.mean(cases["iou"]))
     pooled = 2 * sum(cases["overlap_px"]) / (sum(cases["predicted_px"]) + sum(cases["true_px"]))
     assert outcome.scores["dice_pooled"] == pytest.approx(pooled)
-    assert set(outcome.scores) == {"dice", "dice_pooled", "iou", "iou_pooled", "iou_thresholds"}
+    assert set(outcome.scores) == {"dice", "dice_nonempty", "dice_pooled", "iou", "iou_pooled", "iou_thresholds"}
+    assert set(outcome.scores) - {"dice"} <= set(DICE.alternatives)
 
 
 def test_truth_is_scored_at_score_px(tmp_path):
@@ -93,12 +94,30 @@ class Ramp(nn.Module):
 
 def test_pixels_with_a_probability_above_one_half_are_predicted(tmp_path):
     task = opened(tmp_path, replace(PROTOCOL, score_px=32))
-    pixels, levels = task._count(Ramp(), np.arange(6))
-    assert (pixels[:, 1] == 32 * 16).all()
+    counts = task._count(Ramp(), np.arange(6))
+    assert (counts.whole.predicted == 32 * 16).all()
     truth = task.truth(np.arange(6)).bool().numpy()
-    assert (pixels[:, 0, 0] == truth[..., 16:].sum((1, 2, 3))).all()
-    expected = [6 * 32 * sum(column - 15.5 > np.log(p / (1 - p)) for column in range(32)) for p in THRESHOLDS]
-    assert levels[1].tolist() == expected
+    assert (counts.whole.overlap[:, 0] == truth[..., 16:].sum((1, 2, 3))).all()
+    expected = [32 * sum(column - 15.5 > np.log(p / (1 - p)) for column in range(32)) for p in THRESHOLDS]
+    assert counts.levels[:, 1].tolist() == [expected] * 6
+
+
+def test_a_pooled_score_is_computed_from_all_cases_and_each_case_has_its_own(tmp_path):
+    task = replace(TASK, score=IOU_THRESHOLDS)
+    outcome = opened(tmp_path, task=task).run(build_encoder(ARCH, 0), 0)
+    assert len(outcome.cases["iou_thresholds"]) == 6
+    assert all(0 <= value <= 1 for value in outcome.cases["iou_thresholds"])
+    assert 0 <= outcome.scores["iou_thresholds"] <= 1
+
+
+def test_an_evaluation_region_has_a_dice_of_its_own(tmp_path):
+    outcome = opened(tmp_path, task=replace(TASK, region="shifted")).run(build_encoder(ARCH, 0), 0)
+    plain = opened(tmp_path).run(build_encoder(ARCH, 0), 0)
+    assert outcome.scores["dice"] == plain.scores["dice"]
+    assert outcome.scores["dice_region"] == pytest.approx(np.mean(outcome.cases["dice_region"]))
+    assert {"dice_region", "dice_region_pooled"} == set(outcome.scores) - set(plain.scores)
+    data = [opened(tmp_path, task=replace(TASK, region=region)).data["digest"] for region in ("", "shifted")]
+    assert data[0] != data[1]
 
 
 def test_training_tells_budget_steps_and_images(tmp_path):
@@ -131,9 +150,10 @@ def test_data_tell_what_identifies_them(tmp_path):
 
 def test_several_structures_have_a_dice_each(tmp_path):
     both = SegmentationTask(name="toy-both", dataset="toy", title="Both", structures=("heart", "shifted"))
-    cases = opened(tmp_path, task=both).run(build_encoder(ARCH, 0), 0).cases
-    means = np.mean([cases["dice_heart"], cases["dice_shifted"]], axis=0)
-    np.testing.assert_allclose(means, cases["dice"])
+    outcome = opened(tmp_path, task=both).run(build_encoder(ARCH, 0), 0)
+    means = np.mean([outcome.cases["dice_heart"], outcome.cases["dice_shifted"]], axis=0)
+    np.testing.assert_allclose(means, outcome.cases["dice"])
+    assert outcome.scores["dice_shifted"] == pytest.approx(np.mean(outcome.cases["dice_shifted"]))
 
 
 def test_cross_entropy_is_a_loss_too(tmp_path):

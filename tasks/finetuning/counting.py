@@ -1,0 +1,106 @@
+"""Pixel counts of a test set, of which every segmentation score is made."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from tasks.finetuning import scores
+
+_LOGITS = tuple(float(np.log(p / (1 - p))) for p in scores.THRESHOLDS)
+
+
+class Pixels(NamedTuple):
+    """Pixels of N images and S structures at threshold 0.5, each (N, S) int64."""
+
+    overlap: np.ndarray
+    predicted: np.ndarray
+    true: np.ndarray
+
+
+@dataclass(frozen=True)
+class Counts:
+    """What is counted of N images."""
+
+    whole: Pixels
+    region: Pixels | None
+    """The same inside the evaluation region, where there is one."""
+    levels: np.ndarray
+    """(N, 2, 10) int64: overlap and predicted pixels of all structures at each of ``scores.THRESHOLDS``."""
+    pixels: int
+    """Of one image, all structures together."""
+
+    @classmethod
+    def of(cls, logits: Tensor, truth: Tensor, region: Tensor | None = None) -> Counts:
+        """Count a batch.
+
+        Args:
+            logits: (B, S, H, W).
+            truth: (B, S, H, W) bool.
+            region: (B, 1, H, W) bool, or None.
+        """
+        found = logits > 0
+        inside = None if region is None else _pixels(found & region, truth & region)
+        return cls(_pixels(found, truth), inside, _levels(logits, truth, found), logits[0].numel())
+
+    @classmethod
+    def joined(cls, parts: Sequence[Counts]) -> Counts:
+        """Put batches together."""
+        inside = [part.region for part in parts if part.region is not None]
+        return cls(
+            _joined(part.whole for part in parts),
+            _joined(inside) if inside else None,
+            np.concatenate([part.levels for part in parts]),
+            parts[0].pixels,
+        )
+
+    def scores(self, structures: Sequence[str]) -> dict[str, float]:
+        """Return every score of the test set."""
+        (overlap, predicted), true = self.levels.sum(axis=0), self.whole.true.sum()
+        mean_iou = scores.iou_thresholds(overlap, predicted, true, self.pixels * len(self.levels))
+        values = {**scores.segmentation_scores(*self.whole), "iou_thresholds": float(mean_iou)}
+        if self.region is not None:
+            inside = scores.segmentation_scores(*self.region)
+            values |= {"dice_region": inside["dice"], "dice_region_pooled": inside["dice_pooled"]}
+        if len(structures) > 1:
+            each = scores.dice(*self.whole).mean(axis=0)
+            values |= {f"dice_{name}": float(value) for name, value in zip(structures, each, strict=True)}
+        return values
+
+    def cases(self, structures: Sequence[str]) -> dict[str, Sequence[Any]]:
+        """Return the columns of the cases, one row an image."""
+        dice, true = scores.dice(*self.whole), self.whole.true.sum(axis=1)
+        columns = {
+            "dice": dice.mean(axis=1),
+            "iou": scores.iou(*self.whole).mean(axis=1),
+            "iou_thresholds": scores.iou_thresholds(self.levels[:, 0], self.levels[:, 1], true, self.pixels),
+            **{f"{name}_px": count.sum(axis=1) for name, count in self.whole._asdict().items()},
+        }
+        if self.region is not None:
+            columns["dice_region"] = scores.dice(*self.region).mean(axis=1)
+        if len(structures) > 1:
+            columns |= {f"dice_{name}": dice[:, column] for column, name in enumerate(structures)}
+        return {name: values.tolist() for name, values in columns.items()}
+
+
+def _pixels(found: Tensor, truth: Tensor) -> Pixels:
+    return Pixels(*scores.count_pixels(found.cpu().numpy(), truth.cpu().numpy()))
+
+
+def _joined(parts: Iterable[Pixels]) -> Pixels:
+    return Pixels(*map(np.concatenate, zip(*parts, strict=True)))
+
+
+def _levels(logits: Tensor, truth: Tensor, found: Tensor) -> np.ndarray:
+    """Count (B, 2, 10) overlap and predicted pixels above each threshold, among those above the lowest."""
+    image = found.nonzero()[:, 0]
+    level = torch.bucketize(logits[found], torch.tensor(_LOGITS[1:], device=logits.device))
+    kind = (image * len(_LOGITS) + level) * 2 + truth[found]
+    exactly = torch.bincount(kind, minlength=len(logits) * len(_LOGITS) * 2).reshape(len(logits), len(_LOGITS), 2)
+    above = exactly.flip(1).cumsum(1).flip(1).cpu().numpy()
+    return np.stack((above[..., 1], above.sum(axis=-1)), axis=1)
