@@ -83,7 +83,7 @@ class Checkpoint:
                 f"{path} has digest {found[:12]}, expected {self.encoder_digest[:12]}: the file was altered after it "
                 "was written; restore it, or delete the folder and pretrain again"
             )
-        _refuse_misfit(path, encoder, weights)
+        refuse_misfit(path, encoder, weights)
         encoder.load_state_dict(weights)
         return encoder
 
@@ -162,7 +162,8 @@ def autocast_precision(device: str) -> Literal["bfloat16", "float32"]:
     return "bfloat16" if fast else "float32"
 
 
-def _refuse_misfit(path: Path, encoder: Encoder, weights: Mapping[str, torch.Tensor]) -> None:
+def refuse_misfit(path: Path, encoder: Encoder, weights: Mapping[str, torch.Tensor]) -> None:
+    """Raise WeightsRefused where names or shapes are not all the encoder's; names the first that differs."""
     expected = {name: tuple(value.shape) for name, value in encoder.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in weights.items()}
     wrong = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))

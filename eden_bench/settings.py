@@ -16,7 +16,7 @@ from typing import Any
 from eden_bench.errors import DataMissing, UsageError, nearest
 
 FILE = "eden-bench.toml"
-NAMES = ("data", "out", "cache", "device", "threads")
+NAMES = ("data", "out", "cache", "device", "threads", "weights")
 _MOST_THREADS = 4_096
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
@@ -33,6 +33,8 @@ class Settings:
     device: str
     """"auto", "cpu", "mps", "cuda" or "cuda:N"; see ``resolve_device``."""
     threads: int
+    weights: Path | None = None
+    """Folder of published weights; None: only torch's own cache is looked in."""
     sources: Mapping[str, str] = field(default_factory=dict)
     """Name of a setting to where its value came from, in words."""
 
@@ -68,13 +70,14 @@ def gather(**flags: object) -> Settings:
     file = _read_file(Path(FILE))
     chosen = {name: _choose(name, flags.get(name), file) for name in NAMES}
     sources = {name: source for name, (_, source) in chosen.items()}
-    data, out, cache, device, threads = (value for value, _ in chosen.values())
+    data, out, cache, device, threads, weights = (value for value, _ in chosen.values())
     return Settings(
         data=None if data is None else _path(data, sources["data"]),
         out=_path("runs" if out is None else out, sources["out"]),
         cache=_default_cache() if cache is None else _path(cache, sources["cache"]),
         device="auto" if device is None else _device(device, sources["device"]),
         threads=available_cores() if threads is None else _threads(threads, sources["threads"]),
+        weights=None if weights is None else _path(weights, sources["weights"]),
         sources=sources,
     )
 

@@ -91,7 +91,7 @@ class Training:
         while self.at.stage < len(stages):
             stage = stages[self.at.stage]
             self._start(stage)
-            while self.at.epoch < stage.epochs:
+            while self.at.epoch < stage.epochs and not self._is_over(stage):
                 self._epoch(stage, is_last=self.at.stage == len(stages) - 1)
             self._end_stage()
 
@@ -155,10 +155,22 @@ class Training:
 
     def _set_rates(self, stage: Stage) -> None:
         """Set each turn's learning rate for the coming step."""
-        scheduled = getattr(self.method, "schedule", lambda _: Schedule(warmup_epochs=self.config.warmup_epochs))
+        epoch, losses = self.at.epoch + self.at.step / self.steps, self._validation_losses(stage)
         for turn, optimiser in self._optimisers.items():
-            epoch = self.at.epoch + self.at.step / self.steps
-            set_lr(optimiser, scheduled(turn).factor(epoch, stage.epochs))
+            set_lr(optimiser, self._schedule(turn).factor(epoch, stage.epochs, losses))
+
+    def _is_over(self, stage: Stage) -> bool:
+        """Whether the schedule of the turn that validates ends the stage before its last epoch."""
+        return self._schedule(next(iter(self._optimisers))).is_over(self._validation_losses(stage))
+
+    def _schedule(self, turn: str) -> Schedule:
+        own = getattr(self.method, "schedule", None)
+        return own(turn) if own else Schedule(warmup_epochs=self.config.warmup_epochs)
+
+    def _validation_losses(self, stage: Stage) -> list[float]:
+        """Return the loss of each finished epoch of a stage, infinite where it was not finite."""
+        told = [entry["validation_loss"] for entry in self.at.history if entry["stage"] == stage.name]
+        return [math.inf if loss is None else loss for loss in told]
 
     def _step(self, views: Views) -> None:
         """One optimiser step for each turn, then the method's own update."""

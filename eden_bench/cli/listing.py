@@ -86,7 +86,7 @@ def paths(
 def _setting(found: settings.Settings, name: str) -> str:
     value = getattr(found, name)
     if value is None:
-        return "none: the phantom serves"
+        return {"data": "none: the phantom serves", "weights": "none: torch's own cache serves"}[name]
     missing = isinstance(value, Path) and name == "data" and not value.is_dir()
     return f"{value} (no such folder)" if missing else str(value)
 

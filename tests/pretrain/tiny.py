@@ -78,6 +78,7 @@ def views(count=8, seed=0, size_px=64, of=None):
     return Views(
         tuple(View(image.contiguous(memory_format=torch.channels_last), maps, flipped) for image in images),
         torch.arange(count),
+        labels=(torch.rand(count, 14, generator=draw) < 0.3).float(),
         generator=torch.Generator().manual_seed(seed + 1),
     )
 
