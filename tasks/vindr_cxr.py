@@ -1,0 +1,422 @@
+"""VinDr-CXR: 18,000 radiographs read by 3 radiologists each, or 5 in the test set (Nguyen et al., Sci Data 2022).
+
+Two layouts are read: PhysioNet's, with ``image_labels_{train,test}.csv``, and that of the Kaggle competition, whose
+``train.csv`` holds boxes only. Images are DICOM, or PNG and JPEG conversions under the same names. The task has the
+paper's six outputs; its "PE" is pleural effusion in the group's lists, not pulmonary embolism. A training image is
+positive where any of its readers says so, which gives the counts of those lists; ``VinDrCXR(positive_if="vote")``
+asks for a majority. "No finding" is treated like the others, so an image can have it and a finding.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, NamedTuple
+
+from eden_bench.contracts import Context, DatasetCard, DatasetIndex, Finding, Item, OpenTask, Progress, no_progress
+from eden_bench.errors import DataDamaged, DataMissing, EdenError, nearest
+from eden_bench.registry import register_dataset, register_task
+from tasks.finetuning import ClassificationProtocol, ClassificationTask
+from tasks.reading.files import PHANTOM, damaged, files_under, need_folder, read_lines, read_table, readable
+
+if TYPE_CHECKING:
+    import numpy as np
+
+LABELS = ("Pleural effusion", "Lung tumor", "Pneumonia", "Tuberculosis", "Other diseases", "No finding")
+"""The six outputs, in the order of the group's lists."""
+
+KAGGLE_CLASSES = (
+    "Aortic enlargement",
+    "Atelectasis",
+    "Calcification",
+    "Cardiomegaly",
+    "Consolidation",
+    "ILD",
+    "Infiltration",
+    "Lung Opacity",
+    "Nodule/Mass",
+    "Other lesion",
+    "Pleural effusion",
+    "Pleural thickening",
+    "Pneumothorax",
+    "Pulmonary fibrosis",
+    "No finding",
+)
+"""By class_id."""
+
+_SPELLINGS = {"Other diseases": ("Other diseases", "Other disease")}
+"""The training table has the first, the test table the second."""
+_SPLITS: tuple[Literal["train", "test"], ...] = ("train", "test")
+_READERS = 3
+_CELLS = {"0": 0, "0.0": 0, "1": 1, "1.0": 1, "": None, "nan": None}
+_FARTHEST_PX = 100_000
+_ID = re.compile(r"[0-9a-f]{32}")
+_SUFFIXES = (".dicom", ".dcm", ".png", ".jpg", ".jpeg")
+"""In order of preference."""
+_DICOM = _SUFFIXES[:2]
+_EXPECTED = (
+    "train/ and test/ with DICOM files, and image_labels_train.csv and image_labels_test.csv or Kaggle's train.csv"
+)
+_AGAIN = "download it again from PhysioNet"
+
+
+class Box(NamedTuple):
+    """What one reader framed, in pixels of the image; corners left of or above the image are moved to its border."""
+
+    image: str
+    reader: str
+    """"R1" to "R17", or "" for a consensus."""
+    label: str
+    x_min: float
+    y_min: float
+    x_max: float
+    y_max: float
+
+
+@dataclass
+class _Found:
+    """What a folder holds."""
+
+    images: dict[str, Path] = field(default_factory=dict)
+    tables: dict[str, Path] = field(default_factory=dict)
+    """Lower-case file name to csv file."""
+    votes: dict[str, list[tuple[int | None, ...]]] = field(default_factory=dict)
+    """Image id to what each reader says of each label; None where the cell is empty."""
+    splits: dict[str, Literal["train", "test"]] = field(default_factory=dict)
+    labels: tuple[str, ...] = LABELS
+
+    @property
+    def usable(self) -> list[str]:
+        """Images on disk that a table names, sorted."""
+        return sorted(self.images.keys() & self.votes.keys())
+
+    @property
+    def strangers(self) -> list[str]:
+        """Images on disk that no table names, sorted."""
+        return sorted(self.images.keys() - self.votes.keys())
+
+
+class VinDrCXR:
+    """Reader of VinDr-CXR.
+
+    Args:
+        positive_if: "one" reader, or a "vote" of more than half of those who filled in the cell.
+    """
+
+    name = "vindr-cxr"
+    card = DatasetCard(
+        title="VinDr-CXR",
+        modality="chest-x-ray",
+        citation="Nguyen et al., Scientific Data 9 (2022) 429, arXiv:2012.15029",
+        licence="PhysioNet Credentialed Health Data License 1.5.0: credentialed users only, not to be passed on",
+        source="PhysioNet, https://physionet.org/content/vindr-cxr/1.0.0/ (credentialed access)",
+        folders=("vindr-cxr", "vindr_cxr", "vindrcxr", "vinbigdata-chest-xray-abnormalities-detection"),
+        expected_images=18_000,
+    )
+    phantom_patients = 200
+
+    def __init__(self, positive_if: Literal["one", "vote"] = "one") -> None:
+        if positive_if not in ("one", "vote"):
+            raise ValueError(f"positive_if must be 'one' or 'vote', not {positive_if!r}")
+        self.positive_if = positive_if
+
+    def index(self, root: Path) -> DatasetIndex:
+        """List the images on disk with their labels and official split.
+
+        The release names no patients, so every image counts as one. Kaggle's table tells two of the six labels and
+        has no test images: the index then holds these two, and the task refuses it.
+
+        Raises:
+            DataMissing: no images or no tables; says what was expected where.
+            DataDamaged: a row, a cell or a name contradicts what is known; names file, row and remedy.
+        """
+        return self._index_of(root, _find(root))
+
+    def read_image(self, item: Item) -> np.ndarray:
+        """Decode one radiograph to (H, W) uint8, window and MONOCHROME1 applied."""
+        if item.image.suffix.lower() in _DICOM:
+            from tasks.reading.dicom import read_dicom
+
+            return read_dicom(self.name, item.image)
+        from tasks.reading.pictures import read_grey
+
+        return read_grey(self.name, item.image, ("PNG", "JPEG"))
+
+    def read_mask(self, item: Item, structure: str) -> np.ndarray:
+        """Raise: the dataset has no masks."""
+        raise DataMissing(
+            f"{self.name}: {item.id} has no mask of {structure!r}: expected a dataset with masks, such as vindr-rib"
+        )
+
+    def boxes(self, root: Path) -> tuple[Box, ...]:
+        """Read the boxes of all readers, training and test.
+
+        Raises:
+            DataMissing: there is no table of boxes.
+            DataDamaged: a finding without four numbers; names file and row.
+        """
+        with readable(self.name, root):
+            need_folder(self.name, root, _EXPECTED, _AGAIN)
+            tables = _sorted_files(root).tables
+        there = [
+            tables[name] for name in ("annotations_train.csv", "annotations_test.csv", "train.csv") if name in tables
+        ]
+        if not there:
+            raise DataMissing(f"{self.name}: {root} has no annotations_train.csv, expected the boxes there: {_AGAIN}")
+        return tuple(box for path in there for box in _boxes(path))
+
+    def check(self, root: Path, progress: Progress = no_progress) -> list[Finding]:
+        """Decode every image; look at names, readers, splits and boxes."""
+        from tasks.reading.checking import describe, look_at_all
+
+        try:
+            found = _find(root)
+            index = self._index_of(root, found)
+        except EdenError as error:
+            return [Finding("error", str(error))]
+        looks = look_at_all(index.items, self.read_image, lambda item: (), progress, f"checking {self.name}")
+        sizes = {item.id: look.size_px for item, look in zip(index.items, looks, strict=True) if look.size_px}
+        return [*describe(index, looks), *_reader_findings(found), *self._box_findings(root, sizes)]
+
+    @property
+    def phantom_version(self) -> int:
+        """Version of the phantom's drawing: another one is other data."""
+        from tasks.phantom import VERSION
+
+        return VERSION
+
+    def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:
+        """Write the phantom as DICOM and csv, in PhysioNet's layout."""
+        from tasks.phantom.vindr_cxr import write_vindr_cxr
+
+        write_vindr_cxr(root, patients=patients, seed=seed, progress=progress)
+
+    def _index_of(self, root: Path, found: _Found) -> DatasetIndex:
+        items = tuple(
+            Item(
+                id=name,
+                patient=name,
+                split=found.splits[name],
+                image=found.images[name],
+                labels=tuple(
+                    float(_is_positive(said, self.positive_if)) for said in zip(*found.votes[name], strict=True)
+                ),
+            )
+            for name in found.usable
+        )
+        return DatasetIndex(
+            dataset=self.name,
+            root=root,
+            items=items,
+            expected_images=self.card.expected_images,
+            label_names=found.labels,
+            phantom=(root / PHANTOM).is_file(),
+            notes=tuple(_notes(found, self.positive_if)),
+        )
+
+    def _box_findings(self, root: Path, sizes: Mapping[str, tuple[int, int]]) -> Iterator[Finding]:
+        try:
+            boxes = self.boxes(root)
+        except DataDamaged as error:
+            yield Finding("error", str(error))
+            return
+        except EdenError as error:
+            yield Finding("note", str(error))
+            return
+        here = [box for box in boxes if box.image in sizes]
+        yield Finding("ok", f"{len(boxes):,} boxes, of which {len(here):,} are on images that are here")
+        if outside := [box for box in here if not _touches(box, sizes[box.image])]:
+            text = f"{len(outside):,} boxes hold no pixel of their image, for example on {outside[0].image}"
+            yield Finding("error", f"{text}: {_AGAIN}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class SixLabels(ClassificationTask):
+    """The paper's task, which needs all six labels."""
+
+    def open(self, index: DatasetIndex, protocol: ClassificationProtocol, context: Context) -> OpenTask:
+        """Decode the data (or map them from the cache) and make the splits.
+
+        Raises:
+            DataMissing: the folder has Kaggle's table only.
+        """
+        if lacking := [label for label in LABELS if label not in index.label_names]:
+            raise DataMissing(
+                f"{index.dataset}: {index.root} does not say {', '.join(lacking)} of any image, expected six labels of "
+                "each: put image_labels_train.csv, image_labels_test.csv and the test images of PhysioNet's release "
+                "there, for Kaggle's train.csv has boxes only"
+            )
+        return super().open(index, protocol, context)
+
+
+def _find(root: Path) -> _Found:
+    with readable("vindr-cxr", root):
+        need_folder("vindr-cxr", root, _EXPECTED, _AGAIN)
+        found = _sorted_files(root)
+    if "image_labels_train.csv" in found.tables or "image_labels_test.csv" in found.tables:
+        for split in _SPLITS:
+            _read_votes(found, _need_table(found, root, f"image_labels_{split}.csv"), split)
+    else:
+        _read_kaggle(found, _need_table(found, root, "train.csv", "image_labels_train.csv"))
+    if not found.usable:
+        raise DataMissing(
+            f"vindr-cxr: {root} has none of the {len(found.votes):,} images that its tables name, expected them in "
+            f"train/ and test/: {_AGAIN}"
+        )
+    return found
+
+
+def _sorted_files(root: Path) -> _Found:
+    found = _Found()
+    for path in files_under(root):
+        stem, suffix = path.stem.lower(), path.suffix.lower()
+        if suffix == ".csv":
+            found.tables.setdefault(path.name.lower(), path)
+        elif suffix in _SUFFIXES and _ID.fullmatch(stem):
+            known = found.images.get(stem)
+            if known is None or _SUFFIXES.index(suffix) < _SUFFIXES.index(known.suffix.lower()):
+                found.images[stem] = path
+    return found
+
+
+def _need_table(found: _Found, root: Path, name: str, *alternatives: str) -> Path:
+    if name not in found.tables:
+        names = " and no ".join([*alternatives, name])
+        raise DataMissing(f"vindr-cxr: {root} has no {names}, expected {_EXPECTED}: {_AGAIN}")
+    return found.tables[name]
+
+
+def _read_votes(found: _Found, path: Path, split: Literal["train", "test"]) -> None:
+    """Read one table of image labels: a row a reader, or a row an image where there is no reader column."""
+    header = _header(path)
+    columns = [next((name for name in _SPELLINGS.get(label, ()) if name in header), label) for label in LABELS]
+    readers = ["rad_id"] if "rad_id" in header else []
+    seen: set[tuple[str, ...]] = set()
+    for row, fields in read_table("vindr-cxr", path, ["image_id", *readers, *columns]):
+        name, who, cells = _id(path, row, fields[0]), fields[: 1 + len(readers)], fields[1 + len(readers) :]
+        if who in seen:
+            raise _bad_row(path, row, f"names {' of reader '.join(who)} again", "each once")
+        seen.add(who)
+        if found.splits.setdefault(name, split) != split:
+            raise _bad_row(path, row, f"names {name}", "no image of image_labels_train.csv")
+        votes = tuple(_cell(path, row, label, text) for label, text in zip(columns, cells, strict=True))
+        found.votes.setdefault(name, []).append(votes)
+
+
+def _read_kaggle(found: _Found, path: Path) -> None:
+    """Read Kaggle's table of boxes: what a reader framed, each reader says."""
+    found.labels = tuple(label for label in LABELS if label in KAGGLE_CLASSES)
+    named: dict[str, dict[str, set[str]]] = {}
+    columns = ("image_id", "rad_id", "class_name", "class_id")
+    for row, (name, reader, label, number) in read_table("vindr-cxr", path, columns):
+        _need_class(path, row, label)
+        if number != str(KAGGLE_CLASSES.index(label)):
+            raise _bad_row(
+                path, row, f"has the class_id {number[:20]!r} for {label!r}", str(KAGGLE_CLASSES.index(label))
+            )
+        named.setdefault(_id(path, row, name), {}).setdefault(reader, set()).add(label)
+    for name, readers in named.items():
+        found.votes[name] = [tuple(int(label in said) for label in found.labels) for said in readers.values()]
+        found.splits[name] = "train"
+
+
+def _boxes(path: Path) -> Iterator[Box]:
+    readers = ["rad_id"] if "rad_id" in _header(path) else []
+    columns = ["image_id", "class_name", "x_min", "y_min", "x_max", "y_max", *readers]
+    for row, (name, label, *fields) in read_table("vindr-cxr", path, columns):
+        if label == "No finding":
+            continue
+        corners = [max(0.0, _coordinate(path, row, text)) for text in fields[:4]]
+        yield Box(_id(path, row, name), fields[4] if readers else "", label, *corners)
+
+
+def _header(path: Path) -> list[str]:
+    first = next(iter(read_lines("vindr-cxr", path)), "")
+    return [name.strip() for name in first.split(",")]
+
+
+def _id(path: Path, row: int, name: str) -> str:
+    if not _ID.fullmatch(name):
+        raise _bad_row(path, row, f"has the image_id {name[:40]!r}", "32 hexadecimal digits")
+    return name
+
+
+def _cell(path: Path, row: int, column: str, text: str) -> int | None:
+    if text.lower() not in _CELLS:
+        raise _bad_row(path, row, f"has {text[:20]!r} in {column!r}", "0, 1 or nothing")
+    return _CELLS[text.lower()]
+
+
+def _need_class(path: Path, row: int, label: str) -> None:
+    if label not in KAGGLE_CLASSES:
+        hint = nearest(label, KAGGLE_CLASSES).strip()
+        found = f"has the class_name {label[:40]!r}" + (f" ({hint})" if hint else "")
+        raise _bad_row(path, row, found, f"one of {', '.join(KAGGLE_CLASSES)}")
+
+
+def _coordinate(path: Path, row: int, text: str) -> float:
+    try:
+        value = float(text)
+    except ValueError:
+        value = math.nan
+    if not abs(value) <= _FARTHEST_PX:
+        raise _bad_row(path, row, f"has the coordinate {text[:20]!r}", f"a number within ±{_FARTHEST_PX:,}")
+    return value
+
+
+def _is_positive(said: Sequence[int | None], positive_if: str) -> bool:
+    """Tell whether one reader, or more than half of those who filled in the cell, say so."""
+    filled = [vote for vote in said if vote is not None]
+    return sum(filled) > (0 if positive_if == "one" else len(filled) / 2)
+
+
+def _bad_row(path: Path, row: int, found: str, expected: str) -> DataDamaged:
+    return damaged("vindr-cxr", path, f"row {row} {found}", expected, _AGAIN)
+
+
+def _notes(found: _Found, positive_if: str) -> Iterator[str]:
+    yield "vindr-cxr: the release names no patients, so every image counts as one"
+    who = "one reader" if positive_if == "one" else "more than half of the readers"
+    yield f"vindr-cxr: a training image has a label where {who} gave it"
+    if found.labels != LABELS:
+        yield (
+            "vindr-cxr: this is Kaggle's layout, whose table has boxes only: of the six labels it tells "
+            f"{' and '.join(found.labels)}, and its test images have none and are left out"
+        )
+    if empty := sum(vote is None for votes in found.votes.values() for said in votes for vote in said):
+        yield f"vindr-cxr: {empty:,} cells of the label tables are empty and count for nobody"
+    usable, named = len(found.usable), len(found.votes)
+    if usable < named:
+        yield f"vindr-cxr: {usable:,} of the {named:,} images that the tables name are here"
+    if strangers := found.strangers:
+        yield f"vindr-cxr: {len(strangers):,} images are in no table and are left out, for example {strangers[0]}"
+    if converted := sum(found.images[name].suffix.lower() not in _DICOM for name in found.usable):
+        yield f"vindr-cxr: {converted:,} of {usable:,} images are conversions to PNG or JPEG"
+
+
+def _reader_findings(found: _Found) -> Iterator[Finding]:
+    counts = Counter(len(votes) for name, votes in found.votes.items() if found.splits[name] == "train")
+    text = ", ".join(f"{images:,} training images by {readers}" for readers, images in sorted(counts.items()))
+    yield Finding("ok" if set(counts) <= {_READERS} else "note", f"readers: {text}, expected {_READERS} each")
+    differ = sum(len(set(votes)) > 1 for votes in found.votes.values())
+    yield Finding("ok", f"readers differ about {differ:,} images")
+    if found.labels == LABELS and found.strangers:
+        yield Finding(
+            "error", f"{len(found.strangers):,} images are in no table, for example {found.strangers[0]}: {_AGAIN}"
+        )
+
+
+def _touches(box: Box, size_px: tuple[int, int]) -> bool:
+    height, width = size_px
+    return box.x_min < min(box.x_max, width) and box.y_min < min(box.y_max, height)
+
+
+vindr_cxr = register_dataset(VinDrCXR())
+
+vindr_cxr_task = register_task(
+    SixLabels(name="vindr-cxr", dataset="vindr-cxr", title="VinDr-CXR classification, 6 labels")
+)
