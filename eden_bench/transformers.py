@@ -38,7 +38,7 @@ _SWINS = {
     "large": (192, (2, 2, 18, 2), (6, 12, 24, 48)),
 }
 """Width of the first stage, blocks a stage, heads a stage; "mini" is ours, for the quick protocol."""
-_EPS = 1e-6
+LAYER_NORM_EPS = 1e-6
 """Of a ViT's layer norms."""
 _NAME = re.compile(
     r"(?P<family>vit|swin)_(?P<width>[a-z]+)_patch(?P<patch>[1-9]\d*)(?:_window(?P<window>[1-9]\d*))?_(?P<size>[1-9]\d*)"
@@ -142,7 +142,7 @@ class ViTEncoder(TransformerEncoder, VisionTransformer):  # type: ignore[misc]  
     def embed(self, images: Tensor) -> Tensor:
         """Return the mean patch token, standardised over its channels, (B, D)."""
         pooled = self.encode(images)[:, 1:].mean(dim=1)
-        return functional.layer_norm(pooled, pooled.shape[1:], eps=_EPS)
+        return functional.layer_norm(pooled, pooled.shape[1:], eps=LAYER_NORM_EPS)
 
 
 class SwinEncoder(TransformerEncoder, SwinTransformer):
