@@ -86,8 +86,8 @@ class SupervisedChestXray14(nn.Module):
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         """Adam on everything."""
-        settings = {"lr": self.config.lr, "weight_decay": self.config.weight_decay}
-        return {"main": torch.optim.Adam(self.parameters(), fused=True, **settings)}
+        lr, weight_decay = self.config.lr, self.config.weight_decay
+        return {"main": torch.optim.Adam(self.parameters(), lr=lr, weight_decay=weight_decay, fused=True)}
 
     def schedule(self, turn: str) -> Schedule:
         """Halve after more than five epochs without a lower validation loss; stop after more than ten."""

@@ -67,6 +67,16 @@ QUICK = Protocol(
         "queue_size": 192,
         "teacher_momentum": 0.99,
     },
+    methods={
+        "vicregl": {
+            "lr": 8.0,
+            "warmup_epochs": 2,
+            "expander": (512, 512, 512),
+            "local_expander": (128, 128, 128),
+            "num_matches": (2, 1),
+            "bn_groups": 1,
+        },
+    },
 )
 """Not as in the paper: a ResNet-18 at a quarter of the width, 64-px views, 20 epochs a stage, batches of 32, a faster
 teacher (0.999 would move it by a tenth in the few hundred steps there are), and a queue of 192 keys, which is to the

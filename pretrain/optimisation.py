@@ -58,11 +58,10 @@ class Schedule:
             return now / self.warmup_epochs if self.per == "step" else (now + 1) / (self.warmup_epochs + 1)
         if self.shape == "constant":
             return 1.0
-        if self.shape in ("falls", "plateau"):
-            falls = (
-                plateaus(losses, self.fall_every_epochs) if self.shape == "plateau" else now // self.fall_every_epochs
-            )
-            return self.fall_to**falls
+        if self.shape == "plateau":
+            return self.fall_to ** plateaus(losses, self.fall_every_epochs)
+        if self.shape == "falls":
+            return self.fall_to ** (now // self.fall_every_epochs)
         cosine = 0.5 * (1 + math.cos(math.pi * (now - self.warmup_epochs) / max(1, epochs - self.warmup_epochs)))
         return self.floor + (1 - self.floor) * cosine
 
