@@ -18,6 +18,9 @@ if TYPE_CHECKING:
 VERSION = 1
 """Raise it when any written byte changes: images of two versions are different data."""
 
+FUNDUS_VERSION = 1
+"""The same for photographs of the fundus."""
+
 _HOME = {
     "Anatomy": "patient",
     "Film": "patient",
@@ -32,6 +35,7 @@ _HOME = {
 }
 
 __all__ = [
+    "FUNDUS_VERSION",
     "VERSION",
     "Anatomy",
     "Film",

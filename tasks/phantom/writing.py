@@ -49,15 +49,28 @@ def start(root: Path, folders: Sequence[str]) -> None:
         raise EdenError(f"{root} cannot be written ({error.strerror}): choose a folder you may write to.") from error
 
 
-def seal(root: Path, *, dataset: str, patients: int, images: int, seed: int) -> None:
+def seal(root: Path, *, dataset: str, patients: int, images: int, seed: int, version: int = VERSION) -> None:
     """Write ``PHANTOM.json``, last and atomically: where it stands, the folder is whole."""
-    content = {"phantom": dataset, "version": VERSION, "seed": seed, "patients": patients, "images": images}
+    content = {"phantom": dataset, "version": version, "seed": seed, "patients": patients, "images": images}
     atomic.write_json(root / SEAL, content)
 
 
-def write_gif(path: Path, mask: np.ndarray) -> None:
-    """Write a bool mask (H, W) as a GIF with values 0 and 255."""
-    _save(path, Image.fromarray(mask.astype(np.uint8) * np.uint8(255)), "GIF", optimize=False)
+def write_gif(path: Path, mask: np.ndarray, *, palette: bool = False) -> None:
+    """Write a bool mask (H, W) as a GIF with values 0 and 255, or 0 and 1 with a palette of black and white."""
+    picture = Image.fromarray(mask.astype(np.uint8) * np.uint8(1 if palette else 255))
+    if palette:
+        picture.putpalette([0, 0, 0, 255, 255, 255])
+    _save(path, picture, "GIF", optimize=False)
+
+
+def write_jpeg(path: Path, image: np.ndarray) -> None:
+    """Write a colour image (H, W, 3) uint8 as JPEG."""
+    _save(path, Image.fromarray(image), "JPEG", quality=90)
+
+
+def write_tif(path: Path, image: np.ndarray) -> None:
+    """Write a colour image (H, W, 3) uint8 as TIFF, uncompressed."""
+    _save(path, Image.fromarray(image), "TIFF")
 
 
 def write_png(path: Path, image: np.ndarray, *, mode: Literal["L", "P", "RGB", "RGBA"] = "L") -> None:
