@@ -98,7 +98,7 @@ def run(
         on_error: "stop" ends the run at the first failure.
         plugins: plugin files to load first.
         watch: is told how the run goes.
-        settings: data, out, cache, device, threads.
+        settings: data, out, cache, device, threads, splits.
 
     Raises:
         UsageError: names or values do not fit.
@@ -136,7 +136,7 @@ def pretrain(
         seed: of the pretraining.
         plugins: plugin files to load first.
         watch: is told how it goes.
-        settings: data, out, cache, device, threads.
+        settings: data, out, cache, device, threads, splits.
 
     Returns:
         Method to checkpoint.

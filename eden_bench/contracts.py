@@ -107,6 +107,17 @@ class ViewRecipe:
         if not 0 < self.crop_scale[0] <= self.crop_scale[1] <= 1:
             raise ValueError(f"crop_scale must rise within (0, 1], not {self.crop_scale}")
 
+    def weakened(self, strength: float) -> ViewRecipe:
+        """Return the recipe with its crops and colours at a strength in [0, 1]; 1 is as it stands, 0 leaves both out.
+
+        The least share of a crop nears the greatest, and jitter, greying and solarising get rarer or weaker, all in
+        proportion. Blur, rotation and flip stay.
+        """
+        low, high = self.crop_scale
+        shares = ("brightness", "contrast", "saturation", "hue", "grey_p", "solarise_p")
+        weaker = {name: strength * getattr(self, name) for name in shares}
+        return replace(self, crop_scale=(strength * low + (1 - strength) * high, high), **weaker)
+
 
 @dataclass(frozen=True)
 class View:
@@ -186,6 +197,8 @@ class PretrainConfig:
     lr: float = 0.03
     momentum: float = 0.9
     weight_decay: float = 1e-4
+    view_strength: float = 1.0
+    """How strong the crops and colours of all views are beside the method's own; see ``ViewRecipe.weakened``."""
     warmup_epochs: int = 0
     select: Literal["best", "last"] = "best"
     """The encoder handed on: lowest validation loss of the last stage, or its last epoch."""
@@ -198,6 +211,7 @@ class PretrainConfig:
         at_least("lr", self.lr, 0)
         in_range("momentum", self.momentum, 0, 1)
         at_least("weight_decay", self.weight_decay, 0)
+        in_range("view_strength", self.view_strength, 0, 1)
         at_least("warmup_epochs", self.warmup_epochs, 0)
         if self.select not in ("best", "last"):
             raise ValueError(f"select must be 'best' or 'last', not {self.select!r}")
@@ -317,6 +331,8 @@ class DatasetIndex:
     label_names: tuple[str, ...] = ()
     split_rule: str = "the dataset's own train and test lists"
     """How train and test were told apart, as the start of a sentence."""
+    validation: tuple[str, ...] | None = None
+    """Ids of the training items that only choose a step, where a list says so; None where a task's own rule does."""
     phantom: bool = False
     """The folder was written by ``eden-bench data phantom``."""
     notes: tuple[str, ...] = ()
@@ -436,7 +452,11 @@ class OpenTask(Protocol):
 
 
 class Task(Protocol):
-    """A dataset, a target, a protocol and a primary score. Importing a task must not import torch."""
+    """A dataset, a target, a protocol and a primary score. Importing a task must not import torch.
+
+    One that makes a validation list of its own also has ``lists(index, protocol)``, which returns the image ids of
+    "train", "validation" and "test" and the rule in words, for ``data splits``.
+    """
 
     name: str
     dataset: str

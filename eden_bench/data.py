@@ -5,15 +5,18 @@ Behind ``data list``, ``data check`` and ``data phantom``, and behind everything
 
 from __future__ import annotations
 
+import contextlib
 import json
+import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from eden_bench import atomic
+from eden_bench import atomic, splitlists
 from eden_bench.contracts import Dataset, DatasetIndex, Finding, Progress, no_progress
-from eden_bench.errors import DataMissing, EdenError, UsageError
-from eden_bench.looking import may_build
-from eden_bench.registry import datasets
+from eden_bench.digests import digest
+from eden_bench.errors import DataMissing, EdenError, UsageError, unknown
+from eden_bench.looking import is_look, may_build
+from eden_bench.registry import datasets, tasks
 from eden_bench.settings import Settings
 
 PHANTOM = "PHANTOM.json"
@@ -58,10 +61,43 @@ def open_index(name: str, settings: Settings, progress: Progress = no_progress) 
         DataMissing: the data folder lacks the dataset, or it is incomplete.
         DataDamaged: one of its files cannot be read.
     """
-    dataset = reader(name)
-    if settings.data is None:
-        return dataset.index(cached_phantom(name, settings, progress))
-    return dataset.index(need_folder(dataset, settings.data))
+    index = reader(name).index(_folder_of(name, settings, progress))
+    if not index.phantom:
+        _show_licence(reader(name), settings.cache)
+    return splitlists.applied(index, settings.splits) if settings.splits else index
+
+
+@dataclass(frozen=True)
+class Lists:
+    """Who trains, validates and is tested."""
+
+    dataset: str
+    lists: dict[str, list[str]]
+    """Part to image ids."""
+    rule: str
+
+    @property
+    def digest(self) -> str:
+        """The digest that every record of a run on them has as "splits"."""
+        return digest(self.lists)
+
+
+def lists_of(name: str, settings: Settings, progress: Progress = no_progress) -> Lists:
+    """Return the lists of a task, or of a dataset by the first task on it; without one, its train and test lists.
+
+    Raises:
+        UsageError: there is neither task nor dataset of that name.
+        DataMissing: the data are not at hand.
+    """
+    known = [tasks.get(task) for task in tasks.names()]
+    task = next((t for by in ("name", "dataset") for t in known if getattr(t, by) == name), None)
+    if task is None and name not in datasets.names():
+        raise unknown("task or dataset", name, [*tasks.names(), *datasets.names()])
+    index = open_index(task.dataset if task else name, settings, progress)
+    if task is None or not hasattr(task, "lists"):
+        lists = {part: [item.id for item in index.split(part)] for part in ("train", "test")}
+        return Lists(index.dataset, lists, index.split_rule)
+    return Lists(index.dataset, *task.lists(index, task.protocol("paper")))
 
 
 def find_folder(dataset: Dataset, data: Path) -> Path | None:
@@ -103,9 +139,8 @@ def check(name: str, settings: Settings, progress: Progress = no_progress) -> li
         UsageError: there is no dataset of that name.
         DataMissing: its folder is not there.
     """
-    dataset = reader(name)
-    root = cached_phantom(name, settings, progress) if settings.data is None else need_folder(dataset, settings.data)
-    return [Finding("ok", f"read from {root}"), *dataset.check(root, progress)]
+    root = _folder_of(name, settings, progress)
+    return [Finding("ok", f"read from {root}"), *reader(name).check(root, progress)]
 
 
 def write_phantom(
@@ -155,6 +190,23 @@ def cached_phantom(name: str, settings: Settings, progress: Progress = no_progre
 def patients_of(dataset: Dataset) -> int:
     """Return how many patients a dataset's phantom has where nobody says."""
     return int(getattr(dataset, "phantom_patients", PHANTOM_PATIENTS))
+
+
+def _show_licence(dataset: Dataset, cache: Path) -> None:
+    """Print the terms of a dataset to stderr, once for each cache folder and each wording."""
+    licence = dataset.card.licence
+    shown = cache / "licences" / f"{dataset.name}-{digest(licence)[:12]}"
+    if not licence or is_look() or shown.exists():
+        return
+    print(f"{dataset.name}: licence: {licence} (shown once)", file=sys.stderr)  # noqa: T201
+    with contextlib.suppress(EdenError, OSError):  # a cache that cannot be written is said where it matters
+        atomic.write_text(shown, licence)
+
+
+def _folder_of(name: str, settings: Settings, progress: Progress) -> Path:
+    if settings.data is None:
+        return cached_phantom(name, settings, progress)
+    return need_folder(reader(name), settings.data)
 
 
 def _place_of_phantom(dataset: Dataset, settings: Settings) -> Path:

@@ -25,7 +25,12 @@ def looking(only: bool = True) -> Iterator[None]:
         _LOOKING.reset(token)
 
 
+def is_look() -> bool:
+    """Tell whether this is inside ``looking``."""
+    return _LOOKING.get()
+
+
 def may_build(what: str) -> None:
     """Raise NotBuilt inside ``looking``: what is not there yet, and a look must not make it."""
-    if _LOOKING.get():
+    if is_look():
         raise NotBuilt(f"{what} is not in the cache yet: run the command without --dry-run to make it")

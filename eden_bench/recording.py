@@ -22,7 +22,7 @@ def sections(slot: Slot, opened: OpenedTask, plan: Plan, inputs: Inputs) -> dict
     return {
         "task": {"name": task.name, "title": task.title, "kind": task.kind, "dataset": task.dataset},
         "method": {"name": slot.backbone.method, "title": card.title},
-        "data": data,
+        "data": {**data, "licence": registry.datasets.get(task.dataset).card.licence},
         "marks": {
             "phantom": bool(data["phantom"]),
             "quick": protocol.base == "quick",
@@ -47,7 +47,7 @@ def redo_command(slot: Slot, plan: Plan, inputs: Inputs) -> str:
         words += ["--pretrain-seed", str(slot.backbone.seed)]
     words += ["--threads", str(inputs.threads)] if inputs.threads else ["--device", inputs.device]
     settings = inputs.settings
-    for name, path in (("data", settings.data), ("out", settings.out)):
+    for name, path in (("data", settings.data), ("out", settings.out), ("splits", settings.splits)):
         if path is not None and settings.sources.get(name) == f"flag --{name}":
             words += [f"--{name}", str(path)]
     return shlex.join([*words, *(word for plugin in plan.ask.plugins for word in ("--plugin", plugin))])

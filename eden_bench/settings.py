@@ -16,7 +16,7 @@ from typing import Any
 from eden_bench.errors import DataMissing, UsageError, nearest
 
 FILE = "eden-bench.toml"
-NAMES = ("data", "out", "cache", "device", "threads", "weights")
+NAMES = ("data", "out", "cache", "device", "threads", "weights", "splits")
 _MOST_THREADS = 4_096
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
@@ -35,25 +35,32 @@ class Settings:
     threads: int
     weights: Path | None = None
     """Folder of published weights; None: only torch's own cache is looked in."""
+    splits: Path | None = None
+    """Folder of the user's own list files, <dataset>/train.txt and so on; None: each dataset's own split."""
     sources: Mapping[str, str] = field(default_factory=dict)
     """Name of a setting to where its value came from, in words."""
 
 
 def resolve(**flags: object) -> Settings:
-    """Gather the settings and check that the data folder is there.
+    """Gather the settings and check that the folders of data and of lists are there.
 
     Args:
         flags: values given on the command line, by name; None for those not given.
 
     Raises:
         UsageError: a value or a key of eden-bench.toml means nothing.
-        DataMissing: the data folder does not exist.
+        DataMissing: one of the folders does not exist.
     """
     settings = gather(**flags)
     if settings.data is not None and not os.path.isdir(settings.data):  # noqa: PTH112 - Path.is_dir raises on EACCES
         raise DataMissing(
             f"{settings.sources['data']}: {settings.data} is not a folder: make it the folder that holds the datasets, "
             "or leave it out to use the phantom"
+        )
+    if settings.splits is not None and not os.path.isdir(settings.splits):  # noqa: PTH112 - as above
+        raise DataMissing(
+            f"{settings.sources['splits']}: {settings.splits} is not a folder: make it the folder that holds "
+            "<dataset>/train.txt and <dataset>/test.txt, as 'eden-bench data splits NAME --out FOLDER' writes them"
         )
     return settings
 
@@ -70,7 +77,7 @@ def gather(**flags: object) -> Settings:
     file = _read_file(Path(FILE))
     chosen = {name: _choose(name, flags.get(name), file) for name in NAMES}
     sources = {name: source for name, (_, source) in chosen.items()}
-    data, out, cache, device, threads, weights = (value for value, _ in chosen.values())
+    data, out, cache, device, threads, weights, splits = (value for value, _ in chosen.values())
     return Settings(
         data=None if data is None else _path(data, sources["data"]),
         out=_path("runs" if out is None else out, sources["out"]),
@@ -78,6 +85,7 @@ def gather(**flags: object) -> Settings:
         device="auto" if device is None else _device(device, sources["device"]),
         threads=available_cores() if threads is None else _threads(threads, sources["threads"]),
         weights=None if weights is None else _path(weights, sources["weights"]),
+        splits=None if splits is None else _path(splits, sources["splits"]),
         sources=sources,
     )
 

@@ -8,10 +8,11 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from eden_bench.cli.audit import audit_datasets
 from eden_bench.cli.lean import LeanCommand, LeanGroup
-from eden_bench.cli.options import Cache, Data, Json, Plugins
+from eden_bench.cli.options import Cache, Data, Json, Plugins, Splits
 from eden_bench.cli.progress import bars
-from eden_bench.cli.tables import print_json, print_table
+from eden_bench.cli.tables import print_json, print_pairs, print_table
 from eden_bench.errors import DataMissing, EdenError
 from eden_bench.settings import Settings, resolve
 
@@ -52,7 +53,7 @@ def check_datasets(
     """Look at every file: counts, sizes, pairing, splits, patients. Exit code 4 where something is wrong."""
     _load(plugin)
     settings = resolve(data=data, cache=cache)
-    rows = [row for name in _chosen(names, settings) for row in _findings(name, settings)]
+    rows = [row for name in chosen(names, settings) for row in _findings(name, settings)]
     if as_json:
         print_json(rows)
     else:
@@ -60,6 +61,34 @@ def check_datasets(
     wrong = sum(row["level"] == "error" for row in rows)
     if wrong:
         raise DataMissing(f"{wrong} of {len(rows)} findings are errors: the table says what to do about each")
+
+
+@app.command("splits", cls=LeanCommand)
+def write_splits(
+    name: Annotated[str, typer.Argument(help="A task, or a dataset.")],
+    out: Annotated[Path | None, typer.Option("--out", help="Folder to write DATASET/train.txt and so on into.")] = None,
+    data: Data = None,
+    cache: Cache = None,
+    splits: Splits = None,
+    plugin: Plugins = None,
+    as_json: Json = False,
+) -> None:
+    """Show who trains, validates and is tested, and write the lists; --splits FOLDER reads them, or your own."""
+    from eden_bench.data import lists_of
+    from eden_bench.splitlists import write
+
+    _load(plugin)
+    found = lists_of(name, resolve(data=data, cache=cache, splits=splits))
+    if out is not None:
+        write(out / found.dataset, found.lists, found.rule)
+    counts = {part: len(names) for part, names in found.lists.items()}
+    if as_json:
+        print_json({"dataset": found.dataset, "splits": found.digest, "split_rule": found.rule, **counts})
+        return
+    print_pairs({**{part: f"{count:,} images" for part, count in counts.items()}, "rule": found.rule}, found.dataset)
+    typer.echo(f"digest {found.digest}")
+    if out is not None:
+        typer.echo(f"written to {out / found.dataset}; use them with: --splits {out}", err=True)
 
 
 @app.command("phantom", cls=LeanCommand)
@@ -88,6 +117,9 @@ def write_phantoms(
         typer.echo(f"use it with: --data {out}", err=True)
 
 
+app.command("audit", cls=LeanCommand)(audit_datasets)
+
+
 def _load(files: list[Path] | None) -> None:
     from eden_bench.registry import load_plugin_file
 
@@ -104,7 +136,7 @@ def _state(row: Row, settings: Settings) -> str:
     return f"PHANTOM, {row.images:,} images" if row.phantom else counted
 
 
-def _chosen(names: list[str], settings: Settings) -> list[str]:
+def chosen(names: list[str], settings: Settings) -> list[str]:
     """Resolve names; 'all' is every dataset that is there, or every phantom where no data folder is set."""
     from eden_bench import registry
     from eden_bench.data import inventory

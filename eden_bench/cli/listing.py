@@ -10,12 +10,17 @@ from typing import Annotated, Any
 import typer
 
 from eden_bench import protocols, registry, settings
-from eden_bench.cli.options import Cache, Data, Device, Json, Out, Plugins, Threads
+from eden_bench.cli.options import Cache, Data, Device, Json, Out, Plugins, Splits, Threads
 from eden_bench.cli.tables import print_json, print_pairs, print_table
 from eden_bench.errors import EdenError, unknown
 
 _REGISTRIES = {"methods": registry.methods, "tasks": registry.tasks, "datasets": registry.datasets}
 _KINDS = (*_REGISTRIES, "protocols")
+_NONE = {
+    "data": "none: the phantom serves",
+    "weights": "none: torch's own cache serves",
+    "splits": "none: each dataset's own split",
+}
 
 
 def list_names(
@@ -72,10 +77,11 @@ def paths(
     cache: Cache = None,
     device: Device = None,
     threads: Threads = None,
+    splits: Splits = None,
     as_json: Json = False,
 ) -> None:
     """Show each setting, its value and where it came from (flag, environment, eden-bench.toml or default)."""
-    found = settings.gather(data=data, out=out, cache=cache, device=device, threads=threads)
+    found = settings.gather(data=data, out=out, cache=cache, device=device, threads=threads, splits=splits)
     rows = [{"name": name, "value": _setting(found, name), "from": found.sources[name]} for name in settings.NAMES]
     if as_json:
         print_json(rows)
@@ -86,7 +92,7 @@ def paths(
 def _setting(found: settings.Settings, name: str) -> str:
     value = getattr(found, name)
     if value is None:
-        return {"data": "none: the phantom serves", "weights": "none: torch's own cache serves"}[name]
+        return _NONE[name]
     missing = isinstance(value, Path) and name == "data" and not value.is_dir()
     return f"{value} (no such folder)" if missing else str(value)
 

@@ -14,5 +14,8 @@ Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, mps, cu
 Threads = Annotated[
     str | None, typer.Option("--threads", metavar="N", help="CPU threads; part of a cell's identity [cores].")
 ]
+Splits = Annotated[
+    Path | None, typer.Option("--splits", help="Folder of your own lists, DATASET/train.txt, test.txt [the dataset's].")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="Load a plugin file first (repeatable).")]

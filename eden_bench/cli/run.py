@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from eden_bench.cli.options import Cache, Data, Device, Json, Out, Plugins, Threads
+from eden_bench.cli.options import Cache, Data, Device, Json, Out, Plugins, Splits, Threads
 from eden_bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -40,6 +40,7 @@ def run(
     cache: Cache = None,
     device: Device = None,
     threads: Threads = None,
+    splits: Splits = None,
     plugin: Plugins = None,
     pretrain_data: PretrainData = None,
     pretrain_seed: PretrainSeed = 0,
@@ -59,7 +60,7 @@ def run(
     if on_error not in ("continue", "stop"):
         raise UsageError(f"--on-error {on_error}: expected continue or stop")
     plugins = api.load_plugins(plugin or ())
-    settings = resolve(data=data, out=out, cache=cache, device=device, threads=threads)
+    settings = resolve(data=data, out=out, cache=cache, device=device, threads=threads, splits=splits)
     if replay is not None:
         from eden_bench.cli.replaying import replay_and_show
 
@@ -94,6 +95,7 @@ def pretrain(
     cache: Cache = None,
     device: Device = None,
     threads: Threads = None,
+    splits: Splits = None,
     plugin: Plugins = None,
     pretrain_data: PretrainData = None,
     seed: Annotated[int, typer.Option("--seed", "--pretrain-seed", min=0, help="Seed of the pretraining.")] = 0,
@@ -114,7 +116,7 @@ def pretrain(
             seed=seed,
             plugins=plugin or (),
             watch=watch,
-            **{"data": data, "out": out, "cache": cache, "device": device, "threads": threads},
+            **{"data": data, "out": out, "cache": cache, "device": device, "threads": threads, "splits": splits},
         )
     rows = [{"method": name, "folder": str(made[name].folder), "weights": made[name].encoder_digest} for name in made]
     if is_first and as_json:

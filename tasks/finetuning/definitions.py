@@ -13,6 +13,7 @@ from tasks.finetuning.protocol import (
     QUICK_CLASSIFICATION,
     QUICK_SEGMENTATION,
     ClassificationProtocol,
+    FinetuneProtocol,
     SegmentationProtocol,
 )
 
@@ -88,6 +89,10 @@ class SegmentationTask:
         """
         return _named(self.name, name, {"paper": self.paper, "quick": self.quick})
 
+    def lists(self, index: DatasetIndex, protocol: SegmentationProtocol) -> tuple[dict[str, list[str]], str]:
+        """Return the image ids of "train", "validation" and "test", and the rule in words."""
+        return _lists(index, protocol)
+
     def open(self, index: DatasetIndex, protocol: SegmentationProtocol, context: Context) -> OpenTask:
         """Decode the data (or map them from the cache) and make the splits."""
         from tasks.finetuning.segmentation import OpenSegmentation
@@ -117,6 +122,10 @@ class ClassificationTask:
         """
         return _named(self.name, name, {"paper": self.paper, "quick": self.quick})
 
+    def lists(self, index: DatasetIndex, protocol: ClassificationProtocol) -> tuple[dict[str, list[str]], str]:
+        """Return the image ids of "train", "validation" and "test", and the rule in words."""
+        return _lists(index, protocol)
+
     def open(self, index: DatasetIndex, protocol: ClassificationProtocol, context: Context) -> OpenTask:
         """Decode the data (or map them from the cache) and make the splits."""
         from tasks.finetuning.classification import OpenClassification
@@ -128,6 +137,13 @@ def _named(task: str, name: str, protocols: dict[str, Any]) -> Any:  # noqa: ANN
     if name not in protocols:
         raise unknown(f"protocol of {task}", name, protocols)
     return protocols[name]
+
+
+def _lists(index: DatasetIndex, protocol: FinetuneProtocol) -> tuple[dict[str, list[str]], str]:
+    from tasks.finetuning.splits import split
+
+    made = split(index, protocol.validation_share)
+    return made.lists, made.rule
 
 
 def _dataset(name: str, context: Context) -> Dataset:

@@ -28,26 +28,19 @@ class Splits:
     train: tuple[int, ...]
     validation: tuple[int, ...]
     test: tuple[int, ...]
-    share: float
-    test_rule: str
-    """How train and test were told apart."""
-
-    def ids(self, rows: tuple[int, ...]) -> list[str]:
-        """Image ids of some positions."""
-        return [self.items[row].id for row in rows]
+    rule: str
+    """The rule in words."""
 
     @property
-    def rule(self) -> str:
-        """The rule in words."""
-        return (
-            f"{self.test_rule}; validation is {self.share:.0%} of the training images, whole "
-            "patients in the order of a hash of dataset and patient; no seed moves either"
-        )
+    def lists(self) -> dict[str, list[str]]:
+        """Image ids of each part."""
+        parts = {"train": self.train, "validation": self.validation, "test": self.test}
+        return {name: [self.items[row].id for row in rows] for name, rows in parts.items()}
 
     @property
     def digest(self) -> str:
         """64 hex digits over the three lists of ids."""
-        return digest({name: self.ids(getattr(self, name)) for name in ("train", "validation", "test")})
+        return digest(self.lists)
 
     def provenance(self, index: DatasetIndex) -> dict[str, object]:
         """What every open task tells of its data, less the digest of the pixels."""
@@ -81,14 +74,14 @@ def split(index: DatasetIndex, share: float) -> Splits:
     """
     rows = {name: [i for i, item in enumerate(index.items) if item.split == name] for name in ("train", "test")}
     _check_patients(index, rows)
-    validation = _validation(index, rows["train"], share)
+    validation, rule = _validation(index, rows["train"], share)
     train = tuple(row for row in rows["train"] if row not in validation)
     if len(train) < 2 or not rows["test"]:
         raise DataMissing(
             f"{index.dataset}: {len(train)} training and {len(rows['test'])} test images in {index.root}, expected at "
             "least 2 and 1: check the folder with 'eden-bench data check'"
         )
-    return Splits(index.items, train, tuple(sorted(validation)), tuple(rows["test"]), share, index.split_rule)
+    return Splits(index.items, train, tuple(sorted(validation)), tuple(rows["test"]), f"{index.split_rule}; {rule}")
 
 
 def choose(splits: Splits, protocol: FinetuneProtocol, seed: int, shots: int | None) -> Chosen:
@@ -128,7 +121,18 @@ def _check_patients(index: DatasetIndex, rows: dict[str, list[int]]) -> None:
         )
 
 
-def _validation(index: DatasetIndex, rows: list[int], share: float) -> set[int]:
+def _validation(index: DatasetIndex, rows: list[int], share: float) -> tuple[set[int], str]:
+    """Return the validation rows and their rule: the index's list, or a share of the training images."""
+    if index.validation is not None:
+        listed = set(index.validation)
+        return {row for row in rows if index.items[row].id in listed}, "validation is a list too; no seed moves any"
+    return _first_by_hash(index, rows, share), (
+        f"validation is {share:.0%} of the training images, whole patients in the order of a hash of dataset and "
+        "patient; no seed moves either"
+    )
+
+
+def _first_by_hash(index: DatasetIndex, rows: list[int], share: float) -> set[int]:
     """Take whole patients, in the order of their hash, until the share is reached."""
     by_patient: dict[str, list[int]] = {}
     for row in rows:

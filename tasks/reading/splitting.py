@@ -13,8 +13,8 @@ def by_patient(dataset: str, patients: Mapping[str, str], test_share: float = 0.
 
     A patient is tested where a hash of dataset and patient, as a number in [0, 1), is below test_share. So a patient
     never changes sides, whatever other images are there: a part of a dataset is split as the whole is. The price is
-    that the share is only near test_share (within 3 percentage points for 662 patients, 95 times in 100). Where all patients fall on
-    one side, as happens with very few, the one nearest to the border crosses it.
+    that the share is only near test_share (within 3 percentage points for 662 patients, 95 times in 100). Where all
+    fall on one side, as happens with very few, the one nearest to the border crosses it.
 
     Args:
         dataset: name that the hash starts from.

@@ -1,6 +1,7 @@
 import json
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -8,6 +9,7 @@ import pytest
 from eden_bench import data
 from eden_bench.contracts import DatasetCard, DatasetIndex, Finding, Item
 from eden_bench.errors import DataMissing, EdenError, UsageError
+from eden_bench.looking import looking
 from eden_bench.registry import datasets
 from eden_bench.settings import Settings
 
@@ -214,3 +216,25 @@ def test_a_reader_that_raises_anything_does_not_hide_the_others(toy, tmp_path, m
     (tmp_path / "data" / "toy").mkdir(parents=True)
     (row,) = data.inventory(settings(tmp_path, real=True))
     assert row.problem == "OSError: [Errno 40] Too many levels of symbolic links"
+
+
+def test_the_licence_of_real_data_is_shown_once_and_never_of_the_phantom_or_in_a_look(toy, tmp_path, capsys):
+    data.open_index("toy", settings(tmp_path, real=False))
+    put(tmp_path / "data" / "toy", 2)
+    here = settings(tmp_path, real=True)
+    with looking():
+        data.open_index("toy", here)
+    assert capsys.readouterr().err == ""
+    data.open_index("toy", here)
+    data.open_index("toy", here)
+    assert capsys.readouterr().err == "toy: licence: CC0 (shown once)\n"
+    data.open_index("toy", replace(here, cache=tmp_path / "other"))
+    assert "CC0" in capsys.readouterr().err
+
+
+def test_a_cache_that_cannot_be_written_costs_no_more_than_the_licence_twice(toy, tmp_path, capsys):
+    put(tmp_path / "data" / "toy", 2)
+    (tmp_path / "cache").touch()
+    for _ in range(2):
+        data.open_index("toy", settings(tmp_path, real=True))
+    assert capsys.readouterr().err.count("CC0") == 2

@@ -49,6 +49,15 @@ def test_a_patient_in_train_and_test_is_refused(tmp_path):
         split(replace(index, items=(moved, *index.items[1:])), 0.1)
 
 
+def test_a_validation_list_takes_the_place_of_the_rule(tmp_path, splits):
+    listed = replace(toy_index(tmp_path, train=80, test=10), validation=("000", "001"), split_rule="lists")
+    again = split(listed, 0.1)
+    assert again.lists["validation"] == ["000", "001"]
+    assert len(again.train) == 78
+    assert again.rule == "lists; validation is a list too; no seed moves any"
+    assert "validation is 10%" in splits.rule
+
+
 def test_an_empty_test_set_is_refused(tmp_path):
     with pytest.raises(DataMissing, match="18 training and 0 test images"):
         split(toy_index(tmp_path, test=0), 0.1)
@@ -95,7 +104,7 @@ def test_more_shots_than_training_images_are_refused(splits):
 
 
 def test_the_digest_names_the_lists_and_nothing_else(splits):
-    assert splits.digest == replace(splits, share=0.5).digest
+    assert splits.digest == replace(splits, rule="other").digest
     assert splits.digest != replace(splits, train=splits.train[1:]).digest
 
 

@@ -1,0 +1,101 @@
+"""A user's own lists: what a line may be, what is refused, and that written lists come back as they were."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from eden_bench.contracts import DatasetIndex, Item
+from eden_bench.errors import UsageError
+from eden_bench.splitlists import applied, split_by, write
+
+UID = "1.2.276.0.7230010"
+
+
+@pytest.fixture
+def index(tmp_path):
+    names = ("a", "b", "c", "d", "e.1", UID)
+    items = tuple(Item(id=n, patient=n, split="train", image=tmp_path / n) for n in names)
+    return DatasetIndex(dataset="toy", root=tmp_path, items=items, expected_images=6)
+
+
+def lists(folder: Path, **texts: str) -> Path:
+    folder = folder / "mine" / "toy"
+    folder.mkdir(parents=True)
+    for part, text in texts.items():
+        (folder / f"{part}.txt").write_text(text)
+    return folder
+
+
+def test_the_first_word_of_a_line_is_the_image_without_folder_and_extension(index, tmp_path):
+    folder = lists(tmp_path, train="a.png,1\n\nimages/b.jpeg 0 0 1\ne.1.IMG.png\n", test=f"c\r\n{UID}\nd.DCM,\n")
+    found = split_by(index, folder)
+    assert {item.id: item.split for item in found.items} == {
+        "a": "train", "b": "train", "e.1": "train", "c": "test", "d": "test", UID: "test"
+    }  # fmt: skip
+    assert found.validation is None
+    assert found.split_rule == "the user's own lists in mine/toy"
+
+
+def test_an_image_of_the_validation_list_is_a_training_image_that_is_named(index, tmp_path):
+    found = split_by(index, lists(tmp_path, train="a\nb", validation="c", test="d"))
+    assert found.validation == ("c",)
+    assert [item.id for item in found.split("train")] == ["a", "b", "c"]
+
+
+def test_images_that_no_list_names_are_left_out(index, tmp_path):
+    assert len(split_by(index, lists(tmp_path, train="a\nb", test="c")).items) == 3
+
+
+@pytest.mark.parametrize(
+    ("texts", "message"),
+    [
+        ({"train": "a\nx1.png\nx2.png", "test": "b"}, r"train.txt: 2 of 3 images are not in .* example 'x1.png'"),
+        ({"train": "a\nb", "test": "b"}, "train.txt and test.txt share 1 images, for example 'b'"),
+        ({"train": "a", "validation": "b\nc", "test": "b\nc"}, "validation.txt and test.txt share 2 images"),
+        ({"train": "a"}, "test.txt cannot be read .*No such file"),
+        ({"train": "a", "test": " \n,\n"}, "test.txt is empty"),
+    ],
+)
+def test_lists_that_cannot_be_meant_are_one_sentence(index, tmp_path, texts, message):
+    with pytest.raises(UsageError, match=message):
+        split_by(index, lists(tmp_path, **texts))
+
+
+def test_a_list_that_is_no_text_is_one_sentence(index, tmp_path):
+    folder = lists(tmp_path, test="a")
+    (folder / "train.txt").write_bytes(b"\xff\xfe\x00")
+    with pytest.raises(UsageError, match=r"train.txt cannot be read"):
+        split_by(index, folder)
+
+
+@pytest.mark.parametrize("parts", [("train", "test"), ("train", "validation"), ("validation", "test")])
+def test_a_patient_in_two_lists_is_refused(index, tmp_path, parts):
+    items = tuple(Item(id=i.id, patient=i.id[0], split="train", image=i.image) for i in index.items)
+    twice = Item(id="a2", patient="a", split="train", image=tmp_path)
+    index = DatasetIndex(dataset="toy", root=tmp_path, items=(*items, twice), expected_images=0)
+    texts = {"train": "b", "validation": "c", "test": "d"}
+    texts[parts[0]] += "\na"
+    texts[parts[1]] += "\na2"
+    with pytest.raises(UsageError, match=f"{parts[0]}.txt and {parts[1]}.txt share 1 patients, for example 'a'"):
+        split_by(index, lists(tmp_path, **texts))
+
+
+def test_a_dataset_without_lists_keeps_its_own_split_and_says_so(index, tmp_path):
+    (tmp_path / "mine").mkdir()
+    found = applied(index, tmp_path / "mine")
+    assert found.items == index.items
+    assert "toy: " in found.notes[-1]
+    assert "the dataset's own split holds" in found.notes[-1]
+
+
+def test_written_lists_come_back_and_other_ones_are_never_overwritten(index, tmp_path):
+    made = {"train": ["a", "b"], "validation": ["c"], "test": ["e.1", UID]}
+    digest = write(tmp_path / "out" / "toy", made, "a rule")
+    assert json.loads((tmp_path / "out" / "toy" / "splits.json").read_text())["splits"] == digest
+    found = applied(index, tmp_path / "out")
+    assert [item.id for item in found.split("test")] == made["test"]
+    assert found.validation == ("c",)
+    assert write(tmp_path / "out" / "toy", made, "a rule") == digest
+    with pytest.raises(UsageError, match=r"train.txt is there and is another list"):
+        write(tmp_path / "out" / "toy", {**made, "train": ["a"]}, "a rule")
