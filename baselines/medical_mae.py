@@ -114,8 +114,8 @@ class MedicalMAE(nn.Module):
             "batch 256 at 1.5e-4; the paper's batch is 2048 at 1.2e-3; which ViT the Adam paper used is not stated",
             "crops are resized bilinearly, not bicubically",
             "fine-tuned with a linear head on the mean patch token, standardised over its channels (fc_norm, whose "
-            "scale and shift the head takes over); the U-Net takes the tokens after each quarter of the blocks, brought "
-            "to strides 4 to 32",
+            "scale and shift the head takes over); the U-Net takes the tokens after each quarter of the blocks, "
+            "resized to strides 4 to 32",
             "fine-tuning normalises with ImageNet's mean and s.d., as for every method; pretraining with "
             "ChestX-ray14's",
             "the checkpoint of the lowest validation loss is handed on unless select = 'last', which is the paper's",

@@ -25,6 +25,18 @@ TINY = {
     "num_matches": (3, 1),
 }
 
+TINY_OF = {
+    "simmim": {"arch": "swin_mini_patch4_window4_64", "mask_unit_px": 16, "lr": 1e-3},
+    "medical-mae": {
+        "arch": "vit_mini_patch16_64",
+        "decoder_dim": 32,
+        "decoder_blocks": 1,
+        "decoder_heads": 2,
+        "lr": 1e-3,
+    },
+}
+"""What single methods need besides."""
+
 
 class NoisePyramid:
     """Sixteen images of 64 px, fixed."""
@@ -53,7 +65,7 @@ def data(train=16, validation=4):
 def config(name, **changes):
     make = registry.methods.get(name).Config
     known = {f.name for f in fields(make)}
-    return make(**{key: value for key, value in TINY.items() if key in known} | changes)
+    return make(**{key: value for key, value in TINY.items() if key in known} | TINY_OF.get(name, {}) | changes)
 
 
 def method(name, seed=0, stage=0, **changes):
