@@ -9,72 +9,30 @@ asks for a majority. "No finding" is treated like the others, so an image can ha
 
 from __future__ import annotations
 
-import math
-import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from eden_bench.contracts import Context, DatasetCard, DatasetIndex, Finding, Item, OpenTask, Progress, no_progress
-from eden_bench.errors import DataDamaged, DataMissing, EdenError, nearest
+from eden_bench.errors import DataDamaged, DataMissing, EdenError
 from eden_bench.registry import register_dataset, register_task
 from tasks.finetuning import ClassificationProtocol, ClassificationTask
-from tasks.reading.files import PHANTOM, damaged, files_under, need_folder, read_lines, read_table, readable
+from tasks.reading.files import PHANTOM, damaged, files_under, need_folder, readable
+from tasks.reading.vindr import AGAIN, IMAGE_ID, KAGGLE_LABELS, LABELS, Box, Vote, read_boxes, read_kaggle, read_votes
 
 if TYPE_CHECKING:
     import numpy as np
 
-LABELS = ("Pleural effusion", "Lung tumor", "Pneumonia", "Tuberculosis", "Other diseases", "No finding")
-"""The six outputs, in the order of the group's lists."""
-
-KAGGLE_CLASSES = (
-    "Aortic enlargement",
-    "Atelectasis",
-    "Calcification",
-    "Cardiomegaly",
-    "Consolidation",
-    "ILD",
-    "Infiltration",
-    "Lung Opacity",
-    "Nodule/Mass",
-    "Other lesion",
-    "Pleural effusion",
-    "Pleural thickening",
-    "Pneumothorax",
-    "Pulmonary fibrosis",
-    "No finding",
-)
-"""By class_id."""
-
-_SPELLINGS = {"Other diseases": ("Other diseases", "Other disease")}
-"""The training table has the first, the test table the second."""
 _SPLITS: tuple[Literal["train", "test"], ...] = ("train", "test")
 _READERS = 3
-_CELLS = {"0": 0, "0.0": 0, "1": 1, "1.0": 1, "": None, "nan": None}
-_FARTHEST_PX = 100_000
-_ID = re.compile(r"[0-9a-f]{32}")
 _SUFFIXES = (".dicom", ".dcm", ".png", ".jpg", ".jpeg")
 """In order of preference."""
 _DICOM = _SUFFIXES[:2]
 _EXPECTED = (
     "train/ and test/ with DICOM files, and image_labels_train.csv and image_labels_test.csv or Kaggle's train.csv"
 )
-_AGAIN = "download it again from PhysioNet"
-
-
-class Box(NamedTuple):
-    """What one reader framed, in pixels of the image; corners left of or above the image are moved to its border."""
-
-    image: str
-    reader: str
-    """"R1" to "R17", or "" for a consensus."""
-    label: str
-    x_min: float
-    y_min: float
-    x_max: float
-    y_max: float
 
 
 @dataclass
@@ -84,8 +42,7 @@ class _Found:
     images: dict[str, Path] = field(default_factory=dict)
     tables: dict[str, Path] = field(default_factory=dict)
     """Lower-case file name to csv file."""
-    votes: dict[str, list[tuple[int | None, ...]]] = field(default_factory=dict)
-    """Image id to what each reader says of each label; None where the cell is empty."""
+    votes: dict[str, list[Vote]] = field(default_factory=dict)
     splits: dict[str, Literal["train", "test"]] = field(default_factory=dict)
     labels: tuple[str, ...] = LABELS
 
@@ -160,14 +117,14 @@ class VinDrCXR:
             DataDamaged: a finding without four numbers; names file and row.
         """
         with readable(self.name, root):
-            need_folder(self.name, root, _EXPECTED, _AGAIN)
+            need_folder(self.name, root, _EXPECTED, AGAIN)
             tables = _sorted_files(root).tables
         there = [
             tables[name] for name in ("annotations_train.csv", "annotations_test.csv", "train.csv") if name in tables
         ]
         if not there:
-            raise DataMissing(f"{self.name}: {root} has no annotations_train.csv, expected the boxes there: {_AGAIN}")
-        return tuple(box for path in there for box in _boxes(path))
+            raise DataMissing(f"{self.name}: {root} has no annotations_train.csv, expected the boxes there: {AGAIN}")
+        return tuple(box for path in there for box in read_boxes(path))
 
     def check(self, root: Path, progress: Progress = no_progress) -> list[Finding]:
         """Decode every image; look at names, readers, splits and boxes."""
@@ -229,9 +186,9 @@ class VinDrCXR:
             return
         here = [box for box in boxes if box.image in sizes]
         yield Finding("ok", f"{len(boxes):,} boxes, of which {len(here):,} are on images that are here")
-        if outside := [box for box in here if not _touches(box, sizes[box.image])]:
+        if outside := [box for box in here if not box.touches(sizes[box.image])]:
             text = f"{len(outside):,} boxes hold no pixel of their image, for example on {outside[0].image}"
-            yield Finding("error", f"{text}: {_AGAIN}")
+            yield Finding("error", f"{text}: {AGAIN}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -255,17 +212,20 @@ class SixLabels(ClassificationTask):
 
 def _find(root: Path) -> _Found:
     with readable("vindr-cxr", root):
-        need_folder("vindr-cxr", root, _EXPECTED, _AGAIN)
+        need_folder("vindr-cxr", root, _EXPECTED, AGAIN)
         found = _sorted_files(root)
     if "image_labels_train.csv" in found.tables or "image_labels_test.csv" in found.tables:
         for split in _SPLITS:
-            _read_votes(found, _need_table(found, root, f"image_labels_{split}.csv"), split)
+            path = _need_table(found, root, f"image_labels_{split}.csv")
+            _add(found, path, read_votes(path), split)
     else:
-        _read_kaggle(found, _need_table(found, root, "train.csv", "image_labels_train.csv"))
+        path = _need_table(found, root, "train.csv", "image_labels_train.csv")
+        _add(found, path, read_kaggle(path), "train")
+        found.labels = KAGGLE_LABELS
     if not found.usable:
         raise DataMissing(
             f"vindr-cxr: {root} has none of the {len(found.votes):,} images that its tables name, expected them in "
-            f"train/ and test/: {_AGAIN}"
+            f"train/ and test/: {AGAIN}"
         )
     return found
 
@@ -276,106 +236,31 @@ def _sorted_files(root: Path) -> _Found:
         stem, suffix = path.stem.lower(), path.suffix.lower()
         if suffix == ".csv":
             found.tables.setdefault(path.name.lower(), path)
-        elif suffix in _SUFFIXES and _ID.fullmatch(stem):
+        elif suffix in _SUFFIXES and IMAGE_ID.fullmatch(stem):
             known = found.images.get(stem)
             if known is None or _SUFFIXES.index(suffix) < _SUFFIXES.index(known.suffix.lower()):
                 found.images[stem] = path
     return found
 
 
+def _add(found: _Found, path: Path, votes: Mapping[str, list[Vote]], split: Literal["train", "test"]) -> None:
+    if both := votes.keys() & found.votes.keys():
+        raise damaged("vindr-cxr", path, f"names {min(both)}", "no image of image_labels_train.csv", AGAIN)
+    found.votes.update(votes)
+    found.splits.update(dict.fromkeys(votes, split))
+
+
 def _need_table(found: _Found, root: Path, name: str, *alternatives: str) -> Path:
     if name not in found.tables:
         names = " and no ".join([*alternatives, name])
-        raise DataMissing(f"vindr-cxr: {root} has no {names}, expected {_EXPECTED}: {_AGAIN}")
+        raise DataMissing(f"vindr-cxr: {root} has no {names}, expected {_EXPECTED}: {AGAIN}")
     return found.tables[name]
-
-
-def _read_votes(found: _Found, path: Path, split: Literal["train", "test"]) -> None:
-    """Read one table of image labels: a row a reader, or a row an image where there is no reader column."""
-    header = _header(path)
-    columns = [next((name for name in _SPELLINGS.get(label, ()) if name in header), label) for label in LABELS]
-    readers = ["rad_id"] if "rad_id" in header else []
-    seen: set[tuple[str, ...]] = set()
-    for row, fields in read_table("vindr-cxr", path, ["image_id", *readers, *columns]):
-        name, who, cells = _id(path, row, fields[0]), fields[: 1 + len(readers)], fields[1 + len(readers) :]
-        if who in seen:
-            raise _bad_row(path, row, f"names {' of reader '.join(who)} again", "each once")
-        seen.add(who)
-        if found.splits.setdefault(name, split) != split:
-            raise _bad_row(path, row, f"names {name}", "no image of image_labels_train.csv")
-        votes = tuple(_cell(path, row, label, text) for label, text in zip(columns, cells, strict=True))
-        found.votes.setdefault(name, []).append(votes)
-
-
-def _read_kaggle(found: _Found, path: Path) -> None:
-    """Read Kaggle's table of boxes: what a reader framed, each reader says."""
-    found.labels = tuple(label for label in LABELS if label in KAGGLE_CLASSES)
-    named: dict[str, dict[str, set[str]]] = {}
-    columns = ("image_id", "rad_id", "class_name", "class_id")
-    for row, (name, reader, label, number) in read_table("vindr-cxr", path, columns):
-        _need_class(path, row, label)
-        if number != str(KAGGLE_CLASSES.index(label)):
-            raise _bad_row(
-                path, row, f"has the class_id {number[:20]!r} for {label!r}", str(KAGGLE_CLASSES.index(label))
-            )
-        named.setdefault(_id(path, row, name), {}).setdefault(reader, set()).add(label)
-    for name, readers in named.items():
-        found.votes[name] = [tuple(int(label in said) for label in found.labels) for said in readers.values()]
-        found.splits[name] = "train"
-
-
-def _boxes(path: Path) -> Iterator[Box]:
-    readers = ["rad_id"] if "rad_id" in _header(path) else []
-    columns = ["image_id", "class_name", "x_min", "y_min", "x_max", "y_max", *readers]
-    for row, (name, label, *fields) in read_table("vindr-cxr", path, columns):
-        if label == "No finding":
-            continue
-        corners = [max(0.0, _coordinate(path, row, text)) for text in fields[:4]]
-        yield Box(_id(path, row, name), fields[4] if readers else "", label, *corners)
-
-
-def _header(path: Path) -> list[str]:
-    first = next(iter(read_lines("vindr-cxr", path)), "")
-    return [name.strip() for name in first.split(",")]
-
-
-def _id(path: Path, row: int, name: str) -> str:
-    if not _ID.fullmatch(name):
-        raise _bad_row(path, row, f"has the image_id {name[:40]!r}", "32 hexadecimal digits")
-    return name
-
-
-def _cell(path: Path, row: int, column: str, text: str) -> int | None:
-    if text.lower() not in _CELLS:
-        raise _bad_row(path, row, f"has {text[:20]!r} in {column!r}", "0, 1 or nothing")
-    return _CELLS[text.lower()]
-
-
-def _need_class(path: Path, row: int, label: str) -> None:
-    if label not in KAGGLE_CLASSES:
-        hint = nearest(label, KAGGLE_CLASSES).strip()
-        found = f"has the class_name {label[:40]!r}" + (f" ({hint})" if hint else "")
-        raise _bad_row(path, row, found, f"one of {', '.join(KAGGLE_CLASSES)}")
-
-
-def _coordinate(path: Path, row: int, text: str) -> float:
-    try:
-        value = float(text)
-    except ValueError:
-        value = math.nan
-    if not abs(value) <= _FARTHEST_PX:
-        raise _bad_row(path, row, f"has the coordinate {text[:20]!r}", f"a number within ±{_FARTHEST_PX:,}")
-    return value
 
 
 def _is_positive(said: Sequence[int | None], positive_if: str) -> bool:
     """Tell whether one reader, or more than half of those who filled in the cell, say so."""
     filled = [vote for vote in said if vote is not None]
     return sum(filled) > (0 if positive_if == "one" else len(filled) / 2)
-
-
-def _bad_row(path: Path, row: int, found: str, expected: str) -> DataDamaged:
-    return damaged("vindr-cxr", path, f"row {row} {found}", expected, _AGAIN)
 
 
 def _notes(found: _Found, positive_if: str) -> Iterator[str]:
@@ -406,13 +291,8 @@ def _reader_findings(found: _Found) -> Iterator[Finding]:
     yield Finding("ok", f"readers differ about {differ:,} images")
     if found.labels == LABELS and found.strangers:
         yield Finding(
-            "error", f"{len(found.strangers):,} images are in no table, for example {found.strangers[0]}: {_AGAIN}"
+            "error", f"{len(found.strangers):,} images are in no table, for example {found.strangers[0]}: {AGAIN}"
         )
-
-
-def _touches(box: Box, size_px: tuple[int, int]) -> bool:
-    height, width = size_px
-    return box.x_min < min(box.x_max, width) and box.y_min < min(box.y_max, height)
 
 
 vindr_cxr = register_dataset(VinDrCXR())
