@@ -7,7 +7,7 @@ done.results().groupby("method")["value"].mean()
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -16,7 +16,7 @@ from eden_bench import ask, claims, records, registry
 from eden_bench.ask import Ask
 from eden_bench.contracts import no_progress
 from eden_bench.errors import CellsFailed, DataMissing, EdenError
-from eden_bench.plan import Backbone, Plan, Slot, find_checkpoint, make_plan
+from eden_bench.plan import Backbone, Plan, Slot, find_checkpoint, make_backbone, make_plan
 from eden_bench.records import Record
 from eden_bench.runner import Runner, Silent, Watch
 from eden_bench.runner import pretrain as pretrain_backbone
@@ -155,15 +155,14 @@ def pretrain(
     inputs = open_inputs(resolve(**settings), watch)
     phantom = inputs.index(data_name).phantom
     recipe = protocols.load(protocol or ("quick" if phantom else "paper"))
-    chosen = ask.choose(registry.methods, _names(methods))
+    chosen = ask.choose_methods(_names(methods), recipe.variants)
     _check_protocol(protocol or recipe.name, chosen)
     made = {}
     for name in chosen:
-        method = registry.methods.get(name)
-        if is_source(method):
+        if is_source(registry.methods.get(recipe.method_of(name))):
             watch.say(f"{name} brings its weights along: nothing to pretrain")
             continue
-        backbone = Backbone(name, recipe.method_config(name, method.Config()), data_name, seed)
+        backbone = make_backbone(name, recipe, data_name, seed)
         with cpu_threads(inputs.settings.threads):
             _pretrain_one(backbone, inputs, watch)
         made[name] = Checkpoint(_folder(backbone))
@@ -200,7 +199,7 @@ def make_ask(methods: Names, tasks: Names, **more: Any) -> Ask:  # noqa: ANN401 
     if pretrain_data is not None:
         registry.datasets.get(pretrain_data)
     made = Ask(
-        methods=ask.choose(registry.methods, _names(methods)),
+        methods=ask.choose_methods(_names(methods), _variants(more.get("protocol"))),
         tasks=ask.choose(registry.tasks, _names(tasks)),
         shots=ask.parse_shots(listed),
         seeds=seeds,
@@ -231,8 +230,16 @@ def _check_protocol(name: str, methods: Iterable[str]) -> None:
     """Refuse a protocol that changes what none of the methods has."""
     from eden_bench import protocols
 
-    made = {method: registry.methods.get(method) for method in methods}
-    protocols.check_used(protocols.load(name), {method: made[method].Config() for method in made})
+    protocol = protocols.load(name)
+    made = {method: registry.methods.get(protocol.method_of(method)) for method in methods}
+    protocols.check_used(protocol, {method: made[method].Config() for method in made})
+
+
+def _variants(protocol: str | None) -> Collection[str]:
+    """Return the variants that a protocol names; without one there are none."""
+    from eden_bench import protocols
+
+    return protocols.load(protocol).variants if protocol else ()
 
 
 def _pretrain_one(backbone: Backbone, inputs: Inputs, watch: Watch) -> None:
@@ -251,7 +258,7 @@ def _pretrain_one(backbone: Backbone, inputs: Inputs, watch: Watch) -> None:
 
 def _folder(backbone: Backbone) -> Path:
     if backbone.folder is None:
-        raise EdenError(f"{backbone.method} has no checkpoint")
+        raise EdenError(f"{backbone.label} has no checkpoint")
     return backbone.folder
 
 
@@ -278,7 +285,7 @@ def _row(record: Record, score: str) -> dict[str, Any]:
     marks, task, provenance = content["marks"], content["task"], content["provenance"]
     return {
         "id": record.id,
-        "method": cell.method,
+        "method": record.label,
         "task": cell.task,
         "dataset": task["dataset"],
         "kind": task["kind"],

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
 from eden_bench import registry
@@ -19,6 +19,7 @@ class Ask:
     """What a command asks for, in resolved names."""
 
     methods: tuple[str, ...]
+    """Registered methods, and variants that the protocol names."""
     tasks: tuple[str, ...]
     shots: tuple[int | None, ...] = (None,)
     seeds: tuple[int, ...] = DEFAULT_SEEDS
@@ -29,6 +30,19 @@ class Ask:
     pretrain_seed: int = 0
     plugins: tuple[str, ...] = ()
     """Plugin files, for the command line that redoes a cell."""
+
+
+def choose_methods(patterns: Iterable[str], variants: Collection[str]) -> tuple[str, ...]:
+    """Resolve methods as ``choose`` does, and variants by their full name, or all of them as '@variants'.
+
+    Raises:
+        UsageError: as ``choose``.
+    """
+    chosen: list[str] = []
+    for part in (part.strip() for text in patterns for part in text.split(",") if part.strip()):
+        own = list(variants) if part == "@variants" else [part] if part in variants else []
+        chosen += own or choose(registry.methods, [part])
+    return tuple(dict.fromkeys(chosen)) or choose(registry.methods, ())
 
 
 def choose(kind: registry.Registry, patterns: Iterable[str]) -> tuple[str, ...]:

@@ -7,9 +7,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from eden_bench import protocols, registry
+from eden_bench import fair, protocols, registry
 from eden_bench.ask import Ask, shots_text
 from eden_bench.contracts import Cell, Task, shots_are_valid
+from eden_bench.data import own_folder, reader
 from eden_bench.errors import DataMissing, EdenError, UsageError, WeightsMissing, WeightsRefused
 from eden_bench.inputs import SEEDED, Inputs, OpenedTask, is_source, plain, pretraining_dataset
 from eden_bench.looking import NotBuilt, looking
@@ -53,11 +54,19 @@ class Backbone:
     digest: str | None = None
     """None until pretrained."""
     problem: Problem | None = None
+    label: str = ""
+    """What the command calls it: the method, or a variant that the protocol names."""
+    images_seen: int | None = None
+    """How many images it is to see, where the protocol makes that alike; turned into epochs when the data are open."""
+
+    def __post_init__(self) -> None:
+        """A method is called by its name."""
+        self.label = self.label or self.method
 
     @property
     def name(self) -> str:
         """Name of its lock and of its failure."""
-        return self.folder.name if self.folder else f"method-{self.method}"
+        return self.folder.name if self.folder else f"method-{self.label}"
 
     @property
     def source(self) -> Any:  # noqa: ANN401 - an EncoderSource
@@ -104,7 +113,7 @@ class Slot:
 
     def __str__(self) -> str:
         """Name the cell for a progress line."""
-        return f"{self.backbone.method} · {self.task} · {shots_text(self.shots)} · seed {self.seed}"
+        return f"{self.backbone.label} · {self.task} · {shots_text(self.shots)} · seed {self.seed}"
 
 
 @dataclass
@@ -198,12 +207,11 @@ class _Opener:
         return None, None
 
     def backbone(self, method: str, task: str) -> Backbone:
-        """Return the backbone of a method for a task; tasks of one modality share it."""
-        made = registry.methods.get(method)
+        """Return the backbone of a method or variant for a task; tasks of one modality share it."""
+        made = registry.methods.get(self.protocol.method_of(method))
         dataset = None if is_source(made) else self._ask.pretrain_data or pretraining_dataset(registry.tasks.get(task))
         if (method, dataset) not in self._backbones:
-            config = self.protocol.method_config(method, made.Config())
-            backbone = Backbone(method, config, dataset, self._ask.pretrain_seed)
+            backbone = make_backbone(method, self.protocol, dataset, self._ask.pretrain_seed)
             self._backbones[method, dataset] = backbone
             try:
                 with looking(self._look_only):
@@ -222,11 +230,12 @@ class _Opener:
             find_checkpoint(backbone, self._inputs)
 
     def _is_phantom(self) -> bool:
-        if self._inputs.settings.data is None:
-            return True
         for name in self._ask.tasks:
+            dataset = registry.tasks.get(name).dataset
+            if self._inputs.settings.data is None and own_folder(reader(dataset)) is None:
+                return True
             try:
-                return self._inputs.index(registry.tasks.get(name).dataset).phantom
+                return self._inputs.index(dataset).phantom
             except DataMissing:
                 continue
         return False
@@ -237,6 +246,14 @@ def _problem(error: Exception | SystemExit) -> Problem:
     if isinstance(error, UsageError) and not isinstance(error, WeightsRefused):
         raise error
     return Problem.of(error)
+
+
+def make_backbone(label: str, protocol: Protocol, dataset: str | None, seed: int) -> Backbone:
+    """Return the backbone that a protocol makes of a method or variant."""
+    method = protocol.method_of(label)
+    config = protocol.method_config(label, registry.methods.get(method).Config())
+    images_seen = protocol.fair.get("images_seen") if dataset else None
+    return Backbone(method, config, dataset, seed, label=label, images_seen=images_seen)
 
 
 def find_checkpoint(backbone: Backbone, inputs: Inputs) -> None:
@@ -254,6 +271,8 @@ def find_checkpoint(backbone: Backbone, inputs: Inputs) -> None:
         if backbone.folder is None:
             raise
     else:
+        if backbone.images_seen is not None:
+            backbone.config = fair.with_images_seen(backbone.config, backbone.images_seen, len(data.train))
         precision = autocast_precision(inputs.device)
         recipe = recipe_id(
             backbone.method, backbone.config, data.digest, backbone.seed, inputs.threads, precision=precision
@@ -306,6 +325,6 @@ def _turn(plan: Plan) -> Any:  # noqa: ANN401 - a sort key
 
     def key(slot: Slot) -> tuple[int, ...]:
         batch = waiting.get(slot.backbone, 0)
-        return batch, tasks[slot.task], shots[slot.shots], slot.seed, methods[slot.backbone.method]
+        return batch, tasks[slot.task], shots[slot.shots], slot.seed, methods[slot.backbone.label]
 
     return key

@@ -1,14 +1,20 @@
 """Protocols: named recipes for a whole comparison. ``paper`` is the paper's, ``quick`` takes minutes on a laptop.
 
 A protocol says three things: what changes in every method's config (``pretrain``), what changes in single
-methods (``methods``), and which of each task's own protocols is meant, with what changed (``finetune``). A TOML
-file can override any field::
+methods (``methods``), and which of each task's own protocols is meant, with what changed (``finetune``). It may make
+pretrainings alike (``fair``), and name variants of methods, which ``--methods`` then takes beside them (``@variants``:
+all). A TOML file can override any field::
 
     base = "quick"
     [pretrain]
     epochs = 20
     [methods.adam]
     pruning_threshold = 0.7
+    [variants.adam-no-pruner]
+    method = "adam"
+    pruning_threshold = 2
+    [fair]
+    epochs_total = 60
     [finetune]
     few_shot_budget = "epochs"
 """
@@ -16,12 +22,13 @@ file can override any field::
 from __future__ import annotations
 
 import os.path
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from eden_bench import registry
+from eden_bench import fair, registry
 from eden_bench.contracts import with_overrides
 from eden_bench.errors import UsageError, nearest, unknown
 
@@ -39,13 +46,25 @@ class Protocol:
     """Overrides for the config of every method that has the field."""
     methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     finetune: Mapping[str, Any] = field(default_factory=dict)
+    variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Name to "method", the method it is a variant of, and overrides of its config."""
+    fair: Mapping[str, Any] = field(default_factory=dict)
+    """Switches of ``eden_bench.fair``."""
+
+    def method_of(self, name: str) -> str:
+        """Return the registered method behind a name: a variant's, or the name itself."""
+        return str(self.variants.get(name, {}).get("method", name))
 
     def method_config(self, name: str, config: Any) -> Any:  # noqa: ANN401 - each method has its own dataclass
-        """Return a method's config under this protocol."""
+        """Return a method's or a variant's config under this protocol."""
         known = {f.name for f in fields(config)}
         shared = {key: value for key, value in self.pretrain.items() if key in known}
-        own = self.methods.get(name, {})
-        return with_overrides(config, {**shared, **own}, f"protocol {self.name}, method {name}")
+        own = {**self.methods.get(self.method_of(name), {}), **self.variants.get(name, {})}
+        own.pop("method", None)
+        overrides = {**shared, **own, **fair.shared(self.fair, config)}
+        made = with_overrides(config, overrides, f"protocol {self.name}, method {name}")
+        total = self.fair.get("epochs_total") if hasattr(made, "stages") else None
+        return fair.with_epochs_total(made, total) if total else made
 
     def task_protocol(self, task: Any) -> Any:  # noqa: ANN401 - each kind of task has its own dataclass
         """Return a task's protocol dataclass under this protocol."""
@@ -75,6 +94,20 @@ QUICK = Protocol(
             "local_expander": (128, 128, 128),
             "num_matches": (2, 1),
             "bn_groups": 1,
+        },
+        "simmim": {
+            "arch": "swin_mini_patch4_window4_64",
+            "mask_unit_px": 16,
+            "lr": 1e-3,
+            "warmup_epochs": 2,
+        },
+        "medical-mae": {
+            "arch": "vit_mini_patch8_64",
+            "lr": 1e-3,
+            "warmup_epochs": 2,
+            "decoder_dim": 64,
+            "decoder_blocks": 2,
+            "decoder_heads": 4,
         },
     },
 )
@@ -110,10 +143,13 @@ def check_used(protocol: Protocol, configs: Mapping[str, Any]) -> None:
     Raises:
         UsageError: a method that is not registered, or a key of [pretrain] that no config has; names the nearest.
     """
-    methods = registry.methods.names() if protocol.methods else []
-    for name in protocol.methods:
+    methods = registry.methods.names() if protocol.methods or protocol.variants else []
+    for name in (*protocol.methods, *map(protocol.method_of, protocol.variants)):
         if name not in methods:
             raise UsageError(f"protocol {protocol.name}: {unknown('method', name, methods)}")
+    for name in protocol.variants:
+        if name in methods:
+            raise UsageError(f"protocol {protocol.name}: variant {name!r} is a method's name: give it another")
     known = {each.name for config in configs.values() for each in fields(config)}
     known |= {key for built_in in _BUILT_IN.values() for key in built_in.pretrain}
     for key in protocol.pretrain if configs else ():
@@ -147,7 +183,7 @@ def _read(path: Path) -> dict[str, Any]:
         content = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"protocol {path}: {error}") from error
-    allowed = ("base", "pretrain", "methods", "finetune")
+    allowed = ("base", "pretrain", "methods", "finetune", "variants", "fair")
     for key in content:
         if key not in allowed:
             raise UsageError(
@@ -157,8 +193,18 @@ def _read(path: Path) -> dict[str, Any]:
         raise UsageError(f"protocol {path}: base is {content['base']!r}, expected the name of a protocol or a file")
     tables = {key: content.get(key, {}) for key in allowed[1:]}
     _need_tables(path, "", tables)
-    _need_tables(path, "methods.", tables["methods"])
+    for above in ("methods", "variants"):
+        _need_tables(path, f"{above}.", tables[above])
+    _need_variants(path, tables["variants"])
     return content
+
+
+def _need_variants(path: Path, variants: Mapping[str, Mapping[str, Any]]) -> None:
+    for name, table in variants.items():
+        if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", name):
+            raise UsageError(f"protocol {path}: variant {name!r}: expected a name of a-z, 0-9, '-' and '.'")
+        if not isinstance(table.get("method"), str):
+            raise UsageError(f'protocol {path}: [variants.{name}] names no method: write for example method = "adam"')
 
 
 def _need_tables(path: Path, above: str, tables: Mapping[str, Any]) -> None:
@@ -171,6 +217,8 @@ def _from_toml(path: Path, above: tuple[str, ...]) -> Protocol:
     content = _read(path)
     base = _load(content.get("base", "paper"), above)
     methods = {name: {**base.methods.get(name, {}), **table} for name, table in content.get("methods", {}).items()}
+    alike = {**base.fair, **content.get("fair", {})}
+    fair.check(alike, f"protocol {path}: [fair]")
     return Protocol(
         name=path.stem,
         base=base.base,
@@ -178,4 +226,6 @@ def _from_toml(path: Path, above: tuple[str, ...]) -> Protocol:
         pretrain={**base.pretrain, **content.get("pretrain", {})},
         methods={**base.methods, **methods},
         finetune={**base.finetune, **content.get("finetune", {})},
+        variants={**base.variants, **content.get("variants", {})},
+        fair=alike,
     )

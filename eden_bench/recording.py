@@ -21,7 +21,7 @@ def sections(slot: Slot, opened: OpenedTask, plan: Plan, inputs: Inputs) -> dict
     card = registry.methods.get(slot.backbone.method).card
     return {
         "task": {"name": task.name, "title": task.title, "kind": task.kind, "dataset": task.dataset},
-        "method": {"name": slot.backbone.method, "title": card.title},
+        "method": {"name": slot.backbone.method, "title": card.title, **_variant(slot.backbone)},
         "data": {**data, "licence": registry.datasets.get(task.dataset).card.licence},
         "marks": {
             "phantom": bool(data["phantom"]),
@@ -35,9 +35,13 @@ def sections(slot: Slot, opened: OpenedTask, plan: Plan, inputs: Inputs) -> dict
     }
 
 
+def _variant(backbone: Backbone) -> dict[str, str]:
+    return {"variant": backbone.label} if backbone.label != backbone.method else {}
+
+
 def redo_command(slot: Slot, plan: Plan, inputs: Inputs) -> str:
     """Return the command line that runs one cell alone, on the same data and into the same folder."""
-    words = ["eden-bench", "run", "--methods", slot.backbone.method, "--tasks", slot.task, "--seeds", str(slot.seed)]
+    words = ["eden-bench", "run", "--methods", slot.backbone.label, "--tasks", slot.task, "--seeds", str(slot.seed)]
     if slot.shots is not None:
         words += ["--shots", str(slot.shots)]
     words += ["--protocol", plan.ask.protocol or plan.protocol.name]

@@ -71,6 +71,11 @@ class Record:
         return Cell(**self.content["cell"])
 
     @property
+    def label(self) -> str:
+        """What it ran as: the method's name, or that of a protocol's variant of it."""
+        return str(self.content.get("method", {}).get("variant", self.cell.method))
+
+    @property
     def scores(self) -> dict[str, float]:
         """The primary score and its alternatives, each in [0, 1]."""
         return dict(self.content["scores"])
@@ -217,7 +222,7 @@ def read(folder: Path) -> Record:
 def _touch(record: Record) -> None:
     """Read once whatever is used of a record later, so that what is not there is found here."""
     content = record.content
-    _ = record.cell, record.score, record.value, record.phantom, record.protocol, record.seconds
+    _ = record.cell, record.score, record.value, record.phantom, record.protocol, record.seconds, record.label
     _ = [float(value) for value in record.scores.values()]
     _ = [content["marks"][name] for name in ("quick", "part", "base")]
     _ = content["task"]["dataset"], content["task"]["kind"], content["cases"]["rows"], content["cases"]["sha256"]

@@ -37,7 +37,7 @@ def build(records: Iterable[Record], *, method: str = "", allow_unequal: bool = 
         UsageError: no record has this method.
     """
     records = list(records)
-    methods = sorted({record.cell.method for record in records})
+    methods = sorted({record.label for record in records})
     if method and method not in methods:
         raise unknown("method", method, methods)
     groups: dict[tuple[Any, ...], list[Record]] = {}
@@ -173,7 +173,7 @@ def _rows(group: Sequence[Record]) -> list[Row]:
     found: dict[Backbone, list[Record]] = {}
     for record in group:
         cell = record.cell
-        key = Backbone(cell.method, digest(cell.method_config), cell.checkpoint, cell.threads)
+        key = Backbone(record.label, digest(cell.method_config), cell.checkpoint, cell.threads)
         found.setdefault(key, []).append(record)
     rows = [
         Row(

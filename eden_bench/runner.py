@@ -200,7 +200,7 @@ class Runner:
         if backbone.digest is not None:
             return
         if self._is_fresh_failure(backbone.name):
-            raise EdenError(f"pretraining {backbone.method} failed in another process just now")
+            raise EdenError(f"pretraining {backbone.label} failed in another process just now")
         pretrain(backbone, self.inputs, self.watch.say)
         records.clear_failure(self.out, backbone.name)
 
@@ -248,7 +248,7 @@ def pretrain(backbone: Backbone, inputs: Inputs, say: Callable[[str], None]) -> 
     dataset = str(backbone.dataset)
     data = inputs.pretrain_data(dataset)
     started = time.perf_counter()
-    say(f"pretraining {backbone.method} on {dataset}")
+    say(f"pretraining {backbone.label} on {dataset}")
     checkpoint = registry.engine().pretrain(
         backbone.method,
         backbone.config,
@@ -258,7 +258,7 @@ def pretrain(backbone: Backbone, inputs: Inputs, say: Callable[[str], None]) -> 
         context=inputs.context(dataset),
     )
     backbone.digest = checkpoint.encoder_digest
-    say(f"pretrained {backbone.method} in {time.perf_counter() - started:.0f} s: {backbone.folder}")
+    say(f"pretrained {backbone.label} in {time.perf_counter() - started:.0f} s: {backbone.folder}")
 
 
 def _ending(slot: Slot) -> str:

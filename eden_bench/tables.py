@@ -35,6 +35,7 @@ class Backbone(NamedTuple):
     """What tells the rows of one method apart."""
 
     method: str
+    """The method's name, or that of a protocol's variant of it."""
     config: str
     """Digest of the method's config."""
     checkpoint: str

@@ -169,7 +169,7 @@ def _show_plan(wanted: Ask, inputs: Inputs, as_json: bool) -> None:
     cost = estimate(plan, past, inputs.settings.out)
     rows = _plan_rows(plan)
     if as_json:
-        pretraining = [backbone.method for backbone in plan.to_pretrain]
+        pretraining = [backbone.label for backbone in plan.to_pretrain]
         marks = {"protocol": plan.protocol.name, "phantom": plan.phantom, "device": inputs.device}
         print_json({**marks, "plan": rows, "pretrain": pretraining, "estimate": vars(cost)})
         return
@@ -184,7 +184,7 @@ def _plan_rows(plan: Plan) -> list[dict[str, Any]]:
 
     rows: dict[tuple[str, str, str], Counter[str]] = {}
     for slot in plan.slots:
-        key = (slot.task, shots_text(slot.shots), slot.backbone.method)
+        key = (slot.task, shots_text(slot.shots), slot.backbone.label)
         problem = slot.problem or slot.backbone.problem
         state = "stored" if slot.record else problem.kind if problem else "new"
         rows.setdefault(key, Counter())[state] += 1
@@ -196,7 +196,7 @@ def _plan_rows(plan: Plan) -> list[dict[str, Any]]:
 
 
 def _cost_lines(plan: Plan, cost: Any) -> list[str]:  # noqa: ANN401 - Estimate
-    waiting = ", ".join(backbone.method for backbone in plan.to_pretrain)
+    waiting = ", ".join(backbone.label for backbone in plan.to_pretrain)
     lines = [f"to pretrain: {waiting} ({_time(cost.pretrain_seconds)})"] if waiting else []
     disk = "unknown" if cost.disk_bytes is None else f"{cost.disk_bytes / 1e6:,.1f} MB"
     return [*lines, f"to run: {_cells(len(plan.new))} ({_time(cost.cell_seconds)}); disk: {disk}; nothing was written"]
@@ -235,7 +235,7 @@ def _as_json(done: Result) -> dict[str, Any]:
         "cells": [
             {
                 "id": slot.record.id if slot.record else None,
-                "method": slot.backbone.method,
+                "method": slot.backbone.label,
                 "task": slot.task,
                 "shots": slot.shots,
                 "seed": slot.seed,
@@ -253,7 +253,7 @@ def _closing(done: Result) -> list[str]:
     """Say how many cells ended how, and each reason once."""
     counts = Counter(slot.state for slot in done.slots)
     lines = [", ".join(f"{number} {state}" for state, number in counts.items())]
-    reasons = Counter((slot.state, slot.backbone.method, slot.problem.text) for slot in done.slots if slot.problem)
+    reasons = Counter((slot.state, slot.backbone.label, slot.problem.text) for slot in done.slots if slot.problem)
     lines += [f"{state}: {method}, {_cells(number)}: {text}" for (state, method, text), number in reasons.items()]
     if counts["failed"]:
         lines.append(
