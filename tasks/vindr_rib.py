@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from eden_bench.contracts import DatasetCard, DatasetIndex, Finding, Item, Progress, no_progress
 from eden_bench.errors import DataMissing, EdenError, unknown
 from eden_bench.registry import register_dataset, register_task
-from tasks.finetuning import SegmentationTask
+from tasks.finetuning import SegmentationProtocol, SegmentationTask
 from tasks.reading.files import PHANTOM, damaged, files_under, need_folder, read_text, readable, size_of
 from tasks.reading.outlines import overhang_px, polygon_of, polygons_mask
 
@@ -253,5 +253,12 @@ def _notes(found: _Found) -> Iterator[str]:
 vindr_rib = register_dataset(VinDrRib())
 
 vindr_rib_task = register_task(
-    SegmentationTask(name="vindr-rib", dataset="vindr-rib", title="VinDr-RibCXR segmentation, 20 ribs", structures=RIBS)
+    SegmentationTask(
+        name="vindr-rib",
+        dataset="vindr-rib",
+        title="VinDr-RibCXR segmentation, 20 ribs",
+        structures=RIBS,
+        paper=SegmentationProtocol(optimiser="adam", lr=1e-3, weight_decay=0.0),
+    )
 )
+"""Adam at 1e-3 is the paper's (F.2) for this task alone; it names no weight decay, and Adam's own default is none."""
