@@ -129,6 +129,11 @@ class Inputs:
         return kept
 
 
+def pretraining_sets() -> Mapping[str, str]:
+    """Return modality to the dataset that methods are pretrained on."""
+    return _PRETRAINED_ON
+
+
 def pretraining_dataset(task: Task) -> str:
     """Return the dataset that methods are pretrained on before a task of this modality.
 

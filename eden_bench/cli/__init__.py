@@ -43,7 +43,7 @@ COMMANDS = {
     "pretrain": Entry("eden_bench.cli.run", "pretrain", "Pretrain methods without fine-tuning them."),
     "list": Entry("eden_bench.cli.listing", "list_names", "List methods, tasks, datasets and protocols."),
     "show": Entry("eden_bench.cli.listing", "show", "Show a card: a method, task, dataset or protocol."),
-    "data": Entry("eden_bench.cli.data", "app", "Datasets: list, check, phantom."),
+    "data": Entry("eden_bench.cli.data", "app", "Datasets: list, check, audit, phantom."),
     "plugins": Entry("eden_bench.cli.listing", "plugins", "List every plugin and whether it loads."),
     "doctor": Entry("eden_bench.cli.doctor", "doctor", "Check this machine and installation."),
     "paths": Entry("eden_bench.cli.listing", "paths", "Show each setting and where it came from."),

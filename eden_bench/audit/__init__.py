@@ -1,0 +1,7 @@
+"""The leakage audit: which images and patients stand where they must not.
+
+Modules, in the order of the data: ``looks`` (one look at every image, cached), ``hashing`` and ``matching`` (which
+images show the same film), ``films`` (who is whose copy), ``rules`` (what is known without pixels), ``findings``
+(what it means), ``auditing`` (all of it), ``stored`` (kept for the report). Nothing is imported here, so the report
+reads rules and stored audits without numpy.
+"""

@@ -1,0 +1,112 @@
+"""``eden-bench data audit``: which images and patients stand where they must not."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from eden_bench.cli.options import Cache, Data, Json, Out, Plugins
+from eden_bench.cli.progress import bars
+from eden_bench.cli.tables import print_json, print_table
+from eden_bench.errors import CellsFailed, UsageError
+from eden_bench.settings import Settings, resolve
+
+if TYPE_CHECKING:
+    from eden_bench.audit.auditing import Audit
+    from eden_bench.audit.findings import Pretraining
+    from eden_bench.contracts import DatasetIndex
+
+
+def audit_datasets(
+    names: Annotated[
+        list[str] | None, typer.Argument(metavar="[DATASETS]", help="Datasets to audit together [all that are there].")
+    ] = None,
+    checkpoint: Annotated[
+        list[Path] | None, typer.Option("--checkpoint", help="Folder of a checkpoint: what did it see? (repeatable)")
+    ] = None,
+    methods: Annotated[
+        list[str] | None, typer.Option("--methods", help="All checkpoints under OUT of these methods.")
+    ] = None,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit code 3 where there is a leak.")] = False,
+    data: Data = None,
+    out: Out = None,
+    cache: Cache = None,
+    plugin: Plugins = None,
+    as_json: Json = False,
+) -> None:
+    """Find patients and images shared by train and test, by datasets, and by what backbones were pretrained on.
+
+    Copies are found although they were resized, re-encoded, re-windowed or trimmed. What is found is written to
+    OUT/audit, and the report says it. Findings are exit code 0, or 3 for a leak with --strict.
+    """
+    from eden_bench.audit import stored
+    from eden_bench.audit.auditing import audit
+    from eden_bench.cli.data import chosen
+    from eden_bench.registry import load_plugin_file
+
+    for file in plugin or ():
+        load_plugin_file(file)
+    settings = resolve(data=data, out=out, cache=cache)
+    pretrainings = _pretrainings(checkpoint or [], methods or [], settings)
+    with bars() as progress:
+        audits = audit(chosen(names or ["all"], settings), settings, pretrainings, say=_say, progress=progress)
+    folder = stored.write(settings.out, audits)
+    if as_json:
+        print_json([content for each in audits for content in stored.summary(each)])
+    else:
+        _show(audits, folder)
+    if strict and any(finding.level == "leak" for each in audits for finding in each.findings):
+        raise typer.Exit(CellsFailed.exit_code)
+
+
+def _pretrainings(folders: list[Path], methods: list[str], settings: Settings) -> list[Pretraining]:
+    """Resolve --checkpoint and --methods to what was pretrained on.
+
+    Raises:
+        UsageError: a method has no checkpoint under OUT.
+    """
+    from eden_bench import ask, registry
+    from eden_bench.audit.auditing import checkpoint_pretrainings
+    from eden_bench.plan import checkpoint_folders
+
+    found = list(folders)
+    for method in ask.choose(registry.methods, methods) if methods else ():
+        theirs = checkpoint_folders(settings.out, method)
+        if not theirs:
+            raise UsageError(
+                f"{method} has no finished checkpoint in {settings.out / 'checkpoints'}: pretrain it, name another "
+                "--out, or name its folder with --checkpoint"
+            )
+        found += theirs
+    return checkpoint_pretrainings(found)
+
+
+def _show(audits: list[Audit], folder: Path) -> None:
+    from eden_bench.audit.findings import ADVICE
+    from eden_bench.audit.stored import examples
+
+    for each in audits:
+        looked = ", ".join(f"{index.dataset} ({_counted(index)})" for index in each.indexes)
+        typer.echo(f"looked at {looked}")
+        rows = [
+            (finding.level, finding.dataset, finding.text, "; ".join(examples(each, finding)))
+            for finding in each.findings
+        ]
+        if not rows:
+            typer.echo("no patient or image was found where it must not be")
+            continue
+        print_table(("level", "dataset", "found", "for example"), rows)
+        for kind in dict.fromkeys(finding.kind for finding in each.findings):
+            typer.echo(f"{kind}: {ADVICE[kind]}")
+    _say(f"every pair is in {folder / 'pairs.csv'}")
+
+
+def _counted(index: DatasetIndex) -> str:
+    phantom = "PHANTOM, " if index.phantom else ""
+    return f"{phantom}{index.part or f'{len(index.items):,} images'}"
+
+
+def _say(text: str) -> None:
+    typer.echo(text, err=True)
