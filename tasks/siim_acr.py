@@ -69,7 +69,7 @@ class SiimAcr:
         folders=("siim-acr", "siim_acr", "siim", "siim-acr-pneumothorax-segmentation"),
         expected_images=10_675,
     )
-    phantom_patients = 160
+    phantom_patients = 120
 
     def index(self, root: Path) -> DatasetIndex:
         """List the images that the csv names, with their masks' run lengths.

@@ -43,7 +43,7 @@ class _Shot:
         return f"{_FOLDER}/{self.ids.study}/{self.ids.series}/{self.ids.image}.dcm"
 
 
-def write_siim_acr(root: Path, *, patients: int = 160, seed: int = 0, progress: Progress = no_progress) -> None:
+def write_siim_acr(root: Path, *, patients: int = 120, seed: int = 0, progress: Progress = no_progress) -> None:
     """Write the phantom in the layout of SIIM-ACR; the same bytes for the same seed and patients.
 
     People stand in the order of the ChestX-ray14 phantom with all their films, until 22 % of them have a film with a

@@ -30,8 +30,11 @@ _REMEDY = "download it again"
 _MOST_BYTES = 160 << 20
 """64 million pixels of two bytes, and a header."""
 _HEADER_BYTES = 1 << 20
-"""What stands before the pixels; it bounds how many sequence items there can be."""
-_MOST_FRAGMENTS = 4096
+"""What stands before the pixels."""
+_PATIENT_BYTES = 1 << 14
+"""Who a film is of stands near its start; datasets of thousands of files are asked for it."""
+_MOST_ITEMS = 4096
+"""Of all sequences together, fragments of the compressed image, or its tiles: each costs far more than its bytes."""
 _UNDEFINED = 0xFFFFFFFF
 _ITEM = b"\xfe\xff\x00\xe0"
 _PIXEL_DATA = 0x7FE00010
@@ -79,7 +82,7 @@ _DECODERS_RAISE = (
     struct.error,
     Warning,
 )
-"""All that pydicom and its pixel handlers were seen to raise; warnings where the caller made them errors."""
+"""What pydicom and its pixel handlers were seen to raise, beside pydicom's own; warnings where they are errors."""
 
 
 class _Pixels(NamedTuple):
@@ -126,7 +129,7 @@ def read_patient(dataset: str, path: Path) -> str:
     """
     size_of(dataset, path)
     with readable(dataset, path), path.open("rb") as file:
-        content = file.read(1 << 16)
+        content = file.read(_PATIENT_BYTES)
     with _decodable(dataset, path):
         header, _ = _header(dataset, path, content)
         return str(header.get("PatientID") or "").strip()
@@ -142,9 +145,11 @@ def _content(dataset: str, path: Path) -> bytes:
 
 @contextmanager
 def _decodable(dataset: str, path: Path) -> Iterator[None]:
+    from pydicom.errors import BytesLengthException, InvalidDicomError
+
     try:
         yield
-    except _DECODERS_RAISE as error:
+    except (*_DECODERS_RAISE, BytesLengthException, InvalidDicomError) as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         raise damaged(dataset, path, f"cannot be decoded ({reason})", "a whole DICOM image", _REMEDY) from error
 
@@ -160,6 +165,8 @@ def _header(dataset: str, path: Path, content: bytes) -> tuple[Dataset, _Pixels 
     bare = content[128:132] != b"DICM"
     if bare and int.from_bytes(content[:2], "little") not in (2, 8):
         raise damaged(dataset, path, "is no DICOM file", "one", _REMEDY)
+    if content.count(_ITEM, 0, _HEADER_BYTES) > _MOST_ITEMS:
+        raise damaged(dataset, path, "has too many sequence items", f"at most {_MOST_ITEMS:,}", _REMEDY)
     if _DEFLATED.encode() in content[:_HEADER_BYTES]:
         raise damaged(dataset, path, "is deflated as a whole", _SYNTAXES, "convert it")
 
@@ -232,7 +239,7 @@ def _decoded(dataset: str, path: Path, syntax: str, claims: _Claims, content: by
     from pydicom.pixels.decoders.base import get_decoder
     from pydicom.uid import UID
 
-    if pixels.length != _UNDEFINED or content.count(_ITEM, pixels.start) > _MOST_FRAGMENTS:
+    if pixels.length != _UNDEFINED or content.count(_ITEM, pixels.start) > _MOST_ITEMS:
         raise damaged(dataset, path, "does not pack its compressed pixels as DICOM does", "one frame", _REMEDY)
     frame = next(generate_frames(content[pixels.start :], number_of_frames=1))
     size = _jpeg_2000_size(frame) if syntax in _JPEG_2000 else _jpeg_size(frame)
@@ -274,7 +281,7 @@ def _jpeg_2000_size(frame: bytes) -> tuple[int, int] | None:
     right, bottom, left, top, tile_width, tile_height = struct.unpack_from(">6I", frame, place + 8)
     components = struct.unpack_from(">H", frame, place + 40)[0]
     tiles = -(-right // max(tile_width, 1)) * -(-bottom // max(tile_height, 1))
-    return (bottom - top, right - left) if components == 1 and tiles <= _MOST_FRAGMENTS else None
+    return (bottom - top, right - left) if components == 1 and tiles <= _MOST_ITEMS else None
 
 
 def _greys(header: Dataset, claims: _Claims, lowest: int, highest: int) -> np.ndarray:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Iterable, Sequence
 
 import numpy as np
@@ -39,7 +38,7 @@ def is_coordinate(value: object) -> bool:
     """Tell whether a value of a JSON file is a finite number of pixels, and not true or false."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
-    return math.isfinite(value) and -_FARTHEST_PX <= value <= _FARTHEST_PX
+    return -_FARTHEST_PX <= value <= _FARTHEST_PX
 
 
 def polygons_mask(polygons: Iterable[Sequence[float]], size_px: tuple[int, int]) -> np.ndarray:
