@@ -60,6 +60,14 @@ def with_overrides(config: C, overrides: Mapping[str, object], where: str) -> C:
         raise UsageError(f"{where}: {error}") from error
 
 
+NORMALISATIONS: Mapping[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "chest-x-ray": ((0.5056,) * 3, (0.252,) * 3),
+    "none": ((0.0,) * 3, (1.0,) * 3),
+}
+"""Name to mean and s.d. of each channel of an image in [0, 1]."""
+
+
 # ── views ────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -117,6 +125,13 @@ class ViewRecipe:
         shares = ("brightness", "contrast", "saturation", "hue", "grey_p", "solarise_p")
         weaker = {name: strength * getattr(self, name) for name in shares}
         return replace(self, crop_scale=(strength * low + (1 - strength) * high, high), **weaker)
+
+    def normalised(self, name: str) -> ViewRecipe:
+        """Return the recipe with a normalisation of ``NORMALISATIONS``; "own" is as it stands."""
+        if name == "own":
+            return self
+        mean, std = NORMALISATIONS[name]
+        return replace(self, mean=mean, std=std)
 
 
 @dataclass(frozen=True)
@@ -199,9 +214,13 @@ class PretrainConfig:
     weight_decay: float = 1e-4
     view_strength: float = 1.0
     """How strong the crops and colours of all views are beside the method's own; see ``ViewRecipe.weakened``."""
+    normalisation: Literal["own", "imagenet", "chest-x-ray", "none"] = "own"
+    """Mean and s.d. that views are normalised with: the method's own, or one of ``NORMALISATIONS``."""
     warmup_epochs: int = 0
     select: Literal["best", "last"] = "best"
     """The encoder handed on: lowest validation loss of the last stage, or its last epoch."""
+    keeps: ClassVar[tuple[str, ...]] = ()
+    """Fields that a protocol's ``fair`` table leaves alone, since the method means nothing with another value."""
 
     def __post_init__(self) -> None:
         """Refuse values no run can mean."""
@@ -215,6 +234,9 @@ class PretrainConfig:
         at_least("warmup_epochs", self.warmup_epochs, 0)
         if self.select not in ("best", "last"):
             raise ValueError(f"select must be 'best' or 'last', not {self.select!r}")
+        if self.normalisation not in ("own", *NORMALISATIONS):
+            known = ", ".join(NORMALISATIONS)
+            raise ValueError(f"normalisation must be own, {known}, not {self.normalisation!r}")
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -359,7 +381,10 @@ class Finding:
 
 
 class Dataset(Protocol):
-    """A reader of one on-disk layout. Everything it reads is hostile until checked."""
+    """A reader of one on-disk layout. Everything it reads is hostile until checked.
+
+    One that brings its own folder has it as ``root`` and is not looked for below ``EDEN_BENCH_DATA``.
+    """
 
     name: str
     card: DatasetCard

@@ -118,7 +118,7 @@ def need_folder(dataset: Dataset, data: Path) -> Path:
     Raises:
         DataMissing: it is not there; says where to get the dataset and what to do without.
     """
-    folder = find_folder(dataset, data)
+    folder = own_folder(dataset) or find_folder(dataset, data)
     if folder is None:
         raise DataMissing(
             f"{dataset.name}: {data} has no folder {' or '.join(dataset.card.folders)}: get it "
@@ -203,10 +203,16 @@ def _show_licence(dataset: Dataset, cache: Path) -> None:
         atomic.write_text(shown, licence)
 
 
+def own_folder(dataset: Dataset) -> Path | None:
+    """Return the folder of a dataset that brings its own (``root``) and is not looked for, else None."""
+    return getattr(dataset, "root", None)
+
+
 def _folder_of(name: str, settings: Settings, progress: Progress) -> Path:
+    dataset = reader(name)
     if settings.data is None:
-        return cached_phantom(name, settings, progress)
-    return need_folder(reader(name), settings.data)
+        return own_folder(dataset) or cached_phantom(name, settings, progress)
+    return need_folder(dataset, settings.data)
 
 
 def _place_of_phantom(dataset: Dataset, settings: Settings) -> Path:
@@ -251,7 +257,8 @@ def _written_phantom(dataset: Dataset, settings: Settings) -> Path | None:
 def _row(dataset: Dataset, settings: Settings) -> Row:
     card, folder, index, problem = dataset.card, None, None, ""
     try:
-        folder = find_folder(dataset, settings.data) if settings.data else _written_phantom(dataset, settings)
+        found = find_folder(dataset, settings.data) if settings.data else _written_phantom(dataset, settings)
+        folder = own_folder(dataset) or found
         index = dataset.index(folder) if folder else None
     except EdenError as error:
         problem = str(error)

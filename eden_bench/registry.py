@@ -5,7 +5,7 @@ A plugin arrives in one of three ways:
 - an entry point in group ``eden_bench.methods``, ``eden_bench.tasks`` or ``eden_bench.datasets``. It names
   a module, or a package whose every top-level module is a plugin (``baselines`` and ``tasks`` are such
   packages: the folder is the list);
-- ``--plugin FILE.py``, a file whose decorators register;
+- ``--plugin FILE.py``, a file whose decorators register, or ``--plugin FILE.toml``, which describes a task;
 - a decorator in a running script.
 
 Names of methods are listed from file names and docstrings, without importing a module (and so without torch).
@@ -228,16 +228,22 @@ def register_dataset(dataset: P) -> P:
 
 
 def load_plugin_file(path: Path) -> None:
-    """Run a plugin file (``--plugin FILE.py``), whose decorators register.
+    """Run a plugin file (``--plugin FILE.py``), whose decorators register, or hand it to the loader of its ending.
+
+    Loaders come from entry points ``eden_bench.plugin_files``, named like the ending: ``toml`` describes a task.
 
     Raises:
         PluginError: the file is absent or fails.
     """
     if not path.is_file():
         raise PluginError(f"--plugin {path}: no such file")
+    for point in _installed("eden_bench.plugin_files"):
+        if path.suffix == f".{point.name}":
+            point.load()(path)
+            return
     spec = importlib.util.spec_from_file_location(f"eden_bench_plugin_{path.stem}", path)
     if spec is None or spec.loader is None:
-        raise PluginError(f"--plugin {path}: expected a Python file ending in .py")
+        raise PluginError(f"--plugin {path}: expected a file ending in .py or .toml")
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     try:

@@ -91,6 +91,20 @@ def size_of_picture(dataset: str, path: Path, formats: tuple[str, ...]) -> tuple
         return picture.height, picture.width
 
 
+def read_values(dataset: str, path: Path) -> np.ndarray:
+    """Decode a label map to (H, W) integers as they are stored: indices where there is a palette.
+
+    Raises:
+        DataDamaged: as `read_grey`, or it has colours.
+    """
+    with _opened(dataset, path, ("PNG", "TIFF", "GIF", "BMP")) as picture:
+        values = np.array(picture)
+    if values.ndim != 2:
+        found = f"has {values.shape[2]} values a pixel"
+        raise damaged(dataset, path, found, "one", "save the mask as a grey picture or with a palette")
+    return values
+
+
 @contextmanager
 def _opened(dataset: str, path: Path, formats: tuple[str, ...], *, decode: bool = True) -> Iterator[Image.Image]:
     size_of(dataset, path)

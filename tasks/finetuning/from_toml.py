@@ -1,0 +1,142 @@
+"""A segmentation task from a TOML file: a folder of images, folders of masks, no Python (docs/tasks.md)."""
+
+from __future__ import annotations
+
+import re
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from eden_bench import registry
+from eden_bench.contracts import DatasetCard, in_range, with_overrides
+from eden_bench.errors import PluginError, UsageError, nearest
+from tasks.finetuning.definitions import DICE, IOU, IOU_THRESHOLDS, SegmentationTask
+from tasks.finetuning.protocol import PAPER_SEGMENTATION, QUICK_SEGMENTATION
+from tasks.reading.folder import FolderDataset, Masks
+
+_SCORES = {score.name: score for score in (DICE, IOU, IOU_THRESHOLDS)}
+_MODALITIES = ("chest-x-ray", "fundus")
+_NEEDED = ("name", "images", "masks", "modality", "licence")
+_KEYS: Mapping[str, type | tuple[type, ...]] = {
+    "name": str,
+    "title": str,
+    "images": str,
+    "masks": (str, dict),
+    "mask_suffix": str,
+    "mask_value": int,
+    "modality": str,
+    "channels": int,
+    "licence": str,
+    "citation": str,
+    "source": str,
+    "patient": str,
+    "test_share": float,
+    "lists": str,
+    "score": str,
+    "paper": dict,
+    "quick": dict,
+}
+_WORDS = {str: "text", int: "a whole number", float: "a number", dict: "a table", (str, dict): "text or a table"}
+_MASK_KEYS = {"folder": str, "suffix": str, "value": int}
+
+
+def load(path: Path) -> None:
+    """Register the dataset and the task that a TOML file describes.
+
+    Raises:
+        PluginError: it cannot be read, lacks a key, or has one or a value that means nothing; names the nearest.
+    """
+    try:
+        content = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError) as error:
+        raise PluginError(f"--plugin {path}: {error}") from error
+    try:
+        _check(content)
+        dataset, task = _dataset(content, path.absolute().parent), _task(content)
+    except (UsageError, ValueError, re.error) as error:
+        raise PluginError(f"--plugin {path}: {error}") from error
+    registry.datasets.register(dataset.name, dataset, str(path.absolute()))
+    registry.tasks.register(task.name, task, str(path.absolute()))
+
+
+def _check(content: Mapping[str, Any]) -> None:
+    _check_types(content, _KEYS)
+    missing = [key for key in _NEEDED if not content.get(key)]
+    if missing:
+        raise ValueError(f"{missing[0]!r} is missing, expected {', '.join(_NEEDED[:-1])} and {_NEEDED[-1]}")
+    if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", content["name"]):
+        raise ValueError(f"name must be of small letters, digits and hyphens, not {content['name']!r}")
+    for key, known in (("modality", _MODALITIES), ("score", tuple(_SCORES))):
+        if content.get(key, known[0]) not in known:
+            raise ValueError(f"{key} must be {' or '.join(known)}, not {content[key]!r}")
+    if content.get("channels", 1) not in (1, 3):
+        raise ValueError(f"channels must be 1 or 3, not {content['channels']}")
+    if "lists" in content and "test_share" in content:
+        raise ValueError("lists and test_share exclude each other: keep one of them")
+    in_range("test_share", content.get("test_share", 0.2), 0.01, 0.99)
+
+
+def _check_types(content: Mapping[str, Any], keys: Mapping[str, Any], where: str = "") -> None:
+    for key, value in content.items():
+        if key not in keys:
+            raise ValueError(f"unknown key {where}{key!r}.{nearest(key, keys)} Known: {', '.join(keys)}.")
+        expected = (int, float) if keys[key] is float else keys[key]
+        if not isinstance(value, expected) or isinstance(value, bool):
+            raise ValueError(f"{where}{key} must be {_WORDS[keys[key]]}, not {value!r}")
+
+
+def _dataset(content: Mapping[str, Any], root: Path) -> FolderDataset:
+    name, title = content["name"], content.get("title", content["name"])
+    card = DatasetCard(
+        title=title,
+        modality=content["modality"],
+        citation=content.get("citation", ""),
+        licence=content["licence"],
+        source=content.get("source", f"the user's own folder {root}"),
+        folders=(name,),
+        expected_images=0,
+    )
+    return FolderDataset(
+        name=name,
+        card=card,
+        root=root,
+        images=root / content["images"],
+        masks=_masks(content, root),
+        patient=re.compile(content["patient"]) if "patient" in content else None,
+        test_share=content.get("test_share", 0.2),
+        lists=root / content["lists"] if "lists" in content else None,
+        channels=_channels(content),
+    )
+
+
+def _masks(content: Mapping[str, Any], root: Path) -> dict[str, Masks]:
+    """Return structure to its masks: one folder is one structure of the task's name, a table has several."""
+    told = content["masks"] if isinstance(content["masks"], dict) else {content["name"]: content["masks"]}
+    found = {}
+    for structure, where in told.items():
+        _check_types({structure: where}, {structure: (str, dict)}, "masks.")
+        more: dict[str, Any] = {"folder": where} if isinstance(where, str) else where
+        _check_types(more, _MASK_KEYS, f"masks.{structure}.")
+        if "folder" not in more:
+            raise ValueError(f"masks.{structure} has no folder, expected one")
+        suffix, value = more.get("suffix", content.get("mask_suffix", "")), more.get("value", content.get("mask_value"))
+        found[structure] = Masks(root / more["folder"], suffix, value)
+    return found
+
+
+def _task(content: Mapping[str, Any]) -> SegmentationTask:
+    return SegmentationTask(
+        name=content["name"],
+        dataset=content["name"],
+        title=content.get("title", content["name"]),
+        structures=tuple(_masks(content, Path())),
+        channels=_channels(content),
+        paper=with_overrides(PAPER_SEGMENTATION, content.get("paper", {}), "[paper]"),
+        quick=with_overrides(QUICK_SEGMENTATION, content.get("quick", {}), "[quick]"),
+        score=_SCORES[content.get("score", "dice")],
+    )
+
+
+def _channels(content: Mapping[str, Any]) -> Any:  # noqa: ANN401 - 1 or 3
+    return content.get("channels", 3 if content["modality"] == "fundus" else 1)

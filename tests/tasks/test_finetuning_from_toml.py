@@ -1,0 +1,179 @@
+"""A segmentation task from a TOML file: what it may say, and one clear sentence for what it may not."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from eden_bench import registry
+from eden_bench.errors import DataMissing, PluginError, UsageError
+from eden_bench.registry import load_plugin_file
+from eden_bench.splitlists import PARTS
+from tests.conftest import PROTOCOL, records_in
+
+EXAMPLE = Path(__file__).parents[2] / "docs" / "lungs.toml"
+LEAST = 'name = "lungs"\nimages = "images"\nmasks = "masks"\nmodality = "chest-x-ray"\nlicence = "CC0"\n'
+
+
+@pytest.fixture(autouse=True)
+def fresh_registry(monkeypatch):
+    for kind in (registry.tasks, registry.datasets):
+        kind.load_all()
+        monkeypatch.setattr(kind, "_made", dict(kind._made))
+        monkeypatch.setattr(kind, "_origins", dict(kind._origins))
+
+
+def draw(root, names, images="images", masks="masks", suffix=""):
+    """Write grey images of 40×40 px whose left half is bright, and masks of that half."""
+    for folder in (images, masks):
+        (root / folder).mkdir(parents=True, exist_ok=True)
+    for number, name in enumerate(names):
+        mask = np.zeros((40, 40), np.uint8)
+        mask[10 : 20 + number % 10, 5:30] = 255
+        cv2.imwrite(str(root / images / f"{name}.png"), mask // 2 + 40)
+        Image.fromarray(mask).save(root / masks / f"{name}{suffix}.gif")
+
+
+def described(root, text=LEAST):
+    """Load a TOML file and return its dataset, task and index."""
+    file = root / "lungs.toml"
+    file.write_text(text)
+    load_plugin_file(file)
+    dataset, task = registry.datasets.get("lungs"), registry.tasks.get("lungs")
+    return dataset, task, dataset.index(root)
+
+
+def test_the_example_is_short_and_loads(tmp_path):
+    text = EXAMPLE.read_text()
+    assert len(text.splitlines()) <= 15
+    names = [f"MCUCXR_{number:04}_{eye}" for number in range(12) for eye in (0, 1)]
+    draw(tmp_path, names, "montgomery/images", "montgomery/masks", "_mask")
+    dataset, task, index = described(tmp_path, text)
+    assert (task.structures, task.paper.lr, task.quick.lr) == (("lungs",), 1e-3, 1e-2)
+    assert dataset.card.licence.startswith("Public")
+    assert {item.patient for item in index.items} == {f"{number:04}" for number in range(12)}
+    assert {item.patient for item in index.split("train")}.isdisjoint(item.patient for item in index.split("test"))
+    assert index.split_rule.startswith("20% of the patients are the test set")
+    assert not index.phantom
+
+
+def test_masks_are_whatever_is_not_black_or_one_value_of_a_map(tmp_path):
+    draw(tmp_path, ["a", "b", "c"])
+    values = np.zeros((40, 40), np.uint8)
+    values[:10], values[10:30] = 1, 2
+    (tmp_path / "maps").mkdir()
+    for name, mode in (("a", "L"), ("b", "P"), ("c", "L")):
+        picture = Image.fromarray(values, mode)
+        if mode == "P":
+            picture.putpalette([0, 0, 0, 255, 0, 0, 0, 0, 0])
+        picture.save(tmp_path / "maps" / f"{name}.png")
+    masks = 'masks = {any = "masks", upper = {folder = "maps", value = 1}, middle = {folder = "maps", value = 2}}'
+    dataset, task, index = described(tmp_path, LEAST.replace('masks = "masks"', masks))
+    assert task.structures == ("any", "upper", "middle")
+    for item in index.items[:2]:
+        assert [dataset.read_mask(item, s).sum() for s in ("upper", "middle")] == [400, 800]
+    assert dataset.read_mask(index.items[1], "any").sum() == 11 * 25
+    with pytest.raises(UsageError, match=r"unknown structure 'uper'\. Did you mean 'upper'"):
+        dataset.read_mask(index.items[0], "uper")
+
+
+def test_masks_may_lie_beside_their_images(tmp_path):
+    draw(tmp_path, ["a", "b", "c"], "all", "all", "_m")
+    text = LEAST.replace('"images"', '"all"').replace('"masks"', '"all"') + 'mask_suffix = "_m"\n'
+    assert [item.id for item in described(tmp_path, text)[2].items] == ["a", "b", "c"]
+
+
+def test_lists_take_the_place_of_the_hash(tmp_path):
+    draw(tmp_path, "abcd")
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "train.txt").write_text("a.png\nb.png\n")
+    (tmp_path / "own" / "test.txt").write_text("d.png\n")
+    index = described(tmp_path, LEAST + 'lists = "own"\n')[2]
+    assert [(item.id, item.split) for item in index.items] == [("a", "train"), ("b", "train"), ("d", "test")]
+
+
+def test_what_lies_in_a_phantom_is_marked_so(tmp_path):
+    draw(tmp_path, "abc")
+    (tmp_path / "PHANTOM.json").write_text("{}")
+    assert described(tmp_path)[2].phantom
+
+
+def test_check_finds_a_mask_of_another_shape(tmp_path):
+    draw(tmp_path, "abc")
+    Image.fromarray(np.zeros((40, 60), np.uint8)).save(tmp_path / "masks" / "b.gif")
+    dataset, _, _ = described(tmp_path)
+    errors = [finding.text for finding in dataset.check(tmp_path) if finding.level == "error"]
+    assert [("b.gif has 60×40 px" in text, "one shape" in text) for text in errors] == [(True, True)]
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (("images =", "imges ="), "unknown key 'imges'. Did you mean 'images'"),
+        (('licence = "CC0"\n', ""), "'licence' is missing, expected name, images, masks, modality and licence"),
+        (('"CC0"', "3"), "licence must be text, not 3"),
+        (('"lungs"', '"my lungs"'), "name must be of small letters, digits and hyphens, not 'my lungs'"),
+        (("chest-x-ray", "ct"), "modality must be chest-x-ray or fundus, not 'ct'"),
+        (('"CC0"', '"CC0"\nscore = "auc"'), "score must be dice or iou or iou_thresholds, not 'auc'"),
+        (('"CC0"', '"CC0"\nchannels = 2'), "channels must be 1 or 3, not 2"),
+        (('"CC0"', '"CC0"\ntest_share = 1'), r"test_share must be in \[0.01, 0.99\], not 1"),
+        (('"CC0"', '"CC0"\nlists = "a"\ntest_share = 0.1'), "lists and test_share exclude each other"),
+        (('"CC0"', '"CC0"\npatient = "("'), r"missing \), unterminated subpattern"),
+        (('"CC0"', '"CC0"\n[paper]\nlrr = 1'), r"\[paper\]: unknown option 'lrr'. Did you mean 'lr'"),
+        (('"CC0"', '"CC0"\n[quick]\nsize_px = 50'), r"\[quick\]: size_px must be a multiple of 32, not 50"),
+        (('masks = "masks"', "masks = {a = {suffix = '_m'}}"), "masks.a has no folder"),
+        (('masks = "masks"', "masks = {a = {folder = 'm', valu = 1}}"), "unknown key masks.a.'valu'. Did you mean"),
+        (('masks = "masks"', "masks = {a = 3}"), "masks.a must be text or a table, not 3"),
+        (("images", "="), "lungs.toml: Invalid"),
+    ],
+)
+def test_a_file_that_cannot_be_meant_is_one_sentence(tmp_path, change, message):
+    (tmp_path / "lungs.toml").write_text(LEAST.replace(*change, 1))
+    with pytest.raises(PluginError, match=f"--plugin .*{message}"):
+        load_plugin_file(tmp_path / "lungs.toml")
+    assert "lungs" not in registry.tasks.names()
+
+
+def test_folders_that_do_not_fit_are_one_sentence(tmp_path):
+    with pytest.raises(DataMissing, match=r"images is not a folder, expected pictures"):
+        described(tmp_path)
+    draw(tmp_path, "abc")
+    (tmp_path / "masks" / "b.gif").unlink()
+    with pytest.raises(DataMissing, match=r"1 of 3 images have no mask of lungs, .*masks/b.png"):
+        described(tmp_path)
+    draw(tmp_path, "abc")
+    with pytest.raises(UsageError, match=r"the pattern '\\\\d' finds no patient in 'a'"):
+        described(tmp_path, LEAST + "patient = '\\d'\n")
+
+
+def test_it_runs_from_the_command_line_on_its_own_lists(tmp_path):
+    draw(tmp_path, [f"p{number}" for number in range(12)])
+    (tmp_path / "lungs.toml").write_text(LEAST)
+    (tmp_path / "tiny.toml").write_text(PROTOCOL)
+
+    def eden_bench(*arguments):
+        kept = {name: value for name, value in os.environ.items() if not name.startswith("EDEN_BENCH_")}
+        kept |= {"OMP_NUM_THREADS": "1", "EDEN_BENCH_CACHE": str(tmp_path / "cache")}
+        command = [sys.executable, "-m", "eden_bench", *map(str, arguments), "--plugin", "lungs.toml"]
+        done = subprocess.run(command, cwd=tmp_path, env=kept, capture_output=True, text=True)
+        assert done.returncode == 0, done.stderr
+        return done
+
+    eden_bench("data", "splits", "lungs", "--out", "mine")
+    test = tmp_path / "mine" / "lungs" / "test.txt"
+    test.write_text("".join(f"{name}.png,1\n" for name in test.read_text().split()))
+    asked = ("--methods", "random", "--tasks", "lungs", "--n-seeds", 1, "--protocol", "tiny.toml")
+    done = eden_bench("run", *asked, "--splits", "mine")
+    assert "lungs: licence: CC0 (shown once)" not in done.stderr
+    (record,) = records_in(tmp_path / "runs")
+    data = record["data"]
+    assert (data["licence"], data["phantom"], data["dataset"]) == ("CC0", False, "lungs")
+    assert data["split_rule"].startswith("the user's own lists in mine/lungs")
+    assert sum(data[part] for part in PARTS) == 12
+    assert "--plugin lungs.toml" in record["command"]
+    assert f"--splits {tmp_path / 'mine'}" in record["command"]
