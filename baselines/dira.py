@@ -19,7 +19,7 @@ from torch.nn import functional as F  # noqa: N812
 from eden_bench.contracts import MethodCard, Stage, ViewRecipe, Views, at_least
 from eden_bench.encoders import Encoder, build_encoder
 from eden_bench.registry import register_method
-from eden_bench.unet import UNetDecoder
+from eden_bench.unet import DECODER_CHANNELS, UNetDecoder
 from pretrain.batchnorm import in_groups, shuffled_in_groups
 from pretrain.contrast import info_nce
 from pretrain.discriminator import PatchDiscriminator, discriminator_loss, generator_loss
@@ -34,6 +34,7 @@ CUT_OUT_UP_TO, OUTER_UP_TO, SHUFFLE_UP_TO = 0.3, 0.35, 0.65
 """A uniform number picks one distortion, or none above the last."""
 _BLOCKS = 10
 _STOP_P = 0.1
+_LUMA = (0.299, 0.587, 0.114)
 _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
@@ -41,6 +42,7 @@ _IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 class DiRAConfig(ContrastConfig):
     """DiRA's settings, those of the released MoCo flavour."""
 
+    keeps = ("normalisation",)
     epochs: int = 1200
     """Of the stage "dir", contrast and restoration."""
     di_share: float = 1 / 6
@@ -51,6 +53,7 @@ class DiRAConfig(ContrastConfig):
     restoration_weight: float = 10.0
     adversary_weight: float = 0.001
     discriminator_lr: float = 2e-4
+    decoder_channels: tuple[int, ...] = DECODER_CHANNELS
     target_follows_flip: bool = False
     """Mirror the target where the view is mirrored; the released code does not, so half the targets are mirrored."""
     imagenet_statistics: bool = False
@@ -85,7 +88,7 @@ class Restorer(nn.Module):
     def __init__(self, config: DiRAConfig) -> None:
         super().__init__()
         self.embedder = Embedder(build_encoder(config.arch), config.embedding_dim)
-        self.decoder = UNetDecoder(self.embedder.encoder, 1)
+        self.decoder = UNetDecoder(self.embedder.encoder, 1, config.decoder_channels)
 
     def forward(self, images: Tensor) -> Restored:
         """Embed and restore images (B, 3, H, W) in one pass of the encoder."""
@@ -146,10 +149,10 @@ class DiRA(nn.Module):
         return self.queue.full
 
     def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
-        """Query and key in [0, 1] without rotation or grey; where images are restored, the query's clean grey crop."""
+        """Query and key in [0, 1] without rotation or grey; where images are restored, the query's clean crop."""
         plain = ViewRecipe(size_px=self.config.size_px, mean=(0, 0, 0), std=(1, 1, 1))
         view = replace(moco_recipe(self.config.size_px), grey_p=0.0, mean=plain.mean, std=plain.std)
-        return (view, view) if stage.name == "di" else (view, view, replace(plain, crop_of=0, grey_p=1.0))
+        return (view, view) if stage.name == "di" else (view, view, replace(plain, crop_of=0))
 
     def start_stage(self, stage: Stage) -> None:
         """Leave out of training what the stage has no loss for."""
@@ -215,7 +218,7 @@ class DiRA(nn.Module):
 
     def _target(self, views: Views) -> Tensor:
         """Return the clean crop of the first view, grey, (B, 1, H, W) in [0, 1]."""
-        clean = views.images[2][:, :1]
+        clean = (views.images[2] * views.images[2].new_tensor(_LUMA)[:, None, None]).sum(1, keepdim=True)
         if not self.config.target_follows_flip:
             return clean
         return torch.where(views.views[0].flipped[:, None, None, None], clean.flip(3), clean)

@@ -11,7 +11,7 @@ from eden_bench.plan import Backbone, Plan, Slot
 
 _CARD = (
     *("method", "arch", "recipe", "data", "seed", "epochs", "steps", "selected", "stages", "parent", "precision"),
-    "processes",
+    *("processes", "images_seen", "views", "augmentation", "normalisation"),
 )
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Literal, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from eden_bench.statistics import Summary, TTest, summarise
 
@@ -55,6 +55,8 @@ class Row:
     """What the weights come from, in words."""
     warnings: tuple[str, ...] = ()
     """What makes the pretraining doubtful, in words."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """What the pretraining is compared by; from ``fair.facts``."""
 
     @cached_property
     def summary(self) -> Summary:

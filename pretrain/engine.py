@@ -19,6 +19,7 @@ import torch
 from eden_bench import atomic, provenance
 from eden_bench.checkpoints import Checkpoint, autocast_precision, recipe_id, write_checkpoint
 from eden_bench.contracts import Context, PretrainConfig
+from eden_bench.digests import digest
 from eden_bench.errors import EdenError, UsageError
 from pretrain import distributed, state
 from pretrain import history as histories
@@ -118,12 +119,26 @@ def _card(training: Training, selected: dict[str, Any]) -> dict[str, Any]:
         "epochs": len(history),
         "steps": sum(entry["steps"] for entry in history),
         "selected": selected,
+        **_seen(training),
         "stages": histories.of_stages(history),
         "parent": None,
         "precision": autocast_precision(training.device.type),
         "processes": distributed.size(),
         "history": {"first": history[0], "last": history[-1], "seconds": sum(e["seconds"] for e in history)},
         **provenance.gather(str(training.device), threads(training.device)),
+    }
+
+
+def _seen(training: Training) -> dict[str, Any]:
+    """Return what pretrainings are compared by: images, views of each, how they are augmented and normalised."""
+    config, history = training.config, training.at.history
+    recipes = training.recipes(config.stages[-1])
+    looks = [{**asdict(recipe), "mean": None, "std": None} for recipe in recipes]
+    return {
+        "images_seen": sum(entry["steps"] for entry in history) * config.batch_size,
+        "views": len(recipes),
+        "augmentation": {"family": getattr(config, "augmentation", "own"), "digest": digest(looks)[:12]},
+        "normalisation": [[recipe.mean, recipe.std] for recipe in dict.fromkeys(recipes)],
     }
 
 

@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from eden_bench import registry, seeds
-from eden_bench.contracts import Context, Method, PretrainConfig, Stage, Views
+from eden_bench.contracts import Context, Method, PretrainConfig, Stage, ViewRecipe, Views
 from eden_bench.encoders import seeded
 from eden_bench.errors import TrainingDiverged, UsageError
 from pretrain import distributed, history, state
@@ -104,6 +104,11 @@ class Training:
         chosen = next(e for e in self.at.history if (e["stage"], e["epoch"]) == (last["stage"], best["epoch"]))
         return best["encoder"], {**last, "rule": "best", **_summary(chosen)}
 
+    def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
+        """Return the method's recipes of a stage, as strong and as normalised as the config says."""
+        strength, normalisation = self.config.view_strength, self.config.normalisation
+        return tuple(r.weakened(strength).normalised(normalisation) for r in self.method.recipes(stage))
+
     @property
     def _module(self) -> nn.Module:
         return cast(nn.Module, self.method)
@@ -129,7 +134,7 @@ class Training:
         self._network = _parallel(_Losses(self.method), turns=len(self._optimisers))
         self._stream = ViewStream(
             self._data.pyramid,
-            self.method.recipes(stage),
+            self.recipes(stage),
             stage,
             seed=self.seed,
             batch_size=self._own_batch,

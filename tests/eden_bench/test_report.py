@@ -34,6 +34,7 @@ p = 0.00026: higher at the 0.05 level
 - adam: pretrained on chestxray14, 200 images, 30 epochs, one checkpoint, seed 0
 - densecl: pretrained on chestxray14, 200 images, 30 epochs, one checkpoint, seed 0
 - random: weights from the cell's seed
+- pretraining compared, equal: backbone (resnet18-w16); epochs (30)
 
 Scores in %. s.d.: of the scores over seeds, ddof 1. Interval: Student's t interval of the mean over seeds; it holds \
 for the one checkpoint, split and test set there is, not for another pretraining or other patients, and may reach \
