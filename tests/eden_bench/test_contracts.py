@@ -88,3 +88,14 @@ def test_a_part_of_a_dataset_says_so_and_a_phantom_does_not():
 
 def test_the_ragged_batch_is_a_step():
     assert [steps_per_epoch(n, 32) for n in (1, 32, 33)] == [1, 1, 2]
+
+
+def test_a_view_at_full_strength_is_the_published_one_and_at_none_has_no_crop_and_no_colour() -> None:
+    recipe = ViewRecipe(
+        crop_scale=(0.2, 1.0), jitter_p=0.8, brightness=0.4, hue=0.1, grey_p=0.2, blur_p=0.5, flip_p=0.5
+    )
+    assert recipe.weakened(1) == recipe
+    assert recipe.weakened(0) == ViewRecipe(jitter_p=0.8, blur_p=0.5, flip_p=0.5)
+    quarter = recipe.weakened(0.25)
+    assert quarter.crop_scale == (pytest.approx(0.8), 1.0)
+    assert (quarter.brightness, quarter.hue, quarter.grey_p) == pytest.approx((0.1, 0.025, 0.05))
