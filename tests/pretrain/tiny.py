@@ -20,6 +20,7 @@ TINY = {
     "embedding_dim": 8,
     "bn_groups": 2,
     "teacher_momentum": 0.9,
+    "decoder_channels": (16, 8, 8, 8, 8),
     "expander": (16, 16, 16),
     "local_expander": (12, 12, 12),
     "num_matches": (3, 1),

@@ -1,0 +1,291 @@
+"""PCRL: contrast that also preserves what restores the image (Zhou et al., ICCV 2021, arXiv:2109.04379).
+
+A U-Net student restores transformed and mixed images, alone and from features blended with its momentum teacher's;
+which transformation it shall restore is told by attention on the bottleneck. Written from the authors' released,
+"improved" version. Not as in the paper: see ``PCRL.card.differences``.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import Any, Literal, NamedTuple
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F  # noqa: N812
+
+from eden_bench.contracts import MethodCard, Stage, ViewRecipe, Views, at_least
+from eden_bench.encoders import Encoder, build_encoder
+from eden_bench.registry import register_method
+from eden_bench.unet import DECODER_CHANNELS, UNetDecoder
+from pretrain import distributed
+from pretrain.batchnorm import in_groups, shuffled_in_groups
+from pretrain.contrast import info_nce
+from pretrain.distortions import Blocks, integers, scaled, table
+from pretrain.moco import ContrastConfig
+from pretrain.nce import densities, nce_loss, normaliser
+from pretrain.optimisation import sgd
+from pretrain.queue import KeyQueue
+from pretrain.recipes import ANCHORS, from_adams_figure, moco_recipe
+from pretrain.teacher import follow, make_teacher
+
+HOLES, HOLE_PX = 3, 32
+INDICATORS = 6
+_ATTENTION_WIDTH = 256
+
+
+@dataclass(frozen=True, kw_only=True)
+class PCRLConfig(ContrastConfig):
+    """PCRL's settings, those of the released 2-D version; the encoder is the Adam paper's ResNet-50."""
+
+    epochs: int = 240
+    batch_size: int = 64
+    lr: float = 1e-3
+    queue_size: int = 16_384
+    select: Literal["best", "last"] = "last"
+    decoder_channels: tuple[int, ...] = DECODER_CHANNELS
+    contrast: Literal["nce", "info-nce"] = "nce"
+    """The released estimator, its normaliser fixed by the first batch, or MoCo's loss with the same queue."""
+    nce_images: int = 1226
+    """The estimator's number of images; the released code counts batches of its 78,467 images. Cancels but for ε."""
+
+    def __post_init__(self) -> None:
+        """Refuse values no run can mean."""
+        super().__post_init__()
+        at_least("nce_images", self.nce_images, 1)
+        if self.contrast not in ("nce", "info-nce"):
+            raise ValueError(f"contrast must be 'nce' or 'info-nce', not {self.contrast!r}")
+
+
+class Features(NamedTuple):
+    """What a network says of a batch."""
+
+    embedding: Tensor
+    """(B, D) float32, unit length."""
+    maps: tuple[Tensor, ...]
+    """The encoder's maps, finest first; the last is the bottleneck."""
+
+
+class PCRLNetwork(nn.Module):
+    """A U-Net, a projector of its pooled bottleneck, and the attention that tells it a transformation."""
+
+    def __init__(self, config: PCRLConfig) -> None:
+        super().__init__()
+        self.encoder = build_encoder(config.arch)
+        width, dim = self.encoder.out_channels, config.embedding_dim
+        self.projector = nn.Sequential(nn.Linear(width, dim), nn.ReLU(inplace=True), nn.Linear(dim, dim))
+        self.attention = nn.Sequential(
+            nn.Linear(INDICATORS, _ATTENTION_WIDTH),
+            nn.ReLU(inplace=True),
+            nn.Linear(_ATTENTION_WIDTH, width),
+            nn.Sigmoid(),
+        )
+        self.decoder = UNetDecoder(self.encoder, 3, config.decoder_channels)
+
+    def forward(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the embedding of images (B, 3, H, W) and then their maps."""
+        maps = self.encoder.maps(images)
+        return F.normalize(self.projector(maps[-1].mean(dim=(2, 3))).float(), dim=1), *maps
+
+    def attended(self, maps: tuple[Tensor, ...], indicators: Tensor) -> tuple[Tensor, ...]:
+        """Weight the channels of the bottleneck by the attention of indicators (B, 6)."""
+        return *maps[:-1], maps[-1] * self.attention(indicators)[:, :, None, None]
+
+
+class Mixing(NamedTuple):
+    """What is drawn for a batch; coefficients are max(β, 1 − β) with β uniform, so at least a half."""
+
+    share: float
+    """Of each image, against its partner's."""
+    partners: Tensor
+    """(B,) int64, a permutation; the same for both views."""
+    transformed: float
+    """α₁: the student's share in the features that restore the transformed view."""
+    mixed: float
+    """α₂: the same for the mixed image."""
+
+    def of(self, values: Tensor) -> Tensor:
+        """Mix a batch with its partners."""
+        return blended(values, values[self.partners], self.share)
+
+
+@register_method("pcrl")
+class PCRL(nn.Module):
+    """Student and teacher U-Nets and a queue."""
+
+    Config = PCRLConfig
+    card = MethodCard(
+        title="PCRL",
+        paper="Zhou et al., ICCV 2021, arXiv:2109.04379",
+        licence="none stated (original code): all rights reserved",
+        backbone="ResNet-18, as the encoder of a U-Net; in the Adam paper ResNet-50",
+        data="ChestX-ray14",
+        differences=(
+            "written from the released version, which its authors call improved: attention multiplies channels, where "
+            "the paper takes an outer product",
+            "jitter, grey and blur come before rotation and mirroring, not after",
+            "the keys of a step's three comparisons enter the queue together after the step",
+            "mixed keys are brought to unit length",
+            "blur and cut-out holes scale with the view's side",
+            "batch norm in groups of one device's batch, keys shuffled between groups, instead of one group a GPU",
+            "only the encoder is handed on",
+            ANCHORS,
+        ),
+        reference={
+            "scr-clavicle": from_adams_figure("84.12 ± 3.67"),
+            "scr-heart": from_adams_figure("93.50 ± 0.97"),
+            "chestxray14": from_adams_figure("80.57 ± 0.06"),
+        },
+    )
+
+    z: Tensor
+
+    def __init__(self, config: PCRLConfig) -> None:
+        super().__init__()
+        self.config = config
+        self.student = PCRLNetwork(config)
+        self.teacher = make_teacher(self.student)
+        self.queue = KeyQueue(config.embedding_dim, config.queue_size)
+        self.register_buffer("z", torch.zeros(()))
+        self._keys: list[Tensor] = []
+
+    @property
+    def encoder(self) -> Encoder:
+        """The student's backbone."""
+        return self.student.encoder
+
+    @property
+    def ready(self) -> bool:
+        """Whether the queue holds real keys only, so that a validation loss means something."""
+        return self.queue.full
+
+    def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
+        """Two views, always jittered, and the clean crop of each."""
+        size = self.config.size_px
+        view = replace(moco_recipe(size), jitter_p=1.0, hue=0.4, rotation_deg=10.0)
+        return (view, view, *(ViewRecipe(size_px=size, crop_of=of) for of in (0, 1)))
+
+    def start_stage(self, stage: Stage) -> None:
+        """There is only one stage."""
+
+    def optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        """SGD on the student."""
+        return {"main": sgd(self.student.parameters(), self.config)}
+
+    def losses(self, views: Views, turn: str = "main") -> dict[str, Tensor]:
+        """Contrast, the mean of three, and restoration, the mean of four; equally weighted."""
+        generator = views.generator
+        first, second = (cut_out(image, generator) for image in views.images[:2])
+        mixing = draw_mixing(len(first), generator, first.device)
+        own, own_mixed = self._student(first), self._student(mixing.of(first))
+        other, other_mixed = self._teacher(second, generator), self._teacher(mixing.of(second), generator)
+        losses = {"contrast": self._contrast(own, own_mixed, other, other_mixed, mixing)}
+        mine, theirs, *targets = self._transformed(own, other, first, second, generator)
+        losses |= self._restored("transformed", (mine, theirs), targets, mixing.transformed)
+        clean = [mixing.of(image) for image in views.images[2:]]
+        return losses | self._restored("mixed", (own_mixed.maps, other_mixed.maps), clean, mixing.mixed)
+
+    def after_step(self) -> None:
+        """Move the teacher, then enqueue the keys of the three comparisons in their order."""
+        follow(self.teacher, self.student, self.config.teacher_momentum)
+        for keys in self._keys:
+            self.queue.push(keys)
+        self._keys = []
+
+    def _student(self, images: Tensor) -> Features:
+        embedding, *maps = in_groups(self.student, images, self.config.bn_groups)
+        return Features(embedding, tuple(maps))
+
+    def _teacher(self, images: Tensor, generator: torch.Generator | None) -> Features:
+        embedding, *maps = shuffled_in_groups(self.teacher, images, self.config.bn_groups, generator)
+        return Features(embedding, tuple(maps))
+
+    def _contrast(
+        self, own: Features, own_mixed: Features, other: Features, other_mixed: Features, mixing: Mixing
+    ) -> Tensor:
+        """Return the mean of: view and view; mixed view and mixed view; mixed view and mixture of keys."""
+        mixture = F.normalize(mixing.of(other.embedding), dim=1)
+        queries = (own.embedding, own_mixed.embedding, own_mixed.embedding)
+        keys = [other.embedding, other_mixed.embedding, mixture]
+        if self.training:
+            self._keys = keys
+        return torch.stack([self._compared(*pair) for pair in zip(queries, keys, strict=True)]).mean()
+
+    def _compared(self, query: Tensor, key: Tensor) -> Tensor:
+        temperature, images = self.config.temperature, self.config.nce_images
+        if self.config.contrast == "info-nce":
+            return info_nce(query, key, self.queue.keys, temperature=temperature).loss
+        found = densities(query, key, self.queue.keys, temperature)
+        z = torch.where(self.z > 0, self.z, distributed.from_first(normaliser(found, images)))
+        if self.training:
+            self.z.copy_(z)
+        return nce_loss(found, z, images)
+
+    def _transformed(
+        self, own: Features, other: Features, first: Tensor, second: Tensor, generator: torch.Generator | None
+    ) -> tuple[Any, ...]:
+        """Return maps told how their views are moved, and as targets the moved *inputs*, cut-outs and all."""
+        moves = [draw_moves(len(first), generator).to(first) for _ in range(2)]
+        mine = self.student.attended(own.maps, moves[0])
+        with torch.no_grad():
+            theirs = self.teacher.attended(other.maps, moves[1])
+        return mine, theirs, moved(first, moves[0]), moved(second, moves[1])
+
+    def _restored(
+        self, name: str, maps: tuple[tuple[Tensor, ...], tuple[Tensor, ...]], targets: list[Tensor], alpha: float
+    ) -> dict[str, Tensor]:
+        """Return a quarter of the errors of decoding the student's maps, and those blended with the teacher's.
+
+        Args:
+            name: of the first; the second is called so with "-crossed".
+            maps: the student's and the teacher's.
+            targets: what the student's view and the teacher's shall become, (B, 3, H, W) each.
+            alpha: the student's share in the blend.
+        """
+        own, target = maps[0], targets[0]
+        both = tuple(blended(mine, theirs, alpha) for mine, theirs in zip(*maps, strict=True))
+        alone = F.mse_loss(self.student.decoder(target, own).float(), target)
+        crossed = F.mse_loss(self.student.decoder(target, both).float(), blended(target, targets[1], alpha))
+        return {name: alone / 4, f"{name}-crossed": crossed / 4}
+
+
+def blended(values: Tensor, others: Tensor, share: float) -> Tensor:
+    """Return share · values + (1 − share) · others."""
+    return share * values + (1 - share) * others
+
+
+def draw_mixing(count: int, generator: torch.Generator | None, device: torch.device) -> Mixing:
+    """Draw partners and the three coefficients of a batch."""
+    share, transformed, mixed = (max(beta, 1 - beta) for beta in table(1, 3, generator)[0].tolist())
+    return Mixing(share, torch.randperm(count, generator=generator).to(device), transformed, mixed)
+
+
+def draw_moves(count: int, generator: torch.Generator | None) -> Tensor:
+    """Draw transformations: (B, 6) float32 of [upside down, mirrored, one-hot quarter turns 0 to 3]."""
+    numbers = torch.from_numpy(table(count, 3, generator))
+    turns = F.one_hot((numbers[:, 2] * 4).long(), 4)
+    return torch.cat([numbers[:, :2] < 0.5, turns], dim=1).float()
+
+
+def moved(images: Tensor, moves: Tensor) -> Tensor:
+    """Turn images (B, 3, S, S) upside down, mirror them and turn them by quarters, each by its row of moves (B, 6)."""
+    upside_down, mirrored = (moves[:, i].bool()[:, None, None, None] for i in (0, 1))
+    images = torch.where(upside_down, images.flip(2), images)
+    images = torch.where(mirrored, images.flip(3), images)
+    for quarters in (1, 2, 3):
+        turned = moves[:, 2 + quarters].bool()[:, None, None, None]
+        images = torch.where(turned, torch.rot90(images, quarters, (2, 3)), images)
+    return images
+
+
+def cut_out(images: Tensor, generator: torch.Generator | None) -> Tensor:
+    """Set three square holes to 0, after normalisation; centres anywhere, so a hole may leave the image.
+
+    DeVries and Taylor, arXiv:1708.04552.
+    """
+    size, side = images.shape[3], scaled(HOLE_PX, images.shape[3])
+    corners = integers(table(len(images), 2 * HOLES, generator), 0, size - 1) - side // 2
+    sides = np.full((len(images), HOLES), side)
+    holes = Blocks(corners[:, :HOLES], corners[:, HOLES:], sides, sides)
+    return images.masked_fill(holes.mask(size, images.device), 0.0)
