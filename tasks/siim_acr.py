@@ -152,7 +152,7 @@ class SiimAcr:
         for split in ("train", "test"):
             items = index.split(split)
             sick = sum(bool(item.drawn[STRUCTURE]) for item in items)
-            yield Finding("ok" if sick else "error", f"{sick:,} of {len(items):,} {split} images show a pneumothorax")
+            yield Finding("ok" if sick else "note", f"{sick:,} of {len(items):,} {split} images show a pneumothorax")
 
 
 def _find(root: Path) -> _Found:
