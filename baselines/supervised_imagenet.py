@@ -100,7 +100,7 @@ def find_weights(arch: str) -> Path:
     """
     if arch not in FILES:
         raise WeightsMissing(
-            f"supervised-imagenet: weights missing: none are published for {arch} (there are for {', '.join(FILES)}): "
+            f"supervised-imagenet: none are published for {arch} (there are for {', '.join(FILES)}): "
             "use --protocol paper, or name such an arch for all methods in a protocol file"
         )
     folders = [folder for folder in (gather().weights, Path(torch.hub.get_dir()) / "checkpoints") if folder]
@@ -108,7 +108,7 @@ def find_weights(arch: str) -> Path:
         if path.is_file():
             return path
     raise WeightsMissing(
-        f"supervised-imagenet: weights missing: {' or '.join(FILES[arch])} is not in "
+        f"supervised-imagenet: {' or '.join(FILES[arch])} is not in "
         f"{' or '.join(map(str, folders))}: put it there, or fetch it where there is a network with python -c "
         f"\"import torchvision; torchvision.models.{arch}(weights='IMAGENET1K_V1')\""
     )

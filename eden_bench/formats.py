@@ -76,7 +76,8 @@ def heading(table: Table) -> list[str]:
 
 def cells(table: Table) -> list[list[str]]:
     """Return the body of a table as text, scores in percent with the task's own number of digits."""
-    return [_cells(row, table.decimals) for row in table.rows]
+    absent = [[method, "weights missing", "–", "0", "–", "–"] for method in table.absent]
+    return [*(_cells(row, table.decimals) for row in table.rows), *absent]
 
 
 def sentences(table: Table) -> list[str]:
@@ -180,6 +181,7 @@ def _json_table(table: Table) -> dict[str, Any]:
             {**marks, **_identity_of(row), "label": row.label, "scores": {str(k): v for k, v in row.scores.items()}}
             for row in table.rows
         ],
+        "weights_missing": list(table.absent),
         "tests": [{**marks, **_test(comparison)} for comparison in table.comparisons],
         "notes": list(table.notes),
     }

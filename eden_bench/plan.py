@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Literal, get_args
 
 from eden_bench import fair, protocols, registry
 from eden_bench.ask import Ask, shots_text
@@ -18,6 +18,8 @@ from eden_bench.protocols import Protocol
 from eden_bench.records import Record
 
 State = Literal["pending", "reused", "ran", "failed", "missing", "excused"]
+STATES: Mapping[State, str] = {state: state for state in get_args(State)} | {"excused": "weights missing"}
+"""What people read of each state."""
 
 
 @dataclass(frozen=True)

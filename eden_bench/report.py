@@ -12,6 +12,8 @@ import fnmatch
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
+from eden_bench import fair
+from eden_bench.audit.stored import Audits, leakage
 from eden_bench.digests import digest
 from eden_bench.errors import UsageError, unknown
 from eden_bench.records import Record
@@ -25,13 +27,16 @@ _EXHAUSTED_FROM = 0.99
 """Share of queries without a negative from which a loss says nothing; the engine stops selecting there too."""
 
 
-def build(records: Iterable[Record], *, method: str = "", allow_unequal: bool = False) -> list[Table]:
+def build(
+    records: Iterable[Record], *, method: str = "", allow_unequal: bool = False, audits: Audits | None = None
+) -> list[Table]:
     """Build the tables, in order of task and shots.
 
     Args:
         records: stored cells, in any order.
         method: whose rows are tested; empty for adam where it is present, else each table's best.
         allow_unequal: test rows of different seeds too.
+        audits: what ``data audit`` found, for the notes on leakage.
 
     Raises:
         UsageError: no record has this method.
@@ -44,7 +49,7 @@ def build(records: Iterable[Record], *, method: str = "", allow_unequal: bool = 
     for record in sorted(records, key=lambda record: record.id):
         groups.setdefault(_comparable(record), []).append(record)
     tables = [part for group in groups.values() for part in _split_by_pretraining(group)]
-    made = [_table(part, method, allow_unequal) for part in tables]
+    made = [_table(part, method, allow_unequal, audits or {}) for part in tables]
     return sorted(made, key=_place)
 
 
@@ -85,16 +90,6 @@ def compare(row: Row, others: Sequence[Row], allow_unequal: bool) -> Comparison:
     return Comparison(row=row, other=other, test=test, verdict=_verdict(test), note=test.note)
 
 
-def failure_notes(failures: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Return one sentence for each stored failure."""
-    lines = []
-    for name, failure in sorted(failures.items()):
-        what, error = failure.get("what", name[:_SHORT]), str(failure.get("error", "")).partition("\n")[0]
-        redo = f" Redo: {failure['command']}" if failure.get("command") else ""
-        lines.append(f"failed: {what}: {error}.{redo}")
-    return lines
-
-
 def need(records: Sequence[Record], where: object) -> None:
     """Raise UsageError where there is nothing to report."""
     if not records:
@@ -126,7 +121,7 @@ def _pretrain_data(record: Record) -> str:
     return str(_pretraining(record).get("digest", ""))
 
 
-def _table(group: list[Record], method: str, allow_unequal: bool) -> Table:
+def _table(group: list[Record], method: str, allow_unequal: bool, audits: Audits) -> Table:
     first, rows = group[0], _rows(group)
     cell, score, task, data = first.cell, first.score, first.content["task"], first.content["data"]
     marks = first.content["marks"]
@@ -149,7 +144,7 @@ def _table(group: list[Record], method: str, allow_unequal: bool) -> Table:
         counts=", ".join(f"{data[name]} {name}" for name in ("train", "validation", "test") if name in data),
         rows=tuple(rows),
         comparisons=_comparisons(rows, method, allow_unequal),
-        notes=_notes(group, rows),
+        notes=(*_notes(group, rows), *_leakage(group, audits)),
     )
 
 
@@ -182,6 +177,7 @@ def _rows(group: Sequence[Record]) -> list[Row]:
             scores={record.cell.seed: record.value for record in sorted(records, key=lambda record: record.cell.seed)},
             pretraining=_origin(records[0]),
             warnings=tuple(_starved(records[0])),
+            facts=fair.facts(records[0]),
         )
         for backbone, records in found.items()
     ]
@@ -259,7 +255,8 @@ def _notes(group: Sequence[Record], rows: Sequence[Row]) -> tuple[str, ...]:
     mixed = [f"rows were computed on {' and '.join(devices)}, which moves last digits"] if len(devices) > 1 else []
     warned = [f"{row.label}: {warning}" for row in rows for warning in row.warnings]
     told = [f"{label}: {origin}" for label, origin in origins]
-    return (*lacks, *told, *warned, *_without_auc(group), *_shares(group), *mixed)
+    alike = fair.compared({row.label: row.facts for row in rows})
+    return (*lacks, *told, *warned, *alike, *_without_auc(group), *_shares(group), *mixed)
 
 
 def _without_auc(group: Sequence[Record]) -> list[str]:
@@ -277,6 +274,14 @@ def _shares(group: Sequence[Record]) -> list[str]:
     if all(_pretraining(record).get("dataset") != record.content["task"]["dataset"] for record in group):
         return []
     return ["pretraining used the training split of the task's own dataset, without its test images"]
+
+
+def _leakage(group: Sequence[Record], audits: Audits) -> list[str]:
+    """Say which test images the pretraining, or the task's own training split, is known to share."""
+    content = group[0].content
+    seen = sorted({str(_pretraining(record).get("dataset", "")) for record in group} - {""})
+    test, phantom = content["data"].get("test"), bool(content["marks"]["phantom"])
+    return leakage(audits, content["task"]["dataset"], seen, test=test, phantom=phantom)
 
 
 def _groups(task: Mapping[str, Any]) -> tuple[str, ...]:

@@ -18,7 +18,7 @@ from eden_bench import claims, provenance, recording, records, registry
 from eden_bench.contracts import Cell
 from eden_bench.errors import EdenError
 from eden_bench.inputs import Inputs
-from eden_bench.plan import Backbone, Plan, Problem, Slot, find_checkpoint
+from eden_bench.plan import STATES, Backbone, Plan, Problem, Slot, find_checkpoint
 from eden_bench.records import Record, StoreFailed
 
 if TYPE_CHECKING:
@@ -205,10 +205,10 @@ class Runner:
         records.clear_failure(self.out, backbone.name)
 
     def _give_up(self, slot: Slot) -> None:
-        """End a cell whose task or backbone is not to be had; the failure is stored once."""
+        """End a cell whose task or backbone is not to be had; a failure and missing weights are stored once."""
         problem = slot.problem or slot.backbone.problem
         name = f"task-{slot.task}" if slot.problem else slot.backbone.name
-        if problem is not None and problem.kind == "failed" and not self._is_fresh_failure(name):
+        if problem is not None and problem.kind in ("failed", "excused") and not self._is_fresh_failure(name):
             self._store_failure(name, problem, slot)
         self._end(slot, problem)
 
@@ -222,6 +222,9 @@ class Runner:
     def _store_failure(self, name: str, problem: Problem, slot: Slot, cell: Cell | None = None) -> None:
         content = {
             "what": str(slot) if cell else name,
+            "kind": problem.kind,
+            "method": slot.backbone.label,
+            "tasks": sorted({other.task for other in self.plan.slots if other.backbone is slot.backbone}),
             "error": problem.text,
             "traceback": problem.traceback,
             "cell": cell and cell.__dict__,
@@ -264,7 +267,7 @@ def pretrain(backbone: Backbone, inputs: Inputs, say: Callable[[str], None]) -> 
 def _ending(slot: Slot) -> str:
     if slot.record is not None and slot.problem is None:
         return f"{slot.record.score.name} {slot.record.value:.4f} in {slot.record.seconds:.1f} s"
-    return f"{slot.state}: {slot.problem.text}" if slot.problem else slot.state
+    return f"{STATES[slot.state]}: {slot.problem.text}" if slot.problem else STATES[slot.state]
 
 
 @contextlib.contextmanager

@@ -103,6 +103,8 @@ class Table:
     """Highest mean first."""
     comparisons: tuple[Comparison, ...]
     notes: tuple[str, ...] = field(default=())
+    absent: tuple[str, ...] = ()
+    """Methods that were asked for and have no row, since their weights are not at hand."""
 
     @property
     def heading(self) -> str:

@@ -28,16 +28,20 @@ def report(
 ) -> None:
     """Show mean, s.d., n, 95 % interval and the paper's t-test; write report.md, .csv and .json to OUT/report."""
     from eden_bench import records
-    from eden_bench.report import build, failure_notes, need, select
+    from eden_bench.audit.stored import load as load_audits
+    from eden_bench.report import build, need, select
     from eden_bench.settings import gather
+    from eden_bench.unfinished import excused, failure_notes, with_absent
 
     if form not in FORMATS:
         raise unknown("format", form, FORMATS)
     folder = gather(out=out).out
     stored = records.load(folder)
     need(stored, folder)
-    tables = build(select(stored, tasks or ()), method=method or "", allow_unequal=allow_unequal)
-    failures = failure_notes(records.failures(folder))
+    chosen = select(stored, tasks or ())
+    tables = build(chosen, method=method or "", allow_unequal=allow_unequal, audits=load_audits(folder))
+    failed = records.failures(folder)
+    tables, failures = with_absent(tables, excused(failed)), failure_notes(failed)
     _write(folder / "report", tables, failures)
     show(tables, failures, "json" if as_json else form)
 

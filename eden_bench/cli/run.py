@@ -217,11 +217,13 @@ def _show_result(done: Result, as_json: bool) -> None:
     from eden_bench import report
     from eden_bench.cli.report import show
     from eden_bench.cli.tables import print_json
+    from eden_bench.unfinished import with_absent
 
     if as_json:
         print_json(_as_json(done))
     elif done.records:
-        show(report.build(done.records))
+        excused = [(slot.backbone.label, slot.task) for slot in done.slots if slot.state == "excused"]
+        show(with_absent(report.build(done.records), excused))
     for line in _closing(done):
         typer.echo(line, err=True)
 
@@ -251,10 +253,14 @@ def _as_json(done: Result) -> dict[str, Any]:
 
 def _closing(done: Result) -> list[str]:
     """Say how many cells ended how, and each reason once."""
+    from eden_bench.plan import STATES
+
     counts = Counter(slot.state for slot in done.slots)
-    lines = [", ".join(f"{number} {state}" for state, number in counts.items())]
+    lines = [", ".join(f"{number} {STATES[state]}" for state, number in counts.items())]
     reasons = Counter((slot.state, slot.backbone.label, slot.problem.text) for slot in done.slots if slot.problem)
-    lines += [f"{state}: {method}, {_cells(number)}: {text}" for (state, method, text), number in reasons.items()]
+    lines += [
+        f"{STATES[state]}: {method}, {_cells(number)}: {text}" for (state, method, text), number in reasons.items()
+    ]
     if counts["failed"]:
         lines.append(
             "the tracebacks are in failures/ of the output folder; mend the cause, then issue the same command again "

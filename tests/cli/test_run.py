@@ -75,7 +75,7 @@ def test_a_failure_is_said_with_its_cause_and_what_to_do(command):
 def test_absent_weights_are_excused(command):
     code, _, err = command(*BASE, "--methods", "fake-random,fake-absent", "--seeds", "0")
     assert code == 0
-    assert "excused: fake-absent, 1 cell: fake-absent: get the weights from nowhere" in err
+    assert "weights missing: fake-absent, 1 cell: fake-absent: get the weights from nowhere" in err
 
 
 def test_a_run_whose_output_is_cut_off_is_no_success(tmp_path):

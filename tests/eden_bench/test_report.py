@@ -10,8 +10,9 @@ import scipy.stats
 
 from eden_bench import formats, records
 from eden_bench.errors import UsageError
-from eden_bench.report import build, failure_notes, select, summary
+from eden_bench.report import build, select, summary
 from eden_bench.tables import ranges
+from eden_bench.unfinished import failure_notes
 from tests.eden_bench.stored import DICE, PRETRAIN, store, store_three
 
 GOLDEN = """\
@@ -290,3 +291,9 @@ def test_the_summary_of_a_run_is_the_plain_table(tmp_path):
 @pytest.mark.parametrize(("seeds", "text"), [([], ""), ([3], "3"), ([0, 1, 2], "0-2"), ([5, 0, 1, 7], "0-1,5,7")])
 def test_seeds_are_written_as_ranges(seeds, text):
     assert ranges(seeds) == text
+
+
+def test_a_dataset_made_of_the_pretraining_data_is_said_unaudited():
+    (table,) = build([store(None, "adam", 0.8, 0, task="chestx-det", dataset="chestx-det")])
+    (note,) = [note for note in table.notes if note.startswith("leakage")]
+    assert "taken from ChestX-ray14" in note
