@@ -1,0 +1,389 @@
+import subprocess
+import sys
+import time
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from PIL import Image
+
+from eden_bench.contracts import Context
+from eden_bench.errors import DataDamaged, DataMissing
+from tasks.phantom.dicom import Ids, write_dicom
+from tasks.reading.vindr import KAGGLE_CLASSES, Box
+from tasks.vindr_cxr import LABELS, VinDrCXR, _is_positive, vindr_cxr, vindr_cxr_task
+
+IDS = tuple(f"{number:032x}" for number in (0xA0, 0xA1, 0xA2, 0xA3, 0xB0, 0xB1))
+"""Four training images, two test images."""
+COLUMNS = "Aortic enlargement,Pleural effusion,Lung tumor,Pneumonia,Tuberculosis,Other diseases,No finding"
+TRAIN = {
+    IDS[0]: ("0,1,0,0,0,0,0", "0,0,0,0,0,1,0", "0,1,0,0,0,0,0"),
+    IDS[1]: ("0,0,0,0,0,0,1", "0,0,0,0,0,0,1", "0,0,0,0,0,0,1"),
+    IDS[2]: ("0,0,1,0,0,0,0", "0,0,,0,0,0,0", "0,0,0,0.0,1.0,NaN,0"),
+    IDS[3]: ("1,0,0,1,0,0,0", "0,0,0,1,0,0,0", "1,0,0,0,0,0,1"),
+}
+TEST = {IDS[4]: "0,1,0,0,0,1,0", IDS[5]: "0,0,0,0,0,0,1"}
+BOXES = (
+    f"{IDS[0]},R1,Pleural effusion,-8.07,2.0,10.5,12",
+    f"{IDS[1]},R1,No finding,,,,",
+    f"{IDS[2]},R3,Lung tumor,4,4,9,9",
+)
+KAGGLE = (
+    f"{IDS[0]},Pleural effusion,10,R1,2,2,9,9",
+    f"{IDS[0]},Cardiomegaly,3,R2,2,2,9,9",
+    f"{IDS[0]},Cardiomegaly,3,R2,2,3,9,9",
+    f"{IDS[1]},No finding,14,R1,,,,",
+    f"{IDS[1]},No finding,14,R2,,,,",
+)
+
+
+def chest() -> np.ndarray:
+    image = np.full((40, 32), 40, np.uint8)
+    image[:, 12:-12] = 180
+    return image
+
+
+def put(root: Path, name: str, pixels=None, suffix: str = ".dicom", **options) -> Path:
+    path = root / f"{name}{suffix}"
+    write_dicom(path, chest() if pixels is None else pixels, Ids(name, "2.25.1", "2.25.2", "2.25.3"), **options)
+    return path
+
+
+def table(path: Path, header: str, rows) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text("\n".join([header, *rows, ""]))
+
+
+def lay(root: Path, *, folder="annotations", suffix=".dicom", train=None, header=COLUMNS) -> Path:
+    """Write PhysioNet's layout: three readers a training image, a consensus in the test set."""
+    for number, name in enumerate(IDS):
+        put(root / ("train" if number < 4 else "test"), name, suffix=suffix)
+    rows = [f"{name},R{reader + 8},{row}" for name, said in TRAIN.items() for reader, row in enumerate(said)]
+    table(root / folder / "image_labels_train.csv", f"image_id,rad_id,{header}", rows if train is None else train)
+    consensus = COLUMNS.replace("Other diseases", "Other disease")
+    table(root / folder / "image_labels_test.csv", f"image_id,{consensus}", (f"{k},{row}" for k, row in TEST.items()))
+    table(root / folder / "annotations_train.csv", "image_id,rad_id,class_name,x_min,y_min,x_max,y_max", BOXES)
+    return root
+
+
+def lay_kaggle(root: Path, rows=KAGGLE) -> Path:
+    for name in IDS[:2]:
+        put(root / "train", name)
+    put(root / "test", IDS[5])
+    table(root / "train.csv", "image_id,class_name,class_id,rad_id,x_min,y_min,x_max,y_max", rows)
+    return root
+
+
+def rows_of(root: Path) -> list[str]:
+    return (root / "annotations/image_labels_train.csv").read_text().splitlines()[1:]
+
+
+def positives(index) -> dict[str, set[str]]:
+    return {
+        item.id: {name for name, value in zip(index.label_names, item.labels, strict=True) if value}
+        for item in index.items
+    }
+
+
+def texts(findings, level: str) -> list[str]:
+    return [finding.text for finding in findings if finding.level == level]
+
+
+# ── PhysioNet's layout ───────────────────────────────────────────────────────────────────────────
+
+
+def test_the_six_labels_stand_in_the_order_of_the_groups_lists():
+    assert LABELS == ("Pleural effusion", "Lung tumor", "Pneumonia", "Tuberculosis", "Other diseases", "No finding")
+
+
+def test_a_label_is_given_where_any_reader_gives_it(tmp_path):
+    assert positives(vindr_cxr.index(lay(tmp_path))) == {
+        IDS[0]: {"Pleural effusion", "Other diseases"},
+        IDS[1]: {"No finding"},
+        IDS[2]: {"Lung tumor", "Tuberculosis"},
+        IDS[3]: {"Pneumonia", "No finding"},
+        IDS[4]: {"Pleural effusion", "Other diseases"},
+        IDS[5]: {"No finding"},
+    }
+
+
+def test_a_vote_asks_for_more_than_half_and_leaves_the_consensus_as_it_is(tmp_path):
+    index = VinDrCXR(positive_if="vote").index(lay(tmp_path))
+    assert [sorted(names) for names in positives(index).values()] == [
+        ["Pleural effusion"],
+        ["No finding"],
+        [],
+        ["Pneumonia"],
+        ["Other diseases", "Pleural effusion"],
+        ["No finding"],
+    ]
+    assert any("more than half of the readers" in note for note in index.notes)
+
+
+@given(st.lists(st.sampled_from((0, 1, None)), max_size=5))
+def test_the_policies_follow_their_words(said):
+    ones, zeros = said.count(1), said.count(0)
+    assert _is_positive(said, "one") == (ones > 0)
+    assert _is_positive(said, "vote") == (ones > zeros)
+
+
+def test_an_unknown_policy_is_refused():
+    with pytest.raises(ValueError, match="positive_if must be 'one' or 'vote', not 'any'"):
+        VinDrCXR(positive_if="any")
+
+
+def test_the_tables_are_the_official_split_and_every_image_is_a_patient(tmp_path):
+    index = vindr_cxr.index(lay(tmp_path))
+    assert [item.split for item in index.items] == ["train"] * 4 + ["test"] * 2
+    assert [item.patient for item in index.items] == list(IDS)
+    assert "vindr-cxr: the release names no patients, so every image counts as one" in index.notes
+
+
+def test_empty_cells_and_nan_count_for_nobody_and_are_said(tmp_path):
+    assert (
+        "vindr-cxr: 2 cells of the label tables are empty and count for nobody" in vindr_cxr.index(lay(tmp_path)).notes
+    )
+
+
+def test_both_spellings_of_other_diseases_are_read_in_either_table(tmp_path):
+    index = vindr_cxr.index(lay(tmp_path, header=COLUMNS.replace("Other diseases", "Other disease")))
+    assert "Other diseases" in positives(index)[IDS[0]]
+
+
+@pytest.mark.parametrize("suffix", [".dicom", ".dcm", ".DCM"])
+@pytest.mark.parametrize("folder", ["annotations", ".", "physionet.org/files/vindr-cxr/1.0.0/annotations"])
+def test_either_suffix_and_any_place_of_the_tables_will_do(tmp_path, suffix, folder):
+    index = vindr_cxr.index(lay(tmp_path, folder=folder, suffix=suffix))
+    assert len(index.items) == 6
+    assert index.items[0].image == tmp_path / f"train/{IDS[0]}{suffix}"
+
+
+def test_conversions_are_read_and_dicom_is_preferred(tmp_path):
+    root = lay(tmp_path)
+    for name in IDS[:2]:
+        Image.fromarray(chest()).save(root / f"train/{name}.png")
+    (root / f"train/{IDS[0]}.dicom").unlink()
+    index = vindr_cxr.index(root)
+    assert [item.image.suffix for item in index.items[:2]] == [".png", ".dicom"]
+    assert "vindr-cxr: 1 of 6 images are conversions to PNG or JPEG" in index.notes
+    assert (vindr_cxr.read_image(index.items[0]) == chest()).all()
+
+
+def test_images_and_rows_without_partner_are_left_out_and_said(tmp_path):
+    root = lay(tmp_path)
+    (root / f"train/{IDS[1]}.dicom").unlink()
+    put(root / "train", "c" * 32)
+    index = vindr_cxr.index(root)
+    assert len(index.items) == 5
+    assert "vindr-cxr: 5 of the 6 images that the tables name are here" in index.notes
+    assert f"vindr-cxr: 1 images are in no table and are left out, for example {'c' * 32}" in index.notes
+    assert f"1 images are in no table, for example {'c' * 32}" in " ".join(texts(vindr_cxr.check(root), "error"))
+
+
+# ── Kaggle's layout ──────────────────────────────────────────────────────────────────────────────
+
+
+def test_kaggles_table_tells_two_labels_and_says_so(tmp_path):
+    index = vindr_cxr.index(lay_kaggle(tmp_path))
+    assert index.label_names == ("Pleural effusion", "No finding")
+    assert positives(index) == {IDS[0]: {"Pleural effusion"}, IDS[1]: {"No finding"}}
+    assert any("tells Pleural effusion and No finding, and its test images have none" in note for note in index.notes)
+    assert texts(vindr_cxr.check(tmp_path), "error") == []
+
+
+def test_the_task_refuses_kaggles_layout_in_one_sentence(tmp_path):
+    index = vindr_cxr.index(lay_kaggle(tmp_path))
+    expected = (
+        r"^vindr-cxr: .* does not say Lung tumor, Pneumonia, Tuberculosis, Other diseases of any image, expected six "
+        r"labels of each: put image_labels_train\.csv.*boxes only$"
+    )
+    with pytest.raises(DataMissing, match=expected):
+        vindr_cxr_task.open(index, vindr_cxr_task.protocol("quick"), Context(cache=tmp_path))
+
+
+def test_physionets_tables_beside_kaggles_are_what_is_read(tmp_path):
+    lay_kaggle(lay(tmp_path))
+    assert vindr_cxr.index(tmp_path).label_names == LABELS
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        (f"{IDS[0]},Pleural efusion,10,R1,2,2,9,9", r"row 2 has the class_name 'Pleural efusion' \(Did you mean"),
+        (f"{IDS[0]},Pleural effusion,9,R1,2,2,9,9", "row 2 has the class_id '9' for 'Pleural effusion', expected 10"),
+        (f"{IDS[0]},Pleural effusion", "row 2 has 2 fields, expected at least 4"),
+        ("../../etc,Pleural effusion,10,R1,2,2,9,9", r"row 2 has the image_id '\.\./\.\./etc', expected 32 hexa"),
+    ],
+)
+def test_a_row_of_kaggles_that_cannot_be_is_named(tmp_path, row, message):
+    with pytest.raises(DataDamaged, match=rf"train\.csv {message}"):
+        vindr_cxr.index(lay_kaggle(tmp_path, (row, *KAGGLE)))
+
+
+def test_kaggles_fourteenth_class_is_no_finding():
+    assert len(KAGGLE_CLASSES) == 15
+    assert KAGGLE_CLASSES[14] == "No finding"
+    assert KAGGLE_CLASSES[10] == "Pleural effusion"
+
+
+# ── pixels and boxes ─────────────────────────────────────────────────────────────────────────────
+
+
+def test_monochrome1_and_window_are_applied(tmp_path):
+    root, film = lay(tmp_path), chest()
+    put(root / "train", IDS[0], 255 - film, monochrome1=True)
+    stored = 600 + film.astype(np.uint16) * 6
+    stored[-2:] = 4095
+    put(root / "train", IDS[1], stored, bits=12, window=(600 + 765.5, 1531.0))
+    index = vindr_cxr.index(root)
+    assert (vindr_cxr.read_image(index.items[0]) == film).all()
+    shown = vindr_cxr.read_image(index.items[1])
+    assert np.abs(shown[:-2].astype(int) - film[:-2]).max() <= 1
+    assert (shown[-2:] == 255).all()
+
+
+def test_negative_corners_are_moved_to_the_border_and_no_finding_has_no_box(tmp_path):
+    assert vindr_cxr.boxes(lay(tmp_path)) == (
+        Box(IDS[0], "R1", "Pleural effusion", 0.0, 2.0, 10.5, 12.0),
+        Box(IDS[2], "R3", "Lung tumor", 4.0, 4.0, 9.0, 9.0),
+    )
+
+
+@pytest.mark.parametrize("corner", ["", "nan", "inf", "left", "1e300", "--1"])
+def test_a_finding_without_four_numbers_is_named_with_file_and_row(tmp_path, corner):
+    root = lay(tmp_path)
+    path = root / "annotations/annotations_train.csv"
+    path.write_text(path.read_text() + f"{IDS[0]},R2,ILD,1,2,{corner},9\n")
+    with pytest.raises(DataDamaged, match=rf"annotations_train\.csv row 5 has the coordinate '{corner}', expected a"):
+        vindr_cxr.boxes(root)
+    assert len(texts(vindr_cxr.check(root), "error")) == 1
+
+
+def test_boxes_that_hold_no_pixel_are_an_error(tmp_path):
+    root = lay(tmp_path)
+    path = root / "annotations/annotations_train.csv"
+    path.write_text(path.read_text() + f"{IDS[0]},R2,ILD,40,2,50,9\n{IDS[0]},R2,ILD,9,2,5,9\n")
+    assert "2 boxes hold no pixel of their image" in " ".join(texts(vindr_cxr.check(root), "error"))
+
+
+# ── damage ───────────────────────────────────────────────────────────────────────────────────────
+
+
+@pytest.mark.parametrize("cell", ["2", "-1", "yes", "0.5", "1e0", "١"])
+def test_a_cell_that_is_neither_0_nor_1_is_named(tmp_path, cell):
+    rows = rows_of(lay(tmp_path))
+    rows[3] = rows[3][:-1] + cell
+    root = lay(tmp_path, train=rows)
+    with pytest.raises(
+        DataDamaged, match=rf"image_labels_train\.csv row 5 has '{cell}' in 'No finding', expected 0, 1"
+    ):
+        vindr_cxr.index(root)
+
+
+@pytest.mark.parametrize("column", ["Pleural effusion", "Tuberculosis", "No finding", "Other diseases"])
+def test_a_missing_column_is_named(tmp_path, column):
+    with pytest.raises(DataDamaged, match=rf"image_labels_train\.csv has no column '{column}'"):
+        vindr_cxr.index(lay(tmp_path, header=COLUMNS.replace(column, "Something")))
+
+
+def test_a_reader_who_stands_twice_is_named(tmp_path):
+    rows = rows_of(lay(tmp_path))
+    with pytest.raises(DataDamaged, match=rf"row 14 names {IDS[0]} of reader R8 again, expected each once"):
+        vindr_cxr.index(lay(tmp_path, train=[*rows, rows[0]]))
+
+
+def test_an_image_that_the_consensus_names_twice_is_named(tmp_path):
+    root = lay(tmp_path)
+    path = root / "annotations/image_labels_test.csv"
+    path.write_text(path.read_text() + f"{IDS[4]},0,0,0,0,0,0,1\n")
+    with pytest.raises(DataDamaged, match=rf"image_labels_test\.csv row 4 names {IDS[4]} again"):
+        vindr_cxr.index(root)
+
+
+def test_an_image_in_both_tables_is_an_error(tmp_path):
+    root = lay(tmp_path)
+    path = root / "annotations/image_labels_test.csv"
+    path.write_text(path.read_text() + f"{IDS[0]},0,0,0,0,0,0,1\n")
+    with pytest.raises(
+        DataDamaged, match=rf"image_labels_test\.csv names {IDS[0]}, expected no image of image_labels_tr"
+    ):
+        vindr_cxr.index(root)
+
+
+@pytest.mark.parametrize("name", ["image_labels_train.csv", "image_labels_test.csv"])
+def test_an_absent_table_is_named(tmp_path, name):
+    root = lay(tmp_path)
+    (root / "annotations" / name).unlink()
+    with pytest.raises(DataMissing, match=f"has no {name}, expected train/ and test/ with DICOM"):
+        vindr_cxr.index(root)
+
+
+def test_a_folder_without_tables_or_images_is_missing(tmp_path):
+    with pytest.raises(DataMissing, match="is empty, expected train/"):
+        vindr_cxr.index(tmp_path)
+    put(tmp_path / "a/train", IDS[0])
+    with pytest.raises(DataMissing, match=r"has no image_labels_train\.csv and no train\.csv"):
+        vindr_cxr.index(tmp_path / "a")
+    for path in lay(tmp_path / "b").glob("*/*.dicom"):
+        path.unlink()
+    with pytest.raises(DataMissing, match="has none of the 6 images that its tables name"):
+        vindr_cxr.index(tmp_path / "b")
+
+
+@pytest.mark.parametrize("content", [b"", b"\n\n", b"\x00" * 40, b"image_id\n" * 3, b'"' * 200_000])
+def test_a_table_that_is_none_ends_in_one_typed_error(tmp_path, content):
+    root = lay(tmp_path)
+    (root / "annotations/image_labels_train.csv").write_bytes(content)
+    with pytest.raises(DataDamaged, match=r"vindr-cxr: .*image_labels_train\.csv "):
+        vindr_cxr.index(root)
+
+
+def test_damaged_dicom_files_are_named_quickly_and_the_rest_loads(tmp_path):
+    root = lay(tmp_path)
+    whole = (root / f"train/{IDS[0]}.dicom").read_bytes()
+    (root / f"train/{IDS[0]}.dicom").write_bytes(whole[: len(whole) // 2])
+    (root / f"train/{IDS[1]}.dicom").write_bytes(b"no DICOM")
+    (root / f"test/{IDS[4]}.dicom").write_bytes(b"")
+    started = time.monotonic()
+    errors = texts(vindr_cxr.check(root), "error")
+    assert time.monotonic() - started < 5
+    assert [IDS[k] in error for k, error in zip((0, 1, 4), errors, strict=True)] == [True] * 3
+
+
+def test_the_dataset_has_no_masks(tmp_path):
+    with pytest.raises(DataMissing, match="has no mask of 'heart'"):
+        vindr_cxr.read_mask(vindr_cxr.index(lay(tmp_path)).items[0], "heart")
+
+
+# ── check, task ──────────────────────────────────────────────────────────────────────────────────
+
+
+def test_check_counts_and_finds_no_error(tmp_path):
+    findings = vindr_cxr.check(lay(tmp_path))
+    assert texts(findings, "error") == []
+    assert "readers: 4 training images by 3, expected 3 each" in texts(findings, "ok")
+    assert "readers differ about 3 images" in texts(findings, "ok")
+    assert "2 boxes, of which 2 are on images that are here" in texts(findings, "ok")
+    assert "6 of 18,000 images" in texts(findings, "note")
+
+
+def test_check_says_when_an_image_has_fewer_readers(tmp_path):
+    rows = rows_of(lay(tmp_path))
+    notes = texts(vindr_cxr.check(lay(tmp_path, train=rows[1:])), "note")
+    assert "readers: 1 training images by 2, 3 training images by 3, expected 3 each" in notes
+
+
+def test_the_task_takes_an_index_with_all_six_labels(tmp_path):
+    index = vindr_cxr.index(lay(tmp_path))
+    protocol = replace(vindr_cxr_task.protocol("quick"), size_px=32, source_px=32)
+    opened = vindr_cxr_task.open(index, protocol, Context(cache=tmp_path / "cache", dataset=vindr_cxr))
+    assert opened.data["labels"] == list(LABELS)
+    assert (opened.data["train"], opened.data["test"]) == (3, 2)
+
+
+def test_importing_the_dataset_stays_light():
+    code = "import sys, tasks.vindr_cxr; print(sorted({'torch', 'cv2', 'PIL', 'pydicom', 'scipy'} & set(sys.modules)))"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
