@@ -17,16 +17,16 @@ import numpy as np
 THUMB_PX = 64
 CUTS = (0.0, 1 / 32, 1 / 16)
 """Shares of a side that a trim takes off an edge: 0, 32 and 64 px of 1024."""
-WINDOWS = tuple(product(CUTS, repeat=4))
-"""Every trim (top, bottom, left, right); the first is none at all."""
-COARSE = tuple(number for number, cuts in enumerate(WINDOWS) if CUTS[1] not in cuts)
-"""Those of ``WINDOWS`` that choose candidates."""
+WINDOWS = tuple(sorted(product(CUTS, repeat=4), key=lambda cuts: CUTS[1] in cuts))
+"""Every trim (top, bottom, left, right): none at all, then the other whole ones, then those with a half in them."""
+WHOLE = 16
+"""How many of ``WINDOWS`` are whole trims; they alone choose candidates."""
 
 _ORDERS = 18
 """Cosines a side; enough for 256 coefficients of the middle band."""
 _MIDDLE = 3.0
 """Radius, in half waves a side, below which all radiographs look alike."""
-_BATCH = 128
+_BATCH = 64
 _BLANK = 2.0
 """Standard deviation, in grey levels, below which a thumbnail shows nothing."""
 
@@ -36,7 +36,7 @@ class Hashes:
     """The hashes of N images, one for each trim."""
 
     coarse: np.ndarray
-    """(16, N) uint64: 64 bits for each trim of ``COARSE``."""
+    """(16, N) uint64: 64 bits for each whole trim."""
     fine: np.ndarray
     """(N, 81, 4) uint64: 256 bits for each trim of ``WINDOWS``."""
 
@@ -44,11 +44,11 @@ class Hashes:
     def of(cls, thumbs: np.ndarray) -> Hashes:
         """Hash thumbnails (N, 64, 64) uint8, a batch at a time."""
         count = len(thumbs)
-        made = cls(np.empty((len(COARSE), count), np.uint64), np.empty((count, len(WINDOWS), 4), np.uint64))
+        made = cls(np.empty((WHOLE, count), np.uint64), np.empty((count, len(WINDOWS), 4), np.uint64))
         for start in range(0, count, _BATCH):
             here = slice(start, start + _BATCH)
             signs = coefficients(ranks(thumbs[here])) > 0
-            made.coarse[:, here] = _packed(signs[:, COARSE][:, :, _chosen(64, 0.5)])[..., 0].T
+            made.coarse[:, here] = _packed(signs[:, :WHOLE, _chosen(64, 0.5)])[..., 0].T
             made.fine[here] = _packed(signs[:, :, _chosen(256, _MIDDLE)])
         return made
 
@@ -75,11 +75,11 @@ def blank(thumbs: np.ndarray) -> np.ndarray:
 
 
 def coefficients(ranked: np.ndarray) -> np.ndarray:
-    """Return the cosine coefficients of each trim: (N, 64, 64) to (N, 81, 18 · 18), float32."""
-    edges, side = len(CUTS) ** 2, _side()
-    both = side @ ranked @ side.T
-    split = both.reshape(-1, edges, _ORDERS, edges, _ORDERS).swapaxes(2, 3)
-    return np.asarray(split.reshape(-1, edges**2, _ORDERS**2))
+    """Return the cosine coefficients of each trim, in the order of ``WINDOWS``: (N, 64, 64) to (N, 81, 18 · 18)."""
+    edges, side = list(product(CUTS, repeat=2)), _side()
+    both = (side @ ranked @ side.T).reshape(-1, len(edges), _ORDERS, len(edges), _ORDERS)
+    rows, columns = np.transpose([(edges.index(cuts[:2]), edges.index(cuts[2:])) for cuts in WINDOWS])
+    return both.swapaxes(2, 3)[:, rows, columns].reshape(-1, len(WINDOWS), _ORDERS**2)
 
 
 @functools.cache

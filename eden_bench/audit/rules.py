@@ -32,11 +32,6 @@ ORIGINS = (
 )
 
 
-def origin(dataset: str, source: str) -> Origin | None:
-    """Return the rule that a dataset's images come from source, or None."""
-    return next((rule for rule in ORIGINS if (rule.dataset, rule.source) == (dataset, source)), None)
-
-
 def origins(dataset: str) -> list[Origin]:
     """Return where a dataset's images are known to come from."""
     return [rule for rule in ORIGINS if rule.dataset == dataset]

@@ -13,13 +13,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eden_bench import atomic
-from eden_bench.audit.rules import origin
+from eden_bench.audit.rules import origins
 
 if TYPE_CHECKING:
     from eden_bench.audit.auditing import Audit
     from eden_bench.audit.findings import Finding
 
-Stored = Mapping[str, Mapping[str, Any]]
+Audits = Mapping[str, Mapping[str, Any]]
 """Dataset to what its last audit found."""
 
 _FORMAT = 1
@@ -61,7 +61,7 @@ def write(out: Path, audits: Sequence[Audit]) -> Path:
     return folder
 
 
-def load(out: Path) -> Stored:
+def load(out: Path) -> Audits:
     """Read the audits kept under out; what cannot be read is passed over, for a report can do without."""
     found = {}
     for path in sorted((out / "audit").glob("*.json")):
@@ -74,33 +74,36 @@ def load(out: Path) -> Stored:
     return found
 
 
-def leakage(stored: Stored, data: Mapping[str, Any], dataset: str, pretrained_on: str) -> list[str]:
-    """Return the sentences that a table owes its reader.
+def leakage(audits: Audits, dataset: str, pretrained_on: Sequence[str], *, test: object, phantom: bool) -> list[str]:
+    """Return the sentences on leakage that a table owes its reader.
 
     Args:
-        stored: from ``load``.
-        data: a record's provenance of the task's data.
+        audits: from ``load``; one of other data, phantom or real, or of another number of test images is passed over.
         dataset: the task's.
-        pretrained_on: the dataset of the table's pretraining; empty where it is unknown.
+        pretrained_on: the datasets of the table's pretrainings.
+        test: number of test images.
+        phantom: whether the task's data are the phantom.
     """
-    audit = stored.get(dataset, {})
-    fits = (audit.get("phantom"), audit.get("test")) == (data.get("phantom"), data.get("test"))
-    leaks = [each for each in audit.get("findings", ()) if fits and _concerns(each, pretrained_on)]
-    said = [f"leakage: {leak['text']} (eden-bench data audit)" for leak in leaks]
-    rule = origin(dataset, pretrained_on)
-    counted = fits and pretrained_on in audit.get("together_with", ())
-    if rule and not counted:
-        said.append(
-            f"leakage: {rule.text}, on whose training split these rows were pretrained, so test images may have been "
-            f"seen: count them with 'eden-bench data audit {dataset}'"
-        )
-    return said
+    audit = audits.get(dataset, {})
+    if (audit.get("phantom"), audit.get("test")) != (phantom, test):
+        audit = {}
+    leaks = [each["text"] for each in audit.get("findings", ()) if _concerns(each, pretrained_on)]
+    counted = audit.get("together_with", ())
+    rules = [rule for rule in origins(dataset) if rule.source in pretrained_on and rule.source not in counted]
+    return [
+        *(f"leakage: {text} ('eden-bench data audit')" for text in leaks),
+        *(
+            f"leakage: {rule.text}, on which these rows were pretrained, so test images may have been seen: count them "
+            f"with 'eden-bench data audit {dataset}'"
+            for rule in rules
+        ),
+    ]
 
 
-def _concerns(finding: Mapping[str, Any], pretrained_on: str) -> bool:
-    """Tell whether a stored finding raises the scores of a table whose rows were pretrained on a dataset."""
+def _concerns(finding: Mapping[str, Any], pretrained_on: Sequence[str]) -> bool:
+    """Tell whether a stored finding can raise the scores of rows that were pretrained on some datasets."""
     seen = finding["kind"] == "test images pretrained on"
-    return bool(finding["level"] == "leak" and (not seen or finding["other"] == pretrained_on))
+    return bool(finding["level"] == "leak" and (not seen or finding["other"] in pretrained_on))
 
 
 def plain(audit: Audit, finding: Finding) -> dict[str, Any]:

@@ -20,6 +20,7 @@ def store(
     seed,
     *,
     task="scr-heart",
+    dataset="scr",
     shots=None,
     data="a" * 64,
     phantom=True,
@@ -52,9 +53,9 @@ def store(
         code=code,
     )
     sections = {
-        "task": {"name": task, "title": "Heart", "kind": "segmentation", "dataset": "scr"},
+        "task": {"name": task, "title": "Heart", "kind": "segmentation", "dataset": dataset},
         "method": {"name": method, "title": method},
-        "data": {"dataset": "scr", "digest": data, "train": 112, "validation": 12, "test": 123, "part": part}
+        "data": {"dataset": dataset, "digest": data, "train": 112, "validation": 12, "test": 123, "part": part}
         | (told or {}),
         "marks": {"phantom": phantom, "quick": quick, "part": part, "protocol": protocol, "base": protocol},
         "checkpoint": {"digest": "seeded", "from": "the cell's seed"}
