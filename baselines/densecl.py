@@ -8,7 +8,7 @@ Not as in the paper: on one device batch norm runs in ``bn_groups`` groups of th
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -17,12 +17,13 @@ from torch.nn import functional as F  # noqa: N812
 from eden_bench.contracts import MethodCard, Stage, ViewRecipe, Views, in_range
 from eden_bench.encoders import Encoder, build_encoder
 from eden_bench.registry import register_method
+from pretrain import published
 from pretrain.batchnorm import in_groups, shuffled_in_groups
 from pretrain.contrast import info_nce
 from pretrain.moco import ContrastConfig, projection_head
 from pretrain.optimisation import sgd
 from pretrain.queue import KeyQueue
-from pretrain.recipes import ANCHORS, from_adams_figure, moco_recipe
+from pretrain.recipes import ANCHORS, recipe_of
 from pretrain.teacher import follow, make_teacher
 
 
@@ -32,10 +33,13 @@ class DenseCLConfig(ContrastConfig):
 
     dense_weight: float = 0.5
     """λ in L = (1 − λ) L_global + λ L_dense (Eq. 3)."""
+    augmentation: Literal["moco", "adam"] = "moco"
+    """The official views, which are MoCo-v2's, or Adam's."""
 
     def __post_init__(self) -> None:
         """Refuse values no run can mean."""
         super().__post_init__()
+        recipe_of(self.augmentation, self.size_px)
         in_range("dense_weight", self.dense_weight, 0, 1)
 
 
@@ -90,11 +94,7 @@ class DenseCL(nn.Module):
             "the checkpoint of the lowest validation loss is handed on unless select = 'last'",
             ANCHORS,
         ),
-        reference={
-            "scr-clavicle": from_adams_figure("87.08 ± 0.55"),
-            "scr-heart": from_adams_figure("93.00 ± 1.31"),
-            "chestxray14": from_adams_figure("80.74 ± 0.10"),
-        },
+        reference=published.reference("densecl"),
     )
 
     def __init__(self, config: DenseCLConfig) -> None:
@@ -118,7 +118,7 @@ class DenseCL(nn.Module):
 
     def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
         """MoCo-v2's views, twice; matching needs features only, so flips are harmless."""
-        return (moco_recipe(self.config.size_px),) * 2
+        return (recipe_of(self.config.augmentation, self.config.size_px),) * 2
 
     def start_stage(self, stage: Stage) -> None:
         """There is only one stage."""

@@ -7,7 +7,7 @@ Not as in the paper: anchors are resized bilinearly, not bicubically.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Literal
 
 import torch
@@ -20,14 +20,10 @@ from eden_bench.encoders import build_encoder
 from eden_bench.errors import UsageError
 from eden_bench.registry import register_method
 from eden_bench.transformers import ViTEncoder
+from pretrain import published
 from pretrain.masking import masking_recipe, patchify, shuffled_places
 from pretrain.optimisation import Schedule, adamw
-from pretrain.recipes import ANCHORS, from_adams_figure
-
-_NORMALISATIONS = {
-    "nih": ((0.5056,) * 3, (0.252,) * 3),
-    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
-}
+from pretrain.recipes import ANCHORS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,8 +46,8 @@ class MedicalMAEConfig(PretrainConfig):
     decoder_blocks: int = 8
     decoder_heads: int = 16
     crop_scale: tuple[float, float] = (0.5, 1.0)
-    normalisation: Literal["nih", "imagenet"] = "nih"
-    """Mean and s.d. that views are normalised with: ChestX-ray14's own, or ImageNet's for other images."""
+    normalisation: Literal["own", "imagenet", "chest-x-ray", "none"] = "chest-x-ray"
+    """ChestX-ray14's own statistics; the official commands use ImageNet's for other images."""
 
     def __post_init__(self) -> None:
         """Refuse values no run can mean."""
@@ -61,8 +57,6 @@ class MedicalMAEConfig(PretrainConfig):
         at_least("decoder_blocks", self.decoder_blocks, 1)
         if self.decoder_heads < 1 or self.decoder_dim % (4 * self.decoder_heads):
             raise ValueError(f"decoder_dim must be a multiple of 4 * decoder_heads, not {self.decoder_dim}")
-        if self.normalisation not in _NORMALISATIONS:
-            raise ValueError(f"normalisation must be 'nih' or 'imagenet', not {self.normalisation!r}")
 
 
 class Decoder(nn.Module):
@@ -121,11 +115,7 @@ class MedicalMAE(nn.Module):
             "the checkpoint of the lowest validation loss is handed on unless select = 'last', which is the paper's",
             ANCHORS,
         ),
-        reference={
-            "scr-clavicle": from_adams_figure("85.41 ± 0.80"),
-            "scr-heart": from_adams_figure("94.05 ± 0.30"),
-            "chestxray14": from_adams_figure("80.85 ± 0.02"),
-        },
+        reference=published.reference("medical-mae"),
     )
 
     def __init__(self, config: MedicalMAEConfig) -> None:
@@ -139,9 +129,8 @@ class MedicalMAE(nn.Module):
         _initialise(self)
 
     def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
-        """One view, cropped and flipped, in the data's own normalisation."""
-        mean, std = _NORMALISATIONS[self.config.normalisation]
-        return (replace(masking_recipe(self.config.size_px, self.config.crop_scale), mean=mean, std=std),)
+        """One view, cropped and flipped; normalised as the config says."""
+        return (masking_recipe(self.config.size_px, self.config.crop_scale).normalised(self.config.normalisation),)
 
     def start_stage(self, stage: Stage) -> None:
         """There is only one stage."""

@@ -16,11 +16,10 @@ from torch import Tensor, nn
 from eden_bench.contracts import MethodCard, Stage, ViewRecipe, Views
 from eden_bench.encoders import Encoder
 from eden_bench.registry import register_method
+from pretrain import published
 from pretrain.moco import ContrastConfig, MomentumContrast
 from pretrain.optimisation import sgd
-from pretrain.recipes import ANCHORS, adam_recipe, from_adams_figure, moco_recipe
-
-_RECIPES = {"moco": moco_recipe, "adam": adam_recipe}
+from pretrain.recipes import ANCHORS, recipe_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,8 +32,7 @@ class MoCoV2Config(ContrastConfig):
     def __post_init__(self) -> None:
         """Refuse values no run can mean."""
         super().__post_init__()
-        if self.augmentation not in _RECIPES:
-            raise ValueError(f"augmentation must be 'moco' or 'adam', not {self.augmentation!r}")
+        recipe_of(self.augmentation, self.size_px)
 
 
 @register_method("moco-v2")
@@ -57,11 +55,7 @@ class MoCoV2(nn.Module):
             "method's",
             ANCHORS,
         ),
-        reference={
-            "scr-clavicle": from_adams_figure("82.90 ± 3.81"),
-            "scr-heart": from_adams_figure("92.45 ± 0.89"),
-            "chestxray14": from_adams_figure("80.37 ± 0.24"),
-        },
+        reference=published.reference("moco-v2"),
     )
 
     def __init__(self, config: MoCoV2Config) -> None:
@@ -82,7 +76,7 @@ class MoCoV2(nn.Module):
 
     def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
         """Query and key are drawn from the same recipe."""
-        return (_RECIPES[self.config.augmentation](self.config.size_px),) * 2
+        return (recipe_of(self.config.augmentation, self.config.size_px),) * 2
 
     def start_stage(self, stage: Stage) -> None:
         """There is only one stage."""

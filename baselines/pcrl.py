@@ -19,7 +19,7 @@ from eden_bench.contracts import MethodCard, Stage, ViewRecipe, Views, at_least
 from eden_bench.encoders import Encoder, build_encoder
 from eden_bench.registry import register_method
 from eden_bench.unet import DECODER_CHANNELS, UNetDecoder
-from pretrain import distributed
+from pretrain import distributed, published
 from pretrain.batchnorm import in_groups, shuffled_in_groups
 from pretrain.contrast import info_nce
 from pretrain.distortions import Blocks, integers, scaled, table
@@ -27,7 +27,7 @@ from pretrain.moco import ContrastConfig
 from pretrain.nce import densities, nce_loss, normaliser
 from pretrain.optimisation import sgd
 from pretrain.queue import KeyQueue
-from pretrain.recipes import ANCHORS, from_adams_figure, moco_recipe
+from pretrain.recipes import ANCHORS, moco_recipe
 from pretrain.teacher import follow, make_teacher
 
 HOLES, HOLE_PX = 3, 32
@@ -132,11 +132,7 @@ class PCRL(nn.Module):
             "only the encoder is handed on",
             ANCHORS,
         ),
-        reference={
-            "scr-clavicle": from_adams_figure("84.12 ± 3.67"),
-            "scr-heart": from_adams_figure("93.50 ± 0.97"),
-            "chestxray14": from_adams_figure("80.57 ± 0.06"),
-        },
+        reference=published.reference("pcrl"),
     )
 
     z: Tensor

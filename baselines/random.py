@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from eden_bench.contracts import MethodCard
 from eden_bench.encoders import Encoder, build_encoder
 from eden_bench.registry import register_method
-from pretrain.recipes import from_adams_figure
+from pretrain import published
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -28,11 +28,7 @@ class Random:
         licence="none",
         backbone="ResNet-50",
         data="none",
-        reference={
-            "scr-clavicle": from_adams_figure("80.68 ± 3.02"),
-            "scr-heart": from_adams_figure("91.09 ± 1.74"),
-            "chestxray14": from_adams_figure("80.32 ± 0.08"),
-        },
+        reference=published.reference("random"),
     )
 
     def __init__(self, config: RandomConfig) -> None:

@@ -19,9 +19,10 @@ from eden_bench.contracts import MethodCard, PretrainConfig, Stage, ViewRecipe, 
 from eden_bench.encoders import build_encoder
 from eden_bench.registry import register_method
 from eden_bench.transformers import TransformerEncoder
+from pretrain import published
 from pretrain.masking import draw_mask, enlarged, masking_recipe
 from pretrain.optimisation import Schedule, adamw
-from pretrain.recipes import ANCHORS, from_adams_figure
+from pretrain.recipes import ANCHORS
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,11 +87,7 @@ class SimMIM(nn.Module):
             "the checkpoint of the lowest validation loss is handed on unless select = 'last'",
             ANCHORS,
         ),
-        reference={
-            "scr-clavicle": from_adams_figure("81.40 ± 0.88"),
-            "scr-heart": from_adams_figure("93.19 ± 0.19"),
-            "chestxray14": from_adams_figure("79.10 ± 0.55"),
-        },
+        reference=published.reference("simmim"),
     )
 
     def __init__(self, config: SimMIMConfig) -> None:

@@ -18,6 +18,7 @@ from eden_bench.contracts import MethodCard, PretrainConfig, Stage, ViewRecipe, 
 from eden_bench.encoders import Encoder, build_encoder
 from eden_bench.errors import UsageError
 from eden_bench.registry import register_method
+from pretrain import published
 from pretrain.optimisation import Schedule
 from pretrain.recipes import ANCHORS
 
@@ -62,6 +63,7 @@ class SupervisedChestXray14(nn.Module):
             "the validation loss is of fixed random crops, not of the central 224 of 256 px",
             ANCHORS,
         ),
+        reference=published.reference("supervised-chestxray14"),
     )
 
     def __init__(self, config: SupervisedConfig) -> None:

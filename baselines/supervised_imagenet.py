@@ -22,6 +22,7 @@ from eden_bench.encoders import Encoder, build_encoder
 from eden_bench.errors import WeightsMissing, WeightsRefused
 from eden_bench.registry import register_method
 from eden_bench.settings import gather
+from pretrain import published
 
 FILES: Mapping[str, tuple[str, ...]] = {
     "resnet18": ("resnet18-5c106cde.pth", "resnet18-f37072fd.pth"),
@@ -54,6 +55,7 @@ class SupervisedImageNet:
             "weights are read from a file (resnet50-19c8e357.pth or resnet50-0676ba61.pth), never downloaded; without "
             "it, or with an arch that has none (protocol quick's resnet18-w16), cells say: weights missing",
         ),
+        reference=published.reference("supervised-imagenet"),
     )
 
     def __init__(self, config: SupervisedImageNetConfig) -> None:

@@ -24,11 +24,12 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 from eden_bench.contracts import MethodCard, PretrainConfig, Stage, View, ViewRecipe, Views, at_least, in_range
 from eden_bench.encoders import Encoder, build_encoder
 from eden_bench.registry import register_method
+from pretrain import published
 from pretrain.batchnorm import in_groups
 from pretrain.distributed import gathered_with_gradient
 from pretrain.lars import LARS
 from pretrain.optimisation import Schedule
-from pretrain.recipes import ANCHORS, adam_recipe, moco_recipe, vicreg_recipes
+from pretrain.recipes import ANCHORS, recipe_of, vicreg_recipes
 
 _BATCH = 256
 _STABLE = 1e-4
@@ -132,6 +133,7 @@ class VICRegL(nn.Module):
             "method's",
             ANCHORS,
         ),
+        reference=published.reference("vicregl"),
     )
 
     def __init__(self, config: VICRegLConfig) -> None:
@@ -149,7 +151,7 @@ class VICRegL(nn.Module):
         size_px = self.config.size_px
         if self.config.augmentation == "vicregl":
             return vicreg_recipes(size_px)
-        return ({"moco": moco_recipe, "adam": adam_recipe}[self.config.augmentation](size_px),) * 2
+        return (recipe_of(self.config.augmentation, size_px),) * 2
 
     def start_stage(self, stage: Stage) -> None:
         """There is only one stage."""

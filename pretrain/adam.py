@@ -10,6 +10,7 @@ groups of one device's batch.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
@@ -17,10 +18,10 @@ from torch import Tensor, nn
 from eden_bench.contracts import MethodCard, Stage, ViewRecipe, Views, at_least
 from eden_bench.encoders import Encoder
 from eden_bench.registry import register_method
-from pretrain import decomposer
+from pretrain import decomposer, published
 from pretrain.moco import ContrastConfig, MomentumContrast
 from pretrain.optimisation import sgd
-from pretrain.recipes import ANCHORS, adam_recipe, from_adams_figure
+from pretrain.recipes import ANCHORS, recipe_of
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -32,12 +33,16 @@ class AdamConfig(ContrastConfig):
     decomposition: decomposer.Mode = "recursive"
     """How level n cuts: 2^n parts by halving in turns (the paper), or n × n (the released code)."""
     pruning_threshold: float = 0.8
-    """γ: negatives whose cosine with the query is at least this are pruned, at levels above 0."""
+    """γ: negatives whose cosine with the query is at least this are pruned, at levels above 0; above 1 none is, which
+    is the paper's ablation without the pruner."""
+    augmentation: Literal["adam", "moco"] = "adam"
+    """The released code's views, or MoCo-v2's."""
 
     def __post_init__(self) -> None:
         """Refuse values no run can mean."""
         super().__post_init__()
         at_least("pruning_threshold", self.pruning_threshold, -1)
+        recipe_of(self.augmentation, self.size_px)
         decomposer.stages(self.levels, self.epochs, self.decomposition)
 
     @property
@@ -63,11 +68,7 @@ class Adam(nn.Module):
             "where the released code enqueues validation keys and moves the teacher",
             ANCHORS,
         ),
-        reference={
-            "scr-clavicle": from_adams_figure("90.72 ± 0.85"),
-            "scr-heart": from_adams_figure("94.99 ± 0.07"),
-            "chestxray14": from_adams_figure("81.72 ± 0.41"),
-        },
+        reference=published.reference("adam"),
     )
 
     def __init__(self, config: AdamConfig) -> None:
@@ -89,7 +90,7 @@ class Adam(nn.Module):
 
     def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
         """Query and key are drawn from the same recipe, the same at every level."""
-        return (adam_recipe(self.config.size_px),) * 2
+        return (recipe_of(self.config.augmentation, self.config.size_px),) * 2
 
     def start_stage(self, stage: Stage) -> None:
         """Prune at levels above 0; at level 0 the loss is plain InfoNCE (Section 2, Purposive Pruner)."""

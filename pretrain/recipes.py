@@ -6,6 +6,7 @@ beside the anatomy; torchvision-style chains blur by as many pixels at every siz
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 
 from eden_bench.contracts import ViewRecipe
@@ -49,6 +50,17 @@ def moco_recipe(size_px: int) -> ViewRecipe:
     )
 
 
+def recipe_of(augmentation: str, size_px: int) -> ViewRecipe:
+    """Return the view of a family that several methods take, "moco" or "adam".
+
+    Raises:
+        ValueError: there is no such family.
+    """
+    if augmentation not in _FAMILIES:
+        raise ValueError(f"augmentation must be 'moco' or 'adam', not {augmentation!r}")
+    return _FAMILIES[augmentation](size_px)
+
+
 def vicreg_recipes(size_px: int) -> tuple[ViewRecipe, ViewRecipe]:
     """Return VICRegL's two views (Bardes et al., NeurIPS 2022, arXiv:2210.01571): only the second is solarised.
 
@@ -61,3 +73,6 @@ def vicreg_recipes(size_px: int) -> tuple[ViewRecipe, ViewRecipe]:
 def adam_recipe(size_px: int) -> ViewRecipe:
     """Return Adam's view: MoCo-v2's with rotation, and neither flip nor grey: left and right are anatomy."""
     return replace(moco_recipe(size_px), grey_p=0.0, flip_p=0.0, rotation_deg=30.0)
+
+
+_FAMILIES: Mapping[str, Callable[[int], ViewRecipe]] = {"moco": moco_recipe, "adam": adam_recipe}
