@@ -20,6 +20,7 @@ from eden_bench.contracts import MethodCard, Stage, ViewRecipe, Views, at_least
 from eden_bench.encoders import Encoder, build_encoder
 from eden_bench.registry import register_method
 from eden_bench.unet import DECODER_CHANNELS, UNetDecoder
+from pretrain import published
 from pretrain.batchnorm import in_groups, shuffled_in_groups
 from pretrain.contrast import info_nce
 from pretrain.discriminator import PatchDiscriminator, discriminator_loss, generator_loss
@@ -27,7 +28,7 @@ from pretrain.distortions import draw_blocks, integers, scaled, stop_at_random, 
 from pretrain.moco import ContrastConfig, Embedder
 from pretrain.optimisation import Schedule, sgd
 from pretrain.queue import KeyQueue
-from pretrain.recipes import ANCHORS, from_adams_figure, moco_recipe
+from pretrain.recipes import ANCHORS, moco_recipe
 from pretrain.teacher import follow, make_teacher
 
 CUT_OUT_UP_TO, OUTER_UP_TO, SHUFFLE_UP_TO = 0.3, 0.35, 0.65
@@ -53,6 +54,7 @@ class DiRAConfig(ContrastConfig):
     restoration_weight: float = 10.0
     adversary_weight: float = 0.001
     discriminator_lr: float = 2e-4
+    discriminator_width: int = 64
     decoder_channels: tuple[int, ...] = DECODER_CHANNELS
     target_follows_flip: bool = False
     """Mirror the target where the view is mirrored; the released code does not, so half the targets are mirrored."""
@@ -65,6 +67,7 @@ class DiRAConfig(ContrastConfig):
         for name in ("di_share", "dira_share", "contrast_weight", "restoration_weight", "adversary_weight"):
             at_least(name, getattr(self, name), 0)
         at_least("discriminator_lr", self.discriminator_lr, 0)
+        at_least("discriminator_width", self.discriminator_width, 1)
 
     @property
     def stages(self) -> tuple[Stage, ...]:
@@ -120,11 +123,7 @@ class DiRA(nn.Module):
             "only the encoder is handed on; the Adam paper's SIIM bar probably includes the decoder",
             ANCHORS,
         ),
-        reference={
-            "scr-clavicle": from_adams_figure("88.67 ± 0.46"),
-            "scr-heart": from_adams_figure("94.17 ± 0.90"),
-            "chestxray14": from_adams_figure("81.13 ± 0.15"),
-        },
+        reference=published.reference("dira"),
     )
 
     def __init__(self, config: DiRAConfig) -> None:
@@ -133,7 +132,7 @@ class DiRA(nn.Module):
         self.student = Restorer(config)
         self.teacher = make_teacher(self.student)
         self.queue = KeyQueue(config.embedding_dim, config.queue_size)
-        self.discriminator = PatchDiscriminator()
+        self.discriminator = PatchDiscriminator(config.discriminator_width)
         self._stage = config.stages[0].name
         self._keys: Tensor | None = None
         self._judged: tuple[Tensor, Tensor] | None = None

@@ -9,7 +9,7 @@ import itertools
 
 from torch import Tensor, nn
 
-_CHANNELS = (1, 64, 128, 256, 512)
+_WIDTHS = (1, 2, 4, 8)
 _STRIDES = (2, 2, 2, 1)
 
 
@@ -20,13 +20,15 @@ class PatchDiscriminator(nn.Sequential):
     Convolutions before instance norm have no bias, which it would take away.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, width: int = 64) -> None:
+        """Build it with convolutions of width, 2, 4 and 8 times width channels."""
+        channels = (1, *(scale * width for scale in _WIDTHS))
         layers: list[nn.Module] = []
-        for block, ((before, after), stride) in enumerate(zip(itertools.pairwise(_CHANNELS), _STRIDES, strict=True)):
+        for block, ((before, after), stride) in enumerate(zip(itertools.pairwise(channels), _STRIDES, strict=True)):
             layers.append(nn.Conv2d(before, after, 3, stride, 1, bias=block == 0))
             layers += [nn.InstanceNorm2d(after)] if block else []
             layers.append(nn.LeakyReLU(0.2, inplace=True))
-        super().__init__(*layers, nn.Conv2d(_CHANNELS[-1], 1, 3, 1, 1))
+        super().__init__(*layers, nn.Conv2d(channels[-1], 1, 3, 1, 1))
         for layer in self:
             if isinstance(layer, nn.Conv2d):
                 nn.init.normal_(layer.weight, std=0.02)

@@ -2,6 +2,7 @@
 
 from dataclasses import fields
 
+import cv2
 import numpy as np
 import torch
 
@@ -21,6 +22,12 @@ TINY = {
     "bn_groups": 2,
     "teacher_momentum": 0.9,
     "decoder_channels": (16, 8, 8, 8, 8),
+    "discriminator_width": 8,
+    "autoencoder_px": 64,
+    "autoencoder_width": 8,
+    "words": 4,
+    "nearest": 3,
+    "validation_nearest": 2,
     "expander": (16, 16, 16),
     "local_expander": (12, 12, 12),
     "num_matches": (3, 1),
@@ -51,6 +58,9 @@ class NoisePyramid:
     def cell(self, sample, row, column, rows, columns):
         h, w = 64 // rows, 64 // columns
         return self.tiles[sample, row * h : (row + 1) * h, column * w : (column + 1) * w]
+
+    def cut(self, sample, side_px, top, left, height, width):
+        return cv2.resize(self.tiles[sample], (side_px, side_px))[top : top + height, left : left + width]
 
 
 def data(train=16, validation=4):

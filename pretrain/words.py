@@ -1,0 +1,188 @@
+"""Visual words: the same place in patients who look alike (Haghighi et al., TransVW, TMI 2021, arXiv:2102.10680).
+
+A word is a coordinate; its instances are the crops at that coordinate in the images nearest to a reference image in an
+auto-encoder's latent space. Roughly aligned images, as of the chest, show the same anatomy there.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+import cv2
+import numpy as np
+
+from eden_bench import seeds
+
+IMAGE_PX = 1024
+"""Side of the images that places and sides are given in."""
+RESOLUTIONS = 3
+"""Crops of each training instance; held-out instances have one."""
+_LEVELS_PX = (256, 512, 1024)
+_TRIES = 1000
+_MARGIN_PX = 8
+"""Of a level, added to a crop's half side: room for rounding."""
+
+
+class Cuttable(Protocol):
+    """Images at several resolutions; ``eden_bench.imagestore.TilePyramid`` is one."""
+
+    def cut(self, sample: int, side_px: int, top: int, left: int, height: int, width: int) -> np.ndarray:
+        """Return a window of the image squashed to side_px², (height, width) or (height, width, 3) uint8."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class CropLaw:
+    """How crops are cut around a word's coordinate, in pixels of a 1024-px image."""
+
+    side_px: int = 256
+    """Of the first crop, which lies exactly at the coordinate."""
+    other_sides_px: tuple[int, int] = (200, 316)
+    offset_px: int = 40
+    """The other crops lie up to so far from the coordinate along each axis."""
+
+    @property
+    def margin_px(self) -> int:
+        """Least distance of a coordinate from the border, so that all crops fit."""
+        return max(self.side_px, self.other_sides_px[1]) // 2 + self.offset_px + _MARGIN_PX
+
+
+class Words(NamedTuple):
+    """C words: where they are and in which images; -1 where there are fewer images than wanted."""
+
+    centres: np.ndarray
+    """(C, 2) float64: x, y in pixels of a 1024-px image."""
+    train: np.ndarray
+    """(C, K) int64: positions among the training images, nearest first; the first is the reference."""
+    validation: np.ndarray
+    """(C, V) int64: positions among the held-out images, nearest to the reference first."""
+
+
+class Instances(NamedTuple):
+    """Crops: of which image, where, how large, and which word they show."""
+
+    image: np.ndarray
+    """(N,) int64, index in the pyramid."""
+    centre: np.ndarray
+    """(N, 2) float64: x, y in pixels of a 1024-px image."""
+    side_px: np.ndarray
+    """(N,) int64."""
+    word: np.ndarray
+    """(N,) int64."""
+
+
+class WordPyramid:
+    """Instances as whole anchors, all resized to one side."""
+
+    def __init__(self, pyramid: Cuttable, instances: Instances, size_px: int) -> None:
+        self.pyramid, self.instances, self.size_px = pyramid, instances, size_px
+
+    def cell(self, sample: int, row: int, column: int, rows: int, columns: int) -> np.ndarray:
+        """Return an instance's crop, (size_px, size_px) or (size_px, size_px, 3) uint8; the grid is ignored."""
+        image, side = int(self.instances.image[sample]), int(self.instances.side_px[sample])
+        level = next((px for px in _LEVELS_PX if side * px >= self.size_px * IMAGE_PX), _LEVELS_PX[-1])
+        length = max(1, round(side * level / IMAGE_PX))
+        corner = np.rint(self.instances.centre[sample] * level / IMAGE_PX - length / 2)
+        left, top = (int(c) for c in corner.clip(0, level - length))
+        window = self.pyramid.cut(image, level, top, left, length, length)
+        how = cv2.INTER_AREA if length >= self.size_px else cv2.INTER_LINEAR
+        return np.asarray(cv2.resize(window, (self.size_px, self.size_px), interpolation=how))
+
+
+def discover(
+    latents: np.ndarray,
+    held_out: np.ndarray,
+    *,
+    words: int,
+    nearest: tuple[int, int],
+    spacing_px: int,
+    margin_px: int,
+    is_tissue: Callable[[int, np.ndarray], bool],
+    seed: int,
+) -> Words:
+    """Find words: a reference image not used before, a coordinate away from earlier ones, the nearest images.
+
+    Not as in the released code, whose search ends at the first coordinate that is too close: here others are tried.
+
+    Args:
+        latents: (n, D) of the training images.
+        held_out: (m, D) of the held-out images.
+        words: wanted; there are fewer where images or places run out.
+        nearest: how many training and held-out images show a word.
+        spacing_px: least distance between two coordinates.
+        margin_px: least distance of a coordinate from the border.
+        is_tissue: whether a coordinate of a training image (its position) shows anything.
+        seed: of references and coordinates.
+    """
+    references = seeds.shuffled(len(latents), seed, "word-references")[:words]
+    centres: list[np.ndarray] = []
+    train, validation = [], []
+    for word, reference in enumerate(references.tolist()):
+        centre = _coordinate(centres, reference, spacing_px, margin_px, is_tissue, seed, word)
+        if centre is None:
+            continue
+        centres.append(centre)
+        train.append(_nearest(latents, latents[reference], nearest[0], first=reference))
+        validation.append(_nearest(held_out, latents[reference], nearest[1]))
+    return Words(np.array(centres).reshape(-1, 2), _rows(train, nearest[0]), _rows(validation, nearest[1]))
+
+
+def instances_of(
+    words: Words, train: np.ndarray, validation: np.ndarray, law: CropLaw, seed: int
+) -> tuple[Instances, Instances]:
+    """Return the training instances, three crops for each image of a word, and the held-out ones, one crop each.
+
+    Args:
+        words: found by ``discover``.
+        train: (n,) indices of the training images in the pyramid.
+        validation: (m,) of the held-out images.
+        law: of the crops.
+        seed: of sides and offsets.
+    """
+    single = _instances(words.centres, words.validation, validation, law)
+    whole = _instances(words.centres, np.repeat(words.train, RESOLUTIONS, axis=1), train, law)
+    drawn = seeds.uniforms(seed, "word-crops", rows=np.arange(len(whole.image)), width=3)
+    others = np.arange(len(whole.image)) % RESOLUTIONS > 0
+    low, high = law.other_sides_px
+    sides = np.where(others, low + np.floor(drawn[:, 0] * (high - low + 1)), law.side_px)
+    offsets = np.where(others[:, None], (2 * drawn[:, 1:] - 1) * law.offset_px, 0)
+    return whole._replace(side_px=sides.astype(np.int64), centre=whole.centre + offsets), single
+
+
+def _instances(centres: np.ndarray, shown_in: np.ndarray, images: np.ndarray, law: CropLaw) -> Instances:
+    word, place = np.nonzero(shown_in >= 0)
+    image = images[shown_in[word, place]]
+    return Instances(image, centres[word], np.full(len(word), law.side_px), word)
+
+
+def _coordinate(
+    taken: list[np.ndarray],
+    reference: int,
+    spacing_px: int,
+    margin_px: int,
+    is_tissue: Callable[[int, np.ndarray], bool],
+    seed: int,
+    word: int,
+) -> np.ndarray | None:
+    drawn = seeds.generator(seed, "word-coordinates", word).random((_TRIES, 2))
+    for centre in margin_px + drawn * (IMAGE_PX - 2 * margin_px):
+        far = all(np.hypot(*(centre - other)) >= spacing_px for other in taken)
+        if far and is_tissue(reference, centre):
+            return np.asarray(centre)
+    return None
+
+
+def _nearest(latents: np.ndarray, to: np.ndarray, count: int, first: int | None = None) -> np.ndarray:
+    distances = np.square(latents - to).sum(axis=1)
+    if first is not None:
+        distances[first] = -1  # the reference leads, also of a twin
+    return np.argsort(distances, kind="stable")[:count]
+
+
+def _rows(found: list[np.ndarray], width: int) -> np.ndarray:
+    rows = np.full((len(found), width), -1, np.int64)
+    for row, values in zip(rows, found, strict=True):
+        row[: len(values)] = values
+    return rows
