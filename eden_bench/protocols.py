@@ -110,6 +110,18 @@ QUICK = Protocol(
             "decoder_blocks": 2,
             "decoder_heads": 4,
         },
+        "dira": {"epochs": 12, "decoder_channels": (64, 32, 16, 16, 8), "discriminator_width": 16},
+        "pcrl": {"epochs": 7, "lr": 0.03, "decoder_channels": (64, 32, 16, 16, 8)},
+        "transvw": {
+            "epochs": 16,
+            "fall_every_epochs": 4,
+            "words": 10,
+            "nearest": 10,
+            "validation_nearest": 5,
+            "decoder_channels": (64, 32, 16, 16, 8),
+            "autoencoder_px": 64,
+            "autoencoder_width": 8,
+        },
     },
 )
 """Not as in the paper: a ResNet-18 at a quarter of the width, 64-px views, 20 epochs a stage, batches of 32, a faster
