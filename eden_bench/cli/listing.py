@@ -154,11 +154,14 @@ def _method_card(name: str) -> dict[str, Any]:
 
 def _task_card(name: str) -> dict[str, Any]:
     task = registry.tasks.get(name)
+    score = asdict(task.score)
+    beside = score.pop("alternatives")
     return {
         "title": task.title,
         "dataset": task.dataset,
         "kind": task.kind,
-        "score": asdict(task.score),
+        "score": score,
+        "beside": beside,
         "protocol": {each: asdict(protocols.load(each).task_protocol(task)) for each in protocols.names()},
     }
 
