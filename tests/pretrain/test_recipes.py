@@ -4,7 +4,8 @@ import pytest
 
 from eden_bench import registry
 from eden_bench.contracts import ViewRecipe
-from pretrain.recipes import adam_recipe, moco_recipe
+from pretrain.recipes import adam_recipe, moco_recipe, vicreg_recipes
+from tests.pretrain.tiny import config, method
 
 SHARED = {
     "crop_scale": (0.2, 1.0),
@@ -32,14 +33,24 @@ def test_blur_is_as_strong_beside_the_anatomy_at_every_size(recipe, size_px, sig
     assert recipe(size_px).blur_sigma_px == pytest.approx(sigma_px)
 
 
-@pytest.mark.parametrize("name", ["adam", "densecl", "moco-v2", "random"])
-def test_the_cards_say_that_reference_numbers_were_read_off_a_figure(name):
-    card = registry.methods.get(name).card
-    assert set(card.reference) == {"scr-clavicle", "scr-heart", "chestxray14"}
-    assert all("digitised from Fig. 3" in value for value in card.reference.values())
+@pytest.mark.parametrize("name", ["adam", "densecl", "moco-v2", "vicregl"])
+def test_contrastive_methods_take_each_others_views(name):
+    stage = config(name).stages[0]
+    assert set(method(name, augmentation="moco").recipes(stage)) == {moco_recipe(64)}
+    assert set(method(name, augmentation="adam").recipes(stage)) == {adam_recipe(64)}
+    with pytest.raises(ValueError, match="augmentation must be .* not 'none'"):
+        config(name, augmentation="none")
 
 
-@pytest.mark.parametrize("name", ["adam", "densecl", "moco-v2"])
+def test_vicregls_views_differ_in_blur_and_solarisation_alone():
+    shared = SHARED | {"crop_scale": (0.08, 1.0), "saturation": 0.2, "grey_p": 0.2, "flip_p": 0.5}
+    shared |= {"std": (0.228, 0.224, 0.225), "blur_p": 1.0}
+    first, second = vicreg_recipes(224)
+    assert first == ViewRecipe(size_px=224, **shared)
+    assert second == ViewRecipe(size_px=224, **shared | {"blur_p": 0.1, "solarise_p": 0.2, "solarise_threshold": 128})
+
+
+@pytest.mark.parametrize("name", ["adam", "densecl", "moco-v2", "vicregl"])
 def test_the_cards_say_that_crops_are_mostly_enlarged(name):
     assert any("crops are mostly enlarged" in text for text in registry.methods.get(name).card.differences)
 

@@ -1,0 +1,55 @@
+"""The cards' published numbers: the table of the Adam paper's Fig. 3, value by value where a text gives the same."""
+
+import pytest
+
+from eden_bench import registry
+from pretrain import published
+
+IN_FIG_3 = set(published._rows())
+TASKS = {"scr-clavicle", "scr-heart", "chestx-det", "siim-acr", "vindr-rib", "chestxray14", "vindr-cxr", "shenzhen"}
+TEXT = {
+    ("random", "chestxray14"): 80.31,
+    ("supervised-imagenet", "chestxray14"): 81.70,
+    ("dira", "chestxray14"): 81.12,
+    ("random", "siim-acr"): 67.54,
+    ("supervised-imagenet", "siim-acr"): 67.93,
+    ("supervised-chestxray14", "siim-acr"): 68.92,
+    ("dira", "siim-acr"): 69.24,
+    ("random", "shenzhen"): 89.03,
+    ("supervised-imagenet", "shenzhen"): 95.62,
+    ("supervised-chestxray14", "shenzhen"): 96.32,
+}
+"""Means printed in other papers of the group, which the readings are to agree with."""
+
+
+def mean(method, task):
+    return float(published.reference(method)[task].partition(" ")[0])
+
+
+@pytest.mark.parametrize(("method", "task"), TEXT)
+def test_readings_agree_with_the_texts(method, task):
+    assert mean(method, task) == pytest.approx(TEXT[method, task], abs=0.0101)
+
+
+@pytest.mark.parametrize("name", sorted(IN_FIG_3))
+def test_each_card_has_its_row_and_says_where_it_was_read(name):
+    found = published.reference(name)
+    absent = {"chestxray14"} if name == "supervised-chestxray14" else set()
+    assert set(found) - {"drive"} == TASKS - absent
+    assert all("digitised" in text and "±" in text for text in found.values())
+    if name in registry.methods.names():
+        assert registry.methods.get(name).card.reference == found
+
+
+def test_the_table_is_the_papers_reading_by_reading():
+    assert published.reference("adam")["scr-clavicle"].startswith("90.72 ± 0.85 (")
+    assert published.reference("adam")["shenzhen"].startswith("94.61 ± 0.84 (")
+    assert published.reference("vicregl")["vindr-cxr"].startswith("81.99 ± 1.00 (")
+    assert published.reference("moco-v2")["drive"].startswith("78.43 ± 0.34 (")
+    assert "drive" not in published.reference("vicregl")
+
+
+def test_adam_is_above_every_self_supervised_method_on_all_tasks_and_not_above_all_on_shenzhen():
+    others = IN_FIG_3 - {"adam", "random", "supervised-imagenet", "supervised-chestxray14"}
+    assert all(mean("adam", task) > max(mean(other, task) for other in others) for task in TASKS)
+    assert mean("supervised-imagenet", "shenzhen") > mean("adam", "shenzhen")
