@@ -32,8 +32,10 @@ SIDE_PX = 1024
 
 _LISTS = ("stage_2_train.csv", "train-rle.csv")
 """The later list names the images of stage 1's test set too, so it is the one that is read where both are there."""
-_MOST_BYTES = 64 << 20
+_MOST_BYTES = 16 << 20
 _MOST_ROWS = 100_000
+_MOST_OF_ONE = 100
+"""Rows of one image; the published ones have up to 10."""
 _IMAGE_ID = re.compile(r"[0-9A-Za-z._-]{1,128}")
 _EXPECTED = "dicom-images-train with the DICOM files, and train-rle.csv"
 _AGAIN = "download it again from the challenge's page"
@@ -201,6 +203,8 @@ def read_rows(path: Path) -> tuple[dict[str, tuple[tuple[int, ...], ...]], tuple
         if row > _MOST_ROWS:
             raise damaged("siim-acr", path, f"goes on after row {_MOST_ROWS:,}", "no more than that", _AGAIN)
         runs, known = _runs(path, row, name, text), masks.setdefault(name, [])
+        if len(known) == _MOST_OF_ONE:
+            raise _bad_row(path, row, f"is one more of {name}", f"at most {_MOST_OF_ONE} rows of an image")
         if known and bool(runs) != bool(known[0]):
             raise _bad_row(path, row, f"contradicts another row of {name}", "-1 alone, or run lengths")
         if runs in known:

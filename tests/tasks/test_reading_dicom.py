@@ -343,6 +343,16 @@ def test_bytes_that_are_no_dicom_are_refused(tmp_path, content):
         read_dicom("d", path)
 
 
+def test_an_error_of_pydicoms_own_is_one_sentence(tmp_path):
+    path = film(tmp_path)
+    content = bytearray(path.read_bytes())
+    content[138] = 2  # length of the first element, a number of four bytes
+    path.write_bytes(content)
+    for read in (read_dicom, read_patient):
+        with pytest.raises(DataDamaged, match="cannot be decoded .Expected total bytes to be an even multiple"):
+            read("d", path)
+
+
 def refusal(read, path: Path) -> str:
     try:
         read("d", path)

@@ -145,9 +145,12 @@ def test_a_csv_without_end_is_refused_soon(tmp_path):
     path.write_text(HEADER + "\n" + "a,-1\n" * 100_001)
     with pytest.raises(DataDamaged, match="goes on after row 100,000"):
         read_rows(path)
+    path.write_text("".join([HEADER, *(f"\na,{gap} 1" for gap in range(101))]))
+    with pytest.raises(DataDamaged, match="row 102 is one more of a, expected at most 100 rows of an image"):
+        read_rows(path)
     with path.open("wb") as file:
         file.truncate(300 << 20)
-    with pytest.raises(DataDamaged, match="is too large, expected at most 67,108,864 bytes"):
+    with pytest.raises(DataDamaged, match="is too large, expected at most 16,777,216 bytes"):
         read_rows(path)
 
 
