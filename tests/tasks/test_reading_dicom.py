@@ -349,7 +349,7 @@ def test_an_error_of_pydicoms_own_is_one_sentence(tmp_path):
     content[138] = 2  # length of the first element, a number of four bytes
     path.write_bytes(content)
     for read in (read_dicom, read_patient):
-        with pytest.raises(DataDamaged, match="cannot be decoded .Expected total bytes to be an even multiple"):
+        with pytest.raises(DataDamaged, match=r"cannot be decoded .Expected total bytes to be an even multiple"):
             read("d", path)
 
 
