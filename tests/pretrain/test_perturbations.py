@@ -1,0 +1,108 @@
+import numpy as np
+import pytest
+import torch
+from scipy.ndimage import gaussian_filter
+
+from pretrain import perturbations
+from pretrain.perturbations import bezier, elastic, in_painted, out_painted, perturbed, shuffled
+
+
+def generator(seed=0):
+    return torch.Generator().manual_seed(seed)
+
+
+def patches(count=8, size=70, seed=0):
+    one = torch.rand(count, 1, size, size, generator=generator(seed))
+    return one.expand(-1, 3, -1, -1).contiguous()
+
+
+def test_the_field_is_smoothed_as_scipy_smooths_it():
+    noise = np.random.default_rng(0).uniform(-1, 1, (64, 64))
+    smooth = perturbations._smoothing().double().numpy()
+    expected = gaussian_filter(noise, 8, mode="constant")
+    assert np.allclose(smooth @ noise @ smooth.T, expected, atol=1e-6)
+
+
+@pytest.mark.parametrize("size", [64, 224])
+def test_a_patch_is_moved_by_as_large_a_share_at_every_size(size):
+    ramp = ((torch.arange(size) + 0.5) / size).expand(40, 3, size, size).contiguous()
+    shift = (elastic(ramp, generator()) - ramp)[:, 0, size // 3 : -size // 3, size // 3 : -size // 3]
+    expected = 991 * 3**-0.5 / (2 * np.pi**0.5 * 8) / 64
+    assert 0.5 * expected < shift.std().item() < 1.1 * expected
+
+
+def test_without_strength_nothing_is_moved(monkeypatch):
+    monkeypatch.setattr(perturbations, "ALPHA", 0.0)
+    assert torch.allclose(elastic(patches(), generator()), patches(), atol=1e-4)
+
+
+def test_channels_are_moved_alike():
+    moved = elastic(patches(), generator())
+    assert moved[:, 0].equal(moved[:, 2])
+
+
+def test_pixels_are_shuffled_within_small_blocks_only():
+    before = torch.arange(70.0 * 70).view(1, 1, 70, 70).expand(20, 3, 70, 70).contiguous()
+    after = shuffled(before, generator())
+    assert after.flatten(2).sort(dim=2).values.equal(before.flatten(2))
+    changed = after[:, 0] != before[:, 0]
+    assert 0 < changed.sum(dim=(1, 2)).float().mean() < 5 * 49
+    there, here = after[:, 0][changed].long(), before[:, 0][changed].long()
+    for axis in (lambda p: p // 70, lambda p: p % 70):
+        assert (axis(there) - axis(here)).abs().max() < 5 * 7
+
+
+def test_a_bezier_curve_by_hand():
+    curve = perturbations._curve(np.array([0.2, 0.9]), np.array([0.4, 0.1]), falling=False)
+    t = np.linspace(0, 1, 2001)
+    x = 3 * t * (1 - t) ** 2 * 0.2 + 3 * t**2 * (1 - t) * 0.9 + t**3
+    y = 3 * t * (1 - t) ** 2 * 0.4 + 3 * t**2 * (1 - t) * 0.1 + t**3
+    expected = np.interp(np.linspace(0, 1, 256), x, np.sort(y))
+    assert np.allclose(curve, expected, atol=2e-3)
+    falling = perturbations._curve(np.array([0.2, 0.9]), np.array([0.4, 0.1]), falling=True)
+    assert np.array_equal(falling, curve[::-1])
+
+
+def test_intensities_rise_or_fall_as_often_and_keep_black_and_white():
+    ramp = torch.linspace(0, 1, 70).expand(400, 3, 70, 70).contiguous()
+    bent = bezier(ramp, generator())[:, 0, 0]
+    rises = (bent.diff(dim=1) >= -1e-6).all(dim=1)
+    falls = (bent.diff(dim=1) <= 1e-6).all(dim=1)
+    assert (rises ^ falls).all()
+    assert rises.float().mean().item() == pytest.approx(0.5, abs=0.07)
+    assert torch.allclose(bent[rises][:, [0, -1]], torch.tensor([0.0, 1.0]))
+
+
+@pytest.mark.parametrize(
+    ("change", "shares", "outside"), [(in_painted, (1 / 6, 1 / 3), False), (out_painted, (3 / 7, 4 / 7), True)]
+)
+def test_noise_fills_a_block_or_all_but_a_block(change, shares, outside):
+    before = torch.full((60, 3, 84, 84), 7.0)
+    after = change(before, generator())
+    noisy = (after != 7)[:, 0]
+    block = noisy != outside
+    for axis in (1, 2):
+        sides = block.any(dim=axis).sum(dim=1) / 84
+        assert shares[0] - 1e-6 <= sides.min() < sides.max() <= shares[1] + 1e-6
+    assert (block.sum(dim=(1, 2)) == block.any(dim=1).sum(dim=1) * block.any(dim=2).sum(dim=1)).all()
+    noise = after[:, 0][noisy]
+    assert (noise.min() >= 0, noise.max() <= 1, round(noise.mean().item(), 1)) == (True, True, 0.5)
+    assert after[:, 0].equal(after[:, 2])
+
+
+def test_each_patch_is_deformed_and_one_of_four_things_is_done(monkeypatch):
+    monkeypatch.setattr(perturbations, "elastic", lambda p, _: p + 1)
+    for power, name in enumerate(("shuffled", "bezier", "in_painted", "out_painted")):
+        monkeypatch.setattr(perturbations, name, lambda p, _, by=10 ** (power + 1): p * by)
+    found = perturbed(torch.zeros(4000, 3, 4, 4), generator())[:, 0, 0, 0]
+    kinds, counts = found.unique(return_counts=True)
+    assert kinds.tolist() == [10, 100, 1000, 10_000]
+    assert (counts / 4000).tolist() == pytest.approx([0.25] * 4, abs=0.03)
+
+
+def test_the_same_generator_spoils_alike_and_leaves_the_patches_alone():
+    before = patches()
+    first, second = perturbed(before, generator(3)), perturbed(before, generator(3))
+    assert first.equal(second)
+    assert before.equal(patches())
+    assert not first.equal(before)
