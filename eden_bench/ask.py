@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from eden_bench import registry
 from eden_bench.errors import PluginError, UsageError
+from eden_bench.weights.method import register_file
 
 DEFAULT_SEEDS = tuple(range(10))
 _SEED_LIMIT = 1 << 31
@@ -33,7 +34,7 @@ class Ask:
 
 
 def choose_methods(patterns: Iterable[str], variants: Collection[str]) -> tuple[str, ...]:
-    """Resolve methods as ``choose`` does, and variants by their full name, or all of them as '@variants'.
+    """Resolve methods as ``choose`` does, variants by their full name or all of them as '@variants', and NAME=PATH.
 
     Raises:
         UsageError: as ``choose``.
@@ -41,6 +42,8 @@ def choose_methods(patterns: Iterable[str], variants: Collection[str]) -> tuple[
     chosen: list[str] = []
     for part in (part.strip() for text in patterns for part in text.split(",") if part.strip()):
         own = list(variants) if part == "@variants" else [part] if part in variants else []
+        if "=" in part:
+            own = [register_file(registry.methods, part)]
         chosen += own or choose(registry.methods, [part])
     return tuple(dict.fromkeys(chosen)) or choose(registry.methods, ())
 

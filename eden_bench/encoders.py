@@ -34,6 +34,8 @@ TRANSFORMERS = (
     "swin_base_patch4_window7_224",
 )
 """Names of the transformers that methods here use; ``transformers`` builds others of the same pattern."""
+_FURTHER = ("tf_efficientnet_lite", "densenet")
+"""Networks of ``convnets``, which only weights that are brought along use."""
 _LEAST_WIDTH = 8
 """Below it oneDNN's backward pass of a strided 1×1 convolution, channels last, writes past its memory (torch 2.15)."""
 
@@ -145,13 +147,21 @@ def build_encoder(arch: str, seed: int | None = None) -> Encoder:
         UsageError: arch is not known, or narrower than 8; names the nearest one that is.
     """
     with seeded(seed, "encoder") if seed is not None else contextlib.nullcontext():
-        return _build_transformer(arch) if arch.startswith(("vit_", "swin_")) else _build_resnet(arch)
+        if arch.startswith(("vit_", "swin_")):
+            return _build_transformer(arch)
+        return _build_convnet(arch) if arch.startswith(_FURTHER) or arch.endswith("_cifar") else _build_resnet(arch)
 
 
 def _build_transformer(arch: str) -> Encoder:
     from eden_bench import transformers  # imports timm, which takes a second
 
     return transformers.build(arch)
+
+
+def _build_convnet(arch: str) -> Encoder:
+    from eden_bench import convnets  # likewise
+
+    return convnets.build(arch)
 
 
 def _build_resnet(arch: str) -> Encoder:

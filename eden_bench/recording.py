@@ -41,7 +41,9 @@ def _variant(backbone: Backbone) -> dict[str, str]:
 
 def redo_command(slot: Slot, plan: Plan, inputs: Inputs) -> str:
     """Return the command line that runs one cell alone, on the same data and into the same folder."""
-    words = ["eden-bench", "run", "--methods", slot.backbone.label, "--tasks", slot.task, "--seeds", str(slot.seed)]
+    file = brought_file(slot.backbone)
+    method = f"{slot.backbone.label}={file}" if file else slot.backbone.label
+    words = ["eden-bench", "run", "--methods", method, "--tasks", slot.task, "--seeds", str(slot.seed)]
     if slot.shots is not None:
         words += ["--shots", str(slot.shots)]
     words += ["--protocol", plan.ask.protocol or plan.protocol.name]
@@ -60,9 +62,16 @@ def redo_command(slot: Slot, plan: Plan, inputs: Inputs) -> str:
 def _checkpoint(backbone: Backbone) -> dict[str, Any]:
     """Return what a reader must know of the weights; where and when they were made stays on their card."""
     if backbone.folder is None:
-        return {"digest": backbone.digest, "from": "the cell's seed" if backbone.digest == SEEDED else "a file"}
+        file = brought_file(backbone)
+        told = {"digest": backbone.digest, "from": "the cell's seed" if backbone.digest == SEEDED else "a file"}
+        return told | ({"file": file} if file else {})
     from eden_bench.checkpoints import Checkpoint
 
     card = Checkpoint(backbone.folder).card
     kept = {name: card[name] for name in _CARD if name in card}
     return {"digest": backbone.digest, "folder": backbone.folder.name, "card": kept}
+
+
+def brought_file(backbone: Backbone) -> str:
+    """Return the path of weights that were named on the command line, "" where there are none."""
+    return str(getattr(registry.methods.get(backbone.method), "file", ""))

@@ -6,12 +6,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from eden_bench import records, registry
-from eden_bench.contracts import Outcome, Task
+from eden_bench.contracts import EncoderSource, Outcome, Task
 from eden_bench.errors import DataMissing, UsageError, WeightsMissing, WeightsRefused
 from eden_bench.inputs import Inputs, is_source, rebuilt
 from eden_bench.plan import checkpoint_folders
 from eden_bench.records import Record
 from eden_bench.runner import cpu_threads
+from eden_bench.weights.method import register_file
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -79,10 +80,11 @@ def _open(record: Record, inputs: Inputs) -> OpenedTask:
 
 def _encoder(record: Record, inputs: Inputs) -> Encoder:
     cell = record.cell
+    if file := record.content["checkpoint"].get("file"):
+        register_file(registry.methods, f"{cell.method}={file}")
     method = registry.methods.get(cell.method)
     if is_source(method):
-        encoder: Encoder = method(rebuilt(method.Config(), cell.method_config)).load_encoder(cell.seed)
-        return encoder
+        return _brought(method(rebuilt(method.Config(), cell.method_config)), record)
     for folder in checkpoint_folders(inputs.settings.out):
         if _weights(folder) == cell.checkpoint:
             return inputs.encoder(folder)
@@ -90,6 +92,17 @@ def _encoder(record: Record, inputs: Inputs) -> Encoder:
         f"no checkpoint in {inputs.settings.out / 'checkpoints'} has the weights {cell.checkpoint[:12]}: pretrain "
         f"{cell.method} again with the settings of the record, or copy its folder there"
     )
+
+
+def _brought(source: EncoderSource, record: Record) -> Encoder:
+    cell = record.cell
+    digest = getattr(source, "weights_digest", None)
+    if digest is not None and (found := digest()) != cell.checkpoint:
+        raise WeightsMissing(
+            f"{cell.method}: the weights at hand are {found[:12]}, record {record.id[:12]} was made with "
+            f"{cell.checkpoint[:12]}: put the file back"
+        )
+    return source.load_encoder(cell.seed)
 
 
 def _weights(folder: Path) -> str:

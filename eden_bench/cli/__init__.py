@@ -45,6 +45,7 @@ COMMANDS = {
     "show": Entry("eden_bench.cli.listing", "show", "Show a card: a method, task, dataset or protocol."),
     "data": Entry("eden_bench.cli.data", "app", "Datasets: list, check, audit, phantom."),
     "plugins": Entry("eden_bench.cli.listing", "plugins", "List every plugin and whether it loads."),
+    "import-weights": Entry("eden_bench.cli.weights", "import_file", "Turn any published checkpoint into an encoder."),
     "doctor": Entry("eden_bench.cli.doctor", "doctor", "Check this machine and installation."),
     "paths": Entry("eden_bench.cli.listing", "paths", "Show each setting and where it came from."),
 }

@@ -1,0 +1,65 @@
+"""``eden-bench import-weights``: a checkpoint of any dialect becomes an encoder, and says how much of it was found."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from eden_bench.cli.options import Json, Out
+from eden_bench.cli.tables import print_json, print_pairs
+from eden_bench.errors import UsageError
+
+if TYPE_CHECKING:
+    from eden_bench.weights.importing import Imported
+
+
+def import_file(
+    file: Annotated[Path, typer.Argument(help="The checkpoint: .pth, .pt, .tar, .ckpt or .safetensors.")],
+    name: Annotated[str | None, typer.Option("--name", help="What to call it [the file's stem].")] = None,
+    arch: Annotated[str | None, typer.Option("--arch", help="Refuse any other architecture.")] = None,
+    prefix: Annotated[str | None, typer.Option("--prefix", help="Which network, where the file has several.")] = None,
+    look: Annotated[bool, typer.Option("--dry-run", help="Say what would be imported; write nothing.")] = False,
+    out: Out = None,
+    as_json: Json = False,
+) -> None:
+    """Read a checkpoint of any dialect: find the encoder, check its coverage, write it as a checkpoint folder.
+
+    Nothing in the file is executed: it is read with weights_only in a process of its own, with limits.
+    """
+    from eden_bench.settings import resolve
+    from eden_bench.weights.importing import import_weights, write
+
+    called = file.name.split(".")[0] if name is None else name
+    if not called.replace("-", "").replace("_", "").isalnum():
+        raise UsageError(f"--name {called!r}: expected letters, digits, '-' and '_'")
+    imported = import_weights(file, arch=arch, prefix=prefix)
+    folder = None
+    if not look:
+        folder = resolve(out=out).out / "checkpoints" / f"{called}-{imported.fingerprint}"
+        write(imported, file, called, folder)
+    told = _told(imported, folder)
+    print_json(told | {"coverage": asdict(imported.coverage)}) if as_json else print_pairs(told, f"weights {called}")
+    if folder:
+        typer.echo(f"enter it: eden-bench run --methods {called}={folder},random --tasks …", err=True)
+
+
+def _told(imported: Imported, folder: Path | None) -> dict[str, str]:
+    from eden_bench.weights.importing import shortened
+
+    coverage = imported.coverage
+    return {
+        "file": coverage.file,
+        "dialect": coverage.dialect,
+        "found under": coverage.prefix or "no prefix",
+        "passed over": ", ".join(coverage.others) or "nothing",
+        "architecture": coverage.arch,
+        "coverage": f"{coverage.matched} of {coverage.expected} entries ({coverage.share:.1%})",
+        "missing": shortened(coverage.missing, 8),
+        "unexpected": shortened(coverage.unexpected, 8),
+        "adapted": "; ".join(coverage.reshaped) or "nothing",
+        "activations": f"{imported.fingerprint} (an untrained network's differ)",
+        "written to": str(folder or "nowhere"),
+    }
