@@ -173,7 +173,7 @@ def test_local_terms_are_the_loops_slot_by_slot(counts):
 
 
 def test_statistics_of_all_slots_together_would_be_another_loss():
-    cells, apart = [noise(3, 9, 4, seed=seed) for seed in (0, 1)], None
+    cells = [noise(3, 9, 4, seed=seed) for seed in (0, 1)]
     apart = torch.cdist(*cells)
     at, to = closest_matches(apart, 4)
     taken = [c.gather(1, i[..., None].expand(-1, -1, 4)) for c, i in zip(cells, (at, to), strict=True)]
@@ -186,17 +186,8 @@ def test_statistics_of_all_slots_together_would_be_another_loss():
 
 def view_of(crop, *, flip=False, angle_deg=0.0, size_px=56):
     """One view of one anchor, as the stream makes it: crop is top, left, height, width."""
-    zeros = np.zeros(1)
-    draws = Draws(
-        np.array([crop]),
-        np.ones((1, 4)),
-        np.zeros((1, 4)),
-        zeros,
-        zeros,
-        zeros,
-        np.array([angle_deg]),
-        np.array([flip]),
-    )
+    unused, angles = np.zeros(1), np.array([angle_deg])
+    draws = Draws(np.array([crop]), unused, unused, unused, unused, unused, angles, np.array([flip]))
     maps = torch.from_numpy(anchor_maps(draws, size_px).astype(np.float32))
     return View(torch.zeros(1, 3, size_px, size_px), maps, torch.tensor([flip]))
 
@@ -204,7 +195,7 @@ def view_of(crop, *, flip=False, angle_deg=0.0, size_px=56):
 def place_matches(first, second, side=7, *, flip_grid=True):
     places = [cell_centres(view, side, flip_grid=flip_grid) for view in (first, second)]
     apart = vicregl._apart(*places)
-    at, to = closest_matches(apart, None)
+    _, to = closest_matches(apart, None)
     return to[0], apart[0].gather(1, to[0][:, None])[:, 0]
 
 

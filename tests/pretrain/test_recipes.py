@@ -38,7 +38,7 @@ def test_contrastive_methods_take_each_others_views(name):
     stage = config(name).stages[0]
     assert set(method(name, augmentation="moco").recipes(stage)) == {moco_recipe(64)}
     assert set(method(name, augmentation="adam").recipes(stage)) == {adam_recipe(64)}
-    with pytest.raises(ValueError, match="augmentation must be .* not 'none'"):
+    with pytest.raises(ValueError, match=r"augmentation must be .* not 'none'"):
         config(name, augmentation="none")
 
 
