@@ -27,6 +27,7 @@ _ORDERS = 18
 _MIDDLE = 3.0
 """Radius, in half waves a side, below which all radiographs look alike."""
 _BATCH = 64
+_MOST_ALIKE = 32
 _BLANK = 2.0
 """Standard deviation, in grey levels, below which a thumbnail shows nothing."""
 
@@ -61,11 +62,14 @@ def thumbnail(image: np.ndarray) -> np.ndarray:
 
 
 def ranks(thumbs: np.ndarray) -> np.ndarray:
-    """Replace grey values (N, H, W) uint8 by their rank among the image's own, float32 in [-0.5, 0.5], ties alike."""
+    """Replace grey values (N, H, W) uint8 by their rank among the image's own, float32 in [-0.5, 0.5], ties alike.
+
+    A value counts for at most 1/32 of the image: the noise of large flat areas would be spread over many ranks.
+    """
     ranked = np.empty(thumbs.shape, np.float32)
     for each, thumb in zip(ranked, thumbs, strict=True):
-        counts = np.bincount(thumb.ravel(), minlength=256)
-        each[:] = ((np.cumsum(counts) - counts / 2) / thumb.size - 0.5).astype(np.float32)[thumb]
+        counts = np.minimum(np.bincount(thumb.ravel(), minlength=256), thumb.size / _MOST_ALIKE)
+        each[:] = ((np.cumsum(counts) - counts / 2) / counts.sum() - 0.5).astype(np.float32)[thumb]
     return ranked
 
 
