@@ -18,7 +18,7 @@ from eden_bench.contracts import DatasetCard, DatasetIndex, Finding, Item, Progr
 from eden_bench.errors import DataMissing, EdenError, unknown
 from eden_bench.registry import register_dataset, register_task
 from tasks.finetuning import SegmentationProtocol, SegmentationTask
-from tasks.reading.files import PHANTOM, damaged, files_under, need_folder, read_text, readable, size_of
+from tasks.reading.files import PHANTOM, damaged, files_under, need_folder, read_text, readable
 from tasks.reading.outlines import overhang_px, polygon_of, polygons_mask
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ RIBS = tuple(f"{side}{number}" for side in "RL" for number in range(1, 11))
 _COUNTS: Mapping[Literal["train", "val"], int] = {"train": 196, "val": 49}
 _IMAGE = re.compile(r"VinDr_RibCXR_(train|val)_\d{1,6}\.png", re.IGNORECASE)
 _TABLE = re.compile(r"VinDr_RibCXR_(train|val)_mask\.json", re.IGNORECASE)
-_MOST_BYTES = 32 << 20
 _MISSING = "None"
 _FARTHER_PX = 200
 """A polygon that leaves the image by more than this was drawn on another one."""
@@ -193,8 +192,6 @@ def _ribs(path: Path) -> dict[str, Ribs]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    if size_of("vindr-rib", path) > _MOST_BYTES:
-        raise damaged("vindr-rib", path, "is too large", f"at most {_MOST_BYTES:,} bytes", _AGAIN)
     try:
         content = json.loads(read_text("vindr-rib", path))
     except (ValueError, RecursionError) as error:

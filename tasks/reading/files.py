@@ -7,6 +7,7 @@ import os
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from io import StringIO
 from pathlib import Path
 
 from eden_bench.errors import DataDamaged, DataMissing, nearest
@@ -15,7 +16,8 @@ PHANTOM = "PHANTOM.json"
 """Marks a folder that ``eden-bench data phantom`` wrote."""
 
 _MOST_DEEP = 6
-_MOST_BYTES = 256 << 20
+_MOST_BYTES = 32 << 20
+"""Of a text file: four times the largest of the nine datasets, and no more than 1 GiB when it is taken apart."""
 
 
 def damaged(dataset: str, path: Path, found: str, expected: str, remedy: str) -> DataDamaged:
@@ -85,6 +87,11 @@ def read_lines(dataset: str, path: Path) -> list[str]:
     return [line for line in lines if line]
 
 
+def read_header(dataset: str, path: Path) -> list[str]:
+    """Return the column names of a csv file, stripped."""
+    return [name.strip() for name in next(_lines(dataset, path), "").split(",")]
+
+
 def read_table(dataset: str, path: Path, columns: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
     """Yield (row number, the fields of the named columns) of a csv file; the header is row 1.
 
@@ -94,7 +101,7 @@ def read_table(dataset: str, path: Path, columns: Sequence[str]) -> Iterator[tup
     Raises:
         DataDamaged: a column is missing, or a row is too short; names the column or the row.
     """
-    rows = csv.reader(read_text(dataset, path).splitlines())
+    rows = csv.reader(_lines(dataset, path))
     try:
         header = [name.strip() for name in next(rows, [])]
         places = [_place(dataset, path, column, header) for column in columns]
@@ -134,6 +141,11 @@ def need_folder(dataset: str, root: Path, expected: str, remedy: str) -> None:
         raise DataMissing(f"{dataset}: {root} is not a folder, expected {expected}: {remedy}")
     if next(root.iterdir(), None) is None:
         raise DataMissing(f"{dataset}: {root} is empty, expected {expected}: {remedy}")
+
+
+def _lines(dataset: str, path: Path) -> Iterator[str]:
+    """Yield the lines, one at a time; LF, CR LF and CR alone all end a line."""
+    return StringIO(read_text(dataset, path), newline=None)
 
 
 def _place(dataset: str, path: Path, column: str, header: Sequence[str]) -> int:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
 from eden_bench.errors import DataDamaged, nearest
-from tasks.reading.files import damaged, read_lines, read_table
+from tasks.reading.files import damaged, read_header, read_table
 
 LABELS = ("Pleural effusion", "Lung tumor", "Pneumonia", "Tuberculosis", "Other diseases", "No finding")
 """The six outputs, in the order of the group's lists."""
@@ -43,6 +43,8 @@ IMAGE_ID = re.compile(r"[0-9a-f]{32}")
 
 _CELLS = {"0": 0, "0.0": 0, "1": 1, "1.0": 1, "": None, "nan": None}
 _FARTHEST_PX = 100_000
+_MOST_ROWS = 300_000
+"""Four times as many as the longest table has."""
 
 Vote = tuple[int | None, ...]
 """What one reader says of each label; None where the cell is empty."""
@@ -73,11 +75,11 @@ def read_votes(path: Path) -> dict[str, list[Vote]]:
         DataDamaged: a column is missing, a cell is neither 0, 1 nor empty, a reader or an id stands twice.
     """
     votes: dict[str, list[Vote]] = {}
-    header = _header(path)
+    header = read_header("vindr-cxr", path)
     columns = [next((name for name in _SPELLINGS.get(label, ()) if name in header), label) for label in LABELS]
     readers = ["rad_id"] if "rad_id" in header else []
     seen: set[tuple[str, ...]] = set()
-    for row, fields in read_table("vindr-cxr", path, ["image_id", *readers, *columns]):
+    for row, fields in _rows(path, ["image_id", *readers, *columns]):
         name, who, cells = _id(path, row, fields[0]), fields[: 1 + len(readers)], fields[1 + len(readers) :]
         if who in seen:
             raise _bad_row(path, row, f"names {' of reader '.join(who)} again", "each once")
@@ -95,7 +97,7 @@ def read_kaggle(path: Path) -> dict[str, list[Vote]]:
     """
     named: dict[str, dict[str, set[str]]] = {}
     columns = ("image_id", "rad_id", "class_name", "class_id")
-    for row, (name, reader, label, number) in read_table("vindr-cxr", path, columns):
+    for row, (name, reader, label, number) in _rows(path, columns):
         _need_class(path, row, label)
         expected = str(KAGGLE_CLASSES.index(label))
         if number != expected:
@@ -113,18 +115,20 @@ def read_boxes(path: Path) -> Iterator[Box]:
     Raises:
         DataDamaged: a finding without four numbers; names file and row.
     """
-    readers = ["rad_id"] if "rad_id" in _header(path) else []
+    readers = ["rad_id"] if "rad_id" in read_header("vindr-cxr", path) else []
     columns = ["image_id", "class_name", "x_min", "y_min", "x_max", "y_max", *readers]
-    for row, (name, label, *fields) in read_table("vindr-cxr", path, columns):
+    for row, (name, label, *fields) in _rows(path, columns):
         if label == "No finding":
             continue
         corners = [max(0.0, _coordinate(path, row, text)) for text in fields[:4]]
         yield Box(_id(path, row, name), fields[4] if readers else "", label, *corners)
 
 
-def _header(path: Path) -> list[str]:
-    first = next(iter(read_lines("vindr-cxr", path)), "")
-    return [name.strip() for name in first.split(",")]
+def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
+    for row, fields in read_table("vindr-cxr", path, columns):
+        if row > _MOST_ROWS:
+            raise _bad_row(path, row, "stands there", f"at most {_MOST_ROWS:,} rows")
+        yield row, fields
 
 
 def _id(path: Path, row: int, name: str) -> str:

@@ -215,7 +215,7 @@ def test_check_names_masks_that_are_empty_or_of_another_size(tmp_path):
 
 def test_check_says_when_one_label_is_absent(tmp_path):
     assert "6 normal and 0 with tuberculosis; only one of the two is in train" in " ".join(
-        texts(shenzhen.check(lay(tmp_path, NAMES[:6])), "error")
+        texts(shenzhen.check(lay(tmp_path, NAMES[:6])), "note")
     )
 
 

@@ -341,6 +341,12 @@ def test_a_table_that_is_none_ends_in_one_typed_error(tmp_path, content):
         vindr_cxr.index(root)
 
 
+def test_a_table_without_end_is_refused(tmp_path, monkeypatch):
+    monkeypatch.setattr("tasks.reading.vindr._MOST_ROWS", 9)
+    with pytest.raises(DataDamaged, match=r"image_labels_train\.csv row 10 stands there, expected at most 9 rows"):
+        vindr_cxr.index(lay(tmp_path))
+
+
 def test_damaged_dicom_files_are_named_quickly_and_the_rest_loads(tmp_path):
     root = lay(tmp_path)
     whole = (root / f"train/{IDS[0]}.dicom").read_bytes()

@@ -188,7 +188,7 @@ def test_a_table_that_cannot_be_is_named(tmp_path, change, message):
         ('{"img": {"0": ', "is no JSON"),
         ("[1, 2]", "holds a list"),
         ("\0\0", "holds zero bytes"),
-        (" " * ((32 << 20) + 1), "is too large"),
+        (" " * ((32 << 20) + 1), "has 33,554,433 bytes, expected at most"),
     ],
 )
 def test_a_file_that_is_no_json_ends_in_one_typed_error_quickly(tmp_path, content, message):
