@@ -14,7 +14,7 @@ from tests.pretrain.tiny import pretrain_in
 ROOT = Path(__file__).parents[2]
 
 
-METHODS = ("adam", "densecl")
+METHODS = ("adam", "densecl", "vicregl")
 
 
 @pytest.fixture(scope="module")

@@ -120,5 +120,6 @@ def train_step(made, seed=0):
 
 def pretrain_in(folder, name):
     """A short run, the same in one process and in several."""
-    settings = config(name, select="last", **({"levels": (2,)} if name == "adam" else {}))
+    changes = {"adam": {"levels": (2,)}, "vicregl": {"lr": 10.0, "warmup_epochs": 0}}  # so that its steps show
+    settings = config(name, select="last", **changes.get(name, {}))
     return pretrain(name, settings, data(16, 5), seed=0, folder=folder / name, context=Context(cache=folder))
