@@ -19,7 +19,7 @@ from baselines.vicregl import (
     vic_terms,
 )
 from eden_bench.contracts import View, ViewRecipe
-from eden_bench.encoders import build_encoder
+from eden_bench.encoders import build_encoder, parameter_count
 from pretrain.drawing import Draws, anchor_maps
 from pretrain.lars import LARS
 from tests.pretrain.tiny import config, method, train_step, views
@@ -387,3 +387,13 @@ def test_a_step_changes_the_loss():
 def test_nonsense_is_refused(field, value, message):
     with pytest.raises(ValueError, match=message):
         VICRegLConfig(**{field: value})
+
+
+def test_the_full_size_network_has_the_published_widths():
+    with torch.device("meta"):
+        made = ExpandedEncoder(VICRegLConfig())
+    counts = [parameter_count(part) for part in (made.encoder, made.expander, made.local_expander)]
+    wide, narrow = 8192, 512
+    assert counts[0] == 23_508_032
+    assert counts[1] == 2048 * wide + 2 * wide * wide + 2 * 3 * wide  # two biases, two batch norms
+    assert counts[2] == 2048 * narrow + 2 * narrow * narrow + 2 * 3 * narrow

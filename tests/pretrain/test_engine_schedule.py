@@ -6,9 +6,11 @@ import pytest
 import torch
 
 from eden_bench import registry
+from eden_bench.contracts import Context
+from pretrain.engine import pretrain
 from pretrain.optimisation import Schedule
 from pretrain.training import Training
-from tests.pretrain.tiny import pretrain_in
+from tests.pretrain.tiny import config, data, method, pretrain_in
 
 
 def rates(folder, monkeypatch):
@@ -44,3 +46,29 @@ def test_gradients_are_shortened_to_the_configs_norm_and_never_stretched(clip_no
     config = SimpleNamespace(clip_norm=clip_norm) if clip_norm else SimpleNamespace()
     Training._clip(SimpleNamespace(config=config), torch.optim.SGD([weight], lr=0.1))
     assert float(weight.grad.norm()) == pytest.approx(length)
+
+
+def test_a_stage_ends_when_its_schedule_says_so(tmp_path, monkeypatch):
+    schedule = Schedule(stop_after_epochs=1)
+    monkeypatch.setattr(registry.methods.get("moco-v2"), "schedule", lambda self, turn: schedule, raising=False)
+    monkeypatch.setattr(Training, "_validate", lambda self: 1.0)
+    settings = config("moco-v2", epochs=9)
+    made = pretrain("moco-v2", settings, data(16, 5), seed=0, folder=tmp_path, context=Context(cache=tmp_path))
+    assert made.card["epochs"] == 3
+
+
+@pytest.mark.parametrize(("normalisation", "expected"), [("own", 0.485), ("chest-x-ray", 0.5056), ("none", 0.0)])
+def test_the_card_tells_what_pretrainings_are_compared_by(tmp_path, normalisation, expected):
+    settings = config("moco-v2", epochs=1, normalisation=normalisation)
+    made = pretrain("moco-v2", settings, data(16, 5), seed=0, folder=tmp_path, context=Context(cache=tmp_path))
+    card = made.card
+    assert (card["images_seen"], card["views"], card["augmentation"]["family"]) == (16, 2, "moco")
+    ((mean, _),) = card["normalisation"]
+    assert mean[0] == expected
+
+
+def test_views_are_normalised_as_the_config_says():
+    stage = config("vicregl").stages[0]
+    for normalisation, std in (("own", 0.228), ("imagenet", 0.229)):
+        made = SimpleNamespace(config=config("vicregl", normalisation=normalisation), method=method("vicregl"))
+        assert {recipe.std[0] for recipe in Training.recipes(made, stage)} == {std}

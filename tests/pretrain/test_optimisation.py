@@ -1,5 +1,7 @@
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 from torch import nn
 
 from eden_bench.contracts import PretrainConfig
@@ -82,3 +84,23 @@ def test_bfloat16_is_used_where_the_processor_multiplies_it(amx, avx512, dtype, 
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512, raising=False)
     assert autocast_dtype(torch.device("cpu")) == getattr(torch, dtype)
+
+
+@settings(max_examples=30, deadline=None)
+@given(losses=st.lists(st.sampled_from([0.5, 0.7, 0.69999, 0.9, 1.0, float("inf")]), max_size=40))
+def test_plateaus_are_torchs_reduce_on_plateau(losses):
+    optimiser = torch.optim.SGD([nn.Parameter(torch.zeros(1))], lr=1.0)
+    oracle = torch.optim.lr_scheduler.ReduceLROnPlateau(optimiser, factor=0.5, patience=5)
+    for loss in losses:
+        oracle.step(loss)
+    schedule = Schedule(shape="plateau", fall_to=0.5, fall_every_epochs=5)
+    assert schedule.factor(len(losses), 1000, losses) == optimiser.param_groups[0]["lr"]
+
+
+@pytest.mark.parametrize(
+    ("losses", "over"),
+    [([], False), ([1.0] * 4, True), ([1.0] * 3, False), ([2, 1, 1.5, 1.5, 1], True), ([2, 1, 1.5, 1.5, 0.9], False)],
+)
+def test_a_stage_is_over_after_more_epochs_than_allowed_without_a_lower_loss(losses, over):
+    assert Schedule(stop_after_epochs=2).is_over(losses) == over
+    assert not Schedule().is_over(losses)
