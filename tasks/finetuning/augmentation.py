@@ -1,9 +1,10 @@
-"""Segmentation augmentation: the paper's five transformations (F.2) in batches on the device, as one warp.
+"""Segmentation augmentation: the paper's five transformations (F.2) in batches, as one warp.
 
 Gamma or brightness and contrast change the grey values; one of elastic, grid and optical distortion bends the
 image, then a square crop may be enlarged. Bending and cropping are composed into one map of source coordinates, by
 which image (bilinear) and mask (nearest) are sampled once each, so that they stay aligned exactly. Which sample gets
-what depends on (seed, epoch, sample) only.
+what depends on (seed, epoch, sample) only. On a GPU a batch is one sampling; on a CPU OpenCV makes the same of the same
+draws (`tasks.finetuning.augmentation_opencv`).
 
 Strengths and chances are those of the released code. Not as there: grey values are not rounded between the
 transformations, the elastic field is drawn on a grid as fine as its smoothing and not per pixel (its moments are
@@ -13,6 +14,7 @@ the same), and the optical distortion's half-pixel shift is left out.
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import numpy as np
@@ -21,12 +23,17 @@ from torch import Tensor
 from torch.nn import functional
 
 from eden_bench import seeds
+from tasks.finetuning.augmentation_opencv import augment
 from tasks.finetuning.protocol import SegmentationProtocol
 
 _REFERENCE_PX = 224
 """Side of the input for which the protocol's pixel strengths are given."""
 _NUMBERS = 16
 """Uniform numbers a sample takes, less the grid's."""
+
+Elastic = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int], None]
+"""Fills (2, H, H) with the x and y that the elastic distortion reads at, from columns and rows (H,), affine moves
+(3, 2) and the sample's place in the batch."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +75,7 @@ class Augmentation:
         self.protocol = protocol
         self.seed = seed
         self.device = device
+        self._room = [torch.empty(0), torch.empty(0)]
 
     def __call__(self, images: Tensor, masks: Tensor, rows: np.ndarray, epoch: int) -> tuple[Tensor, Tensor]:
         """Augment a batch.
@@ -79,9 +87,12 @@ class Augmentation:
             epoch: which pass over the images this is.
 
         Returns:
-            Images (B, C, H, H) in [0, 1] and masks (B, S, H, H) in {0, 1}, float32.
+            Images (B, C, H, H) in [0, 1] and masks (B, S, H, H) in {0, 1}, float32. On a CPU the next call writes into
+            the same memory: fresh memory costs more than the augmentation.
         """
         draws = draw(self.protocol, self.seed, epoch, rows)
+        if self.device.type == "cpu":
+            return self._on_cpu(images, masks, draws, self._elastic_of(rows, epoch, images.shape[-1]))
         grey, masks = intensities(images.float() / 255, draws), masks.float()
         moved = np.flatnonzero((draws.distortion != "") | (draws.crop[:, 2] < 1))
         if len(moved):
@@ -89,6 +100,12 @@ class Augmentation:
             source = self.source(draws, moved, rows, epoch, images.shape[-1])
             grey[at], masks[at] = sample(grey[at], source, "bilinear"), sample(masks[at], source, "nearest")
         return grey, masks
+
+    def _on_cpu(self, images: Tensor, masks: Tensor, draws: Draws, elastic: Elastic) -> tuple[Tensor, Tensor]:
+        self._room = [_room_for(of, kept) for of, kept in zip((images, masks), self._room, strict=True)]
+        grey, moved = (room[: len(images)] for room in self._room)
+        augment(images.numpy(), masks.numpy(), draws, elastic, grey.numpy(), moved.numpy())
+        return grey, moved
 
     def source(self, draws: Draws, moved: np.ndarray, rows: np.ndarray, epoch: int, size_px: int) -> Tensor:
         """Return the composed map of the moved samples: (M, H, H, 2) x and y in source pixels, centres at integers."""
@@ -113,6 +130,25 @@ class Augmentation:
         sigma, alpha = self.protocol.elastic_sigma_px, self.protocol.elastic_alpha_px
         bent = source + smooth_field(x, y, noise, sigma * scale) * (field_deviation(alpha, sigma) * scale)
         return affine_of(bent, corners * (self.protocol.elastic_affine_px * scale), size_px)
+
+    def _elastic_of(self, rows: np.ndarray, epoch: int, size_px: int) -> Elastic:
+        """Return what makes one sample's elastic map: the affine map mixes the noise, so that one product is enough."""
+        scale = size_px / _REFERENCE_PX
+        sigma = self.protocol.elastic_sigma_px
+        deviation = np.float32(field_deviation(self.protocol.elastic_alpha_px, sigma) * scale)
+        places = knots(size_px, sigma * scale)
+
+        def elastic(maps: np.ndarray, x: np.ndarray, y: np.ndarray, corners: np.ndarray, which: int) -> None:
+            noise = self._noise(rows[which : which + 1], epoch, size_px)[0].astype(np.float32) * deviation
+            matrix, shift = affine_matrix(corners * (self.protocol.elastic_affine_px * scale), size_px)
+            lines, columns = (torch.from_numpy(knot_weights(at, places, sigma * scale)) for at in (y, x))
+            for field, (a, b), c in zip(torch.from_numpy(maps), matrix, shift, strict=True):
+                knots_of_field = torch.from_numpy(a * noise[0] + b * noise[1])
+                torch.mm(lines @ knots_of_field, columns.T.contiguous(), out=field)
+                field += torch.from_numpy(a * x)
+                field += torch.from_numpy(b * y + c)[:, None]
+
+        return elastic
 
     def _noise(self, rows: np.ndarray, epoch: int, size_px: int) -> np.ndarray:
         count = len(knots(size_px, self.protocol.elastic_sigma_px * size_px / _REFERENCE_PX))
@@ -237,6 +273,15 @@ def affine_of(points: Tensor, moves: Tensor, size_px: int) -> Tensor:
     return points + (first + third) / 2 + away[..., :1] * along_x + away[..., 1:] * along_y
 
 
+def affine_matrix(moves: np.ndarray, size_px: int) -> tuple[np.ndarray, np.ndarray]:
+    """Return the map of `affine_of` for one image as a (2, 2) matrix and a shift (2,), float32."""
+    centre, reach = (size_px - 1) / 2, size_px / 3
+    first, second, third = moves
+    slopes = np.stack(((second - third) / 2, (first - second) / 2), axis=1) / reach
+    shift = (first + third) / 2 - centre * slopes.sum(axis=1)
+    return (np.eye(2) + slopes).astype(np.float32), shift.astype(np.float32)
+
+
 def sample(values: Tensor, source: Tensor, mode: str) -> Tensor:
     """Read (B, C, H, H) values at source pixels (B, H, H, 2); beyond the border the image is mirrored."""
     grid = source * (2 / (values.shape[-1] - 1)) - 1
@@ -253,6 +298,14 @@ def _piecewise(values: Tensor, stretch: Tensor, size_px: int) -> Tensor:
     return (ends.gather(1, cell) + inside * stretch.gather(1, cell)) * (size_px / cells) - 0.5
 
 
+def knot_weights(at: np.ndarray, places: np.ndarray, sigma_px: float) -> np.ndarray:
+    """Return the weights of knots at points: (H,) and (K,) float32 to (H, K), Gaussian and of unit length."""
+    away = (at[:, None] - places) / np.float32(sigma_px)
+    weights = np.exp(np.float32(-0.5) * away * away)
+    unit: np.ndarray = weights / np.sqrt(np.einsum("hk,hk->h", weights, weights))[:, None]
+    return unit
+
+
 def _weights(at: Tensor, places: Tensor, sigma_px: float) -> Tensor:
     weights = torch.exp(-0.5 * ((at[..., None] - places) / sigma_px).square())
     return functional.normalize(weights, dim=-1)
@@ -260,6 +313,11 @@ def _weights(at: Tensor, places: Tensor, sigma_px: float) -> Tensor:
 
 def _between(uniform: np.ndarray, low: float, high: float) -> np.ndarray:
     return low + (high - low) * uniform
+
+
+def _room_for(batch: Tensor, kept: Tensor) -> Tensor:
+    """Return float32 room for a batch: what is kept, where that is large enough."""
+    return kept if kept.shape[1:] == batch.shape[1:] and len(kept) >= len(batch) else torch.empty(batch.shape)
 
 
 def _per_image(values: np.ndarray, like: Tensor) -> Tensor:

@@ -80,6 +80,27 @@ def test_a_samples_draws_depend_on_seed_epoch_and_sample_only():
         assert not torch.equal(Augmentation(protocol, seed, CPU)(images, images, ROWS, epoch)[0], whole)
 
 
+@pytest.mark.parametrize("kind", ["elastic", "grid", "optical"])
+def test_a_cpu_and_a_device_make_the_same_of_the_same_draws(kind):
+    protocol = dataclasses.replace(ALWAYS, distortions=(kind,), crop_p=0.5, intensity_p=0.7)
+    images = noise_images().repeat(1, 3, 1, 1)
+    masks = (images > 128).to(torch.uint8)
+    grey, moved = Augmentation(protocol, 0, CPU)(images, masks, ROWS, 0)
+    draws = augmentation.draw(protocol, 0, 0, ROWS)
+    source = Augmentation(protocol, 0, CPU).source(draws, ROWS, ROWS, 0, SIDE)
+    expected = augmentation.sample(augmentation.intensities(images / 255, draws), source, "bilinear")
+    torch.testing.assert_close(grey, expected, atol=1e-4, rtol=0)
+    assert (moved != augmentation.sample(masks.float(), source, "nearest")).float().mean() < 1e-3
+
+
+def test_batches_of_unequal_size_are_right_although_they_share_memory():
+    augment, images = Augmentation(ALWAYS, 0, CPU), noise_images()
+    for rows in (ROWS, ROWS[:5], ROWS[3:20]):
+        alone = Augmentation(ALWAYS, 0, CPU)(images[rows], images[rows] // 255, rows, 1)
+        shared = augment(images[rows], images[rows] // 255, rows, 1)
+        assert all(torch.equal(one, other) for one, other in zip(alone, shared, strict=True))
+
+
 def test_the_chances_are_those_of_the_protocol():
     draws = augmentation.draw(SegmentationProtocol(), 0, 0, np.arange(20_000))
     assert (draws.distortion != "").mean() == pytest.approx(0.3, abs=0.01)
