@@ -105,6 +105,12 @@ def test_tuberculosis_is_drawn_only_where_it_is_asked_for():
     assert draw_patient(0, 1, kinds=(TUBERCULOSIS,)).labels == (TUBERCULOSIS,)
 
 
+def test_tuberculosis_keeps_to_the_upper_zones():
+    ill = [draw_patient(0, number, kinds=(TUBERCULOSIS,)) for number in range(60)]
+    assert all(0.12 <= lesion.height <= 0.4 for patient in ill for lesion in patient.lesions)
+    assert any(len(patient.lesions) == 2 for patient in ill)
+
+
 @pytest.mark.parametrize("collection", ["shenzhen", "vindr"])
 def test_tuberculosis_brightens_an_upper_zone_where_it_lies_and_nothing_elsewhere(collection):
     for number in range(1, 4):
