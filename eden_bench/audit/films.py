@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eden_bench.audit.hashing import Hashes, blank
+from eden_bench.audit.hashing import Hashes
 from eden_bench.audit.looks import Looks
 from eden_bench.audit.matching import Copy, find_copies
 from eden_bench.contracts import DatasetIndex, Item, Progress, no_progress
@@ -70,7 +70,7 @@ class Films:
 
 
 def group(seen: Iterable[tuple[DatasetIndex, Looks]], progress: Progress = no_progress) -> Films:
-    """Find which images show the same film; those that cannot be read, or show nothing, are films of their own."""
+    """Find which images show the same film; those that cannot be read are films of their own."""
     seen = list(seen)
     shots = tuple(
         Shot(index.dataset, item, sha)
@@ -84,7 +84,6 @@ def group(seen: Iterable[tuple[DatasetIndex, Looks]], progress: Progress = no_pr
             first.setdefault(shot.sha256, row)
     exact = [Copy(first[shot.sha256], row, 1.0) for row, shot in enumerate(shots) if shot.sha256]
     rows = np.array(list(first.values()), np.int64)
-    rows = rows[~blank(thumbs[rows])]
     near = find_copies(Hashes.of(thumbs[rows]), thumbs[rows], progress)
     return Films(shots, _joined(len(shots), [*exact, *(Copy(int(rows[a]), int(rows[b]), d) for a, b, d in near)]))
 

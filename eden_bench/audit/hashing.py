@@ -28,8 +28,6 @@ _MIDDLE = 3.0
 """Radius, in half waves a side, below which all radiographs look alike."""
 _BATCH = 64
 _MOST_ALIKE = 32
-_BLANK = 2.0
-"""Standard deviation, in grey levels, below which a thumbnail shows nothing."""
 
 
 @dataclass(frozen=True)
@@ -71,11 +69,6 @@ def ranks(thumbs: np.ndarray) -> np.ndarray:
         counts = np.minimum(np.bincount(thumb.ravel(), minlength=256), thumb.size / _MOST_ALIKE)
         each[:] = ((np.cumsum(counts) - counts / 2) / counts.sum() - 0.5).astype(np.float32)[thumb]
     return ranked
-
-
-def blank(thumbs: np.ndarray) -> np.ndarray:
-    """Tell which thumbnails (N, H, W) show nothing, (N,) bool: they would look like copies of each other."""
-    return np.array([thumb.std() < _BLANK for thumb in thumbs], bool)
 
 
 def coefficients(ranked: np.ndarray) -> np.ndarray:
