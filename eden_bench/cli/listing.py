@@ -12,7 +12,7 @@ import typer
 from eden_bench import protocols, registry, settings
 from eden_bench.cli.options import Cache, Data, Device, Json, Out, Plugins, Splits, Threads
 from eden_bench.cli.tables import print_json, print_pairs, print_table
-from eden_bench.errors import EdenError, unknown
+from eden_bench.errors import EdenError, PluginError, unknown
 
 _REGISTRIES = {"methods": registry.methods, "tasks": registry.tasks, "datasets": registry.datasets}
 _KINDS = (*_REGISTRIES, "protocols")
@@ -60,15 +60,53 @@ def show(
         print_pairs(_flat(card), f"{kind.removesuffix('s')} {name}")
 
 
-def plugins(plugin: Plugins = None, as_json: Json = False) -> None:
-    """List every plugin: its kind, name, distribution and entry point or file, and whether it loads."""
+def plugins(
+    plugin: Plugins = None,
+    check: Annotated[str | None, typer.Option("--check", help="Run the contract's tests on this one.")] = None,
+    new: Annotated[str | None, typer.Option("--new", help="Write a working package to start from.")] = None,
+    as_json: Json = False,
+) -> None:
+    """List every plugin and whether it loads; or check that one keeps the contract; or start a new one."""
     _load_files(plugin)
+    if new is not None:
+        _write_new(new)
+        return
+    if check is not None:
+        _check_contract(check, as_json)
+        return
     rows = [row for kind, each in _REGISTRIES.items() for row in _plugin_rows(kind.removesuffix("s"), each)]
     if as_json:
         print_json(rows)
     else:
         columns = ("kind", "name", "distribution", "origin", "state")
         print_table(columns, [[row[column] for column in columns] for row in rows])
+
+
+def _write_new(name: str) -> None:
+    from eden_bench.scaffold import write_package
+
+    for file in write_package(name, Path()):
+        typer.echo(str(file))
+    typer.echo(f"next: pip install -e {name} && eden-bench plugins --check {name}", err=True)
+
+
+def _check_contract(name: str, as_json: bool) -> None:
+    from eden_bench.cli.progress import bars
+    from eden_bench.conformance import check
+
+    kinds = [kind for kind, each in _REGISTRIES.items() if name in each.names()]
+    if not kinds:
+        raise unknown("plugin", name, (known for each in _REGISTRIES.values() for known in each.names()))
+    with bars() as progress:
+        rows = [(kind, *found) for kind in kinds for found in check(kind.removesuffix("s"), name, progress)]
+    told = [{"kind": kind.removesuffix("s"), "check": title, "problem": text} for kind, title, text in rows]
+    if as_json:
+        print_json(told)
+    else:
+        print_table(("check", "result"), [(row["check"], row["problem"] or "ok") for row in told])
+    broken = sum(bool(row["problem"]) for row in told)
+    if broken:
+        raise PluginError(f"{name} breaks {broken} of {len(told)} checks: the table says what was found and expected")
 
 
 def paths(
