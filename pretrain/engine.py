@@ -138,7 +138,7 @@ def _seen(training: Training) -> dict[str, Any]:
         "images_seen": sum(entry["steps"] for entry in history) * config.batch_size,
         "views": len(recipes),
         "augmentation": {"family": getattr(config, "augmentation", "own"), "digest": digest(looks)[:12]},
-        "normalisation": [[recipe.mean, recipe.std] for recipe in dict.fromkeys(recipes)],
+        "normalisation": list(dict.fromkeys((recipe.mean, recipe.std) for recipe in recipes)),
     }
 
 
