@@ -111,7 +111,7 @@ QUICK = Protocol(
             "decoder_heads": 4,
         },
         "dira": {"epochs": 12, "decoder_channels": (64, 32, 16, 16, 8), "discriminator_width": 16},
-        "pcrl": {"epochs": 7, "lr": 0.01, "decoder_channels": (64, 32, 16, 16, 8)},
+        "pcrl": {"epochs": 7, "lr": 0.03, "decoder_channels": (64, 32, 16, 16, 8)},
         "transvw": {
             "epochs": 16,
             "fall_every_epochs": 4,
