@@ -20,11 +20,12 @@ from eden_bench.encoders import Encoder, build_encoder
 from eden_bench.errors import UsageError
 from eden_bench.registry import register_method
 from eden_bench.unet import DECODER_CHANNELS, UNetDecoder
+from pretrain import published
 from pretrain.autoencoder import AutoEncoder
 from pretrain.data import PretrainData
 from pretrain.optimisation import Schedule
 from pretrain.perturbations import perturbed
-from pretrain.recipes import ANCHORS, from_adams_figure
+from pretrain.recipes import ANCHORS
 from pretrain.views import ViewStream
 from pretrain.words import CropLaw, Instances, WordPyramid, Words, discover, instances_of
 
@@ -128,11 +129,7 @@ class TransVW(nn.Module):
             "only the encoder is handed on",
             ANCHORS,
         ),
-        reference={
-            "scr-clavicle": from_adams_figure("84.56 ± 1.68"),
-            "scr-heart": from_adams_figure("91.22 ± 1.51"),
-            "chestxray14": from_adams_figure("80.06 ± 0.09"),
-        },
+        reference=published.reference("transvw"),
     )
 
     centres: Tensor
