@@ -27,6 +27,7 @@ warnings.filterwarnings("ignore", module=r"pydicom\.")
 # What pydicom tolerates with a warning is no news to a user. Set once, here: filters are the process's.
 
 _REMEDY = "download it again"
+_INSTALL = "download it again, or install what decodes it: pip install 'eden-bench[jpeg]' (GPL-3)"
 _MOST_BYTES = 160 << 20
 """64 million pixels of two bytes, and a header."""
 _HEADER_BYTES = 1 << 20
@@ -151,7 +152,8 @@ def _decodable(dataset: str, path: Path) -> Iterator[None]:
         yield
     except (*_DECODERS_RAISE, BytesLengthException, InvalidDicomError) as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
-        raise damaged(dataset, path, f"cannot be decoded ({reason})", "a whole DICOM image", _REMEDY) from error
+        remedy = _INSTALL if reason.startswith("Unable to decompress") else _REMEDY
+        raise damaged(dataset, path, f"cannot be decoded ({reason})", "a whole DICOM image", remedy) from error
 
 
 def _header(dataset: str, path: Path, content: bytes) -> tuple[Dataset, _Pixels | None]:
