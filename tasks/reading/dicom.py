@@ -152,7 +152,7 @@ def _decodable(dataset: str, path: Path) -> Iterator[None]:
         yield
     except (*_DECODERS_RAISE, BytesLengthException, InvalidDicomError) as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
-        remedy = _INSTALL if reason.startswith("Unable to decompress") else _REMEDY
+        remedy = _INSTALL if reason.startswith(("Unable to decompress", "Unable to decode as")) else _REMEDY
         raise damaged(dataset, path, f"cannot be decoded ({reason})", "a whole DICOM image", remedy) from error
 
 
