@@ -239,6 +239,6 @@ drive_task = register_task(
         channels=3,
         region=FIELD,
         paper=replace(PAPER_SEGMENTATION, size_px=512, score_px=512, batch_size=16, **_PLAIN),
-        quick=replace(QUICK_SEGMENTATION, size_px=128, score_px=256, **_PLAIN),
+        quick=replace(QUICK_SEGMENTATION, size_px=128, score_px=256, batch_size=4, **{**_PLAIN, "loss": "dice"}),
     )
 )
