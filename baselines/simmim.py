@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import cast
 
 import torch
 from torch import Tensor, nn
 
 from eden_bench.contracts import MethodCard, PretrainConfig, Stage, ViewRecipe, Views, in_range
 from eden_bench.encoders import build_encoder
+from eden_bench.errors import UsageError
 from eden_bench.registry import register_method
 from eden_bench.transformers import TransformerEncoder
 from pretrain import published
@@ -93,11 +93,19 @@ class SimMIM(nn.Module):
     def __init__(self, config: SimMIMConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = cast(TransformerEncoder, build_encoder(config.arch).for_size(config.size_px))
-        stride = self.encoder.strides[-1]
-        self.mask_token = nn.Parameter(torch.empty(self.encoder.channels[0]))
+        encoder = build_encoder(config.arch).for_size(config.size_px)
+        if not isinstance(encoder, TransformerEncoder):
+            raise UsageError(f"simmim: arch is {config.arch!r}, expected a Swin or a ViT such as {SimMIMConfig.arch!r}")
+        if config.mask_unit_px % encoder.patch_px:
+            raise UsageError(
+                f"simmim: mask_unit_px is {config.mask_unit_px}, expected a multiple of the encoder's patch, "
+                f"{encoder.patch_px} px"
+            )
+        self.encoder = encoder
+        stride = encoder.strides[-1]
+        self.mask_token = nn.Parameter(torch.empty(encoder.channels[0]))
         nn.init.trunc_normal_(self.mask_token, std=0.02)
-        self.decoder = nn.Sequential(nn.Conv2d(self.encoder.out_channels, stride**2 * 3, 1), nn.PixelShuffle(stride))
+        self.decoder = nn.Sequential(nn.Conv2d(encoder.out_channels, stride**2 * 3, 1), nn.PixelShuffle(stride))
 
     def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
         """One view, cropped and flipped."""

@@ -1,0 +1,137 @@
+import pytest
+import torch
+from torch import nn
+
+from baselines import simmim
+from baselines.simmim import SimMIMConfig, masked_l1
+from eden_bench.contracts import Stage
+from eden_bench.errors import UsageError
+from pretrain.masking import enlarged
+from tests.pretrain.tiny import method, views
+
+
+def batch(seed=0, count=2, size_px=8):
+    draw = torch.Generator().manual_seed(seed)
+    predicted, images = torch.randn(2, count, 3, size_px, size_px, generator=draw)
+    return predicted, images, torch.rand(count, size_px, size_px, generator=draw) < 0.6
+
+
+def test_the_loss_is_the_formula_in_a_plain_loop():
+    predicted, images, hidden = batch()
+    total, pixels = 0.0, 0
+    for b in range(2):
+        for y in range(8):
+            for x in range(8):
+                if hidden[b, y, x]:
+                    pixels += 1
+                    total += sum(abs(float(predicted[b, c, y, x]) - float(images[b, c, y, x])) for c in range(3))
+    assert float(masked_l1(predicted, images, hidden)) == pytest.approx(total / (pixels + 1e-5) / 3)
+
+
+def test_an_error_of_one_everywhere_costs_one_however_much_is_hidden():
+    for share in (1, 4, 8):
+        hidden = torch.zeros(2, 8, 8, dtype=torch.bool)
+        hidden[:, :share] = True
+        assert float(masked_l1(torch.ones(2, 3, 8, 8), torch.zeros(2, 3, 8, 8), hidden)) == pytest.approx(1)
+
+
+def test_only_hidden_pixels_count():
+    predicted, images, hidden = batch()
+    other = torch.where(hidden[:, None], predicted, predicted + 9)
+    assert masked_l1(other, images, hidden).equal(masked_l1(predicted, images, hidden))
+
+
+def test_nothing_hidden_costs_nothing():
+    predicted, images, hidden = batch()
+    assert float(masked_l1(predicted, images, torch.zeros_like(hidden))) == 0
+
+
+@pytest.mark.parametrize("arch", ["swin_mini_patch4_window4_64", "vit_mini_patch8_64"])
+def test_hidden_units_become_mask_tokens_and_visible_patches_stay(arch, monkeypatch):
+    made = method("simmim", arch=arch)
+    seen = []
+    monkeypatch.setattr(made.encoder, "maps_of", lambda patches: seen.append(patches) or (patches,))
+    images = views().images[0]
+    units = torch.zeros(8, 4, 4, dtype=torch.bool)
+    units[:, 1, 2] = True
+    made.encode(images, units)
+    (given,), embedded = seen, made.encoder.patches(images)
+    hidden = enlarged(units, 16 // made.encoder.patch_px)
+    assert given.shape == embedded.shape
+    assert (given[hidden] == made.mask_token).all()
+    assert given[~hidden].equal(embedded[~hidden])
+
+
+def test_what_is_hidden_cannot_be_seen_and_what_is_visible_can():
+    made = method("simmim").eval()
+    images = views().images[0]
+    units = torch.zeros(8, 4, 4, dtype=torch.bool)
+    units[:, 1, 2] = True
+    pixels = enlarged(units, 16)[:, None]
+    before = made.encode(images, units)
+    assert made.encode(torch.where(pixels, 7.0, images), units).equal(before)
+    assert not made.encode(torch.where(pixels, images, 7.0), units).allclose(before)
+
+
+@torch.no_grad()
+def test_the_loss_is_that_of_the_hidden_pixels(monkeypatch):
+    made = method("simmim").eval()
+    units = torch.zeros(8, 4, 4, dtype=torch.bool)
+    units[:, 0, 3] = units[:, 2] = True
+    monkeypatch.setattr(simmim, "draw_mask", lambda count, side, masked, generator: units)
+    images = views().images[0]
+    loss = made.losses(views())["l1"]
+    difference = (made.decoder(made.encode(images, units)) - images).abs()
+    hidden = enlarged(units, 16)[:, None].expand(-1, 3, -1, -1)
+    assert float(loss) == pytest.approx(float(difference[hidden].mean()), rel=1e-5)
+
+
+def test_the_mask_follows_the_steps_generator():
+    made = method("simmim").eval()
+    first, other = views(), views()
+    assert made.losses(first)["l1"].equal(made.losses(other)["l1"])
+    other.generator.manual_seed(5)
+    assert not made.losses(other)["l1"].equal(made.losses(views())["l1"])
+
+
+@pytest.mark.parametrize(("arch", "stride"), [("swin_mini_patch4_window4_64", 32), ("vit_mini_patch16_64", 16)])
+def test_the_decoder_is_one_convolution_to_pixels(arch, stride):
+    convolution, shuffle = method("simmim", arch=arch).decoder
+    assert isinstance(convolution, nn.Conv2d)
+    assert (convolution.kernel_size, convolution.out_channels) == ((1, 1), stride**2 * 3)
+    assert (type(shuffle), shuffle.upscale_factor) == (nn.PixelShuffle, stride)
+
+
+def test_neither_vectors_nor_the_mask_token_nor_position_tables_decay():
+    made = method("simmim")
+    names = {id(parameter): name for name, parameter in made.named_parameters()}
+    decayed, plain = made.optimisers()["main"].param_groups
+    assert (decayed["weight_decay"], plain["weight_decay"], decayed["betas"]) == (0.05, 0, (0.9, 0.999))
+    kept = {names[id(parameter)] for parameter in plain["params"]}
+    assert "mask_token" in kept
+    assert kept >= {name for name in names.values() if name.endswith((".bias", "relative_position_bias_table"))}
+    assert all(parameter.ndim > 1 for parameter in decayed["params"])
+    assert len(kept) + len(decayed["params"]) == len(names)
+
+
+def test_the_rate_warms_up_step_by_step_and_falls_to_a_twentieth():
+    schedule = method("simmim", warmup_epochs=10).schedule("main")
+    rates = [1e-4 * schedule.factor(epoch, 100) for epoch in (0, 5.5, 10, 100)]
+    assert rates == pytest.approx([0, 5.5e-5, 1e-4, 1e-5 * 256 / 512])
+
+
+def test_views_are_cropped_as_published():
+    (recipe,) = method("simmim").recipes(Stage("whole", 1))
+    assert (recipe.crop_scale, recipe.flip_p, recipe.std) == ((0.67, 1.0), 0.5, (0.229, 0.224, 0.225))
+
+
+def test_units_that_do_not_fit_are_refused():
+    with pytest.raises(ValueError, match="mask_unit_px must divide size_px = 192, not 40"):
+        SimMIMConfig(mask_unit_px=40)
+    with pytest.raises(UsageError, match="mask_unit_px is 8, expected a multiple of the encoder's patch, 16 px"):
+        method("simmim", arch="vit_mini_patch16_64", mask_unit_px=8)
+
+
+def test_a_network_without_patches_is_refused():
+    with pytest.raises(UsageError, match="simmim: arch is 'resnet18-w8', expected a Swin or a ViT"):
+        method("simmim", arch="resnet18-w8")
