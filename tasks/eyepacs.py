@@ -1,8 +1,8 @@
 """EyePACS: 88,702 colour photographs of the fundus, graded for diabetic retinopathy (Kaggle, 2015).
 
 The folders ``train`` and ``test`` are the official split; ``test`` and the labels may be absent. Photographs come from
-many cameras, 2592×1944 to 4928×3264 pixels, some upside down, which is kept: nothing in the files says so. What is black
-around the field of view is cut away, see `FIELD_LEVEL`; the image store squashes what is left to a square.
+many cameras, 2592×1944 to 4928×3264 pixels, some upside down, which is kept: nothing in the files says so. What is
+black around the field of view is cut away, see `FIELD_LEVEL`; the image store squashes what is left to a square.
 
 The grade 0 to 4 becomes four labels "DR >= 1" to "DR >= 4" (none, mild, moderate, severe, proliferative): they keep the
 order of the grades, and "DR >= 2" is referable disease. No task uses them.
@@ -158,7 +158,9 @@ def _find(root: Path) -> dict[Split, _Found]:
         need_folder("eyepacs", root, _EXPECTED, _AGAIN)
         found = {split: _Found(_images(root, split), _grades(root, split)) for split in splits}
     if not found["train"].usable:
-        raise DataMissing(f"eyepacs: {root}/train has no images that trainLabels.csv names, expected {_EXPECTED}: {_AGAIN}")
+        raise DataMissing(
+            f"eyepacs: {root}/train has no images that trainLabels.csv names, expected {_EXPECTED}: {_AGAIN}"
+        )
     patients = [{name.partition("_")[0] for name in found[split].usable} for split in splits]
     if both := patients[0] & patients[1]:
         raise DataDamaged(f"eyepacs: patient {min(both)} is in train/ and in test/, expected one of them: {_AGAIN}")
@@ -211,7 +213,7 @@ def _notes(split: Split, part: _Found, phantom: bool) -> Iterator[str]:
     if absent and not phantom:
         yield f"eyepacs: {len(part.usable):,} of the {len(part.grades):,} images that {_CSV[split][0]} names are here"
     if strange := sorted(set(part.images) - set(part.usable)):
-        yield f"eyepacs: {len(strange):,} images of {split}/ are not in the csv and are left out, for example {strange[0]}"
+        yield f"eyepacs: {len(strange):,} images of {split}/ are not in the csv and are left out, as {strange[0]}"
 
 
 def _grade_findings(found: Mapping[Split, _Found]) -> Iterable[Finding]:

@@ -38,7 +38,7 @@ def write_drive(root: Path, *, patients: int = 40, seed: int = 0, progress: Prog
 
     Args:
         root: the folder to fill.
-        patients: number of people, one eye each; the first half is the test half, from 01, the other is numbered from 21.
+        patients: number of people, one eye each; half are the test half, numbered from 01, the others from 21.
         seed: the phantom's seed.
         progress: called after every photograph.
 
@@ -49,7 +49,9 @@ def write_drive(root: Path, *, patients: int = 40, seed: int = 0, progress: Prog
     """
     at_least("patients", patients, 4)
     if patients > _MOST_PATIENTS:
-        raise UsageError(f"phantom drive: {patients} patients, expected at most {_MOST_PATIENTS}: each half has 20 numbers")
+        raise UsageError(
+            f"phantom drive: {patients} patients, expected at most {_MOST_PATIENTS}: each half has 20 numbers"
+        )
     start(root, [f"{half}/{folder}" for half, folders in _FOLDERS.items() for folder in folders])
     numbers = [*range(1, patients // 2 + 1), *range(21, 21 + patients - patients // 2)]
     eyes = [draw_eye(seed, number, "right" if number % 2 else "left", camera="drive") for number in numbers]

@@ -41,7 +41,8 @@ def write_eyepacs(root: Path, *, patients: int = 120, seed: int = 0, progress: P
     """
     at_least("patients", patients, 4)
     start(root, ["train", "test"])
-    tested = set((seeds.shuffled(patients, seed, "fundus", "eyepacs", "split")[: max(1, round(_TEST_SHARE * patients))] + 1).tolist())
+    order = seeds.shuffled(patients, seed, "fundus", "eyepacs", "split")
+    tested = set((order[: max(1, round(_TEST_SHARE * patients))] + 1).tolist())
     eyes = [draw_eye(seed, number, side) for number in range(1, patients + 1) for side in _SIDES]
     for_each(eyes, partial(_write_eye, root, tested), "writing the EyePACS phantom", progress)
     _write_labels(root / "trainLabels.csv", [eye for eye in eyes if eye.number not in tested])

@@ -230,7 +230,7 @@ _RADII = {
 
 def _draw_lesions(rng: np.random.Generator, retina: Retina, grade: int) -> tuple[Lesion, ...]:
     """Draw the lesions of a grade; at least one beyond microaneurysms at 2, and all quadrants bleeding at 3."""
-    lesions = []
+    lesions: list[Lesion] = []
     for kind, (least, most) in _COUNTS[grade].items():
         for _ in range(int(rng.integers(least, most + 1))):
             lesions.append(_lesion(rng, retina, kind, len(lesions)))

@@ -68,7 +68,9 @@ def _blot(rng: np.random.Generator, centre: np.ndarray, radius: float, rough: fl
     """Return a round outline (32, 2), rougher with more waves."""
     angles = np.linspace(0, 2 * np.pi, 32, endpoint=False)
     waves = sum(rough / k * rng.normal() * np.sin(k * angles + rng.uniform(0, 6.28)) for k in (2, 3, 4, 5))
-    return np.asarray(centre + np.stack([np.cos(angles), np.sin(angles)], 1) * (radius * np.clip(1 + waves, 0.4, 1.7))[:, None])
+    return np.asarray(
+        centre + np.stack([np.cos(angles), np.sin(angles)], 1) * (radius * np.clip(1 + waves, 0.4, 1.7))[:, None]
+    )
 
 
 def _flame(rng: np.random.Generator, centre: np.ndarray, radius: float, disc: tuple[float, float]) -> np.ndarray:
@@ -83,7 +85,9 @@ def _ring(rng: np.random.Generator, centre: np.ndarray, radius: float) -> np.nda
     """Return places on an arc, as exudates lie around what leaks."""
     count = int(rng.integers(6, 24))
     angles = rng.uniform(0, 6.28) + rng.uniform(0, rng.uniform(1.5, 6.0), count)
-    return np.asarray(centre + np.stack([np.cos(angles), np.sin(angles)], 1) * (radius * rng.uniform(0.6, 1.1, count))[:, None])
+    return np.asarray(
+        centre + np.stack([np.cos(angles), np.sin(angles)], 1) * (radius * rng.uniform(0.6, 1.1, count))[:, None]
+    )
 
 
 def _tendril(rng: np.random.Generator, centre: np.ndarray, radius: float) -> np.ndarray:

@@ -43,7 +43,9 @@ class View:
 
     def __call__(self, points: np.ndarray | tuple[float, float]) -> np.ndarray:
         """Return pixel coordinates (..., 2) of retinal points (..., 2); the first pixel's centre is (0, 0)."""
-        return np.asarray((np.asarray(points, float) - self.eye.photograph.shift) @ self._turn) * self.scale + self._middle
+        return (
+            np.asarray((np.asarray(points, float) - self.eye.photograph.shift) @ self._turn) * self.scale + self._middle
+        )
 
     def retina(self, step: int, box: tuple[int, int, int, int] | None = None) -> np.ndarray:
         """Return the retinal point under every step-th pixel of a box (top, bottom, left, right), (2, H, W) float32."""
@@ -193,7 +195,9 @@ def _add_disc(eye: Eye, view: View, fundus: np.ndarray) -> None:
     """Lay the disc and its cup over the fundus, where they are."""
     retina, reach = eye.retina, 1.4 * eye.retina.disc_radius * eye.retina.disc_oval * view.scale
     x, y = view(retina.disc)
-    top, bottom, left, right = (int(np.clip(at, 0, view.size_px)) for at in (y - reach, y + reach, x - reach, x + reach))
+    top, bottom, left, right = (
+        int(np.clip(at, 0, view.size_px)) for at in (y - reach, y + reach, x - reach, x + reach)
+    )
     if bottom > top and right > left:
         part = fundus[top:bottom, left:right]
         *_, out = _from_disc(eye, view.retina(1, (top, bottom, left, right)))
@@ -215,7 +219,10 @@ def _through_blood(eye: Eye, view: View, trees: dict[str, np.ndarray], bleeding:
     blur = max(0.4, eye.photograph.blur * view.scale)
     vein, artery = (cv2.GaussianBlur(trees[kind], (0, 0), blur).astype(np.float32) / 255 for kind in ("vein", "artery"))
     reflex = cv2.GaussianBlur(_reflexes(eye, view), (0, 0), blur).astype(np.float32) / 255
-    shares = [cv2.exp(-(vein * v + artery * a + bleeding * v * 1.25) + reflex * 0.34 * a) for v, a in zip(_VEIN, _ARTERY, strict=True)]
+    shares = [
+        cv2.exp(-(vein * v + artery * a + bleeding * v * 1.25) + reflex * 0.34 * a)
+        for v, a in zip(_VEIN, _ARTERY, strict=True)
+    ]
     return np.asarray(cv2.merge(shares))
 
 
@@ -227,7 +234,9 @@ def _reflexes(eye: Eye, view: View) -> np.ndarray:
         if len(wide) > 2:
             points = np.round(view(vessel.points[wide]) * 16).astype(np.int32)
             thick = max(1, round(0.55 * float(vessel.radii[0]) * view.scale))
-            cv2.polylines(lines, [points], False, 255 if vessel.kind == "artery" else 110, thick, cv2.LINE_AA, _FRACTION_BITS)
+            cv2.polylines(
+                lines, [points], False, 255 if vessel.kind == "artery" else 110, thick, cv2.LINE_AA, _FRACTION_BITS
+            )
     return lines
 
 
@@ -249,16 +258,17 @@ def _exposed(eye: Eye, light: np.ndarray, field: np.ndarray) -> np.ndarray:
     across = np.linspace(-1, 1, 64, dtype=np.float32)
     x, y = np.meshgrid(across, across)
     slow = 1 - photograph.vignette * (x**2 + y**2) ** 1.3 + photograph.tilt[0] * x + photograph.tilt[1] * y
-    slow = cv2.resize(np.maximum(slow, 0.05) * np.float32(photograph.exposure), (size, size), interpolation=cv2.INTER_LINEAR)
+    slow = cv2.resize(
+        np.maximum(slow, 0.05) * np.float32(photograph.exposure), (size, size), interpolation=cv2.INTER_LINEAR
+    )
     hazy = cv2.resize(np.asarray(np.float32(photograph.haze) * np.exp((x**2 + y**2 - 1) * 2.5)), (size, size))
     grain = _grain(eye.generator("grain", size), size) * np.float32(photograph.noise)
     planes = []
     for plane, factor in zip(cv2.split(light), photograph.tint, strict=True):
-        lit = cv2.multiply(plane, slow, scale=factor)
-        lit += hazy
-        lit += cv2.multiply(grain, cv2.sqrt(lit))
-        levels = cv2.convertScaleAbs(cv2.max(lit, 0), alpha=255 / _BRIGHTEST)
-        planes.append(cv2.multiply(cv2.LUT(levels, _SHOULDER), field, scale=1 / 255))
+        lit = cv2.scaleAdd(plane * slow, factor, hazy)
+        lit = np.maximum(lit + grain * cv2.sqrt(lit), 0)
+        levels = cv2.LUT(cv2.convertScaleAbs(lit, alpha=255 / _BRIGHTEST), _SHOULDER)
+        planes.append(cv2.multiply(levels, field, scale=1 / 255))
     return np.asarray(cv2.merge(planes))
 
 
@@ -279,8 +289,7 @@ def _grain(rng: np.random.Generator, size: int) -> np.ndarray:
 
 
 def _landmarks(eye: Eye, view: View) -> dict[str, tuple[float, float]]:
-    veins = [vessel for vessel in eye.vessels if vessel.order == 0 and vessel.kind == "vein"]
-    above, below = (min(veins[:2], key=lambda v: sign * v.points[10:60, 1].min()) for sign in (1, -1))
+    above, below, *_ = (vessel for vessel in eye.vessels if vessel.kind == "vein")
     places = {
         "fovea": np.zeros(2),
         "optic disc": np.array(eye.retina.disc),

@@ -32,11 +32,13 @@ _ARCADE = ((0.60, 0.30), (0.40, 0.50), (0.10, 0.60), (-0.30, 0.60), (-0.75, 0.52
 _NASAL = ((0.80, 0.30), (0.98, 0.58), (1.16, 0.88), (1.4, 1.15))
 _MACULAR = ((0.5, 0.10), (0.32, 0.15), (0.14, 0.13))
 _MEDIAL = ((0.88, 0.07), (1.06, 0.12), (1.3, 0.2))
-_TRUNKS = tuple(
+_Trunk = tuple[tuple[tuple[float, float], ...], int, Kind, float]
+_KINDS: tuple[Kind, Kind] = ("vein", "artery")
+_TRUNKS: tuple[_Trunk, ...] = tuple(
     (course, side, kind, size)
     for course, size in ((_ARCADE, 1.0), (_NASAL, 0.72), (_MACULAR, 0.36), (_MEDIAL, 0.4))
     for side in (-1, 1)
-    for kind in ("vein", "artery")
+    for kind in _KINDS
 )
 """Course below (1) or above (-1) the disc, as points after it; and radius, as a share of the largest."""
 
@@ -80,7 +82,7 @@ def grow(retina: Retina, shared: np.random.Generator, own: np.random.Generator) 
             vessels[number], buds = _bud(retina, vessels[number], number, order, spacing, own)
             vessels += buds
         vessels[first:] = _extend(vessels[first:], own)
-    return tuple(vessel for vessel in vessels if len(vessel.points) > 2)
+    return tuple(vessels)
 
 
 def branching_angle(before: float, branch: float, after: float) -> float:
@@ -88,7 +90,7 @@ def branching_angle(before: float, branch: float, after: float) -> float:
     return math.acos((before**4 + branch**4 - after**4) / (2 * before**2 * branch**2))
 
 
-def _trunk(retina: Retina, trunk: tuple, shared: np.random.Generator, own: np.random.Generator) -> Vessel:  # type: ignore[type-arg]
+def _trunk(retina: Retina, trunk: _Trunk, shared: np.random.Generator, own: np.random.Generator) -> Vessel:
     course, side, kind, size = trunk
     wide = size * (retina.artery_to_vein if kind == "artery" else 1.0)
     after = np.array([(x, side * y) for x, y in course])
@@ -97,8 +99,9 @@ def _trunk(retina: Retina, trunk: tuple, shared: np.random.Generator, own: np.ra
     after += jitter * np.linspace(0.3, 1.3, len(after))[:, None]
     if kind == "artery":
         after *= 1 + own.choice((-1, 1)) * own.uniform(0.05, 0.13)
-    start = np.array(retina.disc) + (0.02 + 0.01 * own.normal(), side * 0.012)
-    rim = np.array(retina.disc) + 0.7 * retina.disc_radius * _unit(after[0] - retina.disc) * (0.5, 1.0)
+    disc = np.array(retina.disc)
+    start = np.add(disc, (0.02 + 0.01 * own.normal(), side * 0.012))
+    rim = disc + 0.7 * retina.disc_radius * _unit(after[0] - retina.disc) * (0.5, 1.0)
     line = _wound(_curve(np.vstack([start, rim, after])), own)
     line = line[np.hypot(*line.T) < _REACH]
     return Vessel(kind, 0, line, np.full(len(line), wide * retina.calibre * float(np.exp(own.normal(0, 0.06)))))
@@ -120,9 +123,13 @@ def _wound(line: np.ndarray, rng: np.random.Generator) -> np.ndarray:
     """Let a line wind to either side by smooth random waves."""
     along = np.arange(len(line)) * STEP
     waves = rng.uniform(4, 26, 4)
-    sideways = sum(0.055 / w * np.sin(w * along + phase) for w, phase in zip(waves, rng.uniform(0, 6.28, 4), strict=True))
+    sideways = sum(
+        0.055 / w * np.sin(w * along + phase) for w, phase in zip(waves, rng.uniform(0, 6.28, 4), strict=True)
+    )
     tangent = np.gradient(line, axis=0) / STEP
-    return np.asarray(line + np.stack([-tangent[:, 1], tangent[:, 0]], 1) * (sideways * np.minimum(1, along / 0.3))[:, None])
+    return np.asarray(
+        line + np.stack([-tangent[:, 1], tangent[:, 0]], 1) * (sideways * np.minimum(1, along / 0.3))[:, None]
+    )
 
 
 def _bud(
@@ -169,15 +176,17 @@ def _extend(buds: list[Vessel], rng: np.random.Generator) -> list[Vessel]:
         heading = heading + STEP * (winding + 2.2 * np.sin(target - heading))
         at = at + STEP * np.stack([np.cos(heading), np.sin(heading)], axis=1)
         path.append(at)
-    return [_grown(bud, line[: steps[k]]) for k, (bud, line) in enumerate(zip(buds, np.stack(path, axis=1), strict=True))]
+    return [
+        _grown(bud, line[: steps[k]]) for k, (bud, line) in enumerate(zip(buds, np.stack(path, axis=1), strict=True))
+    ]
 
 
 def _grown(bud: Vessel, path: np.ndarray) -> Vessel:
     """End a branch at the avascular zone or far out; it thins as twigs too fine to draw leave it."""
     distance = np.square(path).sum(axis=1)
     ends = np.flatnonzero((distance < _AVASCULAR**2) | (distance > _REACH**2))
-    points = np.concatenate([bud.points[:1], path[: ends[0]] if len(ends) else path])
-    radii = bud.radii[0] * np.cbrt(1 - 0.85 / (len(points) - 1 or 1) * np.arange(len(points)))
+    points = np.concatenate([bud.points[:1], path[: max(1, ends[0])] if len(ends) else path])
+    radii = bud.radii[0] * np.cbrt(1 - 0.85 / (len(points) - 1) * np.arange(len(points)))
     return replace(bud, points=points, radii=radii)
 
 
