@@ -19,7 +19,7 @@ from tasks.phantom.fundus import Eye, Side, draw_eye
 from tasks.phantom.fundus_rendering import render
 from tasks.phantom.writing import for_each, seal, start, write_jpeg
 
-FIELDS_PX = (480, 540, 600, 660)
+FIELDS_PX = (400, 460, 520, 600)
 """Diameters of the field of view; real ones have 1,900 to 3,300 pixels."""
 
 _TEST_SHARE = 0.1
@@ -51,7 +51,7 @@ def write_eyepacs(root: Path, *, patients: int = 120, seed: int = 0, progress: P
 
 
 def framed(eye: Eye) -> np.ndarray:
-    """Return the photograph in its black frame (H, W, 3) uint8, as the camera gave it: perhaps cut, perhaps inverted."""
+    """Return the photograph in its black frame (H, W, 3) uint8, as the camera gave it: maybe cut or inverted."""
     rng = eye.generator("frame")
     diameter = int(rng.choice(FIELDS_PX))
     picture = render(eye, diameter).image

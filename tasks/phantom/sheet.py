@@ -40,24 +40,30 @@ def write_sheet(path: Path, *, seed: int = 0) -> None:
     people = [draw_patient(seed, number, collection="nih", kinds=()) for number in range(1, 33)]
     hospital = [p for view in ("PA", "AP") for p in [q for q in people if q.film.view == view][:2]]
     rows = [
-        *_titled(
+        *titled(
             "phantom: patients as in JSRT; the same with heart, lungs, clavicles and ribs", _pairs(upright, _masked)
         ),
-        *_titled(
+        *titled(
             f"phantom: patients as in ChestX-ray14; the same with landmarks: {_legend()}", _pairs(hospital, _marked)
         ),
-        *_titled(
+        *titled(
             "phantom: the fourteen findings, each with its extent, and a box where ChestX-ray14 has boxes",
             _findings(seed),
         ),
     ]
+    save_sheet(path, rows)
+
+
+def save_sheet(path: Path, rows: list[np.ndarray]) -> None:
+    """Write the rows of a sheet, blue first, as one PNG; what it drops is grain that no eye sees at this size."""
+    picture = np.vstack(rows)[:, :, ::-1] & np.uint8(0xF8) | np.uint8(0x04)
     content = io.BytesIO()
-    _few_colours(np.vstack(rows)).save(content, "PNG", optimize=True)
+    Image.fromarray(np.ascontiguousarray(picture)).save(content, "PNG", optimize=True)
     atomic.write_bytes(path, content.getvalue())
 
 
 def _pairs(patients: list[Patient], overlay: Callable[[Patient], np.ndarray]) -> list[np.ndarray]:
-    return [_tile(_plain(p), _who(p)) for p in patients] + [_tile(overlay(p), _who(p)) for p in patients]
+    return [tile(_plain(p), _who(p)) for p in patients] + [tile(overlay(p), _who(p)) for p in patients]
 
 
 def _legend() -> str:
@@ -72,7 +78,7 @@ def _findings(seed: int) -> list[np.ndarray]:
         shown = render(
             max(drawn, key=lambda patient: patient.lesions[0].strength * patient.lesions[0].size_cm), _RENDER_PX
         )
-        tiles += [_tile(_grey(shown), kind), _tile(_lesion_overlay(shown), f"{kind}: truth")]
+        tiles += [tile(_grey(shown), kind), tile(_lesion_overlay(shown), f"{kind}: truth")]
     return tiles
 
 
@@ -88,11 +94,11 @@ def _masked(patient: Patient) -> np.ndarray:
     shown = render(patient, _RENDER_PX)
     picture = _grey(shown)
     for k, name in enumerate(RIBS):
-        _tint(picture, shown.mask(name), _RIB_COLOURS[k % 2], 0.22)
-        _write(picture, name, *_outer_end(shown.mask(name), name), (255, 255, 255), 0.9)
+        tint(picture, shown.mask(name), _RIB_COLOURS[k % 2], 0.22)
+        write(picture, name, *_outer_end(shown.mask(name), name), (255, 255, 255), 0.9)
     for name, colour in _COLOURS.items():
-        _tint(picture, shown.mask(name), colour, 0.16)
-        _contour(picture, shown.mask(name), colour)
+        tint(picture, shown.mask(name), colour, 0.16)
+        contour(picture, shown.mask(name), colour)
     return picture
 
 
@@ -102,14 +108,14 @@ def _marked(patient: Patient) -> np.ndarray:
     for number, name in enumerate(LANDMARKS, 1):
         x, y = (round(value) for value in shown.landmarks[name])
         cv2.circle(picture, (x, y), 14, (40, 40, 250), -1, cv2.LINE_AA)
-        _write(picture, str(number), x + 18, y + 16, (60, 250, 250), 2.0)
+        write(picture, str(number), x + 18, y + 16, (60, 250, 250), 2.0)
     return picture
 
 
 def _lesion_overlay(shown: Rendering) -> np.ndarray:
     picture = _grey(shown)
     for _, mask in shown.lesion_masks:
-        _contour(picture, mask, (60, 200, 255))
+        contour(picture, mask, (60, 200, 255))
     for box in shown.boxes:
         corner = (round(box.x), round(box.y))
         opposite = (round(box.x + box.width), round(box.y + box.height))
@@ -117,11 +123,13 @@ def _lesion_overlay(shown: Rendering) -> np.ndarray:
     return picture
 
 
-def _tint(picture: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int], share: float) -> None:
+def tint(picture: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int], share: float) -> None:
+    """Colour what a mask covers."""
     picture[mask] = picture[mask] * (1 - share) + np.array(colour) * share
 
 
-def _contour(picture: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int]) -> None:
+def contour(picture: np.ndarray, mask: np.ndarray, colour: tuple[int, int, int]) -> None:
+    """Draw a line around a mask."""
     found, _ = cv2.findContours(mask.astype(np.uint8), cv2.RETR_EXTERNAL, cv2.CHAIN_APPROX_NONE)
     cv2.drawContours(picture, found, -1, colour, 6, cv2.LINE_AA)
 
@@ -134,7 +142,8 @@ def _outer_end(mask: np.ndarray, name: str) -> tuple[int, int]:
     return min(max(x - 10, 0), mask.shape[1] - 60), int(np.flatnonzero(mask[:, x]).mean())
 
 
-def _write(picture: np.ndarray, text: str, x: int, y: int, colour: tuple[int, int, int], size: float) -> None:
+def write(picture: np.ndarray, text: str, x: int, y: int, colour: tuple[int, int, int], size: float) -> None:
+    """Write on a picture, with a dark rim around the letters."""
     for thickness, shade in ((10, (0, 0, 0)), (4, colour)):
         cv2.putText(picture, text, (x, y), cv2.FONT_HERSHEY_SIMPLEX, size, shade, thickness, cv2.LINE_AA)
 
@@ -143,21 +152,18 @@ def _who(patient: Patient) -> str:
     return f"{patient.anatomy.sex} {patient.age}, {patient.film.view}"
 
 
-def _tile(picture: np.ndarray, caption: str) -> np.ndarray:
+def tile(picture: np.ndarray, caption: str) -> np.ndarray:
+    """Return one tile of a sheet with a line of text."""
     tile = np.asarray(cv2.resize(picture, (_TILE_PX, _TILE_PX), interpolation=cv2.INTER_AREA))
     tile[-24:] = 0
     cv2.putText(tile, caption, (8, _TILE_PX - 7), cv2.FONT_HERSHEY_SIMPLEX, 0.55, (255, 255, 255), 1, cv2.LINE_AA)
     return tile
 
 
-def _titled(title: str, tiles: list[np.ndarray]) -> list[np.ndarray]:
+def titled(title: str, tiles: list[np.ndarray]) -> list[np.ndarray]:
+    """Return the rows of a sheet: a title, then the tiles."""
     header = np.full((_HEADER_PX, _PER_ROW * _TILE_PX, 3), 255, np.uint8)
     cv2.putText(header, title, (8, 24), cv2.FONT_HERSHEY_SIMPLEX, 0.7, (0, 0, 0), 2, cv2.LINE_AA)
     blank = np.full_like(tiles[0], 255)
     tiles = tiles + [blank] * (-len(tiles) % _PER_ROW)
     return [header, *(np.hstack(tiles[i : i + _PER_ROW]) for i in range(0, len(tiles), _PER_ROW))]
-
-
-def _few_colours(picture: np.ndarray) -> Image.Image:
-    """Drop the low bits, which hold grain that no eye sees at this size, so that the file stays small."""
-    return Image.fromarray(np.ascontiguousarray(picture[:, :, ::-1] & np.uint8(0xF8) | np.uint8(0x04)))
