@@ -24,8 +24,8 @@ LANDMARKS = ("fovea", "optic disc", "superior arcade", "inferior arcade")
 
 _COARSER = 4
 """The fundus without vessels and disc is painted this many times coarser than the picture."""
-_FINER = 2
-"""Vessels are drawn this many times finer than the picture."""
+_FINER, _FINEST_PX = 2, 960
+"""Vessels are drawn this many times finer than the picture, and on a raster of at least this side."""
 _FRACTION_BITS = 4
 _BRIGHTEST = 1.6
 _FAIR, _DARK = np.array([0.86, 0.42, 0.25], np.float32), np.array([0.56, 0.23, 0.10], np.float32)
@@ -122,12 +122,13 @@ def vessel_mask(eye: Eye, vessels: list[Vessel], size_px: int, thicker_px: float
 
 def _tree(vessels: list[Vessel], view: View, thicker_px: float = 0.0) -> np.ndarray:
     """Return how much of each pixel vessels cover, (S, S) uint8, 255 for all of it."""
-    side = view.size_px * _FINER
+    finer = max(_FINER, -(-_FINEST_PX // view.size_px))
+    side = view.size_px * finer
     drawn = np.zeros((side, side), np.uint8)
     for vessel in vessels:
-        line = (view(vessel.points) + 0.5) * _FINER - 0.5
+        line = (view(vessel.points) + 0.5) * finer - 0.5
         if ((line > -20) & (line < side + 20)).all(axis=1).any():
-            half = (vessel.radii * view.scale + thicker_px) * _FINER - 0.5  # outlines are filled with their border
+            half = (vessel.radii * view.scale + thicker_px) * finer - 0.5  # outlines are filled with their border
             _fill(drawn, band(line, 2 * np.maximum(half, 0.15)), 255)
     return np.asarray(cv2.resize(drawn, (view.size_px, view.size_px), interpolation=cv2.INTER_AREA))
 
