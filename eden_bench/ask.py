@@ -43,7 +43,7 @@ def choose_methods(patterns: Iterable[str], variants: Collection[str]) -> tuple[
     for part in (part.strip() for text in patterns for part in text.split(",") if part.strip()):
         own = list(variants) if part == "@variants" else [part] if part in variants else []
         if "=" in part:
-            own = [register_file(registry.methods, part)]
+            own = [register_file(registry.methods, part, taken={*variants, *chosen})]
         chosen += own or choose(registry.methods, [part])
     return tuple(dict.fromkeys(chosen)) or choose(registry.methods, ())
 

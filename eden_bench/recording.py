@@ -62,9 +62,8 @@ def redo_command(slot: Slot, plan: Plan, inputs: Inputs) -> str:
 def _checkpoint(backbone: Backbone) -> dict[str, Any]:
     """Return what a reader must know of the weights; where and when they were made stays on their card."""
     if backbone.folder is None:
-        file = brought_file(backbone)
         told = {"digest": backbone.digest, "from": "the cell's seed" if backbone.digest == SEEDED else "a file"}
-        return told | ({"file": file} if file else {})
+        return told | (backbone.source.told() if brought_file(backbone) else {})
     from eden_bench.checkpoints import Checkpoint
 
     card = Checkpoint(backbone.folder).card

@@ -36,12 +36,15 @@ def import_file(
     if not called.replace("-", "").replace("_", "").isalnum():
         raise UsageError(f"--name {called!r}: expected letters, digits, '-' and '_'")
     imported = import_weights(file, arch=arch, prefix=prefix)
+    if imported.coverage.lack:
+        typer.echo(f"warning: {imported.coverage.lack}", err=True)
     folder = None
     if not look:
         folder = resolve(out=out).out / "checkpoints" / f"{called}-{imported.fingerprint}"
         write(imported, file, called, folder)
     told = _told(imported, folder)
-    print_json(told | {"coverage": asdict(imported.coverage)}) if as_json else print_pairs(told, f"weights {called}")
+    details = {**asdict(imported.coverage), "share": imported.coverage.share}
+    print_json(told | {"coverage": details}) if as_json else print_pairs(told, f"weights {called}")
     if folder:
         typer.echo(f"enter it: eden-bench run --methods {called}={folder},random --tasks …", err=True)
 

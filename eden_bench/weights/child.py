@@ -7,17 +7,23 @@ inside a checkpoint keeps its own dotted names.
 
 from __future__ import annotations
 
-import argparse
 import json
+import re
 import sys
+import zipfile
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-_DEEPEST = 8
-_MOST_TENSORS = 50_000
-_DATA_BYTES = 4 << 30
 SECONDS = 120
+_DEEPEST = 8
+_MOST_ENTRIES = 100_000
+_LONGEST_NAME = 300
+_MOST_COPIES = 4
+"""Times the file's size: values that several names share are written once a name."""
+_DATA_BYTES = 4 << 30
+_AGAIN = "copy or download it again"
 
 
 def main() -> int:
@@ -27,8 +33,7 @@ def main() -> int:
     try:
         convert(source, target)
     except Exception as error:  # noqa: BLE001, RUF100 - the edge: whatever a hostile file raises becomes one sentence
-        reason = " ".join(str(error).split()) or type(error).__name__
-        sys.stdout.write(json.dumps({"error": _told(reason)}))
+        sys.stdout.write(json.dumps({"error": reason(error)}))
         return 1
     return 0
 
@@ -52,12 +57,19 @@ def convert(source: Path, target: Path) -> None:
 
     Raises:
         ValueError: it holds no tensors, or more than any checkpoint does.
+        Exception: whatever torch and safetensors raise for a damaged or hostile file; ``reason`` says it plainly.
     """
     from safetensors.torch import save_file
 
-    tensors = dict(_tensors(read(source), ""))
+    room = _MOST_COPIES * source.stat().st_size + (1 << 20)
+    tensors: dict[str, Any] = {}
+    for name, value in _tensors(read(source)):
+        room -= value.numel() * value.element_size()
+        if room < 0:
+            raise ValueError(f"its tensors claim over {_MOST_COPIES} times the file's size")
+        tensors[name] = _plain(value, name)
     if not tensors:
-        raise ValueError("it holds no tensors")
+        raise ValueError("it holds no tensors under text names in its dictionaries")
     save_file(tensors, target)
 
 
@@ -67,55 +79,113 @@ def read(source: Path) -> Any:  # noqa: ANN401 - whatever the file holds
     from safetensors.torch import load_file
 
     with source.open("rb") as file:
-        start = file.read(9)
+        start = file.read(24)
     if start[8:9] == b"{":
         return load_file(source)
-    with torch.serialization.safe_globals([argparse.Namespace, *_numpy_scalars()]):
+    if start[:4] == b"PK\x03\x04":
+        _check_archive(source)
+    elif start[:1] != b"\x80":
+        raise ValueError(f"it starts with {start!r}, as no checkpoint does (a web page or a pointer in its place?)")
+    stand_ins = [(PassedOver, name) for name in _PASSED_OVER] + [(OrderedDict, name) for name in _LIKE_DICTIONARIES]
+    with torch.serialization.safe_globals(stand_ins):
         return torch.load(source, map_location="cpu", weights_only=True)
 
 
-def _numpy_scalars() -> list[Any]:
-    """What a NumPy number in a checkpoint (best_acc, say) is pickled as: constructors of plain values."""
-    import numpy as np
-    from numpy._core import multiarray
+def _check_archive(source: Path) -> None:
+    """Refuse a zip bomb: torch stores without compression, so the parts are smaller than the whole."""
+    with zipfile.ZipFile(source) as archive:
+        claimed = sum(part.file_size for part in archive.infolist())
+    if claimed > source.stat().st_size:
+        raise ValueError(f"its archive claims {claimed:,} bytes in a file of {source.stat().st_size:,}")
 
-    dtypes = [type(np.dtype(kind)) for kind in ("f8", "f4", "i8", "i4", "b1")]
-    return [multiarray.scalar, (multiarray.scalar, "numpy.core.multiarray.scalar"), np.dtype, *dtypes]
+
+class PassedOver:
+    """Stands in for values that are no weights (settings, dates, a best score), so that nothing of theirs is called."""
+
+    def __init__(self, *_: object) -> None:
+        """Take no notice."""
+
+    def __setstate__(self, _: object) -> None:
+        """Take no notice."""
 
 
-def _tensors(value: Any, path: str, depth: int = 0) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+_PASSED_OVER = (
+    "argparse.Namespace", "datetime.datetime", "datetime.timedelta", "typing.Any",
+    *(f"pathlib.{kind}" for kind in ("Path", "PosixPath", "PurePosixPath", "WindowsPath")),
+    "numpy.dtype", "numpy.ndarray",
+    *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("scalar", "_reconstruct")),
+    "omegaconf.dictconfig.DictConfig", "omegaconf.listconfig.ListConfig", "omegaconf.nodes.AnyNode",
+    "omegaconf.base.ContainerMetadata", "omegaconf.base.Metadata",
+    "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",
+    "pytorch_lightning.callbacks.early_stopping.EarlyStopping",
+    "mmengine.logging.history_buffer.HistoryBuffer",
+)  # fmt: skip
+"""What published checkpoints hold beside their weights."""
+_LIKE_DICTIONARIES = (
+    "pytorch_lightning.utilities.parsing.AttributeDict",
+    "lightning_fabric.utilities.data.AttributeDict",
+    "lightning.fabric.utilities.data.AttributeDict",
+    "yacs.config.CfgNode",
+)
+"""Likewise, but entries are set in them, which torch allows in dictionaries alone."""
+
+
+def _tensors(checkpoint: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
+    """Walk dictionaries, the optimizer's left out, and yield tensors by path; in all, so many entries and no more."""
     import torch
 
-    if isinstance(value, torch.Tensor):
-        yield path, _plain(value, path)
-    elif isinstance(value, Mapping) and depth < _DEEPEST:
-        if len(value) > _MOST_TENSORS:
-            raise ValueError(f"{path or 'it'} has {len(value):,} entries, expected at most {_MOST_TENSORS:,}")
-        for name, inner in value.items():
-            if isinstance(name, str) and name != "optimizer":
-                yield from _tensors(inner, f"{path}/{name}" if path else name, depth + 1)
+    entries = 0
+    waiting = [("", checkpoint, 0)]
+    while waiting:
+        path, value, depth = waiting.pop()
+        if isinstance(value, torch.Tensor):
+            yield path, value
+        elif isinstance(value, Mapping) and depth < _DEEPEST:
+            inner = [(_path(path, name), one, depth + 1) for name, one in value.items() if _is_read(name)]
+            waiting += reversed(inner)
+            entries += len(value)
+            if entries > _MOST_ENTRIES:
+                raise ValueError(f"it has over {_MOST_ENTRIES:,} entries, more than any checkpoint")
+
+
+def _is_read(name: object) -> bool:
+    return isinstance(name, str) and name != "optimizer"
+
+
+def _path(path: str, name: str) -> str:
+    if len(name) > _LONGEST_NAME or not name.isprintable():
+        raise ValueError(f"an entry's name is {name[:40]!a}, expected at most {_LONGEST_NAME} printable letters")
+    return f"{path}/{name}" if path else name
 
 
 def _plain(value: Any, path: str) -> Any:  # noqa: ANN401 - a tensor
     """Return a tensor with memory of its own; one that claims more than it stores is refused."""
-    if value.layout.__str__() != "torch.strided" or value.is_quantized or value.is_meta:
-        raise ValueError(f"{path} is not a dense tensor")
-    if value.numel() * value.element_size() > 2 * value.untyped_storage().nbytes() + 64:
-        raise ValueError(f"{path} claims {value.numel():,} values and stores fewer")
-    return value.detach().clone(memory_format=_contiguous())
-
-
-def _contiguous() -> Any:  # noqa: ANN401
     import torch
 
-    return torch.contiguous_format
+    if value.layout is not torch.strided or value.is_quantized or value.is_meta:
+        raise ValueError(f"{path or 'what it holds'} is sparse, quantised or without values, expected a dense tensor")
+    if value.numel() * value.element_size() > 2 * value.untyped_storage().nbytes() + 64:
+        raise ValueError(f"{path or 'its tensor'} claims {value.numel():,} values and stores fewer")
+    return value.detach().clone(memory_format=torch.contiguous_format)
 
 
-def _told(reason: str) -> str:
-    """Cut torch's advice to load without protection."""
-    for advice in ("In PyTorch 2.6", "Please file an issue", "Check the documentation", "(1) "):
-        reason = reason.partition(advice)[0]
-    return reason.strip()[:300]
+def reason(error: Exception) -> str:
+    """Say in a line why a file cannot be read, without torch's advice to load it without protection."""
+    text = "".join(letter if letter.isprintable() else " " for letter in str(error))
+    text = " ".join(text.split()).removeprefix("Weights only load failed. ")
+    if needed := re.search(r"GLOBAL (\S+)", text):
+        return f"to read it, {needed[1][:80]} would have to run, and only tensors and plain values are read"
+    if isinstance(error, zipfile.BadZipFile) or "PytorchStreamReader" in text:
+        return f"its archive is damaged or cut off: {_AGAIN}"
+    if "TorchScript" in text:
+        return "it is a TorchScript program, expected a state dictionary"
+    if isinstance(error, (MemoryError, RecursionError)) or "allocate memory" in text:
+        return "it claims more memory than its size allows"
+    if type(error).__name__ == "SafetensorError":
+        return f"it is no whole safetensors file ({text[:120]}): {_AGAIN}"
+    if isinstance(error, ValueError) and not text.startswith("Expected"):
+        return text[:300]
+    return f"it is damaged, or no pickle of tensors and plain values ({type(error).__name__}): {_AGAIN}"
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ there is refused: a network that is partly random never gets into a table under 
 from __future__ import annotations
 
 import hashlib
+import re
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -18,9 +19,11 @@ from eden_bench.checkpoints import Checkpoint, write_checkpoint
 from eden_bench.digests import file_digest
 from eden_bench.encoders import Encoder, build_encoder
 from eden_bench.errors import UsageError, WeightsRefused
+from eden_bench.weights.families import under_our_names
 from eden_bench.weights.reading import read_tensors
-from eden_bench.weights.recognition import Found, dialect, find, under_our_names
+from eden_bench.weights.recognition import Found, dialect, find
 
+Weights = dict[str, torch.Tensor]
 LEAST_COVERAGE = 0.95
 KNOWN = (
     "resnet18, 34, 50 and 101 of any width, resnet20_cifar and deeper, ViT tiny to large, Swin tiny to large, "
@@ -54,12 +57,22 @@ class Coverage:
         """Share of the encoder's entries that the file has, in [0, 1]."""
         return self.matched / self.expected
 
+    @property
+    def lack(self) -> str:
+        """What is not in the file, in a line to warn with; "" where the encoder is whole."""
+        if not self.missing:
+            return ""
+        return (
+            f"{self.file}: {len(self.missing)} of {self.expected} entries are not in it and stay untrained: "
+            f"{shortened(self.missing)}; not known: {shortened(self.unexpected)}"
+        )
+
 
 @dataclass(frozen=True)
 class Imported:
     """An encoder's weights, and how they were found."""
 
-    weights: dict[str, torch.Tensor]
+    weights: Weights
     coverage: Coverage
     fingerprint: str
     """Of the activations that these weights give; see ``fingerprint``."""
@@ -85,11 +98,11 @@ def import_weights(path: Path, *, arch: str | None = None, prefix: str | None = 
     """
     try:
         found, others = find(read_tensors(path), prefix)
-        detected = _arch(found)
-        if arch is not None and arch != detected:
-            raise WeightsRefused(f"the weights are those of {detected}, expected {arch}")
-        weights, coverage = _cover(found, detected, path.name, tuple(others))
-        return _proven(Imported(weights, coverage, ""))
+        encoder = _untrained(found)
+        if arch is not None and arch != encoder.arch:
+            raise WeightsRefused(f"the weights are those of {encoder.arch}, expected {arch}: leave --arch out")
+        weights, coverage = _cover(found, encoder, path.name, tuple(others))
+        return Imported(weights, coverage, _proven(encoder, weights))
     except WeightsRefused as error:
         text = str(error)
         raise error if str(path) in text else WeightsRefused(f"{path}: {text}") from error
@@ -114,69 +127,64 @@ def write(imported: Imported, source: Path, name: str, folder: Path) -> Checkpoi
 
 
 def fingerprint(encoder: Encoder) -> str:
-    """Return 12 hex digits of what an encoder makes of a fixed input, to three digits: equal for equal weights."""
+    """Return 12 hex digits of what an encoder makes of a fixed input, to three digits: equal for equal weights.
+
+    Raises:
+        WeightsRefused: it makes nothing finite of it, or the same of any.
+    """
     was_training = encoder.training
     size_px = getattr(encoder, "size_px", _PROBE_PX)
     noise = seeds.generator(0, "fingerprint").standard_normal((2, 3, size_px, size_px))
     with torch.inference_mode():
         embedded = encoder.eval().embed(torch.from_numpy(noise).float()).double()
     encoder.train(was_training)
-    scale = embedded.abs().max().clamp_min(1e-12)
-    levels = (embedded / scale * 500).round().to(torch.int64).tolist()
+    if not torch.isfinite(embedded).all() or embedded[0].equal(embedded[1]):
+        what = "the same for any image" if torch.isfinite(embedded).all() else "not finite"
+        raise WeightsRefused(f"its activations are {what}, expected features: the training diverged or collapsed")
+    levels = (embedded / embedded.abs().max() * 500).round().to(torch.int64).tolist()
     return hashlib.sha256(repr(levels).encode()).hexdigest()[:12]
 
 
-def _arch(found: Found) -> str:
+def _untrained(found: Found) -> Encoder:
     try:
-        arch = found.family.arch(found.weights)
-        build_encoder(arch, seed=0)
-    except (ValueError, KeyError, StopIteration, UsageError) as error:
-        what = error if isinstance(error, ValueError) else f"no whole {found.family.name} ({error} is not in it)"
-        raise WeightsRefused(f"it holds {what}, expected one of {KNOWN}") from error
-    return arch
+        return build_encoder(found.family.arch(found.weights), seed=0)
+    except (ValueError, UsageError) as error:
+        raise WeightsRefused(f"it holds {error}; expected one of {KNOWN}") from error
 
 
-def _cover(found: Found, arch: str, file: str, others: tuple[str, ...]) -> tuple[dict[str, torch.Tensor], Coverage]:
-    expected = build_encoder(arch, seed=0).state_dict()
-    offered = under_our_names(found.family, arch, found.weights)
-    weights: dict[str, torch.Tensor] = {}
+def _cover(found: Found, encoder: Encoder, file: str, others: tuple[str, ...]) -> tuple[Weights, Coverage]:
+    start, weights = encoder.state_dict(), dict[str, torch.Tensor]()
+    offered = under_our_names(found.family, encoder.arch, found.weights)
     reshaped: list[str] = []
-    wrong: list[str] = []
-    for name, like in expected.items():
-        value = offered.get(name)
-        if value is None and name.endswith("num_batches_tracked"):
-            weights[name] = torch.zeros_like(like)  # absent from files before 2018, and of no effect
-            continue
-        if value is not None and value.shape != like.shape:
-            value, how = _reshaped(name, value, like)
-            (reshaped if value is not None else wrong).append(how)
-        if value is not None:
-            weights[name] = _finite(name, value).to(like.dtype)
-    counted = [name for name in expected if not name.endswith("num_batches_tracked")]
+    for name in [name for name in start if name in offered]:
+        value = offered[name]
+        if value.shape != start[name].shape:
+            value, how = _reshaped(name, value, start[name])
+            reshaped.append(how)
+        weights[name] = _as_numbers(name, value, start[name])
+    counted = [name for name in start if not name.endswith("num_batches_tracked")]  # absent before 2018, of no effect
     missing = tuple(name for name in counted if name not in weights)
-    unexpected = tuple(sorted(set(offered) - set(expected)))
+    unexpected = tuple(sorted(set(offered) - set(start)))
     coverage = Coverage(
-        file=file, dialect=dialect(found.prefix), prefix=found.prefix, others=others, arch=arch,
+        file=file, dialect=dialect(found.prefix), prefix=found.prefix, others=others, arch=encoder.arch,
         matched=len(counted) - len(missing), expected=len(counted), missing=missing, unexpected=unexpected,
         reshaped=tuple(reshaped),
     )  # fmt: skip
-    _refuse(coverage, [name for name in unexpected if found.family.own.fullmatch(name)], wrong)
-    start = build_encoder(arch, seed=0).state_dict()
-    return {name: weights.get(name, start[name]) for name in expected}, coverage
+    _refuse(coverage, [name for name in unexpected if re.match(found.family.inside, name)])
+    return {name: weights.get(name, value.clone()) for name, value in start.items()}, coverage
 
 
-def _refuse(coverage: Coverage, strange: list[str], wrong: list[str]) -> None:
+def _refuse(coverage: Coverage, strange: list[str]) -> None:
+    """Refuse too little, and a network that has more inside it than ours: a half-load in disguise."""
     if coverage.share < LEAST_COVERAGE:
-        because = f"; of another shape: {wrong[0]}" if wrong else ""
         raise WeightsRefused(
             f"{coverage.matched} of {coverage.expected} entries of {coverage.arch} are in it, expected at least "
             f"{LEAST_COVERAGE:.0%}; missing: {shortened(coverage.missing)}; not known: {shortened(coverage.unexpected)}"
-            f"{because}"
         )
-    if len(strange) > (1 - LEAST_COVERAGE) * coverage.expected:
+    if len(strange) > len(coverage.missing):
         raise WeightsRefused(
-            f"it has {len(strange)} entries that {coverage.arch} has not ({shortened(strange)}), so it is another "
-            "network, expected at most 5 % more"
+            f"it has {len(strange)} entries inside its encoder that {coverage.arch} has not ({shortened(strange)}), "
+            f"so it is another network, expected one of {KNOWN}"
         )
 
 
@@ -186,25 +194,31 @@ def shortened(names: Any, most: int = 4) -> str:  # noqa: ANN401 - a sequence of
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
 
-def _reshaped(name: str, value: torch.Tensor, like: torch.Tensor) -> tuple[torch.Tensor | None, str]:
+def _reshaped(name: str, value: torch.Tensor, like: torch.Tensor) -> tuple[torch.Tensor, str]:
     """Adapt a first layer for grey input: its one channel is a third on each of three equal ones."""
     if value.ndim == 4 and value.shape[1] == 1 and like.shape[1] == 3 and value.shape[0] == like.shape[0]:
         told = f"{name}: one grey input channel, spread evenly over three (each a third)"
-        return value.expand_as(like) / 3, told
-    return None, f"{name} has {tuple(value.shape)}, expected {tuple(like.shape)}"
+        return value.float().expand_as(like) / 3, told
+    raise WeightsRefused(
+        f"its {name} has shape {tuple(value.shape)}, expected {tuple(like.shape)}: it is another network"
+    )
 
 
-def _finite(name: str, value: torch.Tensor) -> torch.Tensor:
-    if value.is_floating_point() and not torch.isfinite(value).all():
-        raise WeightsRefused(f"{name} holds values that are not finite, expected numbers: the training diverged")
-    if value.is_complex():
-        raise WeightsRefused(f"{name} is complex, expected real weights")
-    return value
+def _as_numbers(name: str, value: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
+    """Cast half or double precision; refuse what is no finite number."""
+    if like.is_floating_point() and not value.is_floating_point():
+        raise WeightsRefused(f"its {name} holds {str(value.dtype).removeprefix('torch.')}, expected real numbers")
+    cast = value.to(like.dtype)
+    if not torch.isfinite(cast).all():
+        raise WeightsRefused(f"its {name} holds values that are not finite, expected numbers: the training diverged")
+    return cast
 
 
-def _proven(imported: Imported) -> Imported:
+def _proven(encoder: Encoder, weights: Weights) -> str:
     """Show that the weights act: the activations differ from those of the untrained encoder."""
-    with_weights = fingerprint(imported.encoder())
-    if with_weights == fingerprint(build_encoder(imported.coverage.arch, seed=0)):
+    untrained = fingerprint(encoder)
+    encoder.load_state_dict(weights)
+    found = fingerprint(encoder)
+    if found == untrained:
         raise WeightsRefused("its activations are those of an untrained network, expected pretrained weights")
-    return Imported(imported.weights, imported.coverage, with_weights)
+    return found

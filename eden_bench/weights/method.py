@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import sys
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -46,20 +48,43 @@ class FileWeights:
             WeightsMissing: there is no such file.
             WeightsRefused: it cannot be read, or holds too little of a known encoder.
         """
-        return _read(*_identity(self.file))[0]
+        return self._weights().digest
 
     def load_encoder(self, seed: int) -> Encoder:
         """Return the encoder, whatever the seed. Raises as ``weights_digest``."""
         from eden_bench.encoders import build_encoder
 
-        _, arch, weights = _read(*_identity(self.file))
-        encoder = build_encoder(arch, seed=0)
-        encoder.load_state_dict(weights)
+        found = self._weights()
+        encoder = build_encoder(found.arch, seed=0)
+        encoder.load_state_dict(found.weights)
         return encoder
 
+    def told(self) -> dict[str, str]:
+        """Return what a record says of the file. Raises as ``weights_digest``."""
+        found = self._weights()
+        return {"file": self.file, "from": f"a file ({found.arch}; {found.found})"}
 
-def register_file(registry: Registry, text: str) -> str:
+    def _weights(self) -> _Weights:
+        path = Path(self.file).expanduser()
+        return _read(path, *_changed(path))
+
+
+@dataclass(frozen=True)
+class _Weights:
+    digest: str
+    arch: str
+    weights: dict[str, Any]
+    found: str
+    """Where in the file, and how much of the encoder."""
+
+
+def register_file(registry: Registry, text: str, taken: Collection[str] = ()) -> str:
     """Register NAME=PATH as a method and return the name.
+
+    Args:
+        registry: of the methods.
+        text: NAME=PATH.
+        taken: names that mean something else in the same command.
 
     Raises:
         UsageError: there is no name or no path, or the name is another method's.
@@ -67,33 +92,38 @@ def register_file(registry: Registry, text: str) -> str:
     name, _, file = text.partition("=")
     if not name or not file or not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
         raise UsageError(f"--methods {text!r}: expected NAME=PATH, the name of letters, digits, '-', '_' and '.'")
-    if name in registry.names() and not issubclass(registry.get(name), FileWeights):
-        raise UsageError(f"--methods {text!r}: {name!r} is a method here: choose another name for your weights")
+    known = registry.get(name) if name in registry.names() else FileWeights
+    if name in taken or not issubclass(known, FileWeights):
+        raise UsageError(f"--methods {text!r}: {name!r} is already a method here: choose another name for your weights")
     registry.register(name, type(name, (FileWeights,), {"file": file, "__module__": __name__}), module=__name__)
     return name
 
 
-def _identity(file: str) -> tuple[str, int, int]:
-    """Return a path with size and time of change, so that a file that was replaced is read again."""
+def _changed(path: Path) -> tuple[int, int]:
+    """Return size and time of change, so that a file that was replaced is read again."""
     try:
-        found = Path(file).stat()
-    except OSError:
-        return file, 0, 0
-    return file, found.st_size, found.st_mtime_ns
+        found = path.stat()
+    except (OSError, ValueError):
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
 
 
 @functools.lru_cache(maxsize=4)
-def _read(file: str, size: int, changed: int) -> tuple[str, str, dict[str, Any]]:
-    """Return digest, architecture and weights, read once for all cells."""
+def _read(path: Path, size: int, changed: int) -> _Weights:
+    """Read once for all cells; say so where the encoder is not whole."""
     from eden_bench.checkpoints import Checkpoint
     from eden_bench.weights.importing import import_weights
 
-    path = Path(file)
     if path.is_dir():
         encoder = Checkpoint(path).load_encoder()
-        return _digest(encoder.state_dict()), encoder.arch, dict(encoder.state_dict())
+        weights = dict(encoder.state_dict())
+        return _Weights(_digest(weights), encoder.arch, weights, "a checkpoint folder")
     imported = import_weights(path)
-    return _digest(imported.weights), imported.coverage.arch, imported.weights
+    coverage = imported.coverage
+    if coverage.lack:
+        print(f"warning: {coverage.lack}", file=sys.stderr)  # noqa: T201
+    found = f"{coverage.dialect}: {coverage.matched} of {coverage.expected} entries"
+    return _Weights(_digest(imported.weights), coverage.arch, imported.weights, found)
 
 
 def _digest(weights: dict[str, Any]) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import stat
 import subprocess
 import sys
 import tempfile
@@ -29,13 +30,25 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """
     from safetensors.torch import load
 
-    if not path.is_file() or path.stat().st_size == 0:
-        found = "is empty" if path.is_file() else "is a folder" if path.is_dir() else "does not exist"
-        raise WeightsMissing(f"{path} {found}, expected a checkpoint (.pth, .pt, .tar, .ckpt, .safetensors)")
+    if wrong := _no_file(path):
+        raise WeightsMissing(f"{path} {wrong}, expected a checkpoint (.pth, .pt, .tar, .ckpt, .safetensors)")
     with tempfile.TemporaryDirectory(prefix="eden-bench-weights-") as folder:
         target = Path(folder) / "tensors.safetensors"
         _convert(path, target)
-        return dict(load(target.read_bytes()))
+        return dict(sorted(load(target.read_bytes()).items()))
+
+
+def _no_file(path: Path) -> str:
+    """Say what stands where a file should, "" where one does; a pipe is never opened, it would wait for ever."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError) as error:
+        return f"does not exist ({getattr(error, 'strerror', None) or error})"
+    if not stat.S_ISREG(found.st_mode):
+        return "is a folder" if stat.S_ISDIR(found.st_mode) else "is no regular file"
+    if not os.access(path, os.R_OK):
+        return "may not be read (permission denied)"
+    return "" if found.st_size else "is empty"
 
 
 def _convert(path: Path, target: Path) -> None:
@@ -47,7 +60,7 @@ def _convert(path: Path, target: Path) -> None:
     except subprocess.TimeoutExpired as error:
         raise WeightsRefused(f"{path} takes over {2 * SECONDS} s to read, expected a checkpoint: {_RESAVE}") from error
     if done.returncode or not target.is_file():
-        raise WeightsRefused(f"{path} cannot be read as weights ({_reason(done)}): {_RESAVE}")
+        raise WeightsRefused(f"{path} cannot be read as weights: {_reason(done)}; or {_RESAVE}")
 
 
 def _reason(done: subprocess.CompletedProcess[str]) -> str:
