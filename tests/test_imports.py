@@ -16,7 +16,7 @@ ALLOWED = {
     "tasks": {"eden_bench", "tasks"},
 }
 FILES = sorted(file for package in PACKAGES for file in (ROOT / package).rglob("*.py"))
-HEAVY = ("torch", "torchvision", "pandas", "scipy", "cv2", "sklearn", "matplotlib", "timm")
+HEAVY = ("torch", "torchvision", "numpy", "pandas", "pydicom", "scipy", "cv2", "sklearn", "matplotlib", "timm")
 
 
 def imported_by(file: Path) -> set[str]:

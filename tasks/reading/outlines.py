@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
-import numpy as np
+if TYPE_CHECKING:
+    import numpy as np
 
 _FARTHEST_PX = 100_000
 """No annotator drew beyond this; OpenCV counts pixels in 32 bits."""
@@ -51,6 +53,7 @@ def polygons_mask(polygons: Iterable[Sequence[float]], size_px: tuple[int, int])
         size_px: height and width.
     """
     import cv2
+    import numpy as np
 
     mask = np.zeros(size_px, np.uint8)
     for polygon in polygons:
@@ -60,8 +63,9 @@ def polygons_mask(polygons: Iterable[Sequence[float]], size_px: tuple[int, int])
 
 def overhang_px(polygon: Sequence[float], size_px: tuple[int, int]) -> float:
     """Return by how many pixels a polygon leaves the image, 0 where it does not."""
-    points = np.reshape(polygon, (-1, 2))
-    return float(max(0, -points.min(), *(points.max(axis=0) - (size_px[1] - 1, size_px[0] - 1))))
+    x, y = polygon[::2], polygon[1::2]
+    height, width = size_px
+    return float(max(0, -min(x), -min(y), max(x) - (width - 1), max(y) - (height - 1)))
 
 
 def runs_of(text: str, pixels: int) -> tuple[int, ...]:
@@ -101,6 +105,8 @@ def runs_mask(masks: Iterable[Sequence[int]], size_px: tuple[int, int]) -> np.nd
     Raises:
         ValueError: runs go beyond the image.
     """
+    import numpy as np
+
     height, width = size_px
     union = np.zeros(height * width, bool)
     for runs in masks:
