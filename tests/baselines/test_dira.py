@@ -201,3 +201,10 @@ def test_the_same_generator_distorts_alike():
     images = torch.rand(16, 3, 32, 32)
     first, second = (distorted(images, torch.Generator().manual_seed(3)) for _ in range(2))
     assert torch.equal(first, second)
+
+
+def test_the_restored_image_has_one_channel_between_0_and_1_and_the_decoder_its_published_widths():
+    restored = method("dira", stage=DIR).student(views(2).images[0]).image
+    assert restored.shape == (2, 1, 64, 64)
+    assert 0 < restored.min() < restored.max() < 1
+    assert DiRAConfig().decoder_channels == (256, 128, 64, 32, 16)

@@ -207,3 +207,13 @@ def test_three_holes_of_a_seventh_of_the_side_are_zero():
 
 def test_blending_weighs_the_first():
     assert blended(torch.tensor(1.0), torch.tensor(0.0), 0.7).item() == pytest.approx(0.7)
+
+
+def test_projector_attention_and_decoder_have_the_released_widths():
+    with torch.device("meta"):
+        made = pcrl.PCRLNetwork(PCRLConfig())
+    kinds = [type(layer).__name__ for layer in made.attention]
+    assert kinds == ["Linear", "ReLU", "Linear", "Sigmoid"]
+    shapes = [tuple(part[i].weight.shape) for part in (made.projector, made.attention) for i in (0, 2)]
+    assert shapes == [(128, 2048), (128, 128), (256, 6), (2048, 256)]
+    assert PCRLConfig().decoder_channels == (256, 128, 64, 32, 16)

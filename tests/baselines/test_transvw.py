@@ -131,3 +131,12 @@ def test_losses_without_words_are_refused():
     made.start_stage(config("transvw").stages[WORDS])
     with pytest.raises(RuntimeError, match="needs stage_data first"):
         made.losses(views(of=made))
+
+
+def test_the_classifier_halves_the_bottleneck_before_pooling():
+    with torch.device("meta"):
+        made = transvw.WordNetwork(TransVWConfig())
+    kinds = [type(layer).__name__ for layer in made.before_pooling]
+    assert kinds == ["Conv2d", "BatchNorm2d", "ReLU"]
+    assert tuple(made.before_pooling[0].weight.shape) == (1024, 2048, 3, 3)
+    assert tuple(made.classifier.weight.shape) == (44, 1024)

@@ -1,0 +1,61 @@
+"""What the documents name is there: tests, sections of everything registered, files that are linked to."""
+
+import ast
+import re
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from eden_bench import registry
+
+ROOT = Path(__file__).parents[1]
+DOCUMENTS = sorted((ROOT / "docs").glob("*.md"))
+LINKING = [*sorted(ROOT.glob("*.md")), *DOCUMENTS, *sorted((ROOT / "docs/decisions").glob("*.md"))]
+
+
+@cache
+def functions_of(path):
+    """The names of a file's test functions, those of classes included."""
+    tree = ast.parse((ROOT / path).read_text())
+    return {node.name for node in ast.walk(tree) if isinstance(node, ast.FunctionDef) and node.name.startswith("test_")}
+
+
+def named_tests(text):
+    return re.findall(r"(tests/[\w/]+\.py)::(test_\w+)", text)
+
+
+def headings(name):
+    text = (ROOT / "docs" / name).read_text()
+    return set(re.findall(r"`([\w-]+)`", "\n".join(re.findall(r"^## .*$", text, re.MULTILINE))))
+
+
+@pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
+def test_every_test_that_a_document_names_exists(document):
+    named = set(named_tests(document.read_text()))
+    absent = [(path, test) for path, test in named if not (ROOT / path).is_file() or test not in functions_of(path)]
+    assert sorted(absent) == []
+
+
+def test_datasets_and_methods_name_many_tests():
+    for name in ("datasets.md", "methods.md"):
+        assert len(named_tests((ROOT / "docs" / name).read_text())) > 50
+
+
+@pytest.mark.parametrize(
+    ("document", "names"), [("datasets.md", registry.datasets.names()), ("methods.md", registry.methods.names())]
+)
+def test_everything_registered_has_a_section(document, names):
+    assert headings(document) >= set(names)
+
+
+def test_every_task_has_a_line():
+    text = (ROOT / "docs/datasets.md").read_text()
+    assert set(re.findall(r"^- Task `([\w-]+)`:", text, re.MULTILINE)) == set(registry.tasks.names())
+
+
+@pytest.mark.parametrize("document", LINKING, ids=lambda path: path.name)
+def test_every_file_that_is_linked_to_exists(document):
+    targets = re.findall(r"\]\(([^)#\s]+)[^)]*\)", re.sub(r"```.*?```", "", document.read_text(), flags=re.DOTALL))
+    files = [target for target in targets if "://" not in target]
+    assert [target for target in files if not (document.parent / target).exists()] == []
