@@ -297,7 +297,7 @@ class Training:
             )
 
     def _end_stage(self) -> None:
-        self.at.stage, self._optimisers = self.at.stage + 1, {}
+        self.at.stage, self.at.optimisers, self._optimisers = self.at.stage + 1, {}, {}
         self.at.begin_epoch(0)
         self._save()
 

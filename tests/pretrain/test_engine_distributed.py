@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 
 import pytest
+import torch
 
 from eden_bench.checkpoints import Checkpoint
 from eden_bench.runner import cpu_threads
@@ -17,17 +18,15 @@ ROOT = Path(__file__).parents[2]
 METHODS = ("adam", "densecl", "vicregl")
 
 
-@pytest.fixture(scope="module")
-def together(tmp_path_factory):
-    """Folder of tiny runs made by two processes with the variables that torchrun sets."""
-    folder = tmp_path_factory.mktemp("two")
+def in_two_processes(module, *arguments):
+    """Run a module in two processes with the variables that torchrun sets."""
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         port = probe.getsockname()[1]
     shared = {"MASTER_ADDR": "127.0.0.1", "MASTER_PORT": str(port), "WORLD_SIZE": "2", "OMP_NUM_THREADS": "1"}
     running = [
         subprocess.Popen(
-            [sys.executable, "-m", "tests.pretrain.in_processes", str(folder), *METHODS],
+            [sys.executable, "-m", f"tests.pretrain.{module}", *arguments],
             cwd=ROOT,
             env=os.environ | shared | {"RANK": str(rank), "LOCAL_RANK": str(rank)},
             stderr=subprocess.PIPE,
@@ -35,8 +34,19 @@ def together(tmp_path_factory):
         )
         for rank in range(2)
     ]
-    errors = [process.communicate(timeout=240)[1] for process in running]
+    try:
+        errors = [process.communicate(timeout=240)[1] for process in running]
+    finally:
+        for process in running:
+            process.kill()
     assert [process.returncode for process in running] == [0, 0], errors
+
+
+@pytest.fixture(scope="module")
+def together(tmp_path_factory):
+    """Folder of tiny runs made by two processes."""
+    folder = tmp_path_factory.mktemp("two")
+    in_two_processes("in_processes", str(folder), *METHODS)
     return folder
 
 
@@ -55,3 +65,11 @@ def test_two_processes_take_the_steps_of_one_with_two_groups(together, tmp_path,
         assert found[key].detach().numpy() == pytest.approx(value.detach().numpy(), rel=1e-3, abs=1e-5), key
     for mine, theirs in zip(entries(alone), entries(shared), strict=True):
         assert theirs["loss"] == pytest.approx(mine["loss"], rel=1e-4)
+
+
+def test_processes_that_resume_within_a_stage_end_alike_and_as_if_they_had_not_stopped(tmp_path):
+    """The old stage's momentum is nobody's in the next one."""
+    in_two_processes("stopped_in_processes", str(tmp_path))
+    first, *others = (torch.load(tmp_path / run / f"{rank}.pt") for run in ("whole", "stopped") for rank in range(2))
+    for other in others:
+        assert all(value.equal(other[name]) for name, value in first.items())
