@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from eden_bench import registry
 from eden_bench.errors import PluginError, UsageError
-from eden_bench.weights.method import register_file
+from eden_bench.weights.method import refuse_missing, register_file
 
 DEFAULT_SEEDS = tuple(range(10))
 _SEED_LIMIT = 1 << 31
@@ -40,10 +40,11 @@ def choose_methods(patterns: Iterable[str], variants: Collection[str]) -> tuple[
         UsageError: as ``choose``.
     """
     chosen: list[str] = []
-    for part in (part.strip() for text in patterns for part in text.split(",") if part.strip()):
+    for part in dict.fromkeys(part.strip() for text in patterns for part in text.split(",") if part.strip()):
         own = list(variants) if part == "@variants" else [part] if part in variants else []
         if "=" in part:
             own = [register_file(registry.methods, part, taken={*variants, *chosen})]
+            refuse_missing(part)
         chosen += own or choose(registry.methods, [part])
     return tuple(dict.fromkeys(chosen)) or choose(registry.methods, ())
 

@@ -26,6 +26,10 @@ _DATA_BYTES = 4 << 30
 _AGAIN = "copy or download it again"
 
 
+class Unusable(ValueError):
+    """A file that this module itself refuses, in a sentence for its user."""
+
+
 def main() -> int:
     """Convert; on failure print one line of JSON with the reason."""
     source, target = (Path(argument) for argument in sys.argv[1:3])
@@ -56,7 +60,7 @@ def convert(source: Path, target: Path) -> None:
     """Write every tensor of a checkpoint to a safetensors file, under its path in the checkpoint.
 
     Raises:
-        ValueError: it holds no tensors, or more than any checkpoint does.
+        Unusable: it holds no tensors, or more than any checkpoint does.
         Exception: whatever torch and safetensors raise for a damaged or hostile file; ``reason`` says it plainly.
     """
     from safetensors.torch import save_file
@@ -66,10 +70,10 @@ def convert(source: Path, target: Path) -> None:
     for name, value in _tensors(read(source)):
         room -= value.numel() * value.element_size()
         if room < 0:
-            raise ValueError(f"its tensors claim over {_MOST_COPIES} times the file's size")
+            raise Unusable(f"its tensors claim over {_MOST_COPIES} times the file's size")
         tensors[name] = _plain(value, name)
     if not tensors:
-        raise ValueError("it holds no tensors under text names in its dictionaries")
+        raise Unusable("it holds no tensors under text names in its dictionaries")
     save_file(tensors, target)
 
 
@@ -85,7 +89,7 @@ def read(source: Path) -> Any:  # noqa: ANN401 - whatever the file holds
     if start[:4] == b"PK\x03\x04":
         _check_archive(source)
     elif start[:1] != b"\x80":
-        raise ValueError(f"it starts with {start!r}, as no checkpoint does (a web page or a pointer in its place?)")
+        raise Unusable(f"it starts with {start!r}, as no checkpoint does (a web page or a pointer in its place?)")
     stand_ins = [(PassedOver, name) for name in _PASSED_OVER] + [(OrderedDict, name) for name in _LIKE_DICTIONARIES]
     with torch.serialization.safe_globals(stand_ins):
         return torch.load(source, map_location="cpu", weights_only=True)
@@ -96,7 +100,7 @@ def _check_archive(source: Path) -> None:
     with zipfile.ZipFile(source) as archive:
         claimed = sum(part.file_size for part in archive.infolist())
     if claimed > source.stat().st_size:
-        raise ValueError(f"its archive claims {claimed:,} bytes in a file of {source.stat().st_size:,}")
+        raise Unusable(f"its archive claims {claimed:,} bytes in a file of {source.stat().st_size:,}")
 
 
 class PassedOver:
@@ -145,7 +149,7 @@ def _tensors(checkpoint: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
             waiting += reversed(inner)
             entries += len(value)
             if entries > _MOST_ENTRIES:
-                raise ValueError(f"it has over {_MOST_ENTRIES:,} entries, more than any checkpoint")
+                raise Unusable(f"it has over {_MOST_ENTRIES:,} entries, more than any checkpoint")
 
 
 def _is_read(name: object) -> bool:
@@ -154,7 +158,7 @@ def _is_read(name: object) -> bool:
 
 def _path(path: str, name: str) -> str:
     if len(name) > _LONGEST_NAME or not name.isprintable():
-        raise ValueError(f"an entry's name is {name[:40]!a}, expected at most {_LONGEST_NAME} printable letters")
+        raise Unusable(f"an entry's name is {name[:40]!a}, expected at most {_LONGEST_NAME} printable letters")
     return f"{path}/{name}" if path else name
 
 
@@ -163,9 +167,9 @@ def _plain(value: Any, path: str) -> Any:  # noqa: ANN401 - a tensor
     import torch
 
     if value.layout is not torch.strided or value.is_quantized or value.is_meta:
-        raise ValueError(f"{path or 'what it holds'} is sparse, quantised or without values, expected a dense tensor")
+        raise Unusable(f"{path or 'what it holds'} is sparse, quantised or without values, expected a dense tensor")
     if value.numel() * value.element_size() > 2 * value.untyped_storage().nbytes() + 64:
-        raise ValueError(f"{path or 'its tensor'} claims {value.numel():,} values and stores fewer")
+        raise Unusable(f"{path or 'its tensor'} claims {value.numel():,} values and stores fewer")
     return value.detach().clone(memory_format=torch.contiguous_format)
 
 
@@ -183,7 +187,7 @@ def reason(error: Exception) -> str:
         return "it claims more memory than its size allows"
     if type(error).__name__ == "SafetensorError":
         return f"it is no whole safetensors file ({text[:120]}): {_AGAIN}"
-    if isinstance(error, ValueError) and not text.startswith("Expected"):
+    if isinstance(error, Unusable):
         return text[:300]
     return f"it is damaged, or no pickle of tensors and plain values ({type(error).__name__}): {_AGAIN}"
 

@@ -99,6 +99,17 @@ def register_file(registry: Registry, text: str, taken: Collection[str] = ()) ->
     return name
 
 
+def refuse_missing(text: str) -> None:
+    """Refuse NAME=PATH without a file or folder at once: in a command it is a slip, not a method to be excused.
+
+    Raises:
+        UsageError: there is nothing there.
+    """
+    path = Path(text.partition("=")[2]).expanduser()
+    if not path.exists():
+        raise UsageError(f"--methods {text!r}: {path} does not exist, expected a checkpoint or a folder of one")
+
+
 def _changed(path: Path) -> tuple[int, int]:
     """Return size and time of change, so that a file that was replaced is read again."""
     try:

@@ -1,0 +1,155 @@
+import os
+import signal
+import subprocess
+import sys
+
+import pytest
+import torch
+
+from eden_bench.errors import WeightsMissing, WeightsRefused
+from eden_bench.weights import child
+from eden_bench.weights.importing import import_weights
+from eden_bench.weights.reading import read_tensors
+from tests.eden_bench.weights import hostile
+from tests.eden_bench.weights.dialects import weights
+
+ALL_IN_ONE = """
+import json, sys, time
+from pathlib import Path
+from eden_bench.weights import child
+folder = Path(sys.argv[1])
+child.limit(max(folder.iterdir(), key=lambda path: path.stat().st_size))
+for path in sorted(folder.iterdir()):
+    begun, told = time.process_time(), "read"
+    try:
+        child.convert(path, folder.parent / "out.safetensors")
+    except Exception as error:
+        told = child.reason(error)
+    print(json.dumps([path.name, told, time.process_time() - begun]), flush=True)
+"""
+
+
+def test_sixty_hostile_files_run_nothing_and_give_one_reason_each(tmp_path):
+    """All through the converter under its own limits; nothing but the answers is printed."""
+    import json
+
+    sentinel, folder = tmp_path / "executed", tmp_path / "files"
+    folder.mkdir()
+    expected = hostile.files(sentinel)
+    names = {f"{place:02}.pth": name for place, name in enumerate(expected)}
+    assert len(names) >= 60
+    for file, name in names.items():
+        (folder / file).write_bytes(expected[name][0])
+    command = [sys.executable, "-W", "ignore", "-c", ALL_IN_ONE, folder]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200)
+    assert done.returncode == 0, done.stdout[-300:] + done.stderr
+    assert done.stderr == ""
+    told = {names[file]: (reason, seconds) for file, reason, seconds in map(json.loads, done.stdout.splitlines())}
+    assert told.keys() == expected.keys()
+    for name, (reason, seconds) in told.items():
+        with pytest.raises(ValueError, match=expected[name][1]):
+            raise ValueError(reason)
+        assert reason != "read", name
+        assert seconds < 20, name
+        assert "weights_only" not in reason, reason
+        assert len(reason) < 320, reason
+        assert reason.isprintable(), reason
+    assert not sentinel.exists()
+
+
+@pytest.mark.parametrize(
+    ("name", "match"),
+    [
+        (
+            "os.system",
+            r"file\.pth cannot be read as weights: to read it, posix\.system would have to run, .*or save its",
+        ),
+        ("cut at 60 %", r"file\.pth cannot be read as weights: its archive is damaged or cut off: copy or download it"),
+        ("web page", r"file\.pth cannot be read as weights: it starts with b'<!DOCTYPE html><html>"),
+        ("overlapping tensors", r"file\.pth cannot be read as weights: it is no whole safetensors file"),
+    ],
+)
+def test_a_hostile_file_is_refused_by_a_child_and_named(tmp_path, name, match, capfd):
+    path = tmp_path / "file.pth"
+    path.write_bytes(hostile.files(tmp_path / "executed")[name][0])
+    with pytest.raises(WeightsRefused, match=match):
+        read_tensors(path)
+    assert capfd.readouterr() == ("", "")
+    assert not (tmp_path / "executed").exists()
+
+
+def test_a_good_file_passes_through_the_child_bit_for_bit(tmp_path):
+    torch.save({"state_dict": weights(), "epoch": 3}, tmp_path / "file.pth")
+    read = read_tensors(tmp_path / "file.pth")
+    assert list(read) == sorted(f"state_dict/{name}" for name in weights())
+    assert all(value.equal(read[f"state_dict/{name}"]) for name, value in weights().items())
+
+
+def test_a_child_that_is_killed_is_one_sentence(tmp_path, monkeypatch):
+    torch.save(weights(), tmp_path / "file.pth")
+    killed = subprocess.CompletedProcess([], -signal.SIGKILL, "", "")
+    monkeypatch.setattr(subprocess, "run", lambda *_, **__: killed)
+    with pytest.raises(WeightsRefused, match="its reader was stopped with code -9, out of memory or time"):
+        read_tensors(tmp_path / "file.pth")
+
+
+def test_a_child_that_takes_too_long_is_one_sentence(tmp_path, monkeypatch):
+    def late(command, **_):
+        raise subprocess.TimeoutExpired(command, 1)
+
+    torch.save(weights(), tmp_path / "file.pth")
+    monkeypatch.setattr(subprocess, "run", late)
+    with pytest.raises(WeightsRefused, match=r"file\.pth takes over 240 s to read"):
+        read_tensors(tmp_path / "file.pth")
+
+
+def loop(path):
+    path.symlink_to(path)
+
+
+@pytest.mark.parametrize(
+    ("make", "match"),
+    [
+        (lambda path: None, r"does not exist \(No such file"),
+        (lambda path: path.mkdir(), "is a folder, expected a checkpoint"),
+        (os.mkfifo, "is no regular file"),
+        (loop, r"does not exist \(Too many levels"),
+        (lambda path: path.touch(), "is empty"),
+    ],
+)
+def test_what_is_no_file_is_missing_at_once(tmp_path, make, match):
+    make(tmp_path / "file.pth")
+    with pytest.raises(WeightsMissing, match=r"file\.pth " + match):
+        import_weights(tmp_path / "file.pth")
+
+
+def test_a_file_that_may_not_be_read_says_so(tmp_path, monkeypatch):
+    (tmp_path / "file.pth").write_bytes(b"x")
+    monkeypatch.setattr(os, "access", lambda *_: False)
+    with pytest.raises(WeightsMissing, match="may not be read"):
+        import_weights(tmp_path / "file.pth")
+
+
+def test_the_limits_hold_in_the_child(tmp_path):
+    (tmp_path / "file").write_bytes(b"x" * 100)
+    code = (
+        "import resource, sys, pathlib; from eden_bench.weights import child; child.limit(pathlib.Path(sys.argv[1]));"
+        "print(*(resource.getrlimit(getattr(resource, 'RLIMIT_' + n))[1] for n in ('DATA', 'CPU', 'FSIZE', 'CORE')))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, tmp_path / "file"], capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str((4 << 30) + 600), str(child.SECONDS), str((4 << 30) + 200), "0"]
+
+
+def test_no_place_in_the_project_unpickles_without_weights_only():
+    from pathlib import Path
+
+    root = Path(__file__).parents[3]
+    sources = [
+        path for part in ("eden_bench", "pretrain", "baselines", "tasks") for path in (root / part).rglob("*.py")
+    ]
+    loads = [line for path in sources for line in path.read_text().splitlines() if "torch.load(" in line]
+    assert loads
+    assert all("weights_only=True" in line for line in loads)
+    texts = "".join(path.read_text() for path in sources)
+    assert "weights_only=False" not in texts
+    assert "import pickle" not in texts
