@@ -90,7 +90,8 @@ def read(source: Path) -> Any:  # noqa: ANN401 - whatever the file holds
         _check_archive(source)
     elif start[:1] != b"\x80":
         raise Unusable(f"it starts with {start!r}, as no checkpoint does (a web page or a pointer in its place?)")
-    stand_ins = [(PassedOver, name) for name in _PASSED_OVER] + [(OrderedDict, name) for name in _LIKE_DICTIONARIES]
+    stand_ins: list[Any] = [(PassedOver, name) for name in _PASSED_OVER]
+    stand_ins += [(OrderedDict, name) for name in _LIKE_DICTIONARIES]
     with torch.serialization.safe_globals(stand_ins):
         return torch.load(source, map_location="cpu", weights_only=True)
 
