@@ -229,7 +229,7 @@ _RADII = {
 
 
 def _draw_lesions(rng: np.random.Generator, retina: Retina, grade: int) -> tuple[Lesion, ...]:
-    """Draw the lesions of a grade; at least one beyond microaneurysms at 2, and all quadrants bleeding at 3."""
+    """Draw the lesions of a grade; at 2 too few haemorrhages for 3, at 3 enough in every quadrant."""
     lesions: list[Lesion] = []
     for kind, (least, most) in _COUNTS[grade].items():
         for _ in range(int(rng.integers(least, most + 1))):
@@ -237,8 +237,6 @@ def _draw_lesions(rng: np.random.Generator, retina: Retina, grade: int) -> tuple
     if grade == 3:
         for quadrant in range(4 * SEVERE_PER_QUADRANT):
             lesions.append(_lesion(rng, retina, "haemorrhage", len(lesions), quadrant % 4))
-    elif grade == 2 and graded(tuple(lesions)) == 3:
-        lesions = [each for each in lesions if each.kind != "haemorrhage" or each.x > 0]
     return tuple(lesions)
 
 
