@@ -383,7 +383,9 @@ class Finding:
 class Dataset(Protocol):
     """A reader of one on-disk layout. Everything it reads is hostile until checked.
 
-    One that brings its own folder has it as ``root`` and is not looked for below ``EDEN_BENCH_DATA``.
+    One that brings its own folder has it as ``root`` and is not looked for below ``EDEN_BENCH_DATA``. One whose pixels
+    follow from more than the files and its code, such as a user's setting, says it in ``reading``, a str that becomes
+    part of every store's identity.
     """
 
     name: str

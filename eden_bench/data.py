@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -21,6 +22,7 @@ from eden_bench.settings import Settings
 
 PHANTOM = "PHANTOM.json"
 PHANTOM_SEED = 0
+_VERSION = re.compile(r"[-_]v?\d+(\.\d+)+$")
 PHANTOM_PATIENTS = 247
 """As many as SCR has, where a dataset names no ``phantom_patients`` of its own."""
 
@@ -101,13 +103,19 @@ def lists_of(name: str, settings: Settings, progress: Progress = no_progress) ->
 
 
 def find_folder(dataset: Dataset, data: Path) -> Path | None:
-    """Return the first of the folders a dataset is looked for in, whatever its case, or None."""
+    """Return the first of the folders a dataset is looked for in, or None.
+
+    Case is passed over, and so is a version that archives put behind the name (``-1.0.0``).
+    """
     try:
-        there = {path.name.casefold(): path for path in sorted(data.iterdir()) if path.is_dir()}
+        folders = [path for path in sorted(data.iterdir()) if path.is_dir()]
     except OSError as error:
         raise DataMissing(
             f"{data} cannot be listed ({error.strerror}): make EDEN_BENCH_DATA the datasets' folder"
         ) from error
+    there = {path.name.casefold(): path for path in folders}
+    for name, path in list(there.items()):
+        there.setdefault(_VERSION.sub("", name), path)
     wanted = (folder.casefold() for folder in dataset.card.folders)
     return next((there[folder] for folder in wanted if folder in there), None)
 

@@ -104,6 +104,7 @@ def open_images(
     size_px: int,
     cache: Path,
     channels: int = 1,
+    reading: str = "",
     progress: Progress = no_progress,
 ) -> ImageStore:
     """Map the images of some items, squashed to size_px × size_px by area; decode them first where need be.
@@ -115,6 +116,7 @@ def open_images(
         size_px: side of every stored image.
         cache: folder of all stores.
         channels: 1 keeps (N, H, W), 3 keeps (N, H, W, 3).
+        reading: what the reader decodes by (``Dataset.reading``); another one is another store.
         progress: told of each image decoded.
 
     Raises:
@@ -128,7 +130,7 @@ def open_images(
         image = with_channels(read(item), channels)
         return resized(image, size_px), image.shape[:2]
 
-    plan = Plan(name, "images", tuple(items), tuple((item.image,) for item in items), shape, make)
+    plan = Plan(name, "images", tuple(items), tuple((item.image,) for item in items), shape, make, reading=reading)
     return ImageStore(**vars(open_store(plan, cache, progress)))
 
 
@@ -140,6 +142,7 @@ def open_masks(
     name: str,
     size_px: int,
     cache: Path,
+    reading: str = "",
     progress: Progress = no_progress,
 ) -> MaskStore:
     """Map the masks of some items, resized to size_px × size_px by the nearest pixel; decode them first where need be.
@@ -153,6 +156,7 @@ def open_masks(
         name: what the cache's folder is called.
         size_px: side of every stored mask.
         cache: folder of all stores.
+        reading: what the reader decodes by (``Dataset.reading``); another one is another store.
         progress: told of each item decoded.
 
     Raises:
@@ -169,7 +173,7 @@ def open_masks(
 
     kind = "masks:" + "|".join(structures)
     shape = (len(structures), size_px, size_px)
-    plan = Plan(name, kind, tuple(items), files, shape, make, drawn if any(drawn) else ())
+    plan = Plan(name, kind, tuple(items), files, shape, make, drawn if any(drawn) else (), reading)
     return MaskStore(**vars(open_store(plan, cache, progress)), structures=tuple(structures))
 
 
@@ -180,6 +184,7 @@ def open_pyramid(
     name: str,
     cache: Path,
     channels: int = 1,
+    reading: str = "",
     progress: Progress = no_progress,
 ) -> TilePyramid:
     """Map the tile pyramids of some items' images; decode them first where need be. Arguments as in `open_images`."""
@@ -189,7 +194,7 @@ def open_pyramid(
         image = with_channels(read(item), channels)
         return pyramid_of(image), image.shape[:2]
 
-    plan = Plan(name, "pyramid", tuple(items), tuple((item.image,) for item in items), shape, make)
+    plan = Plan(name, "pyramid", tuple(items), tuple((item.image,) for item in items), shape, make, reading=reading)
     return TilePyramid(**vars(open_store(plan, cache, progress)))
 
 

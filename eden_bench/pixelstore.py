@@ -28,8 +28,8 @@ from eden_bench.settings import available_cores
 
 R = TypeVar("R")
 
-_VERSION = 2
-"""Part of every fingerprint: raise it when pixels are made differently."""
+_VERSION = 3
+"""Part of every fingerprint: raise it when pixels are made differently, by the store or by a reader."""
 
 
 @dataclass(frozen=True)
@@ -82,6 +82,8 @@ class Plan:
     make: Callable[[Item], tuple[np.ndarray, tuple[int, int]]]
     drawn: tuple[object, ...] = ()
     """What pixels are made from beside the files' content."""
+    reading: str = ""
+    """What files are decoded by (``contracts.Dataset.reading``)."""
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -91,7 +93,7 @@ class Plan:
     def fingerprint(self) -> str:
         """What is asked for, as one digest; names the folder."""
         files = [[str(file.absolute()) for file in group] for group in self.files]
-        return digest([_VERSION, self.kind, self.shape, self.ids, files, *self.drawn])
+        return digest([_VERSION, self.kind, self.shape, self.ids, files, self.reading, *self.drawn])
 
     def stamp(self) -> str:
         """Sizes and times of the source files, as one digest."""

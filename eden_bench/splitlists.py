@@ -6,6 +6,7 @@ the image's name (``name.png,1``, ``name.png 0 0 1``), as the lists do that are 
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
@@ -84,7 +85,9 @@ def _read(file: Path, known: Mapping[str, Item]) -> list[str]:
     tokens = [line if line in known else line.replace(",", " ").split()[0] for line in lines if line.strip(" ,\t")]
     if not tokens:
         raise UsageError(f"{file} is empty, expected a list of images, one a line: fill it or remove it")
-    names = {token: _name(token, known) for token in tokens}
+    stems = Counter(map(_stem, known))
+    by_stem = {stem: name for name in known if stems[stem := _stem(name)] == 1}
+    names = {token: _name(token, known, by_stem) for token in tokens}
     strange = [token for token, name in names.items() if name not in known]
     if strange:
         raise UsageError(
@@ -94,12 +97,19 @@ def _read(file: Path, known: Mapping[str, Item]) -> list[str]:
     return list(dict.fromkeys(names.values()))
 
 
-def _name(token: str, known: Mapping[str, Item]) -> str:
-    """Return the id that a token means: without folders and extensions, unless it is an id as it stands."""
-    name = token.replace("\\", "/").rpartition("/")[2]
-    while name not in known and name.lower().endswith(_EXTENSIONS):
-        name = name.rpartition(".")[0]
-    return name
+def _name(token: str, known: Mapping[str, Item], by_stem: Mapping[str, str]) -> str:
+    """Return the id that a token means: as it stands, or the one id that has its stem, or the token."""
+    whole = token.replace("\\", "/")
+    exact = next((name for name in (token, whole, whole.rpartition("/")[2]) if name in known), None)
+    return exact or by_stem.get(_stem(token), token)
+
+
+def _stem(name: str) -> str:
+    """Return a name without folders and extensions."""
+    stem = name.replace("\\", "/").rpartition("/")[2]
+    while stem.lower().endswith(_EXTENSIONS):
+        stem = stem.rpartition(".")[0]
+    return stem
 
 
 def _refuse_shared(what: str, one: set[str], other: set[str], first: Path, second: Path) -> None:

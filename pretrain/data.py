@@ -65,6 +65,7 @@ def open_data(
         name=index.dataset,
         cache=context.cache,
         channels=1 if context.dataset.card.modality == "chest-x-ray" else 3,
+        reading=getattr(context.dataset, "reading", ""),
         progress=context.progress,
     )
     labels = np.array([item.labels for item in items], np.float32) if index.label_names else None

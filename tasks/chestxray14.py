@@ -105,7 +105,7 @@ class ChestXray14:
         citation="Wang et al., CVPR 2017, arXiv:1705.02315",
         licence="no restrictions on use; name the NIH Clinical Center as the source and cite the paper",
         source="NIH Clinical Center, https://nihcc.app.box.com/v/ChestXray-NIHCC",
-        folders=("chestxray14", "nih_chestxray14", "ChestX-ray14", "NIH"),
+        folders=("chestxray14", "nih_chestxray14", "ChestX-ray14", "NIH", "CXR8"),
         expected_images=112_120,
     )
     phantom_patients = 320

@@ -79,13 +79,15 @@ class DRIVE:
         """List the photographs that have vessel masks.
 
         Raises:
-            DataMissing: a half is absent, or some of its images, vessels or fields of view; names the folder.
+            DataMissing: the training half is absent, or some of a half's images, vessels or fields of view; names the
+                folder.
             DataDamaged: a number has two files of one kind.
         """
         with readable(self.name, root):
             need_folder(self.name, root, _EXPECTED, _UNPACK)
             found, phantom = _find(root), (root / PHANTOM).is_file()
-        for test in (False, True):
+        halves = (False, True) if any(found.of_half(kind, test=True) for kind in _KINDS) else (False,)
+        for test in halves:
             _need_half(found, test, root, phantom)
         official = bool(found.of_half(VESSELS, test=True))
         items = tuple(_item(found, number) for number in sorted(found.files[VESSELS]))
@@ -96,7 +98,7 @@ class DRIVE:
             split_rule=DatasetIndex.split_rule if official else SPLIT_RULE,
             expected_images=2 * _HALF,
             phantom=phantom,
-            notes=() if official else (UNLABELLED_NOTE,),
+            notes=() if official else (_UNLABELLED.format(_NO_VESSELS if len(halves) == 2 else "test/ is absent"),),
         )
 
     def read_image(self, item: Item) -> np.ndarray:
@@ -177,9 +179,10 @@ class DRIVE:
         return float(2 * (first & second).sum() / (first.sum() + second.sum()))
 
 
-UNLABELLED_NOTE = (
-    "drive: test/1st_manual is absent, as in current downloads: the labelled training images are split into training "
-    "and test, about half each, so scores compare with no paper's"
+_NO_VESSELS = "test/1st_manual is absent, as in current downloads"
+_UNLABELLED = (
+    "drive: {}: the labelled training images are split into training and test, about half each, so "
+    "scores compare with no paper's"
 )
 SPLIT_RULE = "not the official split, whose test half has no masks here; of the labelled half, " + rule(_TEST_SHARE)
 

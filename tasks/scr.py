@@ -97,7 +97,7 @@ class SCR:
 
         if item.image.suffix.upper() == ".IMG":
             return read_img(self.name, item.image)
-        return read_grey(self.name, item.image, ("PNG",))
+        return read_grey(self.name, item.image, ("PNG",), bits=12)
 
     def read_mask(self, item: Item, structure: str) -> np.ndarray:
         """Decode one of `STRUCTURES` or `UNIONS`: (1024, 1024) bool."""

@@ -71,7 +71,13 @@ class VinDrCXR:
         citation="Nguyen et al., Scientific Data 9 (2022) 429, arXiv:2012.15029",
         licence="PhysioNet Credentialed Health Data License 1.5.0: credentialed users only, not to be passed on",
         source="PhysioNet, https://physionet.org/content/vindr-cxr/1.0.0/ (credentialed access)",
-        folders=("vindr-cxr", "vindr_cxr", "vindrcxr", "vinbigdata-chest-xray-abnormalities-detection"),
+        folders=(
+            "vindr-cxr",
+            "vindr_cxr",
+            "vindrcxr",
+            "vinbigdata-chest-xray-abnormalities-detection",
+            "vindr-cxr-an-open-dataset-of-chest-x-rays-with-radiologist-annotations",
+        ),
         expected_images=18_000,
     )
     phantom_patients = 200

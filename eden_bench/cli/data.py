@@ -104,7 +104,7 @@ def write_phantoms(
     from eden_bench import data, registry
 
     _load(plugin)
-    chosen = registry.datasets.select(names or ["@all"])
+    chosen = [name for name in registry.datasets.select(names or ["@all"]) if _has_phantom(name, names)]
     with bars() as progress:
         folders = [
             data.write_phantom(name, out.absolute(), patients=patients, seed=seed, progress=progress) for name in chosen
@@ -118,6 +118,17 @@ def write_phantoms(
 
 
 app.command("audit", cls=LeanCommand)(audit_datasets)
+
+
+def _has_phantom(name: str, asked: list[str] | None) -> bool:
+    """Tell whether a dataset can write a phantom; say so where not, unless it was asked for by name (an error)."""
+    from eden_bench import data
+
+    by_name = name in ",".join(asked or ()).split(",")
+    if by_name or data.own_folder(data.reader(name)) is None:
+        return True
+    typer.echo(f"{name} brings its own folder and has no phantom: left out", err=True)
+    return False
 
 
 def _load(files: list[Path] | None) -> None:

@@ -31,7 +31,7 @@ class OpenClassification:
     """A classification task ready to run; see ``contracts.OpenTask``.
 
     Raises:
-        DataMissing: no label has both values among the test images.
+        DataMissing: an image has no labels, or no label has both values among the test images.
     """
 
     def __init__(
@@ -45,6 +45,7 @@ class OpenClassification:
         self.task, self.device = task, torch.device(context.device)
         self.protocol = protocol = resolved(protocol, self.device)
         self.labels = index.label_names
+        _need_labels(index)
         self.targets = np.array([item.labels for item in index.items], dtype=np.float32)
         self.splits = split(index, protocol.validation_share)
         self.without_auc = scores.labels_without_auc(self.targets[list(self.splits.test)], self.labels)
@@ -56,6 +57,7 @@ class OpenClassification:
             size_px=protocol.source_px,
             channels=task.channels,
             cache=context.cache,
+            reading=getattr(dataset, "reading", ""),
             progress=context.progress,
         )
         self.images = Resident(images.images, self.device)
@@ -131,6 +133,16 @@ class OpenClassification:
             columns[f"probability_{label}"] = probabilities[:, column].tolist()
             columns[f"target_{label}"] = [int(item.labels[column]) for item in items]
         return columns
+
+
+def _need_labels(index: DatasetIndex) -> None:
+    bare = [item.id for item in index.items if len(item.labels) != len(index.label_names)]
+    if bare:
+        raise DataMissing(
+            f"{index.dataset}: {len(bare):,} of {len(index.items):,} images in {index.root} have no labels, for "
+            f"example {bare[0]}, expected {len(index.label_names)} each: add the file with their labels, or remove "
+            "the images"
+        )
 
 
 def _check_labels(index: DatasetIndex, without_auc: list[str]) -> None:

@@ -39,7 +39,7 @@ def look_at_all(
         try:
             image = read_image(item)
         except EdenError as error:
-            return Look(problems=(str(error), *look_further(item)))
+            return Look(problems=tuple(dict.fromkeys([str(error), *look_further(item)])))
         return Look(image.shape[:2], air_is_bright(image), tuple(look_further(item)))
 
     return list(in_threads(look, len(items), lambda done: progress(what, done, len(items))))

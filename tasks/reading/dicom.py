@@ -303,8 +303,8 @@ def _greys(header: Dataset, claims: _Claims, lowest: int, highest: int) -> np.nd
         values = values * float(header.RescaleSlope) + float(header.get("RescaleIntercept") or 0)
     if sequence := header.get("VOILUTSequence"):
         shares = _stretched(_looked_up(sequence[0], values))
-    elif header.get("WindowCenter") is not None and header.get("WindowWidth") is not None:
-        shares = _windowed(header, values)
+    elif window := _window(header):
+        shares = _windowed(*window, values)
     elif claims.bits_allocated == 8 and (values == plain).all():
         shares = values / 255
     else:
@@ -313,12 +313,19 @@ def _greys(header: Dataset, claims: _Claims, lowest: int, highest: int) -> np.nd
     return np.rint(255 * (1 - shares if claims.photometric == "MONOCHROME1" else shares)).astype(np.uint8)
 
 
-def _windowed(header: Dataset, values: np.ndarray) -> np.ndarray:
-    """Apply the first window, PS3.3 C.11.2.1.2 and C.11.2.1.3; what it shows lies in [0, 1]."""
-    centre, width = (float(np.atleast_1d(header[name].value)[0]) for name in ("WindowCenter", "WindowWidth"))
+def _window(header: Dataset) -> tuple[float, float, str] | None:
+    """Return centre, width and function of the first window, None where there is none or an impossible one."""
+    both = [header.get(name) for name in ("WindowCenter", "WindowWidth")]
+    if any(values is None or not np.size(values) for values in both):
+        return None
+    centre, width = (float(np.atleast_1d(values)[0]) for values in both)
     function = str(header.get("VOILUTFunction") or "LINEAR").upper()
-    if not width >= (1 if function == "LINEAR" else 1e-9) or not np.isfinite([centre, width]).all():
-        raise ValueError(f"a window of centre {centre:g} and width {width:g}")
+    possible = width >= (1 if function == "LINEAR" else 1e-9) and np.isfinite([centre, width]).all()
+    return (centre, width, function) if possible else None
+
+
+def _windowed(centre: float, width: float, function: str, values: np.ndarray) -> np.ndarray:
+    """Apply a window, PS3.3 C.11.2.1.2 and C.11.2.1.3; what it shows lies in [0, 1]."""
     if function == "SIGMOID":
         return np.asarray(1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -700, 700))))
     if function == "LINEAR":

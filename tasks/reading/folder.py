@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -11,14 +11,16 @@ from typing import TYPE_CHECKING
 from eden_bench.contracts import DatasetCard, DatasetIndex, Finding, Item, Progress, no_progress
 from eden_bench.errors import DataMissing, EdenError, UsageError, unknown
 from eden_bench.splitlists import split_by
-from tasks.reading.files import PHANTOM, need_folder, readable
+from tasks.reading.files import PHANTOM, damaged, need_folder, readable
 from tasks.reading.splitting import by_patient, rule
 
 if TYPE_CHECKING:
     import numpy as np
 
-FORMATS = ("PNG", "JPEG", "TIFF", "GIF", "BMP")
-_EXTENSIONS = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".gif", ".bmp")
+MASK_FORMATS = ("PNG", "TIFF", "GIF", "BMP")
+FORMATS = (*MASK_FORMATS, "JPEG")
+_JPEG = (".jpg", ".jpeg")
+_EXTENSIONS = (".png", *_JPEG, ".tif", ".tiff", ".gif", ".bmp")
 
 
 @dataclass(frozen=True)
@@ -49,11 +51,17 @@ class FolderDataset:
     """Folder of train.txt, test.txt and perhaps validation.txt; None: patients are split by a hash."""
     channels: int = 1
 
+    @property
+    def reading(self) -> str:
+        """What pixels are decoded by, beside the files: another TOML file may read the same ones otherwise."""
+        return repr((self.channels, {structure: masks.value for structure, masks in self.masks.items()}))
+
     def index(self, root: Path) -> DatasetIndex:
         """List the images with their masks.
 
         Raises:
             DataMissing: a folder is absent or holds no picture, or an image has no mask; says which.
+            DataDamaged: two pictures of a folder have one name, or a mask is a JPEG.
             UsageError: the lists do not fit the images, or the pattern finds no patient in a name.
         """
         images = self._pictures(self.images)
@@ -87,13 +95,23 @@ class FolderDataset:
         return (read_colour if self.channels == 3 else read_grey)(self.name, item.image, FORMATS)
 
     def read_mask(self, item: Item, structure: str) -> np.ndarray:
-        """Decode a mask: (H, W) bool."""
-        from tasks.reading.pictures import read_grey, read_values
+        """Decode a mask: (H, W) bool.
+
+        Raises:
+            DataDamaged: it cannot be decoded, or has another shape than its image.
+        """
+        from tasks.reading.pictures import read_foreground, read_values, size_of_picture
 
         if structure not in item.masks:
             raise unknown("structure", structure, item.masks)
         (file,), value = item.masks[structure], self.masks[structure].value
-        return read_grey(self.name, file, FORMATS) > 0 if value is None else read_values(self.name, file) == value
+        read = read_foreground if value is None else read_values
+        pixels = read(self.name, file, MASK_FORMATS)
+        (rows, columns), (height, width) = pixels.shape, size_of_picture(self.name, item.image, FORMATS)
+        if abs(rows * width - columns * height) > 0.01 * columns * height:
+            found = f"has {columns}×{rows} px, its image {width}×{height}"
+            raise damaged(self.name, file, found, "one shape", "put the mask of this image there")
+        return pixels if value is None else pixels == value
 
     def check(self, root: Path, progress: Progress = no_progress) -> list[Finding]:
         """Decode every image and mask; look for empty masks and masks of another shape than their images."""
@@ -103,8 +121,18 @@ class FolderDataset:
             index = self.index(root)
         except EdenError as error:
             return [Finding("error", str(error))]
-        looks = look_at_all(index.items, self.read_image, self._mask_problems, progress, f"checking {self.name}")
-        return describe(index, looks)
+        empty: list[Path] = []
+
+        def look_further(item: Item) -> Iterator[str]:
+            for structure, (file,) in item.masks.items():
+                try:
+                    if not self.read_mask(item, structure).any():
+                        empty.append(file)
+                except EdenError as error:
+                    yield str(error)
+
+        looks = look_at_all(index.items, self.read_image, look_further, progress, f"checking {self.name}")
+        return [*describe(index, looks), *self._empty(index, empty)]
 
     def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:
         """Refuse: only the layouts of published datasets have a phantom."""
@@ -114,9 +142,9 @@ class FolderDataset:
         """Return name to file of the pictures in a folder, less the masks that lie beside their images."""
         with readable(self.name, folder):
             need_folder(self.name, folder, "pictures", "correct the folder in the TOML file")
-            found = sorted(path for path in folder.iterdir() if path.suffix.lower() in _EXTENSIONS)
+            found = self._listed(folder)
         beside = tuple(m.suffix for m in self.masks.values() if m.folder == self.images == folder)
-        images = {path.stem: path for path in found if not path.stem.endswith(beside or ("\0",))}
+        images = {name: path for name, path in found.items() if not name.endswith(beside or ("\0",))}
         if not images:
             raise DataMissing(
                 f"{self.name}: {folder} holds no picture, expected some {', '.join(_EXTENSIONS)}: correct the folder "
@@ -128,7 +156,7 @@ class FolderDataset:
         masks = self.masks[structure]
         with readable(self.name, masks.folder):
             need_folder(self.name, masks.folder, f"masks of {structure}", "correct the folder in the TOML file")
-            found = {path.stem: path for path in masks.folder.iterdir() if path.suffix.lower() in _EXTENSIONS}
+            found = self._listed(masks.folder)
         absent = [name for name in images if name + masks.suffix not in found]
         if absent:
             example = masks.folder / (absent[0] + masks.suffix)
@@ -136,7 +164,23 @@ class FolderDataset:
                 f"{self.name}: {len(absent):,} of {len(images):,} images have no mask of {structure}, expected for "
                 f"example {example}.png (or .gif, .tif …): add it, or remove the image"
             )
-        return {name: found[name + masks.suffix] for name in images}
+        chosen = {name: found[name + masks.suffix] for name in images}
+        blurred = next((path for path in chosen.values() if path.suffix.lower() in _JPEG), None)
+        if blurred:
+            remedy = "save the masks without loss, from their source: JPEG smears their edges"
+            raise damaged(self.name, blurred, "is a JPEG", f"a mask as {', '.join(MASK_FORMATS)}", remedy)
+        return chosen
+
+    def _listed(self, folder: Path) -> dict[str, Path]:
+        """Return name to file of a folder's pictures in order of name, less hidden ones (``._7.png``)."""
+        found: dict[str, Path] = {}
+        for path in sorted(folder.iterdir()):
+            if path.suffix.lower() not in _EXTENSIONS or path.name.startswith("."):
+                continue
+            if path.stem in found:
+                raise damaged(self.name, path, f"is a second {path.stem}", f"only {found[path.stem]}", "remove one")
+            found[path.stem] = path
+        return found
 
     def _patient(self, name: str) -> str:
         if self.patient is None:
@@ -146,14 +190,9 @@ class FolderDataset:
             raise UsageError(f"{self.name}: the pattern {self.patient.pattern!r} finds no patient in {name!r}: mend it")
         return match[1] if self.patient.groups else match[0]
 
-    def _mask_problems(self, item: Item) -> Iterator[str]:
-        height, width = self.read_image(item).shape[:2]
-        for structure, (file,) in item.masks.items():
-            try:
-                mask = self.read_mask(item, structure)
-            except EdenError as error:
-                yield str(error)
-                continue
-            if abs(mask.shape[0] * width - mask.shape[1] * height) > 0.01 * mask.shape[1] * height:
-                found = f"{mask.shape[1]}×{mask.shape[0]} px, its image {width}×{height}"
-                yield f"{self.name}: {file} has {found}, expected one shape: put the mask of this image there"
+    def _empty(self, index: DatasetIndex, empty: Sequence[Path]) -> Iterator[Finding]:
+        """Say which masks are empty: a fault where no mask has anything, else perhaps an image without a finding."""
+        count = sum(len(item.masks) for item in index.items)
+        if empty:
+            text = f"{len(empty):,} of {count:,} masks are empty, for example {min(empty)}: check mask_value"
+            yield Finding("error" if len(empty) == count else "note", text)

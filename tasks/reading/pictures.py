@@ -36,23 +36,25 @@ _DECODERS_RAISE = (
 )
 
 
-def read_grey(dataset: str, path: Path, formats: tuple[str, ...]) -> np.ndarray:
+def read_grey(dataset: str, path: Path, formats: tuple[str, ...], *, bits: int = 16) -> np.ndarray:
     """Decode a picture to (H, W) uint8 by its palette and colours, transparency ignored.
 
-    A reversed palette is obeyed (its indices alone would be an inverted picture). 16-bit pictures are scaled from
-    their 12 or 16 bits.
+    A reversed palette is obeyed (its indices alone would be an inverted picture). A deep picture is scaled from the
+    same range whatever its own maximum, or the grey scale would differ from one image of a dataset to the next.
 
     Args:
         dataset: name for messages.
         path: the file.
         formats: Pillow's names of the formats that are allowed, for example ("PNG",).
+        bits: how many of 16 bits the dataset's deep pictures use.
 
     Raises:
-        DataDamaged: no such format, cut short, broken, or more than 64 million pixels.
+        DataDamaged: no such format, cut short, broken, of real numbers, of values beyond its bits, or more than 64
+            million pixels.
     """
     with _opened(dataset, path, formats) as picture:
         if picture.mode.startswith("I"):
-            return _from_16_bit(np.asarray(picture))
+            return _to_8_bits(dataset, path, np.asarray(picture), bits)
         picture.info.pop("transparency", None)
         return np.array(picture.convert("L"))
 
@@ -64,8 +66,23 @@ def read_colour(dataset: str, path: Path, formats: tuple[str, ...]) -> np.ndarra
         DataDamaged: as `read_grey`.
     """
     with _opened(dataset, path, formats) as picture:
+        if picture.mode.startswith("I"):
+            return np.repeat(_to_8_bits(dataset, path, np.asarray(picture), 16)[:, :, None], 3, axis=2)
         picture.info.pop("transparency", None)
         return np.array(picture.convert("RGB"))
+
+
+def read_foreground(dataset: str, path: Path, formats: tuple[str, ...]) -> np.ndarray:
+    """Decode a mask to (H, W) bool: whatever is not black, before any rounding to grey or to 8 bits.
+
+    Raises:
+        DataDamaged: as `read_grey`.
+    """
+    with _opened(dataset, path, formats) as picture:
+        if picture.mode.startswith("I"):
+            return np.asarray(picture) > 0
+        picture.info.pop("transparency", None)
+        return np.asarray(np.asarray(picture.convert("RGB")).any(axis=2))
 
 
 def read_binary(dataset: str, path: Path, formats: tuple[str, ...], size_px: tuple[int, int]) -> np.ndarray:
@@ -74,7 +91,7 @@ def read_binary(dataset: str, path: Path, formats: tuple[str, ...], size_px: tup
     Raises:
         DataDamaged: as `read_grey`, or its (height, width) is not size_px.
     """
-    mask = read_grey(dataset, path, formats) > 0
+    mask = read_foreground(dataset, path, formats)
     if mask.shape != size_px:
         found = f"has {mask.shape[1]}×{mask.shape[0]} pixels"
         raise damaged(dataset, path, found, f"{size_px[1]}×{size_px[0]}", "put the original mask back")
@@ -91,13 +108,13 @@ def size_of_picture(dataset: str, path: Path, formats: tuple[str, ...]) -> tuple
         return picture.height, picture.width
 
 
-def read_values(dataset: str, path: Path) -> np.ndarray:
+def read_values(dataset: str, path: Path, formats: tuple[str, ...]) -> np.ndarray:
     """Decode a label map to (H, W) integers as they are stored: indices where there is a palette.
 
     Raises:
         DataDamaged: as `read_grey`, or it has colours.
     """
-    with _opened(dataset, path, ("PNG", "TIFF", "GIF", "BMP")) as picture:
+    with _opened(dataset, path, formats) as picture:
         values = np.array(picture)
     if values.ndim != 2:
         found = f"has {values.shape[2]} values a pixel"
@@ -113,6 +130,8 @@ def _opened(dataset: str, path: Path, formats: tuple[str, ...], *, decode: bool 
         with Image.open(path, formats=formats) as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 raise _too_large(dataset, path, f"claims {picture.width:,}×{picture.height:,} pixels")
+            if picture.mode == "F":
+                raise damaged(dataset, path, "holds real numbers", "whole ones of 8 or 16 bits", "convert it")
             if decode:
                 picture.load()
             yield picture
@@ -129,6 +148,9 @@ def _too_large(dataset: str, path: Path, found: str) -> Exception:
     return damaged(dataset, path, found, f"at most {MOST_PIXELS / 1e6:.0f} million", "put the original file back")
 
 
-def _from_16_bit(pixels: np.ndarray) -> np.ndarray:
-    highest = 4095 if pixels.max(initial=0) <= 4095 else 65535
-    return np.rint(np.clip(pixels, 0, highest) * (255 / highest)).astype(np.uint8)
+def _to_8_bits(dataset: str, path: Path, pixels: np.ndarray, bits: int) -> np.ndarray:
+    lowest, highest, most = int(pixels.min()), int(pixels.max()), 2**bits - 1
+    if lowest < 0 or highest > most:
+        found = f"holds values from {lowest} to {highest}"
+        raise damaged(dataset, path, found, f"0 to {most} ({bits} bits)", "convert it from the original again")
+    return np.rint(pixels * (255 / most)).astype(np.uint8)

@@ -55,6 +55,24 @@ def toy(monkeypatch) -> Toy:
     return made
 
 
+@pytest.mark.parametrize("name", ["Toy-1.0.0", "toy_v2.1", "toy_old-1.0"])
+def test_a_folder_may_have_a_version_behind_its_name(tmp_path, name):
+    (tmp_path / "toys-1.0.0").mkdir()
+    (tmp_path / "toy-2").mkdir()
+    assert data.find_folder(Toy(), tmp_path) is None
+    (tmp_path / name).mkdir()
+    assert data.find_folder(Toy(), tmp_path) == tmp_path / name
+    (tmp_path / "toy").mkdir()
+    assert data.find_folder(Toy(), tmp_path) == tmp_path / "toy"
+
+
+def test_folders_are_found_by_the_names_that_their_publishers_give(tmp_path):
+    long = "vindr-cxr-an-open-dataset-of-chest-x-rays-with-radiologist-annotations-1.0.0"
+    for name, folder in (("chestxray14", "CXR8"), ("vindr-cxr", long)):
+        (tmp_path / folder).mkdir()
+        assert data.find_folder(data.reader(name), tmp_path) == tmp_path / folder
+
+
 def settings(tmp_path: Path, *, real: bool) -> Settings:
     root = tmp_path / "data"
     root.mkdir(exist_ok=True)

@@ -5,6 +5,7 @@ import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import cv2
@@ -111,6 +112,16 @@ def test_a_look_maps_what_is_there_and_builds_nothing(items, cache):
     built = open_images(items, read_npy, name="x", size_px=32, cache=cache)
     with looking():
         assert open_images(items, read_npy, name="x", size_px=32, cache=cache).digest == built.digest
+
+
+def test_what_a_reader_decodes_by_is_part_of_a_stores_identity(items, cache):
+    def bright(item: Item) -> np.ndarray:
+        return 255 - read_npy(item)
+
+    for open_ in (partial(open_images, size_px=32), open_pyramid):
+        first = open_(items, read_npy, name="x", cache=cache, reading="dark")
+        other = open_(items, bright, name="x", cache=cache, reading="bright")
+        assert (first.digest != other.digest, first.folder != other.folder) == (True, True)
 
 
 def test_progress_is_told_of_every_image(items, cache):

@@ -43,6 +43,19 @@ def test_an_image_of_the_validation_list_is_a_training_image_that_is_named(index
     assert [item.id for item in found.split("train")] == ["a", "b", "c"]
 
 
+def test_an_id_with_a_folder_is_found_as_it_stands_and_by_its_stem_where_that_is_one(tmp_path):
+    names = ("train/1.png", "train/2.png", "test/2.png", "test/3.png")
+    items = tuple(Item(id=n, patient=n, split="train", image=tmp_path / n) for n in names)
+    index = DatasetIndex(dataset="toy", root=tmp_path, items=items, expected_images=4)
+    found = split_by(index, lists(tmp_path, train="train/1.png\ntrain/2.png", test="3.jpg 0 1"))
+    assert {item.id: item.split for item in found.items} == {
+        "train/1.png": "train", "train/2.png": "train", "test/3.png": "test"
+    }  # fmt: skip
+    (tmp_path / "mine" / "toy" / "train.txt").write_text("2.png")
+    with pytest.raises(UsageError, match=r"1 of 1 images are not in the dataset, for example '2.png'"):
+        split_by(index, tmp_path / "mine" / "toy")
+
+
 def test_images_that_no_list_names_are_left_out(index, tmp_path):
     assert len(split_by(index, lists(tmp_path, train="a\nb", test="c")).items) == 3
 

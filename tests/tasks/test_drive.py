@@ -231,3 +231,11 @@ def test_dice_counts_all_pixels_and_dice_region_those_in_the_field_of_view(outco
     assert outcome.scores["dice_region"] == pytest.approx(outcome.scores["dice"], abs=0.1)
     assert len(outcome.cases["case"]) == 5
     assert outcome.cases["case"][0] == "01_test"
+
+
+def test_a_copy_without_its_test_half_runs_on_the_other_and_says_so(tmp_path):
+    whole = drive.index(lay(tmp_path, labelled=False))
+    shutil.rmtree(whole.root / "test")
+    index = drive.index(whole.root)
+    assert (index.items, index.part) == (whole.items, "20 of 40 images")
+    assert index.notes[0].startswith("drive: test/ is absent: the labelled training images are split")

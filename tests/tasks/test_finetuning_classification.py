@@ -62,6 +62,13 @@ def test_a_test_set_without_any_auc_is_refused_before_training(tmp_path):
         opened(tmp_path, index=index)
 
 
+def test_an_image_without_labels_is_refused_by_name(tmp_path):
+    index = toy_index(tmp_path)
+    bare = replace(index, items=(replace(index.items[0], labels=()), *index.items[1:]))
+    with pytest.raises(DataMissing, match=rf"1 of \d+ images in .* have no labels, for example {index.items[0].id}, "):
+        opened(tmp_path, index=bare)
+
+
 def test_ten_crops_average_probabilities(tmp_path):
     task = opened(tmp_path, replace(PROTOCOL, test_crops="ten", source_px=32))
     network = Classifier(build_encoder(ARCH, 0), 3, 0).eval()

@@ -1,8 +1,11 @@
 """A segmentation task from a TOML file: what it may say, and one clear sentence for what it may not."""
 
+import json
 import os
+import shutil
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -11,7 +14,8 @@ import pytest
 from PIL import Image
 
 from eden_bench import registry
-from eden_bench.errors import DataMissing, PluginError, UsageError
+from eden_bench.contracts import Context
+from eden_bench.errors import DataDamaged, DataMissing, PluginError, UsageError
 from eden_bench.registry import load_plugin_file
 from eden_bench.splitlists import PARTS
 from tests.conftest import PROTOCOL, records_in
@@ -111,6 +115,89 @@ def test_check_finds_a_mask_of_another_shape(tmp_path):
     assert [("b.gif has 60×40 px" in text, "one shape" in text) for text in errors] == [(True, True)]
 
 
+def test_another_mask_value_is_another_store_and_another_digest(tmp_path):
+    draw(tmp_path, "abcdefgh")
+    values = np.zeros((40, 40), np.uint8)
+    values[:10], values[10:30] = 1, 2
+    for name in "abcdefgh":
+        (tmp_path / "masks" / f"{name}.gif").unlink()
+        Image.fromarray(values).save(tmp_path / "masks" / f"{name}.png")
+    opened = []
+    for value in (1, 2):
+        dataset, task, index = described(tmp_path, LEAST + f"mask_value = {value}\n")
+        context = Context(cache=tmp_path / "cache", dataset=dataset)
+        opened.append(task.open(index, replace(task.quick, size_px=32, score_px=40), context))
+        registry.tasks._made.pop("lungs"), registry.datasets._made.pop("lungs")
+    assert [int(o.truth(np.array([0])).sum()) for o in opened] == [400, 800]
+    assert opened[0].data["digest"] != opened[1].data["digest"]
+
+
+def test_a_mask_that_is_dark_deep_or_coloured_is_not_empty(tmp_path):
+    draw(tmp_path, ["deep", "dark"])
+    half = np.arange(40)[:, None].repeat(40, 1) < 20
+    dark = Image.fromarray(half.astype(np.uint8)).convert("P")
+    dark.putpalette([0, 0, 0, 0, 0, 4])
+    for name, picture in (("deep", Image.fromarray(half.astype(np.uint16))), ("dark", dark)):
+        (tmp_path / "masks" / f"{name}.gif").unlink()
+        picture.save(tmp_path / "masks" / f"{name}.png")
+    dataset, _, index = described(tmp_path)
+    assert all((dataset.read_mask(item, "lungs") == half).all() for item in index.items)
+
+
+@pytest.mark.parametrize(("empty", "level"), [("b", "note"), ("abc", "error")])
+def test_check_reports_empty_masks(tmp_path, empty, level):
+    draw(tmp_path, "abc")
+    for name in empty:
+        Image.fromarray(np.zeros((40, 40), np.uint8)).save(tmp_path / "masks" / f"{name}.gif")
+    dataset, _, _ = described(tmp_path)
+    (finding,) = [f for f in dataset.check(tmp_path) if "empty" in f.text]
+    assert (finding.level, f"{len(empty)} of 3 masks are empty" in finding.text) == (level, True)
+
+
+def test_check_goes_on_after_a_broken_image(tmp_path):
+    draw(tmp_path, "abc")
+    (tmp_path / "images" / "b.png").write_bytes(b"no picture")
+    dataset, _, _ = described(tmp_path)
+    findings = dataset.check(tmp_path)
+    (error,) = [finding.text for finding in findings if finding.level == "error"]
+    assert "b.png is no such picture" in error
+    assert any("2 of 40×40 px" in finding.text for finding in findings)
+
+
+def test_a_mask_of_another_shape_is_refused_when_it_is_read(tmp_path):
+    draw(tmp_path, "abc")
+    Image.fromarray(np.zeros((40, 60), np.uint8)).save(tmp_path / "masks" / "b.gif")
+    Image.fromarray(np.zeros((80, 80), np.uint8)).save(tmp_path / "masks" / "c.gif")
+    dataset, _, index = described(tmp_path)
+    with pytest.raises(DataDamaged, match=r"b.gif has 60×40 px, its image 40×40, expected one shape"):
+        dataset.read_mask(index.items[1], "lungs")
+    assert dataset.read_mask(index.items[2], "lungs").shape == (80, 80), "another size of one shape is fine"
+
+
+def test_a_mask_that_is_a_jpeg_is_refused_by_its_name_and_by_its_content(tmp_path):
+    draw(tmp_path, "abc")
+    (tmp_path / "masks" / "b.gif").rename(tmp_path / "masks" / "b.jpg")
+    with pytest.raises(DataDamaged, match=r"b.jpg is a JPEG, expected a mask as PNG, TIFF, GIF, BMP"):
+        described(tmp_path)
+    (tmp_path / "masks" / "b.jpg").unlink()
+    Image.fromarray(np.full((40, 40), 255, np.uint8)).save(tmp_path / "masks" / "b.png", "JPEG")
+    dataset, _, index = described(tmp_path)
+    with pytest.raises(DataDamaged, match=r"b.png is no such picture, expected a whole PNG or TIFF or GIF or BMP"):
+        dataset.read_mask(index.items[1], "lungs")
+
+
+def test_hidden_files_are_passed_over_and_two_of_one_name_refused(tmp_path):
+    draw(tmp_path, "abc")
+    for folder in ("images", "masks"):
+        (tmp_path / folder / "._a.png").write_bytes(b"mac")
+        (tmp_path / folder / ".b.png").write_bytes(b"hidden")
+    assert [item.id for item in described(tmp_path)[2].items] == ["a", "b", "c"]
+    registry.tasks._made.pop("lungs"), registry.datasets._made.pop("lungs")
+    shutil.copy(tmp_path / "images" / "a.png", tmp_path / "images" / "a.bmp")
+    with pytest.raises(DataDamaged, match=r"images/a.png is a second a, expected only .*a.bmp: remove one"):
+        described(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -167,6 +254,9 @@ def test_it_runs_from_the_command_line_on_its_own_lists(tmp_path):
     eden_bench("data", "splits", "lungs", "--out", "mine")
     test = tmp_path / "mine" / "lungs" / "test.txt"
     test.write_text("".join(f"{name}.png,1\n" for name in test.read_text().split()))
+    written = eden_bench("data", "phantom", "--datasets", "drive,lung*", "--patients", 4, "--json")
+    assert [row["dataset"] for row in json.loads(written.stdout)] == ["drive"]
+    assert "lungs brings its own folder and has no phantom: left out" in written.stderr
     asked = ("--methods", "random", "--tasks", "lungs", "--n-seeds", 1, "--protocol", "tiny.toml")
     done = eden_bench("run", *asked, "--splits", "mine")
     assert "lungs: licence: CC0 (shown once)" not in done.stderr

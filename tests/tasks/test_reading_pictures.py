@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from eden_bench.errors import DataDamaged
-from tasks.reading.pictures import read_binary, read_grey
+from tasks.reading.pictures import read_binary, read_colour, read_foreground, read_grey, read_values
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
 
@@ -80,7 +80,38 @@ def test_a_palette_with_transparency_is_read_without_a_warning(tmp_path):
 def test_twelve_and_sixteen_bits_are_scaled_to_eight(tmp_path, bits):
     deep = np.linspace(0, 2**bits - 1, 256).round().astype(np.uint16).reshape(16, 16)
     path = write(tmp_path / "a.png", saved(Image.fromarray(deep), "PNG"))
-    assert np.abs(read_grey("x", path, ("PNG",)).astype(int) - RAMP).max() <= 1
+    assert np.abs(read_grey("x", path, ("PNG",), bits=bits).astype(int) - RAMP).max() <= 1
+
+
+def test_a_dark_and_a_bright_deep_image_share_one_grey_scale(tmp_path):
+    for name, high in (("dark", 4000), ("bright", 5000)):
+        deep = np.array([[2000, high]], np.uint16)
+        path = write(tmp_path / name, saved(Image.fromarray(deep), "PNG"))
+        assert read_grey("x", path, ("PNG",))[0, 0] == round(2000 * 255 / 65535)
+        assert (read_colour("x", path, ("PNG",)) == read_grey("x", path, ("PNG",))[:, :, None]).all()
+    with pytest.raises(DataDamaged, match=r"holds values from 2000 to 5000, expected 0 to 4095 \(12 bits\)"):
+        read_grey("x", tmp_path / "bright", ("PNG",), bits=12)
+
+
+@pytest.mark.parametrize("read", [read_grey, read_colour, read_foreground, read_values])
+def test_a_picture_of_real_numbers_is_refused(tmp_path, read):
+    path = write(tmp_path / "a.tif", saved(Image.fromarray(np.full((4, 4), 0.5, np.float32)), "TIFF"))
+    with pytest.raises(DataDamaged, match="holds real numbers, expected whole ones of 8 or 16 bits: convert it"):
+        read("x", path, ("TIFF",))
+
+
+def test_a_mask_of_sixteen_bits_is_whatever_is_not_zero(tmp_path):
+    disc = RAMP > 100
+    path = write(tmp_path / "a.png", saved(Image.fromarray(disc.astype(np.uint16)), "PNG"))
+    assert (read_binary("x", path, ("PNG",), (16, 16)) == disc).all()
+
+
+def test_a_dark_colour_of_a_palette_is_foreground(tmp_path):
+    picture = Image.fromarray((RAMP > 100).astype(np.uint8)).convert("P")
+    picture.putpalette([0, 0, 0, 0, 0, 4])
+    path = write(tmp_path / "a.png", saved(picture, "PNG"))
+    assert (read_grey("x", path, ("PNG",)) == 0).all(), "luma rounds it away"
+    assert (read_binary("x", path, ("PNG",), (16, 16)) == (RAMP > 100)).all()
 
 
 @pytest.mark.parametrize("high", [1, 255])

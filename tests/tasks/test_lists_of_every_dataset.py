@@ -1,0 +1,13 @@
+"""The lists that ``data splits`` writes are read back as they were, whatever a dataset calls its images."""
+
+import pytest
+
+from eden_bench import data, registry, splitlists
+
+
+@pytest.mark.parametrize("name", registry.datasets.names())
+def test_written_lists_are_read_back(tmp_path, name):
+    index = data.reader(name).index(data.write_phantom(name, tmp_path, patients=4))
+    parts = {part: [item.id for item in index.split(part)] for part in ("train", "test")}
+    splitlists.write(tmp_path / "lists" / name, parts, "a rule")
+    assert splitlists.applied(index, tmp_path / "lists").items == index.items
