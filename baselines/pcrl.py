@@ -42,6 +42,7 @@ class PCRLConfig(ContrastConfig):
     epochs: int = 240
     batch_size: int = 64
     lr: float = 1e-3
+    """At a batch of 64. It does not follow ``batch_size``: by the linear rule it is 1e-3 · batch_size / 64."""
     queue_size: int = 16_384
     select: Literal["best", "last"] = "last"
     decoder_channels: tuple[int, ...] = DECODER_CHANNELS
@@ -124,8 +125,10 @@ class PCRL(nn.Module):
         differences=(
             "written from the released version, which its authors call improved: attention multiplies channels, where "
             "the paper takes an outer product",
-            "jitter, grey and blur come before rotation and mirroring, not after",
-            "the keys of a step's three comparisons enter the queue together after the step",
+            "jitter, grey and blur, in this order, come before rotation and mirroring; released: rotation, mirroring, "
+            "grey, blur, jitter",
+            "the keys of a step's three comparisons enter the queue together after the step; released: each before the "
+            "next comparison",
             "mixed keys are brought to unit length",
             "blur and cut-out holes scale with the view's side",
             "batch norm in groups of one device's batch, keys shuffled between groups, instead of one group a GPU",
@@ -213,7 +216,10 @@ class PCRL(nn.Module):
         if self.config.contrast == "info-nce":
             return info_nce(query, key, self.queue.keys, temperature=temperature).loss
         found = densities(query, key, self.queue.keys, temperature)
-        z = torch.where(self.z > 0, self.z, distributed.from_first(normaliser(found, images)))
+        first = normaliser(found, images)
+        if self.training:  # processes need not have as many batches of held-out images
+            first = distributed.from_first(first)
+        z = torch.where(self.z > 0, self.z, first)
         if self.training:
             self.z.copy_(z)
         return nce_loss(found, z, images)

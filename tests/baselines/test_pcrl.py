@@ -153,6 +153,11 @@ def test_the_first_batch_fixes_the_normaliser_and_the_state_carries_it():
     assert made.state_dict()["z"].equal(first)
 
 
+def test_validation_waits_for_no_other_process(monkeypatch):
+    monkeypatch.setattr(pcrl.distributed, "from_first", lambda value: pytest.fail("a collective"))
+    method("pcrl").eval().losses(views(of=method("pcrl")))
+
+
 def test_validation_before_training_fixes_nothing():
     made = method("pcrl").eval()
     made.losses(views(of=made))

@@ -5,6 +5,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
@@ -16,6 +17,8 @@ ROOT = Path(__file__).parents[2]
 
 
 METHODS = ("adam", "densecl", "vicregl")
+DRAWING = ("pcrl", "dira", "transvw")
+"""Methods whose processes draw apart what they do to their images."""
 
 
 def in_two_processes(module, *arguments):
@@ -46,7 +49,7 @@ def in_two_processes(module, *arguments):
 def together(tmp_path_factory):
     """Folder of tiny runs made by two processes."""
     folder = tmp_path_factory.mktemp("two")
-    in_two_processes("in_processes", str(folder), *METHODS)
+    in_two_processes("in_processes", str(folder), *METHODS, *DRAWING)
     return folder
 
 
@@ -65,6 +68,14 @@ def test_two_processes_take_the_steps_of_one_with_two_groups(together, tmp_path,
         assert found[key].detach().numpy() == pytest.approx(value.detach().numpy(), rel=1e-3, abs=1e-5), key
     for mine, theirs in zip(entries(alone), entries(shared), strict=True):
         assert theirs["loss"] == pytest.approx(mine["loss"], rel=1e-4)
+
+
+@pytest.mark.parametrize("name", DRAWING)
+def test_processes_that_draw_apart_end_together(together, name):
+    """Also where one has more batches of held-out images than the other."""
+    checkpoint = Checkpoint(together / name)
+    assert checkpoint.card["processes"] == 2
+    assert all(np.isfinite([entry["loss"], entry["validation_loss"]]).all() for entry in entries(checkpoint))
 
 
 def test_processes_that_resume_within_a_stage_end_alike_and_as_if_they_had_not_stopped(tmp_path):

@@ -119,7 +119,7 @@ def train_step(made, seed=0):
 
 
 def pretrain_in(folder, name):
-    """A short run, the same in one process and in several."""
+    """A short run, the same in one process and in several, of which the first has a held-out batch more."""
     changes = {"adam": {"levels": (2,)}, "vicregl": {"lr": 10.0, "warmup_epochs": 0}}  # so that its steps show
     settings = config(name, select="last", **changes.get(name, {}))
-    return pretrain(name, settings, data(16, 5), seed=0, folder=folder / name, context=Context(cache=folder))
+    return pretrain(name, settings, data(16, 9), seed=0, folder=folder / name, context=Context(cache=folder))
