@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from eden_bench.contracts import MethodCard, Stage, ViewRecipe, Views, at_least
+from eden_bench.contracts import NORMALISATIONS, MethodCard, Stage, ViewRecipe, Views, at_least
 from eden_bench.encoders import Encoder, build_encoder
 from eden_bench.registry import register_method
 from eden_bench.unet import DECODER_CHANNELS, UNetDecoder
@@ -36,14 +36,16 @@ CUT_OUT_UP_TO, OUTER_UP_TO, SHUFFLE_UP_TO = 0.3, 0.35, 0.65
 _BLOCKS = 10
 _STOP_P = 0.1
 _LUMA = (0.299, 0.587, 0.114)
-_IMAGENET_MEAN, _IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
 
 
 @dataclass(frozen=True, kw_only=True)
 class DiRAConfig(ContrastConfig):
-    """DiRA's settings, those of the released MoCo flavour."""
+    """DiRA's settings, those of the released MoCo flavour.
 
-    keeps = ("normalisation",)
+    ``normalisation`` is that of the distorted views, after the distortion; "own" is [0, 1], as are all targets.
+    """
+
+    normalises_itself = True
     epochs: int = 1200
     """Of the stage "dir", contrast and restoration."""
     di_share: float = 1 / 6
@@ -58,8 +60,6 @@ class DiRAConfig(ContrastConfig):
     decoder_channels: tuple[int, ...] = DECODER_CHANNELS
     target_follows_flip: bool = False
     """Mirror the target where the view is mirrored; the released code does not, so half the targets are mirrored."""
-    imagenet_statistics: bool = False
-    """Normalise the distorted views with ImageNet's mean and deviation; the released code feeds [0, 1]."""
 
     def __post_init__(self) -> None:
         """Refuse values no run can mean."""
@@ -116,7 +116,8 @@ class DiRA(nn.Module):
             "the length of the contrastive warm-up is unknown and the released schedule has none (di_share=0)",
             "the batch stays at 256 in the adversarial stage, where the released README takes 16",
             "the target is not mirrored with its view, as in the released code (target_follows_flip=True undoes it)",
-            "views are in [0, 1], as in the released code, while fine-tuning normalises (imagenet_statistics=True)",
+            "views are in [0, 1], as in the released code, while fine-tuning normalises "
+            "(normalisation='imagenet' does so here too)",
             "blocks of the distortions scale with the view's side; an outer cut-out stops drawing blocks with the same "
             "chance as a cut-out",
             "validation leaves queue and teacher alone",
@@ -224,9 +225,9 @@ class DiRA(nn.Module):
 
     def _distorted(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
         images = distorted(images, generator)
-        if not self.config.imagenet_statistics:
+        if self.config.normalisation == "own":
             return images
-        mean, std = (images.new_tensor(values)[:, None, None] for values in (_IMAGENET_MEAN, _IMAGENET_STD))
+        mean, std = (images.new_tensor(values)[:, None, None] for values in NORMALISATIONS[self.config.normalisation])
         return (images - mean) / std
 
 

@@ -25,16 +25,18 @@ from pretrain.autoencoder import AutoEncoder
 from pretrain.data import PretrainData
 from pretrain.optimisation import Schedule
 from pretrain.perturbations import perturbed
-from pretrain.recipes import ANCHORS
 from pretrain.views import ViewStream
-from pretrain.words import CropLaw, Instances, WordPyramid, Words, discover, instances_of
+from pretrain.words import RESOLUTIONS, CropLaw, Instances, WordPyramid, Words, discover, instances_of
 
 AUTOENCODER, WORDS = "autoencoder", "words"
 
 
 @dataclass(frozen=True, kw_only=True)
 class TransVWConfig(PretrainConfig):
-    """TransVW's settings; what is known is of the released 3-D version, the rest is chosen and said so."""
+    """TransVW's settings; what is known is of the released 3-D version, the rest is chosen and said so.
+
+    ``momentum`` means nothing here: Adam has its own, torch's defaults.
+    """
 
     keeps = ("normalisation",)
     batch_size: int = 64
@@ -73,12 +75,20 @@ class TransVWConfig(PretrainConfig):
         for name in ("classification_weight", "restoration_weight", "autoencoder_share", "offset_px", "spacing_px"):
             at_least(name, getattr(self, name), 0)
         at_least("autoencoder_px", self.autoencoder_px, 32)
+        if self.normalisation not in ("own", "none"):
+            raise ValueError(
+                f"normalisation must be 'own' or 'none', for restoring in [0, 1], not {self.normalisation!r}"
+            )
 
     @property
     def stages(self) -> tuple[Stage, ...]:
         """The auto-encoder, then the words."""
         first = max(1, round(self.epochs * self.autoencoder_share))
         return Stage(AUTOENCODER, first), Stage(WORDS, self.epochs)
+
+    def images_of(self, stage: Stage, train: int) -> int:
+        """Return how many images an epoch of a stage has; of words there may be fewer where places run out."""
+        return train if stage.name == AUTOENCODER else self.words * min(self.nearest, train) * RESOLUTIONS
 
     @property
     def crops(self) -> CropLaw:
@@ -127,7 +137,8 @@ class TransVW(nn.Module):
             "batch norm uses running statistics in validation",
             "deformed patches are interpolated linearly, not by cubic splines",
             "only the encoder is handed on",
-            ANCHORS,
+            "the auto-encoder sees whole images from a pyramid's 256 px; a word's crop comes from the coarsest of 256, "
+            "512 and 1024 px that has the view's pixels",
         ),
         reference=published.reference("transvw"),
     )
@@ -191,9 +202,10 @@ class TransVW(nn.Module):
 
     def schedule(self, turn: str) -> Schedule:
         """No change for the auto-encoder, steps down for the words."""
+        warmup, every = self.config.warmup_epochs, self.config.fall_every_epochs
         if self._stage == AUTOENCODER:
-            return Schedule(shape="constant")
-        return Schedule(shape="falls", fall_every_epochs=self.config.fall_every_epochs, fall_to=0.5)
+            return Schedule(shape="constant", warmup_epochs=warmup)
+        return Schedule(shape="falls", warmup_epochs=warmup, fall_every_epochs=every, fall_to=0.5)
 
     def losses(self, views: Views, turn: str = "main") -> dict[str, Tensor]:
         """The auto-encoder's error; or the word's cross-entropy and the error against the unspoilt patch."""

@@ -53,25 +53,31 @@ def shared(switches: Mapping[str, Any], config: object) -> dict[str, Any]:
 
 def with_epochs_total(config: Any, total: int) -> Any:  # noqa: ANN401 - each method has its own dataclass
     """Return a config whose stages have, as nearly as whole epochs allow, so many epochs together."""
-    guess = round(config.epochs * total / _epochs(config))
-    tried = [replace(config, epochs=epochs) for epochs in range(max(1, guess - 2), max(1, guess) + 3)]
-    return min(tried, key=lambda each: abs(_epochs(each) - total))
+    return _nearest(config, total, lambda each: sum(stage.epochs for stage in each.stages))
 
 
 def with_images_seen(config: Any, images: int, train: int) -> Any:  # noqa: ANN401
     """Return a config under which, as nearly as whole epochs allow, so many images are seen.
 
     Args:
-        config: of a pretrained method.
+        config: of a pretrained method; one whose stages are not about whole images says how many images an epoch has in
+            ``images_of(stage, train)``.
         images: seen over all stages, one seen twice counted twice.
         train: images to pretrain on; the ragged last batch of an epoch is dropped.
     """
-    per_epoch = max(1, train // config.batch_size * config.batch_size)
-    return with_epochs_total(config, max(1, round(images / per_epoch)))
+    return _nearest(config, images, lambda each: sum(s.epochs * _per_epoch(each, s, train) for s in each.stages))
 
 
-def _epochs(config: Any) -> int:  # noqa: ANN401
-    return sum(stage.epochs for stage in config.stages)
+def _per_epoch(config: Any, stage: Any, train: int) -> int:  # noqa: ANN401
+    images: int = config.images_of(stage, train) if hasattr(config, "images_of") else train
+    return max(1, images // config.batch_size * config.batch_size)
+
+
+def _nearest(config: Any, wanted: int, size: Callable[[Any], int]) -> Any:  # noqa: ANN401
+    """Return a config with such ``epochs`` that its size, which grows with them, is as near as can be."""
+    guess = round(config.epochs * wanted / size(config))
+    tried = [replace(config, epochs=epochs) for epochs in range(max(1, guess - 2), max(1, guess) + 3)]
+    return min(tried, key=lambda each: abs(size(each) - wanted))
 
 
 def facts(record: Record) -> dict[str, Any]:

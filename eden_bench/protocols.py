@@ -57,7 +57,7 @@ class Protocol:
 
     def method_config(self, name: str, config: Any) -> Any:  # noqa: ANN401 - each method has its own dataclass
         """Return a method's or a variant's config under this protocol."""
-        known = {f.name for f in fields(config)}
+        known = {f.name for f in fields(config)} - set(getattr(config, "keeps", ()))
         shared = {key: value for key, value in self.pretrain.items() if key in known}
         own = {**self.methods.get(self.method_of(name), {}), **self.variants.get(name, {})}
         own.pop("method", None)
@@ -128,8 +128,15 @@ QUICK = Protocol(
 teacher (0.999 would move it by a tenth in the few hundred steps there are), and a queue of 192 keys, which is to the
 phantom's 283 images what 65,536 is to ChestX-ray14's 75,312: a longer one would hold several keys of each image as
 its own negatives. Crops and colours are at a quarter of their strength: at full strength two 64-px views of one phantom
-are less alike than two phantoms, and in so few steps no loss leaves chance. Chosen by MoCo-v2's validation loss, not by
-any downstream score."""
+are less alike than two phantoms, and in so few steps no loss leaves chance. These were chosen by MoCo-v2's validation
+loss, and nothing here by a downstream score. Single methods differ:
+
+- vicregl: its learning rate by its validation loss; one batch-norm group, as its SyncBN is; expanders and matches to
+  the measure of the encoder and of 2 × 2 maps.
+- simmim, medical-mae: the smallest transformers, since no ResNet will do; learning rate 1e-3 for the few steps.
+- dira, pcrl, transvw: epochs by cost (dira's are its middle stage's, beside 2 and 4). pcrl's learning rate by its
+  validation loss. Decoders, discriminator and auto-encoder are thin; transvw's words, and how often its rate halves,
+  fit the phantom and the epochs."""
 
 _BUILT_IN = {protocol.name: protocol for protocol in (PAPER, QUICK)}
 

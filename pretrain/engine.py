@@ -132,7 +132,7 @@ def _card(training: Training, selected: dict[str, Any]) -> dict[str, Any]:
 def _seen(training: Training) -> dict[str, Any]:
     """Return what pretrainings are compared by: images, views of each, how they are augmented and normalised."""
     config, history = training.config, training.at.history
-    recipes = training.recipes(config.stages[-1])
+    recipes = [recipe.normalised(config.normalisation) for recipe in training.recipes(config.stages[-1])]
     looks = [{**asdict(recipe), "mean": None, "std": None} for recipe in recipes]
     return {
         "images_seen": sum(entry["steps"] for entry in history) * config.batch_size,

@@ -105,9 +105,13 @@ class Training:
         return best["encoder"], {**last, "rule": "best", **_summary(chosen)}
 
     def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
-        """Return the method's recipes of a stage, as strong and as normalised as the config says."""
+        """Return the method's recipes of a stage, as strong and as normalised as the config says.
+
+        A config whose ``normalises_itself`` is true leaves normalising to its method.
+        """
         strength, normalisation = self.config.view_strength, self.config.normalisation
-        return tuple(r.weakened(strength).normalised(normalisation) for r in self.method.recipes(stage))
+        given = "own" if getattr(self.config, "normalises_itself", False) else normalisation
+        return tuple(r.weakened(strength).normalised(given) for r in self.method.recipes(stage))
 
     @property
     def _module(self) -> nn.Module:

@@ -6,8 +6,10 @@ import torch
 
 from baselines import dira
 from baselines.dira import DiRAConfig, distorted
-from eden_bench.contracts import View, Views
-from tests.pretrain.tiny import config, method, train_step
+from eden_bench.contracts import NORMALISATIONS, Context, View, Views
+from pretrain import engine
+from pretrain.training import Training
+from tests.pretrain.tiny import config, data, method, train_step
 
 DI, DIR, DIRA = range(3)
 
@@ -33,7 +35,7 @@ def test_the_settings_are_the_released_ones():
     assert (made.lr, made.momentum, made.weight_decay, made.discriminator_lr) == (0.03, 0.9, 1e-4, 2e-4)
     assert (made.queue_size, made.temperature, made.teacher_momentum) == (65_536, 0.2, 0.999)
     assert not made.target_follows_flip
-    assert not made.imagenet_statistics
+    assert made.normalisation == "own"
 
 
 def test_it_warms_up_in_three_stages():
@@ -152,9 +154,18 @@ def test_normalisation_is_off_unless_asked_for(monkeypatch):
     undistorted(monkeypatch)
     image = torch.full((1, 3, 64, 64), 0.5)
     assert method("dira")._distorted(image, None).equal(image)
-    normalised = method("dira", imagenet_statistics=True)._distorted(image, None)
+    normalised = method("dira", normalisation="imagenet")._distorted(image, None)
     assert normalised[0, :, 0, 0].tolist() == pytest.approx([(0.5 - m) / s for m, s in zip(
         (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), strict=True)])  # fmt: skip
+
+
+def test_statistics_asked_for_are_told_and_leave_the_distortions_and_targets_in_0_to_1(tmp_path):
+    made = Training(
+        name="dira", config=config("dira", normalisation="imagenet"), data=data(), seed=0, folder=tmp_path,
+        context=Context(cache=tmp_path), device=torch.device("cpu"), recipe="dira", save_every_s=600.0,
+    )  # fmt: skip
+    assert all(recipe.mean == (0, 0, 0) for stage in made.config.stages for recipe in made.recipes(stage))
+    assert engine._seen(made)["normalisation"] == [NORMALISATIONS["imagenet"]]
 
 
 def kinds(images, changed):

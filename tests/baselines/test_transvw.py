@@ -36,6 +36,23 @@ def test_the_rate_halves_every_forty_epochs_while_words_are_learnt():
 
 
 @pytest.mark.parametrize("stage", [AUTOENCODER, WORDS])
+def test_the_rate_warms_up_where_it_is_asked_to(stage):
+    assert method("transvw", stage=stage, warmup_epochs=3).schedule("main").factor(0, 9) == 0.25
+
+
+def test_views_that_are_not_in_0_to_1_are_refused():
+    assert config("transvw", normalisation="none")
+    with pytest.raises(ValueError, match=r"normalisation must be 'own' or 'none', .* not 'imagenet'"):
+        config("transvw", normalisation="imagenet")
+
+
+def test_an_epoch_has_three_crops_of_each_image_of_a_word():
+    made = config("transvw")
+    words = method("transvw", stage=WORDS).stage_data(made.stages[WORDS], data(), 0)
+    assert [made.images_of(stage, 16) for stage in made.stages] == [16, len(words.train)]
+
+
+@pytest.mark.parametrize("stage", [AUTOENCODER, WORDS])
 def test_the_view_is_the_plain_image_in_0_to_1(stage):
     (recipe,) = method("transvw").recipes(config("transvw").stages[stage])
     assert (recipe.mean, recipe.std, recipe.crop_scale) == ((0, 0, 0), (1, 1, 1), (1, 1))

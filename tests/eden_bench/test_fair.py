@@ -69,6 +69,19 @@ def test_fields_are_shared_by_those_that_have_and_do_not_keep_them(tmp_path):
     assert made.method_config("x", PretrainConfig()).select == "last"
 
 
+def test_a_protocol_leaves_alone_what_a_method_keeps(tmp_path):
+    path = tmp_path / "fair.toml"
+    path.write_text('[pretrain]\nnormalisation = "imagenet"\n')
+    made = protocols.load(str(path))
+    assert made.method_config("x", Unit()).normalisation == "own"
+    assert made.method_config("dira", registry.methods.get("dira").Config()).normalisation == "imagenet"
+
+
+def test_images_seen_count_a_stages_own_images():
+    words = registry.methods.get("transvw").Config(words=10, nearest=32, batch_size=32, autoencoder_share=0.5)
+    assert fair.with_images_seen(words, 10 * 960 + 5 * 224, train=246).epochs == 10
+
+
 def test_a_switch_overrules_a_methods_own_table(tmp_path):
     path = tmp_path / "fair.toml"
     path.write_text('[methods.x]\nselect = "best"\nlr = 0.5\n[fair]\nselect = "last"\n')
