@@ -3,7 +3,8 @@
 Zhou et al., MICCAI 2019, arXiv:1908.06912; Haghighi et al., TMI 2021, arXiv:2102.10680: an elastic deformation always,
 then one of: pixels shuffled within small blocks, intensities bent by a Bézier curve, a block filled with noise
 (in-painting), or all but a block (out-painting), each as likely. Lengths are shares of the patch's side.
-Not as in the papers: two dimensions; deformed patches are interpolated linearly, and by reflection outside.
+Not as in the papers: two dimensions; deformed patches are interpolated linearly, and by reflection outside. Chosen: a
+Bézier map is monotone, both its coordinates sorted, and a falling one is a rising one mirrored.
 """
 
 from __future__ import annotations
@@ -24,7 +25,12 @@ _CURVE = 256
 
 
 def perturbed(patches: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Deform patches (B, 3, S, S) in [0, 1], and do to each one thing more."""
+    """Deform patches (B, 3, S, S) in [0, 1], and do to each one thing more, in full precision also under autocast."""
+    with torch.autocast("cpu", enabled=False), torch.autocast(patches.device.type, enabled=False):
+        return _perturbed(patches, generator)
+
+
+def _perturbed(patches: Tensor, generator: torch.Generator | None) -> Tensor:
     which = integers(table(len(patches), 1, generator)[:, 0], 0, 3)
     bent = elastic(patches, generator)
     for kind, change in enumerate((shuffled, bezier, in_painted, out_painted)):

@@ -104,7 +104,8 @@ def discover(
 ) -> Words:
     """Find words: a reference image not used before, a coordinate away from earlier ones, the nearest images.
 
-    Not as in the released code, whose search ends at the first coordinate that is too close: here others are tried.
+    Not as in the released code, whose search ends at the first coordinate that is too close: here others are tried,
+    then other references.
 
     Args:
         latents: (n, D) of the training images.
@@ -116,11 +117,13 @@ def discover(
         is_tissue: whether a coordinate of a training image (its position) shows anything.
         seed: of references and coordinates.
     """
-    references = seeds.shuffled(len(latents), seed, "word-references")[:words]
+    references = seeds.shuffled(len(latents), seed, "word-references")
     centres: list[np.ndarray] = []
     train, validation = [], []
-    for word, reference in enumerate(references.tolist()):
-        centre = _coordinate(centres, reference, spacing_px, margin_px, is_tissue, seed, word)
+    for number, reference in enumerate(references.tolist()):
+        if len(centres) == words:
+            break
+        centre = _coordinate(centres, reference, spacing_px, margin_px, is_tissue, seed, number)
         if centre is None:
             continue
         centres.append(centre)
@@ -164,14 +167,13 @@ def _coordinate(
     margin_px: int,
     is_tissue: Callable[[int, np.ndarray], bool],
     seed: int,
-    word: int,
+    number: int,
 ) -> np.ndarray | None:
-    drawn = seeds.generator(seed, "word-coordinates", word).random((_TRIES, 2))
-    for centre in margin_px + drawn * (IMAGE_PX - 2 * margin_px):
-        far = all(np.hypot(*(centre - other)) >= spacing_px for other in taken)
-        if far and is_tissue(reference, centre):
-            return np.asarray(centre)
-    return None
+    drawn = seeds.generator(seed, "word-coordinates", number).random((_TRIES, 2))
+    tried = margin_px + drawn * (IMAGE_PX - 2 * margin_px)
+    for other in taken:
+        tried = tried[np.hypot(*(tried - other).T) >= spacing_px]
+    return next((centre for centre in tried if is_tissue(reference, centre)), None)
 
 
 def _nearest(latents: np.ndarray, to: np.ndarray, count: int, first: int | None = None) -> np.ndarray:

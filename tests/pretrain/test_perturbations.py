@@ -100,6 +100,12 @@ def test_each_patch_is_deformed_and_one_of_four_things_is_done(monkeypatch):
     assert (counts / 4000).tolist() == pytest.approx([0.25] * 4, abs=0.03)
 
 
+def test_patches_are_spoilt_in_full_precision_also_under_autocast():
+    alone = perturbed(patches(), generator(3))
+    with torch.autocast("cpu", torch.bfloat16):
+        assert perturbed(patches(), generator(3)).equal(alone)
+
+
 def test_the_same_generator_spoils_alike_and_leaves_the_patches_alone():
     before = patches()
     first, second = perturbed(before, generator(3)), perturbed(before, generator(3))

@@ -59,6 +59,11 @@ def test_a_coordinate_that_shows_air_is_passed_over():
     assert words.centres[:, 0].min() > 512
 
 
+def test_references_that_show_air_everywhere_are_passed_over():
+    words, *_ = found(count=12, words=6, is_tissue=lambda reference, centre: reference % 2)
+    assert sorted(words.train[:, 0].tolist()) == [1, 3, 5, 7, 9, 11]
+
+
 def test_few_images_leave_rows_short():
     words, *_ = found(count=3, held_out=2, words=9, nearest=(5, 4))
     assert words.train.shape == (3, 5)
