@@ -33,7 +33,7 @@ class SimMIMConfig(PretrainConfig):
     size_px: int = 192
     epochs: int = 100
     lr: float = 1e-4
-    """Base 2e-4 · batch / 512."""
+    """Base 2e-4 · 256 / 512. It does not follow ``batch_size``: by the linear rule it is 2e-4 · batch_size / 512."""
     momentum: float = 0.9
     """β1 of AdamW."""
     beta2: float = 0.999
@@ -81,7 +81,8 @@ class SimMIM(nn.Module):
         differences=(
             "batch 256 and base rate 2e-4 · 256 / 512, the 100-epoch recipe; the paper's batch is 2048",
             "the cosine starts where the warm-up ends, and the warm-up at 0",
-            "a ViT has timm's absolute positions instead of the paper's shared relative-position bias",
+            "a ViT has timm's absolute positions instead of the paper's shared relative-position bias, and neither its "
+            "LayerScale (0.1) nor its drop path (0.1)",
             "fine-tuned at another size, relative-position tables are interpolated bicubically (window 6 to 7 at 224 "
             "px); the U-Net takes a Swin's four stages at strides 4 to 32",
             "the checkpoint of the lowest validation loss is handed on unless select = 'last'",
@@ -115,9 +116,10 @@ class SimMIM(nn.Module):
         """There is only one stage."""
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        """AdamW; no weight decay on vectors, biases, the mask token and relative-position tables."""
+        """AdamW; no weight decay on vectors, biases, the tokens of mask and class, and what tells positions."""
         betas = (self.config.momentum, self.config.beta2)
-        return {"main": adamw(self, self.config, betas=betas, undecayed=("relative_position_bias_table",))}
+        undecayed = ("relative_position_bias_table", "pos_embed", "cls_token")
+        return {"main": adamw(self, self.config, betas=betas, undecayed=undecayed)}
 
     def schedule(self, turn: str) -> Schedule:
         """A linear warm-up and a cosine to a floor, step by step."""

@@ -114,6 +114,12 @@ def test_neither_vectors_nor_the_mask_token_nor_position_tables_decay():
     assert len(kept) + len(decayed["params"]) == len(names)
 
 
+def test_nor_do_a_vits_positions_and_class_token():
+    made = method("simmim", arch="vit_mini_patch16_64")
+    plain = {id(parameter) for parameter in made.optimisers()["main"].param_groups[1]["params"]}
+    assert {id(made.encoder.pos_embed), id(made.encoder.cls_token)} <= plain
+
+
 def test_the_rate_warms_up_step_by_step_and_falls_to_a_twentieth():
     schedule = method("simmim", warmup_epochs=10).schedule("main")
     rates = [1e-4 * schedule.factor(epoch, 100) for epoch in (0, 5.5, 10, 100)]
