@@ -86,6 +86,8 @@ def read_votes(path: Path) -> dict[str, list[Vote]]:
         seen.add(who)
         said = tuple(_cell(path, row, label, text) for label, text in zip(columns, cells, strict=True))
         votes.setdefault(name, []).append(said)
+    if not votes:
+        raise damaged("vindr-cxr", path, "has a header and no row", "a row for each image", AGAIN)
     return votes
 
 
