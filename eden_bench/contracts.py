@@ -7,7 +7,7 @@ Nothing here imports torch, so listing names stays fast. Everything an author ne
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol, TypeVar
@@ -322,6 +322,8 @@ class DatasetCard:
     folders: tuple[str, ...]
     """Folder names under EDEN_BENCH_DATA that are looked for, in order."""
     expected_images: int
+    notes: tuple[str, ...] = ()
+    """What a reader of scores on it must know."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -370,6 +372,10 @@ class DatasetIndex:
     def split(self, name: str) -> tuple[Item, ...]:
         """The items of one split, in order of id."""
         return tuple(item for item in self.items if item.split == name)
+
+    def split_digest(self, name: str) -> str:
+        """64 hex digits over the ids of one split."""
+        return digest(sorted(item.id for item in self.split(name)))
 
 
 @dataclass(frozen=True)
@@ -429,7 +435,7 @@ class ScoreDefinition:
     """The one written definition of a task's primary score."""
 
     name: str
-    """Column name in the cases, for example "dice"."""
+    """For example "dice"; unless pooled, it is also the column of the cases whose mean it is."""
     text: str
     """What is computed, over what, with which threshold and empty-mask rule."""
     version: int = 1
@@ -437,8 +443,8 @@ class ScoreDefinition:
     decimals: int = 2
     """Digits shown, after scaling to percent."""
     pooled: bool = False
-    """It is computed from all cases together and is not the mean of its column in the cases, which holds each case's
-    own value."""
+    """It is computed from all cases together, by its text from columns of the cases (counts, or probabilities and
+    targets). There need be no column of its name; where there is, as each image's own, its mean is not the score."""
     alternatives: Mapping[str, str] = field(default_factory=dict)
     """What stands beside it in every record: name to definition."""
 
@@ -463,6 +469,8 @@ class OpenTask(Protocol):
 
     Every task has: "dataset"; "digest" (of the decoded pixels, masks and labels); "splits" (digest of the split
     lists) and "split_rule" (a sentence); "train", "validation", "test" (image counts); "part"; "phantom".
+    A task whose cases are the index's test items has "test_list", ``index.split_digest("test")``, by which stored
+    audits and pretrainings are recognised as being about the same test images.
     A task that computes in a precision the hardware chooses has "precision", the one chosen, which is part of every
     cell's identity.
     """
@@ -548,14 +556,6 @@ class Cell:
     def id(self) -> str:
         """64 hex digits."""
         return digest(self)
-
-
-class Launcher(Protocol):
-    """What executes cells: this process, one process a device, or a cluster."""
-
-    def launch(self, work: Sequence[Callable[[], None]]) -> Iterator[None]:
-        """Run each piece of work once, in any order; yield as each ends."""
-        ...
 
 
 def shots_are_valid(shots: int | None, train: int) -> None:

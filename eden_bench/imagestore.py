@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from eden_bench.contracts import Item, Progress, no_progress
-from eden_bench.errors import DataMissing, unknown
+from eden_bench.errors import DataMissing
 from eden_bench.pixelstore import Plan, Store, open_store
 
 TILE_PX = 256
@@ -44,16 +44,6 @@ class MaskStore(Store):
     def masks(self) -> np.ndarray:
         """(N, S, H, W) uint8 in {0, 1}, S in the order of ``structures``."""
         return self.pixels
-
-    def masks_of(self, structure: str) -> np.ndarray:
-        """Return the masks of one structure, (N, H, W) uint8 in {0, 1}.
-
-        Raises:
-            UsageError: the store has no such structure; names the nearest.
-        """
-        if structure not in self.structures:
-            raise unknown("structure", structure, self.structures)
-        return self.pixels[:, self.structures.index(structure)]
 
 
 @dataclass(frozen=True)

@@ -45,15 +45,6 @@ class Store:
     pixels: np.ndarray = field(repr=False)
     """(N, ...) uint8, memory-mapped, read-only."""
 
-    def damaged(self) -> list[str]:
-        """Return the ids whose stored pixels are no longer what was written; reads everything."""
-        stored = np.load(self.folder / "sha256.npy")
-        return [
-            name
-            for name, pixels, expected in zip(self.ids, self.pixels, stored, strict=True)
-            if _sha256(pixels) != expected.tobytes()
-        ]
-
 
 def in_threads(work: Callable[[int], R], count: int, tell: Callable[[int], None] = lambda done: None) -> Iterator[R]:
     """Yield work(0), work(1), … in order, computed by a pool of as many threads as this process has cores.
@@ -151,7 +142,6 @@ def _build(plan: Plan, folder: Path, stamp: str, progress: Progress) -> None:
     with atomic.folder(folder) as aside:
         native_px, shas = _write_pixels(plan, aside / "pixels.npy", progress)
         np.save(aside / "native_px.npy", native_px)
-        np.save(aside / "sha256.npy", shas)
         identity = digest(
             [plan.kind, plan.shape, [[i, s.tobytes().hex()] for i, s in zip(plan.ids, shas, strict=True)]]
         )

@@ -191,8 +191,10 @@ class _Opener:
         task = registry.tasks.get(name)
         self.protocol.task_protocol(task)
         try:
-            if self._look_only and name not in self._recorded:
-                return self._glance(task)
+            if self._look_only:
+                self._glance(task)
+                if name not in self._recorded:
+                    return None, None
             with looking(self._look_only):
                 opened = self._inputs.task(name, self.protocol)
         except NotBuilt:
@@ -203,10 +205,15 @@ class _Opener:
             shots_are_valid(shots, opened.open.data["train"])
         return opened, None
 
-    def _glance(self, task: Task) -> tuple[None, None]:
+    def _glance(self, task: Task) -> None:
+        """Open the index where that builds nothing, and refuse more shots than the task's lists have to train on."""
         if self._inputs.settings.data is not None:
             self._inputs.index(task.dataset)
-        return None, None
+        if hasattr(task, "lists") and any(self._ask.shots):
+            with looking():
+                lists, _ = task.lists(self._inputs.index(task.dataset), self.protocol.task_protocol(task))
+            for shots in self._ask.shots:
+                shots_are_valid(shots, len(lists["train"]))
 
     def backbone(self, method: str, task: str) -> Backbone:
         """Return the backbone of a method or variant for a task; tasks of one modality share it."""

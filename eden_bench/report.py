@@ -271,16 +271,25 @@ def _without_auc(group: Sequence[Record]) -> list[str]:
 
 def _shares(group: Sequence[Record]) -> list[str]:
     """Say what all pretrained rows of a table have in common with its test data."""
-    if all(_pretraining(record).get("dataset") != record.content["task"]["dataset"] for record in group):
+    content = group[0].content
+    own = [data for data in map(_pretraining, group) if data.get("dataset") == content["task"]["dataset"]]
+    if not own:
         return []
-    return ["pretraining used the training split of the task's own dataset, without its test images"]
+    test = content["data"].get("test_list")
+    if test is not None and all(data.get("test_list") == test for data in own):
+        return ["pretraining used the training split of the task's own dataset, without its test images"]
+    return [
+        "pretraining used the task's own dataset, by test lists that are others or not told: whether it saw these test "
+        "images is not checked"
+    ]
 
 
 def _leakage(group: Sequence[Record], audits: Audits) -> list[str]:
     """Say which test images the pretraining, or the task's own training split, is known to share."""
     content = group[0].content
-    seen = sorted({str(_pretraining(record).get("dataset", "")) for record in group} - {""})
-    test, phantom = content["data"].get("test"), bool(content["marks"]["phantom"])
+    data = [each for each in map(_pretraining, group) if each.get("dataset")]
+    seen = {str(each["dataset"]): str(each.get("train_list", "")) for each in data}
+    test, phantom = content["data"].get("test_list"), bool(content["marks"]["phantom"])
     return leakage(audits, content["task"]["dataset"], seen, test=test, phantom=phantom)
 
 

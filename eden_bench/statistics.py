@@ -72,19 +72,6 @@ def two_sample_t(first: Sequence[float], second: Sequence[float]) -> TTest:
     return _t_test(_mean(first) - _mean(second), pooled * (1 / a + 1 / b), a + b - 2)
 
 
-def welch(first: Sequence[float], second: Sequence[float]) -> TTest:
-    """Compare two means without taking the variances as equal (Welch, Biometrika 1947).
-
-    Raises:
-        ValueError: a group is empty.
-    """
-    if undefined := _undefined(first, second):
-        return undefined
-    a, b = (variance(scores) / len(scores) for scores in (first, second))
-    df = (a + b) ** 2 / (a**2 / (len(first) - 1) + b**2 / (len(second) - 1))
-    return _t_test(_mean(first) - _mean(second), a + b, df)
-
-
 def variance(scores: Sequence[float]) -> float:
     """Return the sample variance, ddof = 1; exactly 0 where all scores are equal.
 

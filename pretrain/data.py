@@ -121,6 +121,8 @@ def _provenance(
         "train": len(train),
         "validation": len(validation),
         "split_seed": seed,
+        "train_list": index.split_digest("train"),
+        "test_list": index.split_digest("test"),
         "part": index.part,
         "phantom": index.phantom,
     }

@@ -91,11 +91,12 @@ class DRIVE:
             _need_half(found, test, root, phantom)
         official = bool(found.of_half(VESSELS, test=True))
         items = tuple(_item(found, number) for number in sorted(found.files[VESSELS]))
+        items, split_rule = (items, DatasetIndex.split_rule) if official else _split(items)
         return DatasetIndex(
             dataset=self.name,
             root=root,
-            items=items if official else _split(items),
-            split_rule=DatasetIndex.split_rule if official else SPLIT_RULE,
+            items=items,
+            split_rule=split_rule,
             expected_images=2 * _HALF,
             phantom=phantom,
             notes=() if official else (_UNLABELLED.format(_NO_VESSELS if len(halves) == 2 else "test/ is absent"),),
@@ -184,7 +185,6 @@ _UNLABELLED = (
     "drive: {}: the labelled training images are split into training and test, about half each, so "
     "scores compare with no paper's"
 )
-SPLIT_RULE = "not the official split, whose test half has no masks here; of the labelled half, " + rule(_TEST_SHARE)
 
 
 def in_test_half(number: str) -> bool:
@@ -227,9 +227,13 @@ def _item(found: _Found, number: str) -> Item:
     )
 
 
-def _split(items: tuple[Item, ...]) -> tuple[Item, ...]:
-    tested = by_patient("drive", {item.id: item.patient for item in items}, _TEST_SHARE)
-    return tuple(replace(item, split="test" if item.id in tested else "train") for item in items)
+def _split(items: tuple[Item, ...]) -> tuple[tuple[Item, ...], str]:
+    """Return the labelled half in train and test, and the rule."""
+    patients = {item.id: item.patient for item in items}
+    tested = by_patient("drive", patients, _TEST_SHARE)
+    split = tuple(replace(item, split="test" if item.id in tested else "train") for item in items)
+    labelled = rule(patients, tested, _TEST_SHARE)
+    return split, f"not the official split, whose test half has no masks here; of the labelled half, {labelled}"
 
 
 drive = register_dataset(DRIVE())

@@ -144,8 +144,8 @@ class SiimAcr:
             dataset=self.name,
             root=root,
             items=items,
-            expected_images=self.card.expected_images,
-            split_rule=rule(),
+            expected_images=max(self.card.expected_images, len(found.masks)),
+            split_rule=rule(patients, tested),
             phantom=(root / PHANTOM).is_file(),
             notes=(*_notes(found), *notes),
         )
@@ -241,8 +241,16 @@ def _patients(found: _Found) -> tuple[dict[str, str], list[str]]:
         if not patients[name]:
             patients[name] = name
             unnamed.append(name)
-    said = f"siim-acr: {len(unnamed):,} images have no Patient ID and count as one patient each, for example "
-    return patients, [said + unnamed[0]] if unnamed else []
+    notes = []
+    if unnamed:
+        count = f"{len(unnamed):,} images have no Patient ID"
+        notes.append(f"siim-acr: {count} and count as one patient each, for example {unnamed[0]}")
+    if len(set(patients.values())) == len(patients) > 1:
+        notes.append(
+            "siim-acr: no two images have one Patient ID, so patients may not be known: a patient's films could stand "
+            "in both train and test"
+        )
+    return patients, notes
 
 
 def _notes(found: _Found) -> Iterator[str]:

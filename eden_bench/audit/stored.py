@@ -8,7 +8,7 @@ from __future__ import annotations
 import csv
 import io
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 Audits = Mapping[str, Mapping[str, Any]]
 """Dataset to what its last audit found."""
 
-_FORMAT = 1
+_FORMAT = 2
 _SHOWN = 3
 _COLUMNS = (
     *("finding", "dataset", "image", "split", "patient"),
@@ -39,8 +39,12 @@ def summary(audit: Audit) -> list[dict[str, Any]]:
             "phantom": index.phantom,
             "part": index.part,
             "images": len(index.items),
-            "test": len(index.split("test")),
-            "together_with": [other.dataset for other in audit.indexes if other is not index],
+            "test_list": index.split_digest("test"),
+            "together_with": {
+                other.dataset: {"part": other.part, "train_list": other.split_digest("train")}
+                for other in audit.indexes
+                if other is not index
+            },
             "findings": [plain(audit, each) for each in audit.findings if each.dataset == index.dataset],
         }
         for index in audit.indexes
@@ -74,21 +78,23 @@ def load(out: Path) -> Audits:
     return found
 
 
-def leakage(audits: Audits, dataset: str, pretrained_on: Sequence[str], *, test: object, phantom: bool) -> list[str]:
+def leakage(
+    audits: Audits, dataset: str, pretrained_on: Mapping[str, str], *, test: object, phantom: bool
+) -> list[str]:
     """Return the sentences on leakage that a table owes its reader.
 
     Args:
-        audits: from ``load``; one of other data, phantom or real, or of another number of test images is passed over.
+        audits: from ``load``; one of other data, phantom or real, or of other test images is passed over.
         dataset: the task's.
-        pretrained_on: the datasets of the table's pretrainings.
-        test: number of test images.
+        pretrained_on: the datasets of the table's pretrainings, each with ``DatasetIndex.split_digest("train")``.
+        test: ``DatasetIndex.split_digest("test")`` of the task's data.
         phantom: whether the task's data are the phantom.
     """
     audit = audits.get(dataset, {})
-    if (audit.get("phantom"), audit.get("test")) != (phantom, test):
+    if (audit.get("phantom"), audit.get("test_list")) != (phantom, test):
         audit = {}
-    leaks = [each["text"] for each in audit.get("findings", ()) if _concerns(each, pretrained_on)]
-    counted = audit.get("together_with", ())
+    counted = _counted(audit.get("together_with", {}), pretrained_on)
+    leaks = [each["text"] for each in audit.get("findings", ()) if _concerns(each, pretrained_on, counted)]
     rules = [rule for rule in origins(dataset) if rule.source in pretrained_on and rule.source not in counted]
     return [
         *(f"leakage: {text} ('eden-bench data audit')" for text in leaks),
@@ -100,8 +106,22 @@ def leakage(audits: Audits, dataset: str, pretrained_on: Sequence[str], *, test:
     ]
 
 
-def _concerns(finding: Mapping[str, Any], pretrained_on: Sequence[str]) -> bool:
-    """Tell whether a stored finding can raise the scores of rows that were pretrained on some datasets."""
+def _counted(partners: Mapping[str, Any], pretrained_on: Mapping[str, str]) -> set[str]:
+    """Name the datasets of which an audit looked at all that was pretrained on: the whole, or the very list."""
+    return {
+        name
+        for name, partner in partners.items()
+        if not partner["part"] or partner["train_list"] == pretrained_on.get(name)
+    }
+
+
+def _concerns(finding: Mapping[str, Any], pretrained_on: Mapping[str, str], counted: Collection[str]) -> bool:
+    """Tell whether a stored finding can raise the scores of rows that were pretrained on some datasets.
+
+    A known origin is said with its count where all was counted; elsewhere the rule itself is said.
+    """
+    if finding["kind"] == "known origin":
+        return finding["other"] in pretrained_on and finding["other"] in counted
     seen = finding["kind"] == "test images pretrained on"
     return bool(finding["level"] == "leak" and (not seen or finding["other"] in pretrained_on))
 

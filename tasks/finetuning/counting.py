@@ -73,19 +73,34 @@ class Counts:
         return values
 
     def cases(self, structures: Sequence[str]) -> dict[str, Sequence[Any]]:
-        """Return the columns of the cases, one row an image."""
+        """Return the columns of the cases, one row an image: its own scores, and counts that make every pooled one."""
         dice, true = scores.dice(*self.whole), self.whole.true.sum(axis=1)
         columns = {
             "dice": dice.mean(axis=1),
             "iou": scores.iou(*self.whole).mean(axis=1),
             "iou_thresholds": scores.iou_thresholds(self.levels[:, 0], self.levels[:, 1], true, self.pixels),
-            **{f"{name}_px": count.sum(axis=1) for name, count in self.whole._asdict().items()},
+            **_summed(self.whole),
+            "pixels": np.full(len(true), self.pixels),
+            **self._above(),
         }
         if self.region is not None:
-            columns["dice_region"] = scores.dice(*self.region).mean(axis=1)
+            columns |= {"dice_region": scores.dice(*self.region).mean(axis=1), **_summed(self.region, "_region")}
         if len(structures) > 1:
             columns |= {f"dice_{name}": dice[:, column] for column, name in enumerate(structures)}
         return {name: values.tolist() for name, values in columns.items()}
+
+    def _above(self) -> dict[str, np.ndarray]:
+        """Return the counts at the thresholds above 0.5, whose own are ``overlap_px`` and ``predicted_px``."""
+        return {
+            f"{name}_px_{100 * level:.0f}": self.levels[:, kind, column]
+            for column, level in enumerate(scores.THRESHOLDS)
+            if column
+            for kind, name in enumerate(("overlap", "predicted"))
+        }
+
+
+def _summed(pixels: Pixels, ending: str = "") -> dict[str, np.ndarray]:
+    return {f"{name}_px{ending}": count.sum(axis=1) for name, count in pixels._asdict().items()}
 
 
 def _pixels(found: Tensor, truth: Tensor) -> Pixels:

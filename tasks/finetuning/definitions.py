@@ -34,7 +34,8 @@ _SEGMENTATION = {
     "iou_thresholds": (
         f"|P∩T| / |P∪T|, {_MASKS.format(threshold='a threshold')}, from pixels summed over all test images and "
         "structures, 1 where both are empty; mean of foreground's and background's, then over the thresholds 0.5, "
-        "0.55 … 0.95: the released code's 'Mean IoU'. The cases hold each image's own."
+        "0.55 … 0.95: the released code's 'Mean IoU'. The cases hold each image's own, and the counts of all: "
+        "true_px, pixels, overlap_px and predicted_px (at 0.5), overlap_px_55 … predicted_px_95."
     ),
     "dice_<structure>": "where there are several structures: Dice of one, mean over test images",
     "dice_region": "where there is an evaluation region: Dice inside it, mean over structures, then over test images",

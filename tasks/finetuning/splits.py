@@ -48,6 +48,7 @@ class Splits:
             "dataset": index.dataset,
             "splits": self.digest,
             "split_rule": self.rule,
+            "test_list": index.split_digest("test"),
             "train": len(self.train),
             "validation": len(self.validation),
             "test": len(self.test),

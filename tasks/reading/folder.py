@@ -83,7 +83,7 @@ class FolderDataset:
             root=root,
             items=items,
             expected_images=0,
-            split_rule=rule(self.test_share),
+            split_rule=rule(patients, tested, self.test_share),
             phantom=any((folder / PHANTOM).is_file() for folder in (self.images, *self.images.parents)),
         )
         return split_by(index, self.lists) if self.lists else index

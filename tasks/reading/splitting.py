@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 
 from eden_bench import seeds
 from eden_bench.errors import DataMissing
@@ -34,6 +34,10 @@ def by_patient(dataset: str, patients: Mapping[str, str], test_share: float = 0.
     return frozenset(image for image, patient in patients.items() if patient in tested)
 
 
-def rule(test_share: float = 0.2) -> str:
-    """Return the rule of ``by_patient`` as the start of a sentence, for ``DatasetIndex.split_rule``."""
-    return f"{test_share:.0%} of the patients are the test set, each chosen by a hash of dataset and patient alone"
+def rule(patients: Mapping[str, str], tested: Collection[str], test_share: float = 0.2) -> str:
+    """Return what ``by_patient`` did as the start of a sentence, for ``DatasetIndex.split_rule``; see there."""
+    count, total = len({patients[image] for image in tested}), len(set(patients.values()))
+    return (
+        f"{count:,} of {total:,} patients are the test set, those whose hash of dataset and patient is below "
+        f"{test_share:.0%} (at least one on either side)"
+    )

@@ -49,6 +49,7 @@ class Films:
     def __init__(self, name, modality="chest-x-ray"):
         self.name = name
         self.decoded = 0
+        self.expected_images = 0
         self.card = DatasetCard(
             title=name, modality=modality, citation="", licence="", source="", folders=(name,), expected_images=0
         )
@@ -59,7 +60,9 @@ class Films:
             split, patient, _ = path.stem.split("_")
             items.append(Item(id=path.stem, patient=patient, split=split, image=path))
         phantom = (root / "PHANTOM.json").is_file()
-        return DatasetIndex(dataset=self.name, root=root, items=tuple(items), expected_images=0, phantom=phantom)
+        return DatasetIndex(
+            dataset=self.name, root=root, items=tuple(items), expected_images=self.expected_images, phantom=phantom
+        )
 
     def read_image(self, item):
         self.decoded += 1

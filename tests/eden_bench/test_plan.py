@@ -7,6 +7,7 @@ import pytest
 
 from eden_bench import api, ask, records, registry
 from eden_bench.contracts import Cell
+from eden_bench.data import cached_phantom
 from eden_bench.errors import DataMissing, UsageError
 from eden_bench.estimate import estimate
 from eden_bench.inputs import Inputs
@@ -201,6 +202,20 @@ def test_looking_finds_what_is_stored_while_the_data_are_there(settings, here):
     wanted = api.make_ask("fake-random,fake-trained", "fake-heart", seeds="0-1")
     plan = make_plan(wanted, Inputs(settings), done.records, look_only=True)
     assert (len(plan.new), len(plan.slots)) == (2, 4)
+
+
+def test_looking_refuses_more_shots_than_there_are_training_images_though_nothing_is_decoded(settings, here, fakes):
+    class Task(fakes.FakeTask):
+        def lists(self, index, protocol):
+            return {"train": [item.id for item in index.items][:5], "test": []}, "the first five"
+
+    registry.register_task(Task("listed-heart"))
+    data = cached_phantom("fake-set", settings).parent
+    few, many = (api.make_ask("fake-random", "listed-heart", shots=shots) for shots in ("5,full", "6"))
+    assert len(make_plan(few, Inputs(settings), [], look_only=True).new) == 20
+    for where in (None, data):
+        with pytest.raises(UsageError, match="--shots 6: expected 2 to 5, the number of training images"):
+            make_plan(many, Inputs(replace(settings, data=where)), [], look_only=True)
 
 
 def few_shot_task(fakes):

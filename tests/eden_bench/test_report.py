@@ -297,3 +297,18 @@ def test_a_dataset_made_of_the_pretraining_data_is_said_unaudited():
     (table,) = build([store(None, "adam", 0.8, 0, task="chestx-det", dataset="chestx-det")])
     (note,) = [note for note in table.notes if note.startswith("leakage")]
     assert "taken from ChestX-ray14" in note
+
+
+@pytest.mark.parametrize(
+    ("task_list", "pretrain_list", "expected"),
+    [("t", "t", "without its test images"), ("t", "u", "not checked"), ("t", None, "not checked"), (None, None, "not")],
+)
+def test_only_equal_test_lists_say_that_pretraining_left_the_test_images_out(task_list, pretrain_list, expected):
+    told, seen = ({} if each is None else {"test_list": each} for each in (task_list, pretrain_list))
+    stored = [
+        store(None, name, 0.8, 0, dataset="chestxray14", told=told, pretrain=PRETRAIN | seen)
+        for name in ("adam", "random")
+    ]
+    (table,) = build(stored)
+    (note,) = [note for note in table.notes if note.startswith("pretraining used")]
+    assert expected in note

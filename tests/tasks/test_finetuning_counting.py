@@ -1,9 +1,13 @@
 """Counts of a test set against plain loops over pixels."""
 
+import csv
+import io
+
 import numpy as np
 import pytest
 import torch
 
+from eden_bench.records import cases_csv
 from tasks.finetuning.counting import Counts
 from tasks.finetuning.scores import THRESHOLDS
 from tests.tasks.test_finetuning_scores import dice_by_loop, iou_by_loop
@@ -52,6 +56,23 @@ def test_dice_inside_the_region_equals_the_plain_loop_over_its_pixels(batch, cou
     assert counted.cases(STRUCTURES)["dice_region"] == pytest.approx(each)
     assert counted.scores(STRUCTURES)["dice_region"] == pytest.approx(np.mean(each))
     assert counted.scores(STRUCTURES)["dice_region_pooled"] == pytest.approx(dice_by_loop(found, true))
+
+
+def test_every_pooled_score_is_made_again_from_the_cases_as_they_are_stored(counted):
+    rows = list(csv.DictReader(io.StringIO(cases_csv(counted.cases(STRUCTURES)).decode())))
+    total = {name: sum(int(row[name]) for row in rows) for name in rows[0] if "px" in name or name == "pixels"}
+    found, true, pixels = counted.scores(STRUCTURES), total["true_px"], total["pixels"]
+    both = []
+    for ending in ("", *(f"_{level}" for level in range(55, 100, 5))):
+        overlap, predicted = total[f"overlap_px{ending}"], total[f"predicted_px{ending}"]
+        union = predicted + true - overlap
+        both += [overlap / union, (pixels - union) / (pixels - overlap)]
+    assert found["iou_thresholds"] == pytest.approx(np.mean(both), abs=1e-12)
+    union = total["predicted_px"] + true - total["overlap_px"]
+    assert found["iou_pooled"] == pytest.approx(total["overlap_px"] / union, abs=1e-12)
+    for name, ending in (("dice_pooled", ""), ("dice_region_pooled", "_region")):
+        overlap, predicted, true = (total[f"{kind}_px{ending}"] for kind in ("overlap", "predicted", "true"))
+        assert found[name] == pytest.approx(2 * overlap / (predicted + true), abs=1e-12)
 
 
 def test_each_structure_has_its_dice(batch, counted):

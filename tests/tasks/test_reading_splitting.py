@@ -50,5 +50,11 @@ def test_the_split_is_what_it_was_when_results_were_stored():
     assert sorted(by_patient("scr", {f"i{n}": f"p{n}" for n in range(20)})) == ["i11", "i13", "i17", "i4", "i9"]
 
 
-def test_the_rule_says_the_share():
-    assert rule(0.25).startswith("25% of the patients are the test set")
+def test_the_rule_says_how_many_patients_are_tested_not_how_many_should_be():
+    tested = by_patient("x", PATIENTS, 0.25)
+    count = len({PATIENTS[image] for image in tested})
+    assert count not in (250, len(tested))
+    assert rule(PATIENTS, tested, 0.25) == (
+        f"{count} of 1,000 patients are the test set, those whose hash of dataset and patient is below 25% "
+        "(at least one on either side)"
+    )

@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from eden_bench.errors import DataDamaged, DataMissing, UsageError
-from tasks.reading.splitting import by_patient
+from tasks.reading.splitting import by_patient, rule
 from tasks.shenzhen import Reading, reading_of, shenzhen, shenzhen_task
 
 SHARED = Path(__file__).parents[3] / "shared/data/shenzhen"
@@ -64,7 +64,7 @@ def test_the_split_is_the_fixed_rule_for_whole_patients(tmp_path):
     index = shenzhen.index(lay(tmp_path))
     tested = by_patient("shenzhen", {item.id: item.patient for item in index.items})
     assert {item.id for item in index.split("test")} == tested
-    assert index.split_rule.startswith("20% of the patients are the test set")
+    assert index.split_rule.startswith(f"{len(tested)} of 12 patients are the test set, those whose hash")
 
 
 def test_the_split_of_a_part_is_that_of_the_whole(tmp_path):
@@ -76,7 +76,9 @@ def test_the_split_of_a_part_is_that_of_the_whole(tmp_path):
 def test_about_a_fifth_of_the_662_is_tested_with_both_labels():
     names = {f"CHNCXR_{number:04d}_{int(number > 326)}": f"{number:04d}" for number in range(1, 663)}
     tested = by_patient("shenzhen", names)
-    assert 112 <= len(tested) <= 152
+    assert len(tested) == 115
+    assert rule(names, tested).startswith("115 of 662 patients are the test set")
+    assert any("115 of the 662" in note and "134 test images" in note for note in shenzhen.card.notes)
     assert 0.4 < np.mean([name.endswith("1") for name in tested]) < 0.6
 
 

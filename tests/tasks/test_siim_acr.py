@@ -70,6 +70,11 @@ def test_rows_without_image_are_said(tmp_path):
     assert "siim-acr: 5 of the 6 images that train-rle.csv names are here" in siim_acr.index(root).notes
 
 
+def test_a_csv_that_names_more_images_than_are_published_says_how_many_to_expect(tmp_path):
+    root = lay(tmp_path, rows=(*ROWS, *(f"1.3.{number},-1" for number in range(12_042))))
+    assert siim_acr.index(root).part == "5 of 12,047 images"
+
+
 # ── masks ────────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -103,7 +108,16 @@ def test_patients_are_those_of_the_headers_and_stand_on_one_side(tmp_path):
     assert len({item.split for item in index.items if item.patient == "A"}) == 1
     assert {item.split for item in index.items} == {"train", "test"}
     assert "1 images have no Patient ID and count as one patient each, for example 1.2.5" in " ".join(index.notes)
-    assert index.split_rule.startswith("20% of the patients are the test set")
+    tested = len({item.patient for item in index.split("test")})
+    assert index.split_rule.startswith(f"{tested} of 3 patients are the test set, those whose hash")
+    assert "patients may not be known" not in " ".join(index.notes)
+
+
+def test_patients_that_are_all_different_are_doubted_aloud(tmp_path):
+    root = lay(tmp_path)
+    assert "a patient's films could stand in both train and test" in " ".join(siim_acr.index(root).notes)
+    (doubt,) = [finding for finding in siim_acr.check(root) if "patients may not be known" in finding.text]
+    assert doubt.level == "note"
 
 
 def test_the_split_does_not_move_when_images_are_absent(tmp_path):
