@@ -68,7 +68,6 @@ PAPER["medical-mae"] = {
     "decoder_blocks": 8,
     "decoder_heads": 16,
     "crop_scale": (0.5, 1.0),
-    "normalisation": "nih",
 }
 
 
