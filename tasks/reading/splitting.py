@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
-from eden_bench import seeds
 from eden_bench.errors import DataMissing
 
 
@@ -24,6 +23,8 @@ def by_patient(dataset: str, patients: Mapping[str, str], test_share: float = 0.
     Raises:
         DataMissing: there are fewer than two patients.
     """
+    from eden_bench import seeds  # imports numpy, which a list of names must not
+
     place = {patient: seeds.key(0, "test", dataset, patient) / 2**128 for patient in patients.values()}
     if len(place) < 2:
         raise DataMissing(f"{dataset}: {len(place)} patients, expected at least 2 to have a train and a test set")
