@@ -12,7 +12,7 @@ from dataclasses import replace
 from itertools import combinations
 from pathlib import Path
 
-from eden_bench import atomic
+from eden_bench import atomic, plaintext
 from eden_bench.contracts import DatasetIndex, Item
 from eden_bench.digests import digest
 from eden_bench.errors import UsageError
@@ -78,7 +78,7 @@ def write(folder: Path, lists: Mapping[str, Sequence[str]], rule: str) -> str:
 
 def _read(file: Path, known: Mapping[str, Item]) -> list[str]:
     try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
+        lines = plaintext.read(file).splitlines()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"{file} cannot be read ({reason}): expected a list of images, one a line") from error

@@ -51,6 +51,7 @@ _BOXES = "BBox_List_2017.csv"
 _SPELLINGS = {"Infiltrate": "Infiltration"}
 """The list of boxes spells one label otherwise than the list of images."""
 _FOLDER = re.compile(r"images(_\d+)?", re.IGNORECASE)
+_IMAGE = re.compile(r"[\w.-]{1,80}\.png", re.IGNORECASE)
 _PATIENT = re.compile(r"[0-9]{1,9}")
 _EXPECTED = "images/ or images_001/images/ …, Data_Entry_2017_v2020.csv, train_val_list.txt and test_list.txt"
 _AGAIN = "download it again from the NIH Clinical Center"
@@ -234,6 +235,8 @@ def _entries(path: Path) -> dict[str, Entry]:
     for row, (name, findings, patient) in read_table(
         "chestxray14", path, ("Image Index", "Finding Labels", "Patient ID")
     ):
+        if not _IMAGE.fullmatch(name):
+            raise _bad_row(path, row, f"has the image {name[:40]!r}", "a name with .png")
         if name in entries:
             raise _bad_row(path, row, f"names {name} again", "each image once")
         if not _PATIENT.fullmatch(patient):
@@ -241,6 +244,8 @@ def _entries(path: Path) -> dict[str, Entry]:
         if findings not in known:
             known[findings] = _labels(path, row, findings)
         entries[name] = Entry(f"{int(patient):08d}", known[findings])
+    if not entries:
+        raise damaged("chestxray14", path, "has a header and no row", "a row for each image", _AGAIN)
     return entries
 
 
@@ -250,7 +255,7 @@ def _labels(path: Path, row: int, findings: str) -> tuple[float, ...]:
         return (0.0,) * len(LABELS)
     for name in names:
         if name == NO_FINDING:
-            raise _bad_row(path, row, f"has the labels {findings!r}", f"{NO_FINDING!r} alone or not at all")
+            raise _bad_row(path, row, f"has the labels {findings[:80]!r}", f"{NO_FINDING!r} alone or not at all")
         _need_label(path, row, name)
     return tuple(float(label in names) for label in LABELS)
 
@@ -258,7 +263,7 @@ def _labels(path: Path, row: int, findings: str) -> tuple[float, ...]:
 def _need_label(path: Path, row: int, label: str) -> None:
     if label not in LABELS:
         hint = nearest(label, (*LABELS, NO_FINDING)).strip()
-        found = f"has the label {label!r}" + (f" ({hint})" if hint else "")
+        found = f"has the label {label[:40]!r}" + (f" ({hint})" if hint else "")
         raise _bad_row(path, row, found, f"one of {', '.join(LABELS)} or {NO_FINDING}")
 
 
@@ -269,6 +274,8 @@ def _splits(root: Path, entries: Mapping[str, Entry]) -> dict[str, Literal["trai
     for split, file in _LISTS.items():
         path = _need_file(root, (file,))
         for name in read_lines("chestxray14", path):
+            if not _IMAGE.fullmatch(name):
+                raise damaged("chestxray14", path, f"has the line {name[:40]!r}", "a name with .png", _AGAIN)
             if splits.setdefault(name, split) != split:
                 raise damaged("chestxray14", path, f"names {name}", f"no image of {_LISTS['train']}", _AGAIN)
             patient = entries[name].patient if name in entries else name.partition("_")[0]
@@ -286,7 +293,7 @@ def _boxes(path: Path) -> Iterator[Box]:
         try:
             x, y, width, height = (float(number) for number in numbers)
         except ValueError as error:
-            raise _bad_row(path, row, f"has the box {', '.join(numbers)}", "four numbers x, y, w, h") from error
+            raise _bad_row(path, row, f"has the box {', '.join(numbers)[:80]}", "four numbers x, y, w, h") from error
         yield Box(name, label, x, y, width, height)
 
 

@@ -44,6 +44,7 @@ _KINDS = {
     VESSELS: re.compile(r"(0[1-9]|[123]\d|40)_manual1\.(?:gif|png)", re.IGNORECASE),
     OBSERVER_2: re.compile(r"(0[1-9]|[123]\d|40)_manual2\.(?:gif|png)", re.IGNORECASE),
 }
+_FILES = {"image": "{}_{}.tif", FIELD: "{}_{}_mask.gif", VESSELS: "{}_manual1.gif"}
 _FOLDERS = {"image": "images", FIELD: "mask", VESSELS: "1st_manual", OBSERVER_2: "2nd_manual"}
 _EXPECTED = "training/ and test/, each with images/, mask/ and 1st_manual/"
 _UNPACK = "unpack DRIVE again into EDEN_BENCH_DATA/drive"
@@ -206,13 +207,15 @@ def _find(root: Path) -> _Found:
 
 def _need_half(found: _Found, test: bool, root: Path, phantom: bool) -> None:
     half = "test" if test else "training"
-    images = found.of_half("image", test)
-    expected = len(images) if phantom and images else _HALF
-    for kind in ("image", FIELD, VESSELS):
-        count = len(images.keys() & found.of_half(kind, test).keys())
-        if count != expected and not (test and kind == VESSELS and not count):
-            place = f"{half}/{_FOLDERS[kind]}"
-            raise DataMissing(f"drive: {root}: {place} has {count} files, expected {expected}: {_UNPACK}")
+    there = {kind: found.of_half(kind, test).keys() for kind in _FILES}
+    official = {f"{number:02}" for number in (range(1, _HALF + 1) if test else range(_HALF + 1, 2 * _HALF + 1))}
+    expected = set().union(*there.values()) if phantom and any(there.values()) else official
+    for kind, name in _FILES.items():
+        absent = sorted(expected - there[kind])
+        if absent and not (test and kind == VESSELS and not there[kind]):
+            place, count = f"{half}/{_FOLDERS[kind]}", f"{len(there[kind])} files, expected {len(expected)}"
+            missing = name.format(absent[0], half)
+            raise DataMissing(f"drive: {root}: {place} has {count} ({missing} is missing): {_UNPACK}")
 
 
 def _item(found: _Found, number: str) -> Item:

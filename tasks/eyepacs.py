@@ -186,7 +186,9 @@ def _grades(root: Path, split: Split) -> dict[str, int] | None:
         return None
     grades: dict[str, int] = {}
     for row, (name, level) in read_table("eyepacs", path, ("image", "level")):
-        name = Path(name).stem.lower()
+        name = name.lower().removesuffix(".jpeg")
+        if not _NAME.fullmatch(f"{name}.jpeg"):
+            raise damaged("eyepacs", path, f"row {row} has the image {name[:40]!r}", "one like 10_left", _AGAIN)
         if name in grades:
             raise damaged("eyepacs", path, f"row {row} names {name} again", "each image once", _AGAIN)
         if level not in map(str, range(GRADES)):
@@ -198,7 +200,7 @@ def _grades(root: Path, split: Split) -> dict[str, int] | None:
 def _csv(root: Path, split: Split) -> Path | None:
     wanted = [name.casefold() for name in _CSV[split]]
     places = [root, *(path for path in sorted(root.iterdir()) if path.is_dir() and path.name.casefold() in wanted)]
-    files = (path for place in places for path in sorted(place.iterdir()) if path.is_file())
+    files = (path for place in places for path in sorted(place.iterdir()) if not path.is_dir())
     return next((path for path in files if path.name.casefold() in wanted), None)
 
 

@@ -33,6 +33,8 @@ _TABLE = re.compile(r"VinDr_RibCXR_(train|val)_mask\.json", re.IGNORECASE)
 _MISSING = "None"
 _FARTHER_PX = 200
 """A polygon that leaves the image by more than this was drawn on another one."""
+_MOST_BYTES = 16 << 20
+"""Of a table: 196 images of 20 ribs and 150 points have half of that."""
 _EXPECTED = "data/train/img, data/val/img and a Vindr_RibCXR_…_mask.json in data/train and data/val"
 _AGAIN = "download it again from vindr.ai"
 
@@ -193,7 +195,7 @@ def _ribs(path: Path) -> dict[str, Ribs]:
 
 def _json(path: Path) -> dict[str, Any]:
     try:
-        content = json.loads(read_text("vindr-rib", path))
+        content = json.loads(read_text("vindr-rib", path, _MOST_BYTES))
     except (ValueError, RecursionError) as error:
         raise damaged("vindr-rib", path, f"is no JSON ({str(error)[:80]})", "a table of ribs", _AGAIN) from error
     if not isinstance(content, dict):

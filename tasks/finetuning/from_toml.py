@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from eden_bench import registry
+from eden_bench import plaintext, registry
 from eden_bench.contracts import DatasetCard, in_range, with_overrides
 from eden_bench.errors import PluginError, UsageError, nearest
 from tasks.finetuning.definitions import DICE, IOU, IOU_THRESHOLDS, SegmentationTask
@@ -48,7 +48,7 @@ def load(path: Path) -> None:
         PluginError: it cannot be read, lacks a key, or has one or a value that means nothing; names the nearest.
     """
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(plaintext.read(path))
     except (OSError, ValueError, RecursionError) as error:
         raise PluginError(f"--plugin {path}: {error}") from error
     try:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import os
+import re
 import stat
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
@@ -15,14 +16,16 @@ from eden_bench.errors import DataDamaged, DataMissing, nearest
 PHANTOM = "PHANTOM.json"
 """Marks a folder that ``eden-bench data phantom`` wrote."""
 
+_BREAKS = re.compile(r"\s*[\x00-\x1f\x7f-\x9f\u2028\u2029]+\s*")
+"""Line ends and other characters that steer a terminal, with the blanks around them."""
 _MOST_DEEP = 6
 _MOST_BYTES = 32 << 20
 """Of a text file: four times the largest of the nine datasets, and no more than 1 GiB when it is taken apart."""
 
 
 def damaged(dataset: str, path: Path, found: str, expected: str, remedy: str) -> DataDamaged:
-    """Build the one-sentence error for a file that is not what it should be."""
-    return DataDamaged(f"{dataset}: {path} {found}, expected {expected}: {remedy}")
+    """Build the one-sentence error for a file that is not what it should be: one line, whatever a file brought in."""
+    return DataDamaged(_BREAKS.sub(" ", f"{dataset}: {path} {found}, expected {expected}: {remedy}"))
 
 
 @contextmanager
@@ -60,15 +63,15 @@ def size_of(dataset: str, path: Path) -> int:
     return found.st_size
 
 
-def read_text(dataset: str, path: Path) -> str:
+def read_text(dataset: str, path: Path, most_bytes: int = _MOST_BYTES) -> str:
     """Read a text file, UTF-8 with or without a byte order mark, else Latin-1.
 
     Raises:
         DataDamaged: it is absent, empty, too large, or holds zero bytes.
     """
     size = size_of(dataset, path)
-    if size > _MOST_BYTES:
-        raise damaged(dataset, path, f"has {size:,} bytes", f"at most {_MOST_BYTES:,}", "get the original file again")
+    if size > most_bytes:
+        raise damaged(dataset, path, f"has {size:,} bytes", f"at most {most_bytes:,}", "get the original file again")
     try:
         content = path.read_bytes()
     except OSError as error:
@@ -128,11 +131,19 @@ def files_under(root: Path, deepest: int = _MOST_DEEP) -> Iterator[Path]:
     for entry in ordered:
         if entry.name.startswith(".") or entry.name == "__MACOSX":
             continue
-        if entry.is_dir():
+        if _is_folder(entry):
             if deepest > 1:
                 yield from files_under(root / entry.name, deepest - 1)
         else:
             yield root / entry.name
+
+
+def _is_folder(entry: os.DirEntry[str]) -> bool:
+    """Tell a folder; a link that leads to itself is none, and spoils only what is read from it."""
+    try:
+        return entry.is_dir()
+    except OSError:
+        return False
 
 
 def need_folder(dataset: str, root: Path, expected: str, remedy: str) -> None:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import mmap
+import re
 import struct
 import warnings
 import zlib
@@ -20,6 +22,8 @@ warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 MOST_PIXELS = 64_000_000
 """No radiograph or fundus photograph of the nine datasets is larger; a picture that claims more is not decoded."""
 
+_MOST_SCANS = 64
+"""Of a progressive JPEG, which has about ten; each one goes over all the pixels again."""
 _REMEDY = "unpack or copy it again"
 _DECODERS_RAISE = (
     OSError,
@@ -132,6 +136,8 @@ def _opened(dataset: str, path: Path, formats: tuple[str, ...], *, decode: bool 
                 raise _too_large(dataset, path, f"claims {picture.width:,}×{picture.height:,} pixels")
             if picture.mode == "F":
                 raise damaged(dataset, path, "holds real numbers", "whole ones of 8 or 16 bits", "convert it")
+            if decode and "progressive" in picture.info:
+                _need_few_scans(dataset, path)
             if decode:
                 picture.load()
             yield picture
@@ -142,6 +148,14 @@ def _opened(dataset: str, path: Path, formats: tuple[str, ...], *, decode: bool 
     except _DECODERS_RAISE as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise damaged(dataset, path, f"cannot be decoded ({reason})", expected, _REMEDY) from error
+
+
+def _need_few_scans(dataset: str, path: Path) -> None:
+    """Raise DataDamaged for a JPEG of many scans, which is short and takes minutes."""
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        scans = sum(1 for _ in re.finditer(rb"\xff\xda", content))
+    if scans > _MOST_SCANS:
+        raise damaged(dataset, path, f"has {scans:,} scans", f"at most {_MOST_SCANS}", _REMEDY)
 
 
 def _too_large(dataset: str, path: Path, found: str) -> Exception:

@@ -86,8 +86,6 @@ def read_votes(path: Path) -> dict[str, list[Vote]]:
         seen.add(who)
         said = tuple(_cell(path, row, label, text) for label, text in zip(columns, cells, strict=True))
         votes.setdefault(name, []).append(said)
-    if not votes:
-        raise damaged("vindr-cxr", path, "has a header and no row", "a row for each image", AGAIN)
     return votes
 
 
@@ -127,10 +125,13 @@ def read_boxes(path: Path) -> Iterator[Box]:
 
 
 def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
+    row = 0
     for row, fields in read_table("vindr-cxr", path, columns):
         if row > _MOST_ROWS:
             raise _bad_row(path, row, "stands there", f"at most {_MOST_ROWS:,} rows")
         yield row, fields
+    if not row:
+        raise damaged("vindr-cxr", path, "has a header and no row", "a row for each image", AGAIN)
 
 
 def _id(path: Path, row: int, name: str) -> str:
