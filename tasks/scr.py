@@ -34,6 +34,7 @@ _IMAGES = 247
 _MASK_PX = (1024, 1024)
 _NAME = re.compile(r"(JPC[LN]N\d{3})(?:\.IMG)?\.(IMG|PNG|GIF)", re.IGNORECASE)
 _FOLD = re.compile(r"fold[ _-]?([12])", re.IGNORECASE)
+_CLINICAL = "CLNDAT_EN.txt"
 _UNPACK = "unpack scr.zip again into EDEN_BENCH_DATA/scr"
 _UNPACK_IMAGES = "unpack All247images.zip again into EDEN_BENCH_DATA/scr"
 _EXPECTED = "All247images with the JSRT images, and fold1 and fold2 with the SCR masks"
@@ -119,7 +120,8 @@ class SCR:
         except EdenError as error:
             return [Finding("error", str(error))]
         looks = look_at_all(index.items, self.read_image, self._mask_problems, progress, f"checking {self.name}")
-        return [*describe(index, looks), *_fold_findings(index), *_mask_findings(index, looks)]
+        found = describe(index, looks)
+        return [*found, *_fold_findings(index), *_mask_findings(index, looks), *self._nodule_findings(root)]
 
     def nodules(self, file: Path) -> tuple[Nodule, ...]:
         """Read the clinical text of the nodule cases (``CLNDAT_EN.txt``)."""
@@ -139,6 +141,16 @@ class SCR:
         from tasks.phantom import write_scr
 
         write_scr(root, patients=patients, seed=seed, progress=progress)
+
+    def _nodule_findings(self, root: Path) -> Iterator[Finding]:
+        files = [path for path in files_under(root) if path.name.upper() == _CLINICAL.upper()]
+        if not files:
+            yield Finding("note", f"{self.name}: {_CLINICAL} is absent, so no nodules are known; no task needs them")
+        for file in files:
+            try:
+                yield Finding("ok", f"{len(self.nodules(file)):,} nodules in {file.name}")
+            except EdenError as error:
+                yield Finding("error", str(error))
 
     def _mask_problems(self, item: Item) -> Iterator[str]:
         import numpy as np

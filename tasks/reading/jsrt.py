@@ -41,7 +41,7 @@ def read_img(dataset: str, path: Path) -> np.ndarray:
         (2048, 2048) uint8, air dark and bone bright.
 
     Raises:
-        DataDamaged: another number of bytes, or values above 12 bits (a little-endian copy).
+        DataDamaged: another number of bytes, one value alone, or values above 12 bits (a little-endian copy).
     """
     size = size_of(dataset, path)
     if size != _BYTES:
@@ -52,6 +52,8 @@ def read_img(dataset: str, path: Path) -> np.ndarray:
     if raw.max() > _HIGHEST:
         found = f"holds the value {raw.max()}"
         raise damaged(dataset, path, found, f"at most {_HIGHEST} (12 bits, big-endian)", "put the original file back")
+    if raw.min() == raw.max():
+        raise damaged(dataset, path, f"holds {raw.max()} alone", "a radiograph", "unpack All247images again")
     return np.take(_GREY, raw).reshape(SIDE_PX, SIDE_PX)
 
 

@@ -95,11 +95,11 @@ def read_binary(dataset: str, path: Path, formats: tuple[str, ...], size_px: tup
     Raises:
         DataDamaged: as `read_grey`, or its (height, width) is not size_px.
     """
-    mask = read_foreground(dataset, path, formats)
-    if mask.shape != size_px:
-        found = f"has {mask.shape[1]}×{mask.shape[0]} pixels"
+    height, width = size_of_picture(dataset, path, formats)
+    if (height, width) != size_px:
+        found = f"has {width}×{height} pixels"
         raise damaged(dataset, path, found, f"{size_px[1]}×{size_px[0]}", "put the original mask back")
-    return mask
+    return read_foreground(dataset, path, formats)
 
 
 def size_of_picture(dataset: str, path: Path, formats: tuple[str, ...]) -> tuple[int, int]:
