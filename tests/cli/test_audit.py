@@ -29,7 +29,8 @@ def test_a_planted_leak_is_shown_stored_and_said_by_the_report(tmp_path):
     (told,) = [each for each in json.loads(strict.stdout) if each["dataset"] == "scr"]
     assert (told["phantom"], told["findings"][0]["kind"]) == (True, "copies across splits")
 
-    store(tmp_path / "runs", "random", 0.5, 0, told={"test": 2})
+    audited = json.loads((tmp_path / "runs" / "audit" / "scr.json").read_text())
+    store(tmp_path / "runs", "random", 0.5, 0, told={"test": 2, "test_list": audited["test_list"]})
     report = eden_bench("report", cwd=tmp_path)
     assert "leakage: 1 of 2 test images are copies of training images" in report.stdout
 
