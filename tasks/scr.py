@@ -248,7 +248,9 @@ def _need_masks(found: _Found, fold: int, structure: str, expected: int) -> None
     files = found.masks.get(fold, {}).get(structure, {})
     if len(files) != expected or not files:
         place = f"fold{fold}/masks/{structure}" if fold else f"masks/{structure}"
-        raise DataMissing(f"scr: {place} has {len(files)} masks, expected {expected or _IMAGES}: {_UNPACK}")
+        absent = min(found.ids(fold) - files.keys(), default="")
+        missing = f" ({absent} is missing)" if absent and files else ""
+        raise DataMissing(f"scr: {place} has {len(files)} masks, expected {expected or _IMAGES}{missing}: {_UNPACK}")
 
 
 def _need_images(found: _Found, ids: list[str], root: Path, phantom: bool) -> None:

@@ -73,16 +73,22 @@ def names(column: int = 0) -> tuple[Change, ...]:
     )
 
 
-_BOX = "00000001_000.png,Mass,{},5,20,20,,,\n"
+BOX_14 = "00000001_000.png,Mass,{},5,20,20,,,\n"
+
+
+def _with(row: str) -> Callable[[str], str]:
+    return lambda text: text + row
+
+
 BOXES_14 = tuple(
-    to_text(f"box: {name}", lambda text, row=row: text + row, harmless)
+    to_text(f"box: {name}", _with(row), harmless)
     for name, row, harmless in (
-        ("text", _BOX.format("left"), ""),
-        ("NaN", _BOX.format("nan"), ""),
-        ("infinity", _BOX.format("inf"), ""),
-        ("1e308", _BOX.format("1e308"), ""),
-        ("negative", _BOX.format("-700"), "check says that it leaves the image"),
-        ("far outside", _BOX.format("5000"), "check says that it leaves the image"),
+        ("text", BOX_14.format("left"), ""),
+        ("NaN", BOX_14.format("nan"), "check says that it leaves the image"),
+        ("infinity", BOX_14.format("inf"), "check says that it leaves the image"),
+        ("1e308", BOX_14.format("1e308"), "check says that it leaves the image"),
+        ("negative", BOX_14.format("-700"), "check says that it leaves the image"),
+        ("far outside", BOX_14.format("5000"), "check says that it leaves the image"),
         ("unknown label", "00000001_000.png,Mas,5,5,20,20,,,\n", ""),
         ("three numbers", "00000001_000.png,Mass,5,5,20\n", ""),
     )
