@@ -26,8 +26,8 @@ def main() -> None:
         start = time.perf_counter()
         results = list(run(list(known), base, work))
         seconds = time.perf_counter() - start
-    print("| reader | files | refused | slowest, CPU s | (wall s) | highest, MiB | failures |")
-    print("|---|---|---|---|---|---|---|")
+    print("| reader | files | refused | harmless | slowest, CPU s | (wall s) | highest, MiB | failures |")
+    print("|---|---|---|---|---|---|---|---|")
     for name, group in groupby(results, key=lambda result: known[result.name].role.reader):
         print(_line(name, list(group)))
     print(_line("all", results))
@@ -47,7 +47,7 @@ def _line(name: str, results: list[Result]) -> str:
     slowest, highest = max(results, key=lambda r: r.cpu_s), max(results, key=lambda r: r.peak_mib)
     wall = max(result.wall_s for result in results)
     figures = f"{slowest.cpu_s:.2f} | {wall:.2f} | {highest.peak_mib:.0f} | {failed}"
-    return f"| {name} | {len(results)} | {refused} | {figures} |"
+    return f"| {name} | {len(results)} | {refused} | {len(results) - refused} | {figures} |"
 
 
 if __name__ == "__main__":
