@@ -83,7 +83,7 @@ def read_foreground(dataset: str, path: Path, formats: tuple[str, ...]) -> np.nd
         DataDamaged: as `read_grey`.
     """
     with _opened(dataset, path, formats) as picture:
-        if picture.mode.startswith("I"):
+        if picture.mode.startswith("I") or picture.mode in ("1", "L"):
             return np.asarray(picture) > 0
         picture.info.pop("transparency", None)
         return np.asarray(np.asarray(picture.convert("RGB")).any(axis=2))
