@@ -214,8 +214,7 @@ def make_ask(methods: Names, tasks: Names, **more: Any) -> Ask:  # noqa: ANN401 
 def load_plugins(files: Iterable[Path | str]) -> tuple[str, ...]:
     """Load plugin files and return their paths."""
     paths = tuple(str(file) for file in files)
-    for path in paths:
-        registry.load_plugin_file(Path(path))
+    registry.load_plugin_files(map(Path, paths))
     return paths
 
 

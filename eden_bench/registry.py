@@ -227,6 +227,12 @@ def register_dataset(dataset: P) -> P:
     return datasets.register(str(dataset.name), dataset, _caller())  # type: ignore[attr-defined]
 
 
+def load_plugin_files(paths: Iterable[Path] | None) -> None:
+    """Load every plugin file of a command line; None are none. Raises as ``load_plugin_file``."""
+    for path in paths or ():
+        load_plugin_file(path)
+
+
 def load_plugin_file(path: Path) -> None:
     """Run a plugin file (``--plugin FILE.py``), whose decorators register, or hand it to the loader of its ending.
 

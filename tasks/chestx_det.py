@@ -22,6 +22,7 @@ from eden_bench.errors import DataMissing, EdenError, nearest, unknown
 from eden_bench.registry import register_dataset, register_task
 from tasks.finetuning import SegmentationTask
 from tasks.finetuning.definitions import IOU_THRESHOLDS
+from tasks.phantom import VERSION
 from tasks.reading.files import PHANTOM, damaged, files_under, need_folder, read_text, readable, size_of
 from tasks.reading.outlines import is_coordinate, overhang_px, polygon_of, polygons_mask
 
@@ -100,6 +101,7 @@ class ChestXDet:
         expected_images=3_578,
     )
     phantom_patients = 160
+    phantom_version = VERSION
 
     def index(self, root: Path) -> DatasetIndex:
         """List the images on disk with the polygons of their findings.
@@ -116,13 +118,10 @@ class ChestXDet:
         Raises:
             DataDamaged: it cannot be decoded, or is not square, so that no polygons fit it.
         """
-        from tasks.reading.pictures import read_grey
+        from tasks.reading.pictures import read_grey, square
 
         image = read_grey(self.name, item.image, ("PNG",))
-        if image.shape[0] != image.shape[1]:
-            found = f"has {image.shape[1]}×{image.shape[0]} pixels"
-            raise damaged(self.name, item.image, found, f"{SIDE_PX}×{SIDE_PX}", "put the original file back")
-        return image
+        return square(self.name, item.image, image, SIDE_PX)
 
     def read_mask(self, item: Item, structure: str) -> np.ndarray:
         """Draw the union of the polygons of `DISEASE` or of one of `LABELS`: (1024, 1024) bool."""
@@ -145,13 +144,6 @@ class ChestXDet:
         index = self._index_of(root, found)
         looks = look_at_all(index.items, self.read_image, lambda item: (), progress, f"checking {self.name}")
         return [*describe(index, looks), *_instance_findings(found)]
-
-    @property
-    def phantom_version(self) -> int:
-        """Version of the phantom's drawing: another one is other data."""
-        from tasks.phantom import VERSION
-
-        return VERSION
 
     def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:
         """Write the phantom as PNG and JSON: films of the ChestX-ray14 phantom's people."""

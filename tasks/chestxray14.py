@@ -18,7 +18,8 @@ from eden_bench.contracts import DatasetCard, DatasetIndex, Finding, Item, Progr
 from eden_bench.errors import DataDamaged, DataMissing, EdenError, nearest
 from eden_bench.registry import register_dataset, register_task
 from tasks.finetuning import ClassificationTask
-from tasks.reading.files import PHANTOM, damaged, need_folder, read_lines, read_table, readable
+from tasks.phantom import VERSION
+from tasks.reading.files import PHANTOM, damaged, need_folder, no_masks, read_lines, read_table, readable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -110,6 +111,7 @@ class ChestXray14:
         expected_images=112_120,
     )
     phantom_patients = 320
+    phantom_version = VERSION
 
     def index(self, root: Path) -> DatasetIndex:
         """List the images on disk with their labels and official split.
@@ -128,9 +130,7 @@ class ChestXray14:
 
     def read_mask(self, item: Item, structure: str) -> np.ndarray:
         """Raise: the dataset has no masks."""
-        raise DataMissing(
-            f"{self.name}: {item.id} has no mask of {structure!r}: expected a dataset with masks, such as scr"
-        )
+        raise no_masks(self.name, item.id, structure, "scr")
 
     def boxes(self, root: Path) -> tuple[Box, ...]:
         """Read the boxes of single findings: 984 on 880 images of the test list, whether or not these are on disk.
@@ -152,13 +152,6 @@ class ChestXray14:
         index = self._index_of(root, found)
         looks = look_at_all(index.items, self.read_image, lambda item: (), progress, f"checking {self.name}")
         return [*describe(index, looks), *_stranger_findings(found), *self._box_findings(root, index)]
-
-    @property
-    def phantom_version(self) -> int:
-        """Version of the phantom's drawing: another one is other data."""
-        from tasks.phantom import VERSION
-
-        return VERSION
 
     def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:
         """Write the phantom as PNG, csv and lists."""

@@ -26,6 +26,7 @@ from eden_bench.errors import DataMissing, EdenError, unknown
 from eden_bench.registry import register_dataset, register_task
 from tasks.finetuning import SegmentationTask
 from tasks.finetuning.protocol import PAPER_SEGMENTATION, QUICK_SEGMENTATION
+from tasks.phantom import FUNDUS_VERSION
 from tasks.reading.files import PHANTOM, damaged, files_under, need_folder, readable
 from tasks.reading.splitting import by_patient, rule
 
@@ -75,6 +76,7 @@ class DRIVE:
         expected_images=2 * _HALF,
     )
     phantom_patients = 2 * _HALF
+    phantom_version = FUNDUS_VERSION
 
     def index(self, root: Path) -> DatasetIndex:
         """List the photographs that have vessel masks.
@@ -135,13 +137,6 @@ class DRIVE:
             return [Finding("error", str(error))]
         looks = look_at_all(index.items, self.read_image, self._mask_problems, progress, f"checking {self.name}")
         return [*describe(index, looks), *self._mask_findings(index, looks)]
-
-    @property
-    def phantom_version(self) -> int:
-        """Version of the phantom's drawing: another one is other data."""
-        from tasks.phantom import FUNDUS_VERSION
-
-        return FUNDUS_VERSION
 
     def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:
         """Write the phantom as .tif and .gif, one eye a patient."""

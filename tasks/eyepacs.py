@@ -20,7 +20,8 @@ from typing import TYPE_CHECKING, Literal
 from eden_bench.contracts import DatasetCard, DatasetIndex, Finding, Item, Progress, no_progress
 from eden_bench.errors import DataDamaged, DataMissing, EdenError
 from eden_bench.registry import register_dataset
-from tasks.reading.files import PHANTOM, damaged, need_folder, read_table, readable
+from tasks.phantom import FUNDUS_VERSION
+from tasks.reading.files import PHANTOM, damaged, need_folder, no_masks, read_table, readable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -72,6 +73,7 @@ class EyePACS:
         expected_images=sum(_IMAGES.values()),
     )
     phantom_patients = 120
+    phantom_version = FUNDUS_VERSION
 
     def index(self, root: Path) -> DatasetIndex:
         """List the images on disk with their grades; the folder says the split.
@@ -98,9 +100,7 @@ class EyePACS:
 
     def read_mask(self, item: Item, structure: str) -> np.ndarray:
         """Raise: the dataset has no masks."""
-        raise DataMissing(
-            f"{self.name}: {item.id} has no mask of {structure!r}: expected a dataset with masks, such as drive"
-        )
+        raise no_masks(self.name, item.id, structure, "drive")
 
     def check(self, root: Path, progress: Progress = no_progress) -> list[Finding]:
         """Decode every image; look at sizes, patients, grades and what the csv files name."""
@@ -113,13 +113,6 @@ class EyePACS:
             return [Finding("error", str(error))]
         looks = look_at_all(index.items, self.read_image, lambda item: (), progress, f"checking {self.name}")
         return [*describe(index, looks), *_grade_findings(found)]
-
-    @property
-    def phantom_version(self) -> int:
-        """Version of the phantom's drawing: another one is other data."""
-        from tasks.phantom import FUNDUS_VERSION
-
-        return FUNDUS_VERSION
 
     def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:
         """Write the phantom as JPEG and csv, two eyes a patient."""

@@ -17,6 +17,7 @@ from eden_bench.contracts import DatasetCard, DatasetIndex, Finding, Item, Progr
 from eden_bench.errors import DataDamaged, DataMissing, EdenError, unknown
 from eden_bench.registry import register_dataset, register_task
 from tasks.finetuning import SegmentationTask
+from tasks.phantom import VERSION
 from tasks.reading.files import PHANTOM, damaged, files_under, need_folder, readable
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class SCR:
         expected_images=_IMAGES,
     )
     phantom_patients = _IMAGES
+    phantom_version = VERSION
 
     def index(self, root: Path) -> DatasetIndex:
         """List the images with their masks and folds.
@@ -128,13 +130,6 @@ class SCR:
         from tasks.reading.jsrt import read_nodules
 
         return read_nodules(self.name, file)
-
-    @property
-    def phantom_version(self) -> int:
-        """Version of the phantom's drawing: another one is other data."""
-        from tasks.phantom import VERSION
-
-        return VERSION
 
     def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:
         """Write the phantom as JSRT .IMG and SCR .gif."""

@@ -17,6 +17,7 @@ from eden_bench.contracts import DatasetCard, DatasetIndex, Finding, Item, Progr
 from eden_bench.errors import DataMissing, EdenError, unknown
 from eden_bench.registry import register_dataset, register_task
 from tasks.finetuning import ClassificationTask
+from tasks.phantom import VERSION
 from tasks.reading.files import PHANTOM, damaged, files_under, need_folder, read_text, readable
 from tasks.reading.splitting import by_patient, rule
 
@@ -79,6 +80,7 @@ class Shenzhen:
         ),
     )
     phantom_patients = 160
+    phantom_version = VERSION
 
     def index(self, root: Path) -> DatasetIndex:
         """List the images with their labels and, where there are some, lung masks.
@@ -160,13 +162,6 @@ class Shenzhen:
             return [Finding("error", str(error))]
         looks = look_at_all(index.items, self.read_image, self._mask_problems, progress, f"checking {self.name}")
         return [*describe(index, looks), _label_finding(index), *self._reading_findings(index)]
-
-    @property
-    def phantom_version(self) -> int:
-        """Version of the phantom's drawing: another one is other data."""
-        from tasks.phantom import VERSION
-
-        return VERSION
 
     def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:
         """Write the phantom as PNG, readings and masks."""

@@ -19,6 +19,7 @@ from eden_bench.contracts import DatasetCard, DatasetIndex, Finding, Item, Progr
 from eden_bench.errors import DataDamaged, DataMissing, EdenError, unknown
 from eden_bench.registry import register_dataset, register_task
 from tasks.finetuning import SegmentationTask
+from tasks.phantom import VERSION
 from tasks.reading.files import PHANTOM, damaged, files_under, need_folder, read_table, readable, size_of
 from tasks.reading.outlines import runs_mask, runs_of
 from tasks.reading.splitting import by_patient, rule
@@ -72,6 +73,7 @@ class SiimAcr:
         expected_images=10_675,
     )
     phantom_patients = 120
+    phantom_version = VERSION
 
     def index(self, root: Path) -> DatasetIndex:
         """List the images that the csv names, with their masks' run lengths.
@@ -89,12 +91,10 @@ class SiimAcr:
             DataDamaged: it cannot be decoded, or is not square, so that no run lengths fit it.
         """
         from tasks.reading.dicom import read_dicom
+        from tasks.reading.pictures import square
 
         image = read_dicom(self.name, item.image)
-        if image.shape[0] != image.shape[1]:
-            found = f"has {image.shape[1]}×{image.shape[0]} pixels"
-            raise damaged(self.name, item.image, found, f"{SIDE_PX}×{SIDE_PX}", "put the original file back")
-        return image
+        return square(self.name, item.image, image, SIDE_PX)
 
     def read_mask(self, item: Item, structure: str) -> np.ndarray:
         """Draw the union of an image's rows: (1024, 1024) bool."""
@@ -113,13 +113,6 @@ class SiimAcr:
             return [Finding("error", str(error))]
         looks = look_at_all(index.items, self.read_image, lambda item: (), progress, f"checking {self.name}")
         return [*describe(index, looks), *self._mask_findings(index), *_row_findings(found)]
-
-    @property
-    def phantom_version(self) -> int:
-        """Version of the phantom's drawing: another one is other data."""
-        from tasks.phantom import VERSION
-
-        return VERSION
 
     def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:
         """Write the phantom as DICOM and csv: films of the ChestX-ray14 phantom's people."""

@@ -19,7 +19,8 @@ from eden_bench.contracts import Context, DatasetCard, DatasetIndex, Finding, It
 from eden_bench.errors import DataDamaged, DataMissing, EdenError
 from eden_bench.registry import register_dataset, register_task
 from tasks.finetuning import ClassificationProtocol, ClassificationTask
-from tasks.reading.files import PHANTOM, damaged, files_under, need_folder, readable
+from tasks.phantom import VERSION
+from tasks.reading.files import PHANTOM, damaged, files_under, need_folder, no_masks, readable
 from tasks.reading.vindr import AGAIN, IMAGE_ID, KAGGLE_LABELS, LABELS, Box, Vote, read_boxes, read_kaggle, read_votes
 
 if TYPE_CHECKING:
@@ -81,6 +82,7 @@ class VinDrCXR:
         expected_images=18_000,
     )
     phantom_patients = 200
+    phantom_version = VERSION
 
     def __init__(self, positive_if: Literal["one", "vote"] = "one") -> None:
         if positive_if not in ("one", "vote"):
@@ -111,9 +113,7 @@ class VinDrCXR:
 
     def read_mask(self, item: Item, structure: str) -> np.ndarray:
         """Raise: the dataset has no masks."""
-        raise DataMissing(
-            f"{self.name}: {item.id} has no mask of {structure!r}: expected a dataset with masks, such as vindr-rib"
-        )
+        raise no_masks(self.name, item.id, structure, "vindr-rib")
 
     def boxes(self, root: Path) -> tuple[Box, ...]:
         """Read the boxes of all readers, training and test.
@@ -144,13 +144,6 @@ class VinDrCXR:
         looks = look_at_all(index.items, self.read_image, lambda item: (), progress, f"checking {self.name}")
         sizes = {item.id: look.size_px for item, look in zip(index.items, looks, strict=True) if look.size_px}
         return [*describe(index, looks), *_reader_findings(found), *self._box_findings(root, sizes)]
-
-    @property
-    def phantom_version(self) -> int:
-        """Version of the phantom's drawing: another one is other data."""
-        from tasks.phantom import VERSION
-
-        return VERSION
 
     def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:
         """Write the phantom as DICOM and csv, in PhysioNet's layout."""

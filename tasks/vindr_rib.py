@@ -18,6 +18,7 @@ from eden_bench.contracts import DatasetCard, DatasetIndex, Finding, Item, Progr
 from eden_bench.errors import DataMissing, EdenError, unknown
 from eden_bench.registry import register_dataset, register_task
 from tasks.finetuning import SegmentationProtocol, SegmentationTask
+from tasks.phantom import VERSION
 from tasks.reading.files import PHANTOM, damaged, files_under, need_folder, read_text, readable
 from tasks.reading.outlines import overhang_px, polygon_of, polygons_mask
 
@@ -70,6 +71,7 @@ class VinDrRib:
         expected_images=sum(_COUNTS.values()),
     )
     phantom_patients = 60
+    phantom_version = VERSION
 
     def index(self, root: Path) -> DatasetIndex:
         """List the images with their ribs and official split.
@@ -128,13 +130,6 @@ class VinDrRib:
         text = f"{len(index.items) * len(RIBS):,} ribs, of which {len(missing):,} are missing"
         text += f", for example {missing[0]}" if missing else ""
         return [*describe(index, looks), Finding("ok", text)]
-
-    @property
-    def phantom_version(self) -> int:
-        """Version of the phantom's drawing: another one is other data."""
-        from tasks.phantom import VERSION
-
-        return VERSION
 
     def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:
         """Write the phantom as PNG and JSON."""

@@ -44,10 +44,9 @@ def audit_datasets(
     from eden_bench.audit import stored
     from eden_bench.audit.auditing import audit
     from eden_bench.cli.data import chosen
-    from eden_bench.registry import load_plugin_file
+    from eden_bench.registry import load_plugin_files
 
-    for file in plugin or ():
-        load_plugin_file(file)
+    load_plugin_files(plugin)
     settings = resolve(data=data, out=out, cache=cache)
     pretrainings = _pretrainings(checkpoint or [], methods or [], settings)
     with bars() as progress:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from eden_bench import registry
 from eden_bench.cli.audit import audit_datasets
 from eden_bench.cli.lean import LeanCommand, LeanGroup
 from eden_bench.cli.options import Cache, Data, Json, Plugins, Splits
@@ -32,7 +33,7 @@ def list_datasets(data: Data = None, plugin: Plugins = None, as_json: Json = Fal
     """List datasets: where each was found, how much of it, its licence and how to get it."""
     from eden_bench.data import inventory
 
-    _load(plugin)
+    registry.load_plugin_files(plugin)
     settings = resolve(data=data)
     rows = inventory(settings)
     if as_json:
@@ -51,7 +52,7 @@ def check_datasets(
     as_json: Json = False,
 ) -> None:
     """Look at every file: counts, sizes, pairing, splits, patients. Exit code 4 where something is wrong."""
-    _load(plugin)
+    registry.load_plugin_files(plugin)
     settings = resolve(data=data, cache=cache)
     rows = [row for name in chosen(names, settings) for row in _findings(name, settings)]
     if as_json:
@@ -77,7 +78,7 @@ def write_splits(
     from eden_bench.data import lists_of
     from eden_bench.splitlists import write
 
-    _load(plugin)
+    registry.load_plugin_files(plugin)
     found = lists_of(name, resolve(data=data, cache=cache, splits=splits))
     if out is not None:
         write(out / found.dataset, found.lists, found.rule)
@@ -101,9 +102,9 @@ def write_phantoms(
     as_json: Json = False,
 ) -> None:
     """Write the phantom, an anatomy with known truth, in the very layouts of the real datasets."""
-    from eden_bench import data, registry
+    from eden_bench import data
 
-    _load(plugin)
+    registry.load_plugin_files(plugin)
     chosen = [name for name in registry.datasets.select(names or ["@all"]) if _has_phantom(name, names)]
     with bars() as progress:
         folders = [
@@ -131,13 +132,6 @@ def _has_phantom(name: str, asked: list[str] | None) -> bool:
     return False
 
 
-def _load(files: list[Path] | None) -> None:
-    from eden_bench.registry import load_plugin_file
-
-    for file in files or ():
-        load_plugin_file(file)
-
-
 def _state(row: Row, settings: Settings) -> str:
     if row.problem:
         return f"unusable: {row.problem}"
@@ -149,7 +143,6 @@ def _state(row: Row, settings: Settings) -> str:
 
 def chosen(names: list[str], settings: Settings) -> list[str]:
     """Resolve names; 'all' is every dataset that is there, or every phantom where no data folder is set."""
-    from eden_bench import registry
     from eden_bench.data import inventory
 
     patterns = [part for name in names for part in name.split(",")]

@@ -31,7 +31,7 @@ def list_names(
     """List what can be named: methods, tasks, datasets and protocols."""
     if kind and kind not in _KINDS:
         raise unknown("kind", kind, _KINDS)
-    _load_files(plugin)
+    registry.load_plugin_files(plugin)
     found = {each: [dict(row) for row in _rows(each)] for each in ((kind,) if kind else _KINDS)}
     if as_json:
         print_json(found)
@@ -49,7 +49,7 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Show a card: what it is, where it comes from, its score's definition, its values under each protocol."""
-    _load_files(plugin)
+    registry.load_plugin_files(plugin)
     cards = {each: _card(each, name) for each in _KINDS if name in _names(each)}
     if not cards:
         raise unknown("name", name, (known for each in _KINDS for known in _names(each)))
@@ -67,7 +67,7 @@ def plugins(
     as_json: Json = False,
 ) -> None:
     """List every plugin and whether it loads; or check that one keeps the contract; or start a new one."""
-    _load_files(plugin)
+    registry.load_plugin_files(plugin)
     if new is not None:
         _write_new(new)
         return
@@ -133,11 +133,6 @@ def _setting(found: settings.Settings, name: str) -> str:
         return _NONE[name]
     missing = isinstance(value, Path) and name == "data" and not value.is_dir()
     return f"{value} (no such folder)" if missing else str(value)
-
-
-def _load_files(files: list[Path] | None) -> None:
-    for file in files or ():
-        registry.load_plugin_file(file)
 
 
 def _names(kind: str) -> list[str]:

@@ -28,6 +28,13 @@ def damaged(dataset: str, path: Path, found: str, expected: str, remedy: str) ->
     return DataDamaged(_BREAKS.sub(" ", f"{dataset}: {path} {found}, expected {expected}: {remedy}"))
 
 
+def no_masks(dataset: str, image: str, structure: str, other: str) -> DataMissing:
+    """Build the error for a mask asked of a dataset without masks; other is one that has them."""
+    return DataMissing(
+        f"{dataset}: {image} has no mask of {structure!r}: expected a dataset with masks, such as {other}"
+    )
+
+
 @contextmanager
 def readable(dataset: str, path: Path) -> Iterator[None]:
     """Turn what the system refuses (no permission, a link that leads to itself) into one sentence.

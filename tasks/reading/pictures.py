@@ -102,6 +102,19 @@ def read_binary(dataset: str, path: Path, formats: tuple[str, ...], size_px: tup
     return read_foreground(dataset, path, formats)
 
 
+def square(dataset: str, path: Path, image: np.ndarray, side_px: int) -> np.ndarray:
+    """Return an image as it is where it is square, as the drawings on an original of side_px need.
+
+    Raises:
+        DataDamaged: it is not square.
+    """
+    height, width = image.shape[:2]
+    if height != width:
+        found = f"has {width}×{height} pixels"
+        raise damaged(dataset, path, found, f"{side_px}×{side_px}", "put the original file back")
+    return image
+
+
 def size_of_picture(dataset: str, path: Path, formats: tuple[str, ...]) -> tuple[int, int]:
     """Return the height and width that a picture's header claims; no pixel is decoded.
 
