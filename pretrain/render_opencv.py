@@ -10,6 +10,7 @@ two), which also keeps the blur out of the black corners and is the published pi
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from itertools import islice
 
 import cv2
 import numpy as np
@@ -22,6 +23,8 @@ _NEAREST = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
 _BILINEAR = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 _FLOOR = -0.4999
 """Added before OpenCV rounds, where PIL cuts."""
+_TOGETHER = 4
+"""Views normalised by one call: many short calls keep threads waiting for the interpreter's lock."""
 
 
 def render(cells: Sequence[np.ndarray], draws: Draws, recipe: ViewRecipe, out: np.ndarray) -> None:
@@ -33,9 +36,11 @@ def render(cells: Sequence[np.ndarray], draws: Draws, recipe: ViewRecipe, out: n
         recipe: size, threshold, mean and standard deviation.
         out: (B, S, S, 3) float32, filled.
     """
-    planes = np.empty((3, recipe.size_px, recipe.size_px), np.float32)
-    for image, view in zip(out, render_levels(cells, draws, recipe), strict=True):
-        _normalise(view, *normalisation(recipe), planes, image)
+    views = render_levels(cells, draws, recipe)
+    room = np.empty((4, min(_TOGETHER, len(cells)) * recipe.size_px, recipe.size_px), np.float32)
+    for start in range(0, len(cells), _TOGETHER):
+        some = np.concatenate(list(islice(views, _TOGETHER)))
+        _normalise(some, *normalisation(recipe), room[:, : len(some)], out[start : start + _TOGETHER])
 
 
 def render_levels(cells: Sequence[np.ndarray], draws: Draws, recipe: ViewRecipe) -> Iterator[np.ndarray]:
@@ -130,9 +135,13 @@ def _turn(view: np.ndarray, to_upright: np.ndarray, angle_deg: float, flip: bool
     return cv2.warpAffine(view, to_upright, view.shape[1::-1], flags=_NEAREST, borderMode=cv2.BORDER_CONSTANT)
 
 
-def _normalise(view: np.ndarray, scale: np.ndarray, shift: np.ndarray, planes: np.ndarray, out: np.ndarray) -> None:
-    channels = [view] * 3 if view.ndim == 2 else cv2.split(view)
-    for channel, plane, factor, offset in zip(channels, planes, scale, shift, strict=True):
-        np.multiply(channel, factor, out=plane)
-        np.add(plane, offset, out=plane)
-    cv2.merge(list(planes), dst=out)
+def _normalise(views: np.ndarray, scale: np.ndarray, shift: np.ndarray, room: np.ndarray, out: np.ndarray) -> None:
+    """Normalise views below each other, (n·S, S) or (n·S, S, 3) uint8, into (n, S, S, 3), with room for 4 planes."""
+    values, *planes = room
+    channels = [views] if views.ndim == 2 else cv2.split(views)
+    for number, plane in enumerate(planes):
+        if number < len(channels):
+            values[:] = channels[number]
+        np.multiply(values, scale[number], out=plane)
+        np.add(plane, shift[number], out=plane)
+    cv2.merge(planes, dst=out.reshape(*views.shape[:2], 3))

@@ -132,29 +132,28 @@ class Augmentation:
         return affine_of(bent, corners * (self.protocol.elastic_affine_px * scale), size_px)
 
     def _elastic_of(self, rows: np.ndarray, epoch: int, size_px: int) -> Elastic:
-        """Return what makes one sample's elastic map: the affine map mixes the noise, so that one product is enough."""
+        """Return what makes a sample's elastic map: the affine map mixes the noise, and one product adds its moves."""
         scale = size_px / _REFERENCE_PX
         sigma = self.protocol.elastic_sigma_px
         deviation = np.float32(field_deviation(self.protocol.elastic_alpha_px, sigma) * scale)
         places = knots(size_px, sigma * scale)
 
         def elastic(maps: np.ndarray, x: np.ndarray, y: np.ndarray, corners: np.ndarray, which: int) -> None:
-            noise = self._noise(rows[which : which + 1], epoch, size_px)[0].astype(np.float32) * deviation
+            noise = self._noise(rows[which : which + 1], epoch, size_px)[0] * deviation
             matrix, shift = affine_matrix(corners * (self.protocol.elastic_affine_px * scale), size_px)
-            lines, columns = (torch.from_numpy(knot_weights(at, places, sigma * scale)) for at in (y, x))
-            for field, (a, b), c in zip(torch.from_numpy(maps), matrix, shift, strict=True):
-                knots_of_field = torch.from_numpy(a * noise[0] + b * noise[1])
-                torch.mm(lines @ knots_of_field, columns.T.contiguous(), out=field)
-                field += torch.from_numpy(a * x)
-                field += torch.from_numpy(b * y + c)[:, None]
+            lines, columns = (knot_weights(at, places, sigma * scale) for at in (y, x))
+            ones = np.ones((1, size_px), np.float32)
+            for field, (a, b), c in zip(maps, matrix, shift, strict=True):
+                left = np.concatenate((lines @ (a * noise[0] + b * noise[1]), (b * y + c)[:, None], ones.T), axis=1)
+                right = np.concatenate((columns.T, ones, (a * x)[None]))
+                torch.mm(torch.from_numpy(left), torch.from_numpy(right), out=torch.from_numpy(field))
 
         return elastic
 
     def _noise(self, rows: np.ndarray, epoch: int, size_px: int) -> np.ndarray:
         count = len(knots(size_px, self.protocol.elastic_sigma_px * size_px / _REFERENCE_PX))
-        return np.stack(
-            [seeds.generator(self.seed, "elastic", epoch, int(r)).standard_normal((2, count, count)) for r in rows]
-        )
+        generators = (seeds.generator(self.seed, "elastic", epoch, int(row)) for row in rows)
+        return np.stack([each.standard_normal((2, count, count), dtype=np.float32) for each in generators])
 
     def _put(self, values: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).to(self.device)

@@ -30,15 +30,18 @@ def augment(
         grey: (B, C, H, H) float32, filled with the images in [0, 1].
         moved: (B, S, H, H) float32, filled with the masks in {0, 1}.
     """
-    grey[:], moved[:] = images, masks
-    grey /= 255
-    x, y = maps = np.empty((2, *images.shape[-2:]), np.float32)
-    for sample in np.flatnonzero(draws.brightens | draws.bends).tolist():
-        _change(grey[sample], images[sample], draws, sample)
-    for sample in np.flatnonzero((draws.distortion != "") | (draws.crop[:, 2] < 1)).tolist():
-        fill(maps, draws, sample, elastic)
-        for plane in grey[sample]:
-            plane[:] = cv2.remap(plane, x, y, cv2.INTER_LINEAR, borderMode=_MIRRORED)
+    plane, x, y = room = np.empty((3, *images.shape[-2:]), np.float32)
+    warps = (draws.distortion != "") | (draws.crop[:, 2] < 1)
+    for sample in range(len(images)):
+        table = _table(draws, sample)
+        if not warps[sample]:
+            for image, into in zip(images[sample], grey[sample], strict=True):
+                cv2.LUT(image, table, dst=into)
+            moved[sample] = masks[sample]
+            continue
+        fill(room[1:], draws, sample, elastic)
+        for image, into in zip(images[sample], grey[sample], strict=True):
+            cv2.remap(cv2.LUT(image, table, dst=plane), x, y, cv2.INTER_LINEAR, dst=into, borderMode=_MIRRORED)
         for mask, into in zip(masks[sample], moved[sample], strict=True):
             into[:] = cv2.remap(mask, x, y, cv2.INTER_NEAREST, borderMode=_MIRRORED)
 
@@ -61,14 +64,11 @@ def fill(maps: np.ndarray, draws: Draws, sample: int, elastic: Elastic) -> None:
     maps[0], maps[1] = x, y[:, None]
 
 
-def _change(grey: np.ndarray, image: np.ndarray, draws: Draws, sample: int) -> None:
-    """Change brightness and contrast of a grey image in [0, 1], or take gamma from a table of its 256 values."""
+def _table(draws: Draws, sample: int) -> np.ndarray:
+    """Return what each of the 256 grey values becomes in [0, 1]: (256,) float32."""
     if draws.brightens[sample]:
-        grey *= np.float32(draws.contrast[sample])
-        grey += np.float32(draws.brightness[sample])
-        np.clip(grey, 0, 1, out=grey)
-    else:
-        np.take(_WHITE ** np.float32(draws.gamma[sample]), image, out=grey, mode="clip")
+        return np.clip(_WHITE * np.float32(draws.contrast[sample]) + np.float32(draws.brightness[sample]), 0, 1)
+    return _WHITE ** np.float32(draws.gamma[sample]) if draws.bends[sample] else _WHITE
 
 
 def _radial(maps: np.ndarray, x: np.ndarray, y: np.ndarray, k: np.float32) -> None:
