@@ -89,7 +89,7 @@ def moments(made: SegmentationProtocol) -> Equality:
     size, (alpha, sigma) = made.size_px, elastic_px(made)
     x = torch.arange(size, dtype=torch.float32).expand(FIELDS, -1)
     count = len(augmentation.knots(size, sigma))
-    noise = torch.from_numpy(np.random.default_rng(0).standard_normal((FIELDS, 2, count, count))).float()
+    noise = torch.from_numpy(np.random.default_rng(0).uniform(-(3**0.5), 3**0.5, (FIELDS, 2, count, count))).float()
     ours = augmentation.smooth_field(x, x, noise, sigma) * augmentation.field_deviation(alpha, sigma)
     inside, lag = slice(round(4 * sigma), -round(4 * sigma)), round(2 * sigma)
     found = [_moments(fields[:, inside, inside], lag) for fields in (ours.numpy(), _their_fields(size, alpha, sigma))]

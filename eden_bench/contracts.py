@@ -343,6 +343,10 @@ class Item:
     lengths, in the image's own pixels. () is an empty mask; a structure that is not there is not known."""
 
 
+PHANTOM = "PHANTOM.json"
+"""Marks a folder that ``eden-bench data phantom`` wrote."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class DatasetIndex:
     """What a reader found in a folder."""

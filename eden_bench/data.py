@@ -13,14 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eden_bench import atomic, splitlists
-from eden_bench.contracts import Dataset, DatasetIndex, Finding, Progress, no_progress
+from eden_bench.contracts import PHANTOM, Dataset, DatasetIndex, Finding, Progress, no_progress
 from eden_bench.digests import digest
 from eden_bench.errors import DataMissing, EdenError, UsageError, unknown
 from eden_bench.looking import is_look, may_build
 from eden_bench.registry import datasets, tasks
 from eden_bench.settings import Settings
 
-PHANTOM = "PHANTOM.json"
 PHANTOM_SEED = 0
 _VERSION = re.compile(r"[-_]v?\d+(\.\d+)+$")
 PHANTOM_PATIENTS = 247

@@ -9,6 +9,7 @@ two), which also keeps the blur out of the black corners and is the published pi
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Iterator, Sequence
 from itertools import islice
 
@@ -23,6 +24,7 @@ _NEAREST = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
 _BILINEAR = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
 _FLOOR = -0.4999
 """Added before OpenCV rounds, where PIL cuts."""
+_OWN = threading.local()
 _TOGETHER = 4
 """Views normalised by one call: many short calls keep threads waiting for the interpreter's lock."""
 
@@ -37,7 +39,7 @@ def render(cells: Sequence[np.ndarray], draws: Draws, recipe: ViewRecipe, out: n
         out: (B, S, S, 3) float32, filled.
     """
     views = render_levels(cells, draws, recipe)
-    room = np.empty((4, min(_TOGETHER, len(cells)) * recipe.size_px, recipe.size_px), np.float32)
+    room = _room((4, min(_TOGETHER, len(cells)) * recipe.size_px, recipe.size_px))
     for start in range(0, len(cells), _TOGETHER):
         some = np.concatenate(list(islice(views, _TOGETHER)))
         _normalise(some, *normalisation(recipe), room[:, : len(some)], out[start : start + _TOGETHER])
@@ -133,6 +135,14 @@ def _turn(view: np.ndarray, to_upright: np.ndarray, angle_deg: float, flip: bool
     if angle_deg == 0:
         return cv2.flip(view, 1) if flip else view
     return cv2.warpAffine(view, to_upright, view.shape[1::-1], flags=_NEAREST, borderMode=cv2.BORDER_CONSTANT)
+
+
+def _room(shape: tuple[int, ...]) -> np.ndarray:
+    """Return a thread's own float32 array, the same one again: fresh memory costs as much as the work."""
+    if getattr(_OWN, "room", np.empty(0)).shape != shape:
+        _OWN.room = np.empty(shape, np.float32)
+    room: np.ndarray = _OWN.room
+    return room
 
 
 def _normalise(views: np.ndarray, scale: np.ndarray, shift: np.ndarray, room: np.ndarray, out: np.ndarray) -> None:

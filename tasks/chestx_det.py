@@ -17,13 +17,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
-from eden_bench.contracts import DatasetCard, DatasetIndex, Finding, Item, Progress, no_progress
+from eden_bench.contracts import PHANTOM, DatasetCard, DatasetIndex, Finding, Item, Progress, no_progress
 from eden_bench.errors import DataMissing, EdenError, nearest, unknown
 from eden_bench.registry import register_dataset, register_task
 from tasks.finetuning import SegmentationTask
 from tasks.finetuning.definitions import IOU_THRESHOLDS
 from tasks.phantom import VERSION
-from tasks.reading.files import PHANTOM, damaged, files_under, need_folder, read_text, readable, size_of
+from tasks.reading.files import damaged, files_under, need_folder, read_text, readable, size_of
 from tasks.reading.outlines import is_coordinate, overhang_px, polygon_of, polygons_mask
 
 if TYPE_CHECKING:

@@ -14,12 +14,12 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, NamedTuple
 
-from eden_bench.contracts import DatasetCard, DatasetIndex, Finding, Item, Progress, no_progress
+from eden_bench.contracts import PHANTOM, DatasetCard, DatasetIndex, Finding, Item, Progress, no_progress
 from eden_bench.errors import DataDamaged, DataMissing, EdenError, nearest
 from eden_bench.registry import register_dataset, register_task
 from tasks.finetuning import ClassificationTask
 from tasks.phantom import VERSION
-from tasks.reading.files import PHANTOM, damaged, need_folder, no_masks, read_lines, read_table, readable
+from tasks.reading.files import damaged, need_folder, no_masks, read_lines, read_table, readable
 
 if TYPE_CHECKING:
     import numpy as np

@@ -21,13 +21,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eden_bench.contracts import DatasetCard, DatasetIndex, Finding, Item, Progress, no_progress
+from eden_bench.contracts import PHANTOM, DatasetCard, DatasetIndex, Finding, Item, Progress, no_progress
 from eden_bench.errors import DataMissing, EdenError, unknown
 from eden_bench.registry import register_dataset, register_task
 from tasks.finetuning import SegmentationTask
 from tasks.finetuning.protocol import PAPER_SEGMENTATION, QUICK_SEGMENTATION
 from tasks.phantom import FUNDUS_VERSION
-from tasks.reading.files import PHANTOM, damaged, files_under, need_folder, readable
+from tasks.reading.files import damaged, files_under, need_folder, readable
 from tasks.reading.splitting import by_patient, rule
 
 if TYPE_CHECKING:

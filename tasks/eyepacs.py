@@ -17,11 +17,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from eden_bench.contracts import DatasetCard, DatasetIndex, Finding, Item, Progress, no_progress
+from eden_bench.contracts import PHANTOM, DatasetCard, DatasetIndex, Finding, Item, Progress, no_progress
 from eden_bench.errors import DataDamaged, DataMissing, EdenError
 from eden_bench.registry import register_dataset
 from tasks.phantom import FUNDUS_VERSION
-from tasks.reading.files import PHANTOM, damaged, need_folder, no_masks, read_table, readable
+from tasks.reading.files import damaged, need_folder, no_masks, read_table, readable
 
 if TYPE_CHECKING:
     import numpy as np

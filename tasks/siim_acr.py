@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eden_bench.contracts import DatasetCard, DatasetIndex, Finding, Item, Progress, no_progress
+from eden_bench.contracts import PHANTOM, DatasetCard, DatasetIndex, Finding, Item, Progress, no_progress
 from eden_bench.errors import DataDamaged, DataMissing, EdenError, unknown
 from eden_bench.registry import register_dataset, register_task
 from tasks.finetuning import SegmentationTask
 from tasks.phantom import VERSION
-from tasks.reading.files import PHANTOM, damaged, files_under, need_folder, read_table, readable, size_of
+from tasks.reading.files import damaged, files_under, need_folder, read_table, readable, size_of
 from tasks.reading.outlines import runs_mask, runs_of
 from tasks.reading.splitting import by_patient, rule
 

@@ -15,12 +15,22 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from eden_bench.contracts import Context, DatasetCard, DatasetIndex, Finding, Item, OpenTask, Progress, no_progress
+from eden_bench.contracts import (
+    PHANTOM,
+    Context,
+    DatasetCard,
+    DatasetIndex,
+    Finding,
+    Item,
+    OpenTask,
+    Progress,
+    no_progress,
+)
 from eden_bench.errors import DataDamaged, DataMissing, EdenError
 from eden_bench.registry import register_dataset, register_task
 from tasks.finetuning import ClassificationProtocol, ClassificationTask
 from tasks.phantom import VERSION
-from tasks.reading.files import PHANTOM, damaged, files_under, need_folder, no_masks, readable
+from tasks.reading.files import damaged, files_under, need_folder, no_masks, readable
 from tasks.reading.vindr import AGAIN, IMAGE_ID, KAGGLE_LABELS, LABELS, Box, Vote, read_boxes, read_kaggle, read_votes
 
 if TYPE_CHECKING:

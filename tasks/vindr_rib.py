@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from eden_bench.contracts import DatasetCard, DatasetIndex, Finding, Item, Progress, no_progress
+from eden_bench.contracts import PHANTOM, DatasetCard, DatasetIndex, Finding, Item, Progress, no_progress
 from eden_bench.errors import DataMissing, EdenError, unknown
 from eden_bench.registry import register_dataset, register_task
 from tasks.finetuning import SegmentationProtocol, SegmentationTask
 from tasks.phantom import VERSION
-from tasks.reading.files import PHANTOM, damaged, files_under, need_folder, read_text, readable
+from tasks.reading.files import damaged, files_under, need_folder, read_text, readable
 from tasks.reading.outlines import overhang_px, polygon_of, polygons_mask
 
 if TYPE_CHECKING:

@@ -28,6 +28,8 @@ from tasks.finetuning.protocol import SegmentationProtocol
 
 _REFERENCE_PX = 224
 """Side of the input for which the protocol's pixel strengths are given."""
+_UNIT = np.float32(math.sqrt(12))
+"""Times numbers uniform in ± 0.5 has variance 1."""
 _NUMBERS = 16
 """Uniform numbers a sample takes, less the grid's."""
 
@@ -142,18 +144,21 @@ class Augmentation:
             noise = self._noise(rows[which : which + 1], epoch, size_px)[0] * deviation
             matrix, shift = affine_matrix(corners * (self.protocol.elastic_affine_px * scale), size_px)
             lines, columns = (knot_weights(at, places, sigma * scale) for at in (y, x))
-            ones = np.ones((1, size_px), np.float32)
-            for field, (a, b), c in zip(maps, matrix, shift, strict=True):
-                left = np.concatenate((lines @ (a * noise[0] + b * noise[1]), (b * y + c)[:, None], ones.T), axis=1)
-                right = np.concatenate((columns.T, ones, (a * x)[None]))
-                torch.mm(torch.from_numpy(left), torch.from_numpy(right), out=torch.from_numpy(field))
+            left = np.empty((2, size_px, len(places) + 2), np.float32)
+            left[..., :-2] = lines @ np.tensordot(matrix, noise, 1)
+            left[..., -2], left[..., -1] = matrix[:, 1:] * y + shift[:, None], matrix[:, :1]
+            right = np.concatenate((columns.T, np.ones_like(x)[None], x[None]))
+            rows_of_both, into = (torch.from_numpy(array).flatten(0, 1) for array in (left, maps))
+            torch.mm(rows_of_both, torch.from_numpy(right), out=into)
 
         return elastic
 
     def _noise(self, rows: np.ndarray, epoch: int, size_px: int) -> np.ndarray:
         count = len(knots(size_px, self.protocol.elastic_sigma_px * size_px / _REFERENCE_PX))
         generators = (seeds.generator(self.seed, "elastic", epoch, int(row)) for row in rows)
-        return np.stack([each.standard_normal((2, count, count), dtype=np.float32) for each in generators])
+        uniform = np.stack([each.random((2, count, count), dtype=np.float32) for each in generators])
+        noise: np.ndarray = (uniform - np.float32(0.5)) * _UNIT
+        return noise
 
     def _put(self, values: np.ndarray) -> Tensor:
         return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).to(self.device)
@@ -236,7 +241,7 @@ def smooth_field(x: Tensor, y: Tensor, noise: Tensor, sigma_px: float) -> Tensor
     Args:
         x: (B, H) columns.
         y: (B, H) rows.
-        noise: (B, 2, K, K) standard normal, K = len(knots(H, sigma_px)).
+        noise: (B, 2, K, K) of mean 0 and variance 1, K = len(knots(H, sigma_px)).
         sigma_px: smoothing.
 
     Returns:

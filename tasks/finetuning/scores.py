@@ -133,10 +133,10 @@ def _mean_ranks(values: np.ndarray) -> np.ndarray:
 
 def _packed(masks: np.ndarray) -> np.ndarray:
     """Pack (..., H, W) bool to (..., n) uint64, the pixels' bits and zeros."""
-    bits = np.packbits(masks.reshape(*masks.shape[:-2], -1), axis=-1)
-    if missing := -bits.shape[-1] % 8:
-        bits = np.pad(bits, [(0, 0)] * (bits.ndim - 1) + [(0, missing)])
-    return bits.view(np.uint64)
+    pixels = masks.reshape(*masks.shape[:-2], -1)
+    if missing := -pixels.shape[-1] % 64:
+        pixels = np.pad(pixels, [(0, 0)] * (pixels.ndim - 1) + [(0, missing)])
+    return np.packbits(pixels).view(np.uint64).reshape(*pixels.shape[:-1], -1)
 
 
 def _ones(words: np.ndarray) -> np.ndarray:

@@ -13,13 +13,11 @@ import numpy as np
 from PIL import Image
 
 from eden_bench import atomic
-from eden_bench.contracts import Progress
+from eden_bench.contracts import PHANTOM, Progress
 from eden_bench.errors import EdenError
 from tasks.phantom import VERSION
 
 T = TypeVar("T")
-
-SEAL = "PHANTOM.json"
 
 
 def for_each(jobs: Sequence[T], do: Callable[[T], None], what: str, progress: Progress) -> None:
@@ -44,7 +42,7 @@ def start(root: Path, folders: Sequence[str]) -> None:
     try:
         for name in folders:
             (root / name).mkdir(parents=True, exist_ok=True)
-        (root / SEAL).unlink(missing_ok=True)
+        (root / PHANTOM).unlink(missing_ok=True)
     except OSError as error:
         raise EdenError(f"{root} cannot be written ({error.strerror}): choose a folder you may write to.") from error
 
@@ -52,7 +50,7 @@ def start(root: Path, folders: Sequence[str]) -> None:
 def seal(root: Path, *, dataset: str, patients: int, images: int, seed: int, version: int = VERSION) -> None:
     """Write ``PHANTOM.json``, last and atomically: where it stands, the folder is whole."""
     content = {"phantom": dataset, "version": version, "seed": seed, "patients": patients, "images": images}
-    atomic.write_json(root / SEAL, content)
+    atomic.write_json(root / PHANTOM, content)
 
 
 def write_gif(path: Path, mask: np.ndarray, *, palette: bool = False) -> None:

@@ -13,9 +13,6 @@ from pathlib import Path
 
 from eden_bench.errors import DataDamaged, DataMissing, nearest
 
-PHANTOM = "PHANTOM.json"
-"""Marks a folder that ``eden-bench data phantom`` wrote."""
-
 _BREAKS = re.compile(r"\s*[\x00-\x1f\x7f-\x9f\u2028\u2029]+\s*")
 """Line ends and other characters that steer a terminal, with the blanks around them."""
 _MOST_DEEP = 6

@@ -8,10 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from eden_bench.contracts import DatasetCard, DatasetIndex, Finding, Item, Progress, no_progress
+from eden_bench.contracts import PHANTOM, DatasetCard, DatasetIndex, Finding, Item, Progress, no_progress
 from eden_bench.errors import DataMissing, EdenError, UsageError, unknown
 from eden_bench.splitlists import split_by
-from tasks.reading.files import PHANTOM, damaged, need_folder, readable
+from tasks.reading.files import damaged, need_folder, readable
 from tasks.reading.splitting import by_patient, rule
 
 if TYPE_CHECKING:

@@ -141,6 +141,15 @@ def test_the_elastic_field_has_the_moments_of_smoothed_pixel_noise():
     assert correlation(field[..., 0]) == pytest.approx(correlation(smoothed[:, 24:-24, 24:-24]), abs=0.05)
 
 
+def test_the_elastic_distortion_moves_as_far_as_its_field_should():
+    protocol = dataclasses.replace(ALWAYS, crop_p=0.0, distortions=("elastic",), elastic_affine_px=0.0)
+    at = torch.arange(SIDE, dtype=torch.float32)
+    moved = sources(protocol) - torch.stack((at.expand(SIDE, -1), at[:, None].expand(-1, SIDE)), dim=-1)
+    expected = augmentation.field_deviation(protocol.elastic_alpha_px, protocol.elastic_sigma_px) * SIDE / 224
+    assert moved.std().item() == pytest.approx(expected, rel=0.03)
+    assert moved.mean().item() == pytest.approx(0, abs=0.03 * expected)
+
+
 def test_the_smooth_field_equals_a_plain_loop():
     noise = torch.randn(1, 2, 9, 9, generator=torch.Generator().manual_seed(0))
     at = torch.tensor([[0.0, 2.5, 7.0]])
