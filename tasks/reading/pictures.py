@@ -60,7 +60,7 @@ def read_grey(dataset: str, path: Path, formats: tuple[str, ...], *, bits: int =
         if picture.mode.startswith("I"):
             return _to_8_bits(dataset, path, np.asarray(picture), bits)
         picture.info.pop("transparency", None)
-        return np.array(picture.convert("L"))
+        return np.array(_in_mode(picture, "L"))
 
 
 def read_colour(dataset: str, path: Path, formats: tuple[str, ...]) -> np.ndarray:
@@ -73,7 +73,7 @@ def read_colour(dataset: str, path: Path, formats: tuple[str, ...]) -> np.ndarra
         if picture.mode.startswith("I"):
             return np.repeat(_to_8_bits(dataset, path, np.asarray(picture), 16)[:, :, None], 3, axis=2)
         picture.info.pop("transparency", None)
-        return np.array(picture.convert("RGB"))
+        return np.array(_in_mode(picture, "RGB"))
 
 
 def read_foreground(dataset: str, path: Path, formats: tuple[str, ...]) -> np.ndarray:
@@ -86,7 +86,7 @@ def read_foreground(dataset: str, path: Path, formats: tuple[str, ...]) -> np.nd
         if picture.mode.startswith("I") or picture.mode in ("1", "L"):
             return np.asarray(picture) > 0
         picture.info.pop("transparency", None)
-        return np.asarray(np.asarray(picture.convert("RGB")).any(axis=2))
+        return np.asarray(np.asarray(_in_mode(picture, "RGB")).any(axis=2))
 
 
 def read_binary(dataset: str, path: Path, formats: tuple[str, ...], size_px: tuple[int, int]) -> np.ndarray:
@@ -137,6 +137,11 @@ def read_values(dataset: str, path: Path, formats: tuple[str, ...]) -> np.ndarra
         found = f"has {values.shape[2]} values a pixel"
         raise damaged(dataset, path, found, "one", "save the mask as a grey picture or with a palette")
     return values
+
+
+def _in_mode(picture: Image.Image, mode: str) -> Image.Image:
+    """Return a picture in a mode; Pillow copies one that is."""
+    return picture if picture.mode == mode else picture.convert(mode)
 
 
 @contextmanager
