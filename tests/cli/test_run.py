@@ -214,6 +214,7 @@ def test_ctrl_c_exits_with_130_and_says_what_is_stored(tmp_path):
     process = subprocess.Popen(
         [sys.executable, "-m", "eden_bench", *BASE, "--methods", "fake-random", "--seeds", "0-99"],
         cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
     )  # fmt: skip
     while len(log.read_text().splitlines()) < 3 and process.poll() is None:
         time.sleep(0.05)
