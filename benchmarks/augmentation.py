@@ -129,8 +129,8 @@ def bar(size_px: int, always: bool, grey: bool, repeats: int) -> Bar:
     at = iter(range(1_000_000))
 
     def in_batches() -> object:
-        made, moved = ours(torch.from_numpy(images)[:, None], torch.from_numpy(masks)[:, None], rows, next(at))
-        return made.expand(-1, 3, -1, -1), moved
+        augmented, moved = ours(torch.from_numpy(images)[:, None], torch.from_numpy(masks)[:, None], rows, next(at))
+        return augmented.expand(-1, 3, -1, -1), moved
 
     def one_by_one() -> object:
         done = [theirs(image=image, mask=mask) for image, mask in zip(theirs_of, masks, strict=True)]

@@ -55,10 +55,10 @@ def write_sheet(path: Path, *, seed: int = 0) -> None:
 
 
 def save_sheet(path: Path, rows: list[np.ndarray]) -> None:
-    """Write the rows of a sheet, blue first, as one PNG of 256 colours."""
-    picture = Image.fromarray(np.ascontiguousarray(np.vstack(rows)[:, :, ::-1]))
+    """Write the rows of a sheet, blue first, as one PNG; what it drops is grain that no eye sees at this size."""
+    picture = np.vstack(rows)[:, :, ::-1] & np.uint8(0xF8) | np.uint8(0x04)
     content = io.BytesIO()
-    picture.quantize(256, dither=Image.Dither.NONE).save(content, "PNG", optimize=True)
+    Image.fromarray(np.ascontiguousarray(picture)).save(content, "PNG", optimize=True)
     atomic.write_bytes(path, content.getvalue())
 
 
