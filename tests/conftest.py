@@ -7,6 +7,9 @@ from pathlib import Path
 
 import pytest
 
+# One thread a process: these tensors are a few pixels wide, and the workers of pytest share the processors.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
+
 PROTOCOL = """
 base = "quick"
 [pretrain]
