@@ -7,6 +7,7 @@ which transformation it shall restore is told by attention on the bottleneck. Wr
 
 from __future__ import annotations
 
+import copy
 from dataclasses import dataclass, replace
 from typing import Any, Literal, NamedTuple
 
@@ -48,8 +49,8 @@ class PCRLConfig(ContrastConfig):
     decoder_channels: tuple[int, ...] = DECODER_CHANNELS
     contrast: Literal["nce", "info-nce"] = "nce"
     """The released estimator, its normaliser fixed by the first batch, or MoCo's loss with the same queue."""
-    nce_images: int = 1226
-    """The estimator's number of images; the released code counts batches of its 78,467 images. Cancels but for ε."""
+    nce_images: int = 1227
+    """The estimator's number of images; the released code counts batches: ⌈78,467 / 64⌉. Cancels but for ε."""
 
     def __post_init__(self) -> None:
         """Refuse values no run can mean."""
@@ -62,8 +63,8 @@ class PCRLConfig(ContrastConfig):
 class Features(NamedTuple):
     """What a network says of a batch."""
 
-    embedding: Tensor
-    """(B, D) float32, unit length."""
+    projection: Tensor
+    """(B, D) float32, not normalised."""
     maps: tuple[Tensor, ...]
     """The encoder's maps, finest first; the last is the bottleneck."""
 
@@ -85,9 +86,9 @@ class PCRLNetwork(nn.Module):
         self.decoder = UNetDecoder(self.encoder, 3, config.decoder_channels)
 
     def forward(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Return the embedding of images (B, 3, H, W) and then their maps."""
+        """Return the projection of images (B, 3, H, W) and then their maps."""
         maps = self.encoder.maps(images)
-        return F.normalize(self.projector(maps[-1].mean(dim=(2, 3))).float(), dim=1), *maps
+        return self.projector(maps[-1].mean(dim=(2, 3))).float(), *maps
 
     def attended(self, maps: tuple[Tensor, ...], indicators: Tensor) -> tuple[Tensor, ...]:
         """Weight the channels of the bottleneck by the attention of indicators (B, 6)."""
@@ -127,11 +128,10 @@ class PCRL(nn.Module):
             "the paper takes an outer product",
             "jitter, grey and blur, in this order, come before rotation and mirroring; released: rotation, mirroring, "
             "grey, blur, jitter",
-            "the keys of a step's three comparisons enter the queue together after the step; released: each before the "
-            "next comparison",
-            "mixed keys are brought to unit length",
             "blur and cut-out holes scale with the view's side",
-            "batch norm in groups of one device's batch, keys shuffled between groups, instead of one group a GPU",
+            "batch norm, the decoder's too, in groups of one device's batch, keys shuffled between groups, instead of "
+            "one group a GPU",
+            "240 epochs; released: one more, at rate 0",
             "only the encoder is handed on",
             ANCHORS,
         ),
@@ -186,36 +186,42 @@ class PCRL(nn.Module):
         return losses | self._restored("mixed", (own_mixed.maps, other_mixed.maps), clean, mixing.mixed)
 
     def after_step(self) -> None:
-        """Move the teacher, then enqueue the keys of the three comparisons in their order."""
+        """Move the teacher, then enqueue for good the keys of the three comparisons in their order."""
         follow(self.teacher, self.student, self.config.teacher_momentum)
         for keys in self._keys:
             self.queue.push(keys)
         self._keys = []
 
     def _student(self, images: Tensor) -> Features:
-        embedding, *maps = in_groups(self.student, images, self.config.bn_groups)
-        return Features(embedding, tuple(maps))
+        projection, *maps = in_groups(self.student, images, self.config.bn_groups)
+        return Features(projection, tuple(maps))
 
     def _teacher(self, images: Tensor, generator: torch.Generator | None) -> Features:
-        embedding, *maps = shuffled_in_groups(self.teacher, images, self.config.bn_groups, generator)
-        return Features(embedding, tuple(maps))
+        projection, *maps = shuffled_in_groups(self.teacher, images, self.config.bn_groups, generator)
+        return Features(projection, tuple(maps))
 
     def _contrast(
         self, own: Features, own_mixed: Features, other: Features, other_mixed: Features, mixing: Mixing
     ) -> Tensor:
-        """Return the mean of: view and view; mixed view and mixed view; mixed view and mixture of keys."""
-        mixture = F.normalize(mixing.of(other.embedding), dim=1)
-        queries = (own.embedding, own_mixed.embedding, own_mixed.embedding)
-        keys = [other.embedding, other_mixed.embedding, mixture]
+        """Return the mean of: view and view; mixed view and mixed view; mixed view and mixture of keys.
+
+        The keys of each comparison are negatives of the next ones. Held-out images never enter the queue.
+        """
+        queries = (own.projection, own_mixed.projection, own_mixed.projection)
+        keys = [_unit(key) for key in (other.projection, other_mixed.projection, mixing.of(other.projection))]
         if self.training:
             self._keys = keys
-        return torch.stack([self._compared(*pair) for pair in zip(queries, keys, strict=True)]).mean()
+        queue, found = self.queue, []
+        for query, key in zip(queries, keys, strict=True):
+            found.append(self._compared(_unit(query), key, queue.keys))
+            queue = _after(queue, key) if self.training else queue
+        return torch.stack(found).mean()
 
-    def _compared(self, query: Tensor, key: Tensor) -> Tensor:
+    def _compared(self, query: Tensor, key: Tensor, negatives: Tensor) -> Tensor:
         temperature, images = self.config.temperature, self.config.nce_images
         if self.config.contrast == "info-nce":
-            return info_nce(query, key, self.queue.keys, temperature=temperature).loss
-        found = densities(query, key, self.queue.keys, temperature)
+            return info_nce(query, key, negatives, temperature=temperature).loss
+        found = densities(query, key, negatives, temperature)
         first = normaliser(found, images)
         if self.training:  # processes need not have as many batches of held-out images
             first = distributed.from_first(first)
@@ -227,11 +233,12 @@ class PCRL(nn.Module):
     def _transformed(
         self, own: Features, other: Features, first: Tensor, second: Tensor, generator: torch.Generator | None
     ) -> tuple[Any, ...]:
-        """Return maps told how their views are moved, and as targets the moved *inputs*, cut-outs and all."""
+        """Return maps told how their views are moved, and as targets the moved *inputs*, cut-outs and all.
+
+        The student's attention tells both, and learns from both.
+        """
         moves = [draw_moves(len(first), generator).to(first) for _ in range(2)]
-        mine = self.student.attended(own.maps, moves[0])
-        with torch.no_grad():
-            theirs = self.teacher.attended(other.maps, moves[1])
+        mine, theirs = (self.student.attended(of.maps, by) for of, by in zip((own, other), moves, strict=True))
         return mine, theirs, moved(first, moves[0]), moved(second, moves[1])
 
     def _restored(
@@ -247,9 +254,13 @@ class PCRL(nn.Module):
         """
         own, target = maps[0], targets[0]
         both = tuple(blended(mine, theirs, alpha) for mine, theirs in zip(*maps, strict=True))
-        alone = F.mse_loss(self.student.decoder(target, own).float(), target)
-        crossed = F.mse_loss(self.student.decoder(target, both).float(), blended(target, targets[1], alpha))
+        alone = F.mse_loss(self._decoded(target, own), target)
+        crossed = F.mse_loss(self._decoded(target, both), blended(target, targets[1], alpha))
         return {name: alone / 4, f"{name}-crossed": crossed / 4}
+
+    def _decoded(self, like: Tensor, maps: tuple[Tensor, ...]) -> Tensor:
+        restored: Tensor = in_groups(self.student.decoder, like, self.config.bn_groups, maps)
+        return restored.float()
 
 
 def blended(values: Tensor, others: Tensor, share: float) -> Tensor:
@@ -291,3 +302,14 @@ def cut_out(images: Tensor, generator: torch.Generator | None) -> Tensor:
     sides = np.full((len(images), HOLES), side)
     holes = Blocks(corners[:, :HOLES], corners[:, HOLES:], sides, sides)
     return images.masked_fill(holes.mask(size, images.device), 0.0)
+
+
+def _unit(projection: Tensor) -> Tensor:
+    return F.normalize(projection, dim=1)
+
+
+def _after(queue: KeyQueue, keys: Tensor) -> KeyQueue:
+    """Return the queue as it is once keys have entered; the given one stays, for its loss and the next call's."""
+    after = copy.deepcopy(queue)
+    after.push(keys)
+    return after

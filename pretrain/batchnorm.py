@@ -17,18 +17,20 @@ from torch import Tensor, nn
 from pretrain import distributed
 
 
-def in_groups(network: nn.Module, images: Tensor, groups: int) -> Any:  # noqa: ANN401 - what the network returns
+def in_groups(network: nn.Module, images: Tensor, groups: int, *maps: tuple[Tensor, ...]) -> Any:  # noqa: ANN401 - what the network returns
     """Run a network over images group by group, and join what it returns.
 
     Args:
         network: returns a tensor, or a (named) tuple of tensors, batch first.
         images: (B, 3, H, W), this process's part of the batch.
         groups: number of groups in the whole batch, over all processes.
+        maps: what else the network takes, as a decoder does, batch first.
     """
     own = max(1, groups // distributed.size())
     if own == 1 or not network.training:
-        return network(images)
-    return _join([network(part) for part in images.tensor_split(own)])
+        return network(images, *maps)
+    parts = (zip(*(one.tensor_split(own) for one in each), strict=True) for each in maps)
+    return _join([network(*part) for part in zip(images.tensor_split(own), *parts, strict=True)])
 
 
 @torch.no_grad()

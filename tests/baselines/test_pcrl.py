@@ -1,3 +1,5 @@
+import math
+
 import numpy as np
 import pytest
 import torch
@@ -55,6 +57,7 @@ def test_the_settings_are_the_released_ones():
     assert (made.epochs, made.batch_size, made.lr, made.momentum, made.weight_decay) == (240, 64, 1e-3, 0.9, 1e-4)
     assert (made.queue_size, made.temperature, made.embedding_dim, made.teacher_momentum) == (16_384, 0.2, 128, 0.999)
     assert (made.select, made.contrast) == ("last", "nce")
+    assert made.nce_images == math.ceil(78_467 / made.batch_size)  # batches, the last one ragged
     with pytest.raises(ValueError, match="contrast must be 'nce' or 'info-nce', not 'mse'"):
         PCRLConfig(contrast="mse")
 
@@ -85,7 +88,7 @@ def test_restoration_is_that_of_a_plain_loop(fixed):
         _, *other = made.teacher(second)
         _, *own_mixed = made.student(mixed(first))
         _, *other_mixed = made.teacher(mixed(second))
-        own, other = attended(made.student, own, MOVES[:4]), attended(made.teacher, other, MOVES[4:])
+        own, other = (attended(made.student, maps, by) for maps, by in ((own, MOVES[:4]), (other, MOVES[4:])))
     masks = [moved(first, MOVES[:4]), moved(second, MOVES[4:])]
     gts = [mixed(clean_first), mixed(clean_second)]
     expected = {
@@ -104,12 +107,21 @@ def test_contrast_is_the_mean_of_three_comparisons(fixed):
     with torch.no_grad():
         query, key = made.student(batch.images[0])[0], made.teacher(batch.images[1])[0]
         query_mixed, key_mixed = made.student(mixed(batch.images[0]))[0], made.teacher(mixed(batch.images[1]))[0]
-    mixture = torch.nn.functional.normalize(mixed(key), dim=1)
     total = 0.0
-    for queries, keys in ((query, key), (query_mixed, key_mixed), (query_mixed, mixture)):
+    for comparison in ((query, key), (query_mixed, key_mixed), (query_mixed, mixed(key))):
+        queries, keys = (torch.nn.functional.normalize(rows, dim=1) for rows in comparison)
         scores = torch.cat([(queries * keys).sum(1, keepdim=True), queries @ made.queue.keys], dim=1) / 0.2
         total += -scores.log_softmax(dim=1)[:, 0].mean() / 3
     assert made.losses(batch)["contrast"].item() == pytest.approx(total.item(), rel=1e-5)
+
+
+def test_held_out_images_are_no_negatives_of_each_other(fixed):
+    """Batches of validation differ in number between processes, and what they leave would change the next step."""
+    made = with_another_teacher()
+    before = made.queue.keys.clone()
+    first, again = (made.losses(views(4, of=made))["contrast"] for _ in range(2))
+    assert first.equal(again)
+    assert made.queue.keys.equal(before)
 
 
 def test_attention_leaves_the_mixed_pass_alone(fixed):
