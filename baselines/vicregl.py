@@ -128,6 +128,8 @@ class VICRegL(nn.Module):
             "200 epochs, as the Adam paper's common setup, instead of 100 or 300; the Adam paper's own are not known",
             "feature matches are filtered, as in the paper; the released code keeps all (l2_all_matches = true)",
             "places of mirrored views are mirrored; the released code's default leaves them (flip_grid = false)",
+            "nearest cells by exact distances; the released code's, by products, may choose otherwise among equally "
+            "near ones",
             "crops are resampled bilinearly instead of bicubically",
             "the checkpoint of the lowest validation loss is handed on unless select = 'last', which is the official "
             "method's",
@@ -255,18 +257,20 @@ def matched_terms(
 def closest_matches(distances: Tensor, count: int | None) -> tuple[Tensor, Tensor]:
     """Match each cell with the nearest of the other view, and keep the closest pairs.
 
+    Variance and covariance are of a slot over the batch, so the order of the pairs is part of the loss.
+
     Args:
         distances: (B, P, Q).
-        count: pairs kept, nearest first, and at most P; None keeps all P in the order of the cells.
+        count: pairs kept, at most P; None keeps all P.
 
     Returns:
-        Indices of the cells and of their partners, (B, n) int64 each; a partner may serve several.
+        Indices of the cells, ascending, and of their partners, (B, n) int64 each; a partner may serve several.
     """
     partners = distances.argmin(dim=2)
     if count is None:
         return torch.arange(partners.shape[1], device=partners.device).expand_as(partners), partners
     nearest = distances.gather(2, partners[..., None])[..., 0]
-    at = nearest.argsort(dim=1, stable=True)[:, :count]
+    at = nearest.argsort(dim=1, stable=True)[:, :count].sort(dim=1).values
     return at, partners.gather(1, at)
 
 
@@ -310,5 +314,9 @@ def _taken(cells: Tensor, index: Tensor) -> Tensor:
 
 
 def _apart(first: Tensor, second: Tensor) -> Tensor:
-    """Return Euclidean distances, (B, P, Q); not by products, which would not put a cell at distance 0 from itself."""
+    """Return Euclidean distances, (B, P, Q).
+
+    Not by products, as the official code's, which do not put a cell at distance 0 from itself: where cells are equally
+    near (both crops at whole pixels), rounding would choose between them.
+    """
     return torch.cdist(first, second, compute_mode="donot_use_mm_for_euclid_dist")

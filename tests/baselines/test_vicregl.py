@@ -64,14 +64,13 @@ def plain_terms(first, second):
 
 
 def plain_matches(cells, others, count):
-    """Positions of the closest matches of one image, nearest first; plain lists."""
+    """The closest matches of one image, row by row: a mask over the cells says which are kept; plain lists."""
     pairs = []
     for p, cell in enumerate(cells):
         apart = [math.dist(cell, other) for other in others]
         pairs.append((min(apart), p, apart.index(min(apart))))
-    if count is None:
-        return [(p, q) for _, p, q in pairs]
-    return [(p, q) for _, p, q in sorted(pairs)[:count]]
+    kept = [rank in sorted(pairs)[:count] for rank in pairs]
+    return [(p, q) for (_, p, q), keep in zip(pairs, kept, strict=True) if keep]
 
 
 def plain_matched(cells, others, by_cells, by_others, count):
@@ -148,7 +147,7 @@ def test_a_single_image_has_terms_and_no_nan():
 
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 1000), cells=st.integers(1, 6), others=st.integers(1, 6), count=st.integers(1, 8))
-def test_matches_are_the_closest_pairs_nearest_first(seed, cells, others, count):
+def test_matches_are_the_closest_pairs_in_the_order_of_the_cells(seed, cells, others, count):
     first, second = noise(2, cells, 3, seed=seed), noise(2, others, 3, seed=seed + 1)
     at, to = closest_matches(torch.cdist(first, second), count)
     for b in range(2):
@@ -170,6 +169,41 @@ def test_local_terms_are_the_loops_slot_by_slot(counts):
     given_counts = (None,) if counts[0] is None else counts
     found = matched_terms(*cells, apart, given_counts)
     assert [float(t) for t in found] == pytest.approx(plain_local(cells, cells, counts), rel=1e-4)
+
+
+def test_as_many_matches_as_cells_are_all_of_them():
+    apart = torch.cdist(noise(5, 9, 4), noise(5, 9, 4, seed=1))
+    for kept, every in zip(closest_matches(apart, 9), closest_matches(apart, None), strict=True):
+        assert kept.equal(every)
+
+
+def selected(cells, mask):
+    """What a mask over the cells keeps, image by image: (B, n, D)."""
+    return torch.masked_select(cells, mask[..., None]).view(len(cells), -1, cells.shape[2])
+
+
+@pytest.mark.parametrize("spread", [0.2, 0.5])
+def test_slots_keep_the_places_of_the_cells_where_features_depend_on_place(spread):
+    """As in aligned radiographs. Slots by rank of distance mix places, which would pass for variance of patients."""
+    place = noise(1, 9, 16, seed=5)
+    cells = [place + spread * noise(64, 9, 16, seed=seed) for seed in (0, 1)]
+    apart = torch.cdist(*cells, compute_mode="donot_use_mm_for_euclid_dist")
+    found, ranked = [], []
+    for own, other, by in ((*cells, apart), (*cells[::-1], apart.mT)):
+        nearest, partner = by.min(dim=2)
+        paired = torch.stack([other[b, partner[b]] for b in range(64)])
+        mask = nearest <= nearest.sort(dim=1).values[:, 3:4]
+        found.append([selected(own, mask), selected(paired, mask)])
+        ranks = nearest.sort(dim=1).indices[:, :4]
+        ranked.append([torch.stack([part[b, ranks[b]] for b in range(64)]) for part in (own, paired)])
+    by_raster, by_rank = (
+        np.mean([plain_terms(x[:, slot], y[:, slot]) for x, y in pairs for slot in range(4)], axis=0)
+        for pairs in (found, ranked)
+    )
+    terms = [float(term) for term in matched_terms(*cells, apart, (4,))]
+    assert terms == pytest.approx(by_raster, rel=1e-4)
+    assert terms[0] == pytest.approx(by_rank[0], rel=1e-4)  # the invariance knows no order
+    assert terms[1] > 1.1 * by_rank[1]
 
 
 def test_statistics_of_all_slots_together_would_be_another_loss():
