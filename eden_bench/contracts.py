@@ -47,17 +47,26 @@ def with_overrides(config: C, overrides: Mapping[str, object], where: str) -> C:
     """Return config with some fields replaced.
 
     Raises:
-        UsageError: a key is not a field of config, or its value is refused; names the nearest field.
+        UsageError: a key is not a field of config, or its value is refused (inf and nan always are); names the
+            nearest field.
     """
     names = [f.name for f in fields(config)]  # type: ignore[arg-type]
-    for name in overrides:
+    for name, value in overrides.items():
         if name not in names:
             raise UsageError(f"{where}: unknown option {name!r}.{nearest(name, names)} Known: {', '.join(names)}.")
+        if not _is_finite(value):
+            raise UsageError(f"{where}: {name} must be finite, not {value!r}")
     values = {k: tuple(v) if isinstance(v, list) else v for k, v in overrides.items()}
     try:
         return replace(config, **values)  # type: ignore[type-var]
     except (ValueError, TypeError) as error:
         raise UsageError(f"{where}: {error}") from error
+
+
+def _is_finite(value: object) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
 
 
 NORMALISATIONS: Mapping[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {

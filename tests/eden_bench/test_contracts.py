@@ -1,6 +1,7 @@
 """The dataclasses that pass between the parts refuse what no run can mean."""
 
-from dataclasses import replace
+import math
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pytest
@@ -99,3 +100,18 @@ def test_a_view_at_full_strength_is_the_published_one_and_at_none_has_no_crop_an
     quarter = recipe.weakened(0.25)
     assert quarter.crop_scale == (pytest.approx(0.8), 1.0)
     assert (quarter.brightness, quarter.hue, quarter.grey_p) == pytest.approx((0.1, 0.025, 0.05))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("lr", math.inf), ("weight_decay", math.inf), ("betas", [math.nan, math.nan]), ("lr", math.nan)]
+)
+def test_numbers_that_are_not_finite_are_refused_by_the_name_of_their_key(name, value):
+    @dataclass(frozen=True)
+    class Options:
+        lr: float = 0.1
+        weight_decay: float = 0.0
+        betas: tuple[float, float] = (0.9, 0.999)
+
+    with pytest.raises(UsageError, match=f"here: {name} must be finite, not .*(inf|nan)"):
+        with_overrides(Options(), {name: value}, "here")
+    assert with_overrides(Options(), {"betas": [0.8, 0.9]}, "here").betas == (0.8, 0.9)
