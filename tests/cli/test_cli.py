@@ -127,6 +127,23 @@ def test_debug_shows_the_traceback_wherever_it_stands(failing, capsys):
     assert "Traceback" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("library", ["typer", "eden_bench.cli"])
+def test_an_interrupt_while_libraries_load_is_quiet(tmp_path, library):
+    """A finder of modules stands in for the person who presses Ctrl-C at that very moment."""
+    code = f"""
+import sys
+class Interrupt:
+    def find_spec(name, path=None, target=None):
+        if name == {library!r}:
+            raise KeyboardInterrupt
+sys.meta_path.insert(0, Interrupt)
+from eden_bench.__main__ import main
+main()
+"""
+    done = eden_bench("paths", cwd=tmp_path, code=code)
+    assert (done.returncode, done.stdout, done.stderr) == (130, "", "")
+
+
 def test_an_interrupt_is_130(failing, capsys):
     assert failing(KeyboardInterrupt()) == 130
     assert capsys.readouterr().err.startswith("interrupted: ")
