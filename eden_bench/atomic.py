@@ -94,6 +94,8 @@ def locked(path: Path, *, wait: bool = True, shared: bool = False) -> Iterator[b
     """
     _make_parent(path)
     with _explained(path.parent):
+        if path.exists() and not path.is_file():  # opening a pipe would wait for its reader
+            raise UsageError(f"{path} is no regular file, expected a lock: remove it")
         file = path.open("a")
     with file:
         try:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from eden_bench import atomic
+from eden_bench import atomic, plaintext
 from eden_bench.contracts import NUMBERS_VERSION
 from eden_bench.digests import digest, file_digest
 from eden_bench.errors import WeightsMissing, WeightsRefused
@@ -50,12 +50,12 @@ class Checkpoint:
         """
         path = self.folder / CARD
         try:
-            card = json.loads(path.read_text(encoding="utf-8"))
+            card = json.loads(plaintext.read(path))
         except FileNotFoundError as error:
             raise WeightsMissing(
                 f"{self.folder} holds no {CARD}, so it is no finished checkpoint: pretrain again to continue it"
             ) from error
-        except (OSError, ValueError) as error:
+        except (OSError, ValueError, RecursionError) as error:
             raise WeightsRefused(f"{path} cannot be read ({error}): delete the folder and pretrain again") from error
         if not isinstance(card, dict) or any(name not in card for name in _FIELDS):
             raise WeightsRefused(f"{path} is no checkpoint's card: expected the fields {', '.join(_FIELDS)}")

@@ -12,7 +12,7 @@ import sys
 from dataclasses import dataclass
 from pathlib import Path
 
-from eden_bench import atomic, splitlists
+from eden_bench import atomic, plaintext, splitlists
 from eden_bench.contracts import PHANTOM, Dataset, DatasetIndex, Finding, Progress, no_progress
 from eden_bench.digests import digest
 from eden_bench.errors import DataMissing, EdenError, UsageError, unknown
@@ -231,8 +231,8 @@ def _place_of_phantom(dataset: Dataset, settings: Settings) -> Path:
 def _need_same(dataset: Dataset, folder: Path, patients: int | None, seed: int | None) -> None:
     """Refuse to pass a phantom off as another; what was not asked for may be anything."""
     try:
-        held = dict(json.loads((folder / PHANTOM).read_bytes()))
-    except (OSError, ValueError, TypeError) as error:
+        held = dict(json.loads(plaintext.read(folder / PHANTOM)))
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise UsageError(f"{folder / PHANTOM} cannot be read ({error}): choose another --out") from error
     asked = {"seed": seed, "patients": patients, "version": getattr(dataset, "phantom_version", None)}
     if any(value is not None and held.get(name, value) != value for name, value in asked.items()):

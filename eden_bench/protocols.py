@@ -28,7 +28,7 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
-from eden_bench import fair, registry
+from eden_bench import fair, plaintext, registry
 from eden_bench.contracts import with_overrides
 from eden_bench.errors import UsageError, nearest, unknown
 
@@ -202,7 +202,7 @@ def _read(path: Path) -> dict[str, Any]:
     import tomllib
 
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(plaintext.read(path))
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"protocol {path}: {error}") from error
     allowed = ("base", "pretrain", "methods", "finetune", "variants", "fair")

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from eden_bench import plaintext
 from eden_bench.errors import DataMissing, UsageError, nearest
 
 FILE = "eden-bench.toml"
@@ -143,7 +144,7 @@ def _read_file(path: Path) -> dict[str, Any]:
     import tomllib
 
     try:
-        content = tomllib.loads(path.read_text(encoding="utf-8"))
+        content = tomllib.loads(plaintext.read(path))
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path}: {error}") from error
     for key in content:

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eden_bench import atomic
+from eden_bench import atomic, plaintext
 from eden_bench.audit.rules import origins
 
 if TYPE_CHECKING:
@@ -70,8 +70,8 @@ def load(out: Path) -> Audits:
     found = {}
     for path in sorted((out / "audit").glob("*.json")):
         try:
-            content = json.loads(path.read_bytes())
-        except (OSError, ValueError):
+            content = json.loads(plaintext.read(path))
+        except (OSError, ValueError, RecursionError):
             continue
         if isinstance(content, dict) and content.get("format") == _FORMAT:
             found[str(content["dataset"])] = content

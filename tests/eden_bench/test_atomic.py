@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from eden_bench import atomic
-from eden_bench.errors import EdenError
+from eden_bench.errors import EdenError, UsageError
 
 
 def half_written(path):
@@ -95,3 +95,12 @@ def test_a_lock_dies_with_its_process(tmp_path):
     process.join()
     with atomic.locked(tmp_path / "lock", wait=False) as got:
         assert got
+
+
+@pytest.mark.timeout(20)
+def test_a_lock_that_is_a_pipe_or_a_device_is_refused_and_never_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "run.lock")
+    (tmp_path / "cell.lock").symlink_to("/dev/zero")
+    for name in ("run.lock", "cell.lock"):
+        with pytest.raises(UsageError, match=f"{name} is no regular file"), atomic.locked(tmp_path / name):
+            pass

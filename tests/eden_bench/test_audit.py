@@ -2,6 +2,7 @@
 
 import csv
 import json
+import os
 
 import numpy as np
 import pytest
@@ -245,6 +246,9 @@ def test_an_audit_that_cannot_be_read_is_passed_over(tmp_path):
     (tmp_path / "audit").mkdir()
     (tmp_path / "audit" / "scr.json").write_text("{")
     (tmp_path / "audit" / "drive.json").write_text("[]")
+    (tmp_path / "audit" / "deep.json").write_text("[" * 100_000)
+    (tmp_path / "audit" / "endless.json").symlink_to("/dev/zero")
+    os.mkfifo(tmp_path / "audit" / "pipe.json")
     assert stored.load(tmp_path) == {}
 
 

@@ -75,6 +75,13 @@ def test_a_broken_card_is_refused(tmp_path, text, message):
         _ = Checkpoint(tmp_path).card
 
 
+@pytest.mark.timeout(20)
+def test_a_card_that_is_a_device_is_refused_and_never_read(tmp_path):
+    (tmp_path / CARD).symlink_to("/dev/zero")
+    with pytest.raises(WeightsRefused, match="it is no regular file"):
+        _ = Checkpoint(tmp_path).card
+
+
 @pytest.mark.parametrize("damage", [lambda c: c[:100], lambda c: c[:-1], lambda c: b"", lambda c: b"PK\x03\x04" + c])
 def test_a_truncated_or_foreign_file_is_refused(checkpoint, damage):
     path = checkpoint.folder / WEIGHTS

@@ -1,5 +1,6 @@
 """Protocols override by name, and refuse what they do not know."""
 
+import os
 from dataclasses import dataclass
 
 import pytest
@@ -101,3 +102,18 @@ def test_what_one_of_the_methods_or_a_built_in_protocol_has_is_taken():
     made = protocols.Protocol(name="mine", base="paper", pretrain={"queue_size": 2, "teacher_momentum": 0.9})
     protocols.check_used(made, {"x": QueueConfig(), "y": PretrainConfig()})
     protocols.check_used(protocols.load("quick"), {"y": PretrainConfig()})
+
+
+def test_a_byte_order_mark_is_passed_over(tmp_path):
+    (tmp_path / "mine.toml").write_bytes(b"\xef\xbb\xbf[pretrain]\nepochs = 3\n")
+    assert protocols.load(str(tmp_path / "mine.toml")).pretrain == {"epochs": 3}
+
+
+@pytest.mark.timeout(20)
+def test_what_is_no_regular_file_is_refused_and_never_waited_for(tmp_path):
+    os.mkfifo(tmp_path / "pipe.toml")
+    (tmp_path / "endless.toml").symlink_to("/dev/zero")
+    (tmp_path / "folder.toml").mkdir()
+    for name in ("pipe", "endless", "folder"):
+        with pytest.raises(UsageError, match=f"protocol .*{name}.toml: it is no regular file"):
+            protocols.load(str(tmp_path / f"{name}.toml"))

@@ -1,5 +1,6 @@
 """Settings: flag before environment before file before default, and every value says where it came from."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -115,3 +116,19 @@ def test_hardware_threads_of_one_core_count_once(monkeypatch):
 def test_too_many_threads_are_refused(threads):
     with pytest.raises(UsageError, match="expected at most 4,096"):
         gather(threads=threads)
+
+
+def test_a_byte_order_mark_is_passed_over():
+    Path("eden-bench.toml").write_bytes(b"\xef\xbb\xbfthreads = 2\n")
+    assert gather().threads == 2
+
+
+@pytest.mark.timeout(20)
+def test_what_is_no_regular_file_is_refused_and_never_waited_for():
+    os.mkfifo("eden-bench.toml")
+    with pytest.raises(UsageError, match=r"eden-bench\.toml: it is no regular file"):
+        gather()
+    Path("eden-bench.toml").unlink()
+    Path("eden-bench.toml").symlink_to("/dev/zero")
+    with pytest.raises(UsageError, match=r"eden-bench\.toml: it is no regular file"):
+        gather()
