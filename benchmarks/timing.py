@@ -1,7 +1,9 @@
 """Timing ours against a peer in one process: A B A B …, a median ratio, and an equality clause.
 
 A bar passes only where both compute the same thing, the median ratio reaches the target, and the peer was steady
-(its two halves agree within 25 %): a noisy machine yields "unsteady", never "pass".
+(its two halves agree within 25 %): a noisy machine yields "unsteady", never "pass". Every repeat is timed by the wall
+clock, accelerator waited for. A side whose start-up must not count returns ``Seconds``, which have to fit that clock;
+nothing else that a side returns is taken for time.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ from typing import Literal, NamedTuple
 
 STEADY = 0.25
 MIN_REPEATS = 7
+LEAST_TOLD = 0.1
+"""Least share of a repeat's wall clock that told seconds may be: a start-up takes part of a repeat, not all of it."""
 
 
 class Equality(NamedTuple):
@@ -29,15 +33,19 @@ class Equality(NamedTuple):
     """What was compared and the figure found, for example "relative gradient error 7e-08 <= 1e-05"."""
 
 
+@dataclass(frozen=True)
+class Seconds:
+    """What a side returns that times itself; a type of its own, so that no loss or score can be taken for it."""
+
+    value: float
+
+
 class Side(NamedTuple):
     """One of the two: what one repeat runs, and how many units of work that is."""
 
     name: str
     run: Callable[[], object]
-    """One repeat; on an accelerator it must synchronise before it returns.
-
-    A float that it returns is taken as the seconds it took, for a side whose start-up must not count.
-    """
+    """One repeat; what it returns is dropped unless it is ``Seconds``."""
     units: int = 1
 
 
@@ -87,7 +95,7 @@ def compare(
     """Time ours and the peer alternately, after one untimed run of each.
 
     Raises:
-        ValueError: fewer repeats than the seven a bar needs.
+        ValueError: fewer repeats than the seven a bar needs, or told seconds that do not fit the wall clock.
     """
     if repeats < MIN_REPEATS:
         raise ValueError(f"repeats must be at least {MIN_REPEATS}, not {repeats}")
@@ -148,10 +156,29 @@ def machine() -> str:
 
 
 def _seconds(side: Side) -> float:
+    """Run one repeat and return its seconds per unit of work."""
+    _wait_for_accelerator()
     start = time.perf_counter()
-    measured = side.run()
-    seconds = measured if isinstance(measured, float) else time.perf_counter() - start
-    return seconds / side.units
+    returned = side.run()
+    _wait_for_accelerator()
+    wall_s = time.perf_counter() - start
+    return (_checked(side, returned.value, wall_s) if isinstance(returned, Seconds) else wall_s) / side.units
+
+
+def _checked(side: Side, told_s: float, wall_s: float) -> float:
+    if not LEAST_TOLD * wall_s <= told_s <= wall_s:
+        raise ValueError(
+            f"{side.name} told {told_s:g} s of a repeat that took {wall_s:g} s by the wall clock, expected "
+            f"{LEAST_TOLD:.0%} to 100%: return Seconds only of a time that was measured within the repeat"
+        )
+    return told_s
+
+
+def _wait_for_accelerator() -> None:
+    """Let queued work end, where torch is loaded and has used a GPU."""
+    torch = sys.modules.get("torch")
+    if torch is not None and torch.cuda.is_initialized():
+        torch.cuda.synchronize()
 
 
 def _halves(times: Sequence[float]) -> float:

@@ -1,10 +1,12 @@
 """C3 (G4 on a GPU; G1c with the view stream): a MoCo training step, ours against plain torch written the usual way.
 
-    python -m benchmarks.train_step                    # C3, ResNet-50 at 224 px, small batch
+    python -m benchmarks.train_step                    # C3 (ResNet-50 at 224 px, small batch), in both precisions
+    python -m benchmarks.train_step --only C3          # in the one that the engine takes on this hardware
     python -m benchmarks.train_step --device cuda      # G4 and G1c
 
 The peer: float32, NCHW, logits concatenated for cross-entropy, one multiply and add per parameter for the teacher, an
 unfused optimiser. Equality: the first steps' losses of both, from the same weights on the same images, agree in 2 %.
+Losses are what a step returns, and no time: the clock of ``benchmarks.timing`` runs around it.
 Dropped against the bar's text: the lightly model as the peer, which is not installed here; its step is the same.
 """
 
@@ -27,6 +29,8 @@ from pretrain.optimisation import autocast_dtype
 from pretrain.views import ViewStream
 
 EQUAL_STEPS = 2
+TARGETS = {torch.float32: 1.15, torch.bfloat16: 2.3}
+"""On a CPU."""
 
 
 class Setting(NamedTuple):
@@ -59,11 +63,10 @@ def batch(chosen: Setting, step: int, memory_format: torch.memory_format) -> Vie
     return Views(views, torch.arange(chosen.batch), generator=torch.Generator().manual_seed(step))
 
 
-def ours(chosen: Setting) -> Callable[[int], float]:
-    """The engine's step: channels last, autocast where the hardware has it, fused loss, EMA and optimiser."""
+def ours(chosen: Setting, dtype: torch.dtype) -> Callable[[int], float]:
+    """The engine's step in a precision: channels last, autocast, fused loss, EMA and optimiser; returns the loss."""
     method = network(chosen).to(memory_format=torch.channels_last)
     optimiser = method.optimisers()["main"]
-    dtype = autocast_dtype(chosen.device)
     kept = [batch(chosen, step, torch.channels_last) for step in range(EQUAL_STEPS)]
 
     def step(number: int) -> float:
@@ -79,7 +82,7 @@ def ours(chosen: Setting) -> Callable[[int], float]:
 
 
 def plain(chosen: Setting) -> Callable[[int], float]:
-    """MoCo's step as it is usually written, from the same weights."""
+    """MoCo's step as it is usually written, from the same weights; returns the loss."""
     moco = network(chosen).moco
     student, teacher, queue = moco.student, moco.teacher, moco.queue.keys
     optimiser = torch.optim.SGD(student.parameters(), lr=0.03, momentum=0.9, weight_decay=1e-4, foreach=False)
@@ -107,23 +110,26 @@ def plain(chosen: Setting) -> Callable[[int], float]:
     return step
 
 
-def curves(chosen: Setting) -> Equality:
+def curves(chosen: Setting, dtype: torch.dtype) -> Equality:
     """Compare the first losses of both sides."""
-    pairs = [(mine(n), theirs(n)) for mine, theirs in [(ours(chosen), plain(chosen))] for n in range(EQUAL_STEPS)]
+    mine, theirs = ours(chosen, dtype), plain(chosen)
+    pairs = [(mine(n), theirs(n)) for n in range(EQUAL_STEPS)]
     worst = max(abs(a - b) / b for a, b in pairs)
     return Equality(worst <= 0.02, f"losses of {EQUAL_STEPS} steps differ by at most {worst:.1e} <= 2e-02")
 
 
-def step_bar(id: str, target: float, repeats: int, device: str) -> Bar:
+def step_bar(id: str, target: float, repeats: int, device: str, dtype: torch.dtype) -> Bar:
     """Time one step of each."""
     chosen = setting(device)
-    clause = curves(chosen)
-    sides = []
-    for name, make in (("engine's step", ours), ("plain torch, float32 NCHW", plain)):
-        step = make(chosen)
-        sides.append(Side(name, lambda step=step: step(0), chosen.batch))
+    clause = curves(chosen, dtype)
+    name = str(dtype).removeprefix("torch.")
+    mine, theirs = ours(chosen, dtype), plain(chosen)
+    sides = (
+        Side(f"engine's step, {name}", lambda: mine(0), chosen.batch),
+        Side("plain torch, float32 NCHW", lambda: theirs(0), chosen.batch),
+    )
     title = f"ResNet-50 MoCo step, batch {chosen.batch}, an image"
-    return compare(id, title, sides[0], sides[1], target=target, equality=clause, repeats=repeats)
+    return compare(id, title, *sides, target=target, equality=clause, repeats=repeats)
 
 
 class Noise:
@@ -178,10 +184,12 @@ def end_to_end(repeats: int, device: str) -> Bar:
 
 def bars(only: Callable[[str], bool], repeats: int, device: str) -> list[Bar]:
     """Run the bars of a device."""
+    taken = autocast_dtype(torch.device(device))
     if device == "cpu":
-        fast = autocast_dtype(torch.device("cpu")) == torch.bfloat16
-        return [step_bar("C3", 2.3 if fast else 1.15, repeats, device)] if only("C3") else []
-    made = [step_bar("G4", 2.2, repeats, device)] if only("G4") else []
+        kinds = {"C3": taken, "C3-float32": torch.float32, "C3-bfloat16": torch.bfloat16}
+        asked = {id: dtype for id, dtype in kinds.items() if only(id)}
+        return [step_bar(id, TARGETS[dtype], repeats, device, dtype) for id, dtype in asked.items()]
+    made = [step_bar("G4", 2.2, repeats, device, taken)] if only("G4") else []
     return made + ([end_to_end(repeats, device)] if only("G1c") else [])
 
 

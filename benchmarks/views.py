@@ -22,7 +22,7 @@ from PIL import Image, ImageFilter
 from scipy import stats
 from torchvision import transforms
 
-from benchmarks.timing import Bar, Equality, Side, arguments, compare, report, skipped, wanted
+from benchmarks.timing import Bar, Equality, Seconds, Side, arguments, compare, report, skipped, wanted
 from eden_bench import seeds
 from eden_bench.contracts import Item, Stage, ViewRecipe
 from eden_bench.imagestore import open_pyramid
@@ -212,19 +212,19 @@ def stream(files: list[Path], folder: Path, device: str) -> Callable[[], None]:
     return run
 
 
-def loader(files: list[Path]) -> Callable[[], float]:
+def loader(files: list[Path]) -> Callable[[], Seconds]:
     """Return what runs one epoch of the peer; seconds count from its first batch, so starting workers does not."""
     data = torch.utils.data.DataLoader(
         PublishedFiles(files), batch_size=BATCH, shuffle=True, num_workers=WORKERS, drop_last=True
     )
 
-    def run() -> float:
+    def run() -> Seconds:
         batches = iter(data)
         next(batches)
         start = time.perf_counter()
         for _ in batches:
             pass
-        return time.perf_counter() - start
+        return Seconds(time.perf_counter() - start)
 
     return run
 
