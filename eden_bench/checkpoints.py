@@ -11,7 +11,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
 
 from eden_bench import atomic, plaintext
 from eden_bench.contracts import NUMBERS_VERSION
@@ -134,7 +134,7 @@ def recipe_id(
         data_digest: digest of the pretraining images, their labels and their split.
         seed: of the run.
         threads: CPU threads, whose number moves the last bits of float32 sums; 0 on a GPU.
-        precision: from ``autocast_precision``.
+        precision: from ``devices.fast_precision``.
     """
     return digest(
         {
@@ -148,18 +148,6 @@ def recipe_id(
             "code": NUMBERS_VERSION,
         }
     )
-
-
-def autocast_precision(device: str) -> Literal["bfloat16", "float32"]:
-    """Return what pretraining multiplies in on a kind of device: bfloat16 where the hardware is faster with it."""
-    import torch
-
-    kind = device.split(":")[0]
-    if kind == "cuda":
-        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
-    probes = ("_is_amx_tile_supported", "_is_avx512_bf16_supported")
-    fast = kind == "cpu" and any(getattr(torch.cpu, probe, bool)() for probe in probes)
-    return "bfloat16" if fast else "float32"
 
 
 def refuse_misfit(path: Path, encoder: Encoder, weights: Mapping[str, torch.Tensor]) -> None:

@@ -108,8 +108,8 @@ class ViewRecipe:
     flip_p: float = 0.0
     crop_of: int | None = None
     """Number of the earlier view whose crop is taken, and nothing else of its draws: what a method restores."""
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    mean: tuple[float, float, float] = NORMALISATIONS["imagenet"][0]
+    std: tuple[float, float, float] = NORMALISATIONS["imagenet"][1]
 
     def __post_init__(self) -> None:
         """Refuse values no pipeline can mean."""

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import platform
 import shutil
 import sys
@@ -13,11 +12,11 @@ from importlib import import_module
 from pathlib import Path
 from typing import Literal
 
-from eden_bench.settings import Settings
+from eden_bench import devices
+from eden_bench.settings import Settings, available_cores
 from eden_bench.shadows import HOME, PACKAGES, shadows
 
 _LOW_DISK_BYTES = 5 * 10**9
-_FAST_BF16 = {"amx_bf16": "AMX", "avx512_bf16": "AVX512-bf16"}
 
 
 @dataclass(frozen=True)
@@ -34,8 +33,7 @@ def examine(settings: Settings) -> Iterator[Check]:
     yield _python()
     yield from _packages()
     yield from _folders(settings)
-    yield _bf16(Path("/proc/cpuinfo"))
-    yield Check("threads", "ok", f"{settings.threads} of {os.cpu_count()} CPUs ({settings.sources.get('threads')})")
+    yield Check("threads", "ok", f"{settings.threads} on {available_cores()} cores ({settings.sources.get('threads')})")
     yield from torch_build(import_module)
 
 
@@ -52,6 +50,7 @@ def torch_build(load: Callable[[str], object]) -> Iterator[Check]:
             yield Check(name, "error", _build_remedy(name, error))
             return
         yield Check(name, "ok", str(getattr(module, "__version__", "")))
+    yield _bf16()
     yield from _devices()
 
 
@@ -93,13 +92,11 @@ def _writable(name: str, folder: Path) -> Check:
     return Check(name, "note" if low else "ok", f"{folder} is writable, {free / 1e9:,.0f} GB free{remedy}")
 
 
-def _bf16(cpuinfo: Path) -> Check:
-    try:
-        flags = set(cpuinfo.read_text().split())
-    except OSError:
-        return Check("bf16 on the CPU", "note", "unknown on this system")
-    fast = [words for flag, words in _FAST_BF16.items() if flag in flags]
-    return Check("bf16 on the CPU", "ok" if fast else "note", ", ".join(fast) or "no AMX or AVX512-bf16: runs in fp32")
+def _bf16() -> Check:
+    found, all_there_are = devices.cpu_instructions(), " or ".join(devices.CPU_PROBES)
+    if devices.fast_precision("cpu") == "bfloat16":
+        return Check("bf16 on the CPU", "ok", f"{', '.join(found)}: pretraining and fine-tuning run in bf16")
+    return Check("bf16 on the CPU", "note", f"no {all_there_are}: pretraining and fine-tuning run in fp32")
 
 
 def _build_remedy(name: str, error: Exception) -> str:

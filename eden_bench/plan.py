@@ -271,7 +271,8 @@ def find_checkpoint(backbone: Backbone, inputs: Inputs) -> None:
     Raises:
         DataMissing: the pretraining data are not at hand, nor one checkpoint that was surely made from them.
     """
-    from eden_bench.checkpoints import Checkpoint, autocast_precision, recipe_id
+    from eden_bench.checkpoints import Checkpoint, recipe_id
+    from eden_bench.devices import fast_precision
 
     try:
         data = inputs.pretrain_data(str(backbone.dataset))
@@ -282,7 +283,7 @@ def find_checkpoint(backbone: Backbone, inputs: Inputs) -> None:
     else:
         if backbone.images_seen is not None:
             backbone.config = fair.with_images_seen(backbone.config, backbone.images_seen, len(data.train))
-        precision = autocast_precision(inputs.device)
+        precision = fast_precision(inputs.device)
         recipe = recipe_id(
             backbone.method, backbone.config, data.digest, backbone.seed, inputs.threads, precision=precision
         )

@@ -17,8 +17,9 @@ from typing import Any
 import torch
 
 from eden_bench import atomic, provenance
-from eden_bench.checkpoints import Checkpoint, autocast_precision, recipe_id, write_checkpoint
+from eden_bench.checkpoints import Checkpoint, recipe_id, write_checkpoint
 from eden_bench.contracts import Context, PretrainConfig
+from eden_bench.devices import fast_precision
 from eden_bench.digests import digest
 from eden_bench.errors import EdenError, UsageError
 from pretrain import distributed, state
@@ -58,7 +59,7 @@ def pretrain(
     checkpoint = Checkpoint(folder)
     with distributed.process_group(context.device) as device, _alone(folder):
         recipe = recipe_id(
-            method_name, config, data.digest, seed, threads(device), precision=autocast_precision(device.type)
+            method_name, config, data.digest, seed, threads(device), precision=fast_precision(device.type)
         )
         if not _is_finished(checkpoint, recipe, device):
             training = Training(
@@ -122,7 +123,7 @@ def _card(training: Training, selected: dict[str, Any]) -> dict[str, Any]:
         **_seen(training),
         "stages": histories.of_stages(history),
         "parent": None,
-        "precision": autocast_precision(training.device.type),
+        "precision": fast_precision(training.device.type),
         "processes": distributed.size(),
         "history": {"first": history[0], "last": history[-1], "seconds": sum(e["seconds"] for e in history)},
         **provenance.gather(str(training.device), threads(training.device)),

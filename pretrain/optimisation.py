@@ -10,8 +10,8 @@ from typing import Literal
 import torch
 from torch import nn
 
-from eden_bench.checkpoints import autocast_precision
 from eden_bench.contracts import PretrainConfig, at_least, in_range
+from eden_bench.devices import fast_precision
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -124,4 +124,4 @@ def set_lr(optimiser: torch.optim.Optimizer, factor: float) -> None:
 
 def autocast_dtype(device: torch.device) -> torch.dtype:
     """Return bfloat16 where the hardware multiplies it faster than float32, else float32."""
-    return {"bfloat16": torch.bfloat16, "float32": torch.float32}[autocast_precision(device.type)]
+    return {"bfloat16": torch.bfloat16, "float32": torch.float32}[fast_precision(device.type)]

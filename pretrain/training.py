@@ -155,6 +155,8 @@ class Training:
             self._look_up(stage)
         self._check(stage)
         loss = self._validate()
+        if not math.isfinite(loss):
+            raise self._diverged("validation loss", stage, self.at.step)
         self._note(stage, loss)
         self._warn_if_exhausted(stage)
         if is_last:
@@ -177,9 +179,8 @@ class Training:
         return own(turn) if own else Schedule(warmup_epochs=self.config.warmup_epochs)
 
     def _validation_losses(self, stage: Stage) -> list[float]:
-        """Return the loss of each finished epoch of a stage, infinite where it was not finite."""
-        told = [entry["validation_loss"] for entry in self.at.history if entry["stage"] == stage.name]
-        return [math.inf if loss is None else loss for loss in told]
+        """Return the loss of each finished epoch of a stage."""
+        return [entry["validation_loss"] for entry in self.at.history if entry["stage"] == stage.name]
 
     def _step(self, views: Views) -> None:
         """One optimiser step for each turn, then the method's own update."""
@@ -251,17 +252,24 @@ class Training:
                 self._save()
 
     def _check(self, stage: Stage) -> None:
-        """Raise TrainingDiverged where a loss since the last look is not finite, in all processes together."""
+        """Raise TrainingDiverged where a loss since the last look is not finite, or what the last step left is not.
+
+        All processes do so together.
+        """
         if not self._recent:
             return
         bad = distributed.summed((~torch.isfinite(torch.stack(self._recent))).float()) > 0
         self._recent.clear()
-        if not bad.any():
-            return
-        step = self.at.step + 1 + (int(bad.float().argmax()) - len(bad)) // len(self._optimisers)
+        if bad.any():
+            step = self.at.step + 1 + (int(bad.float().argmax()) - len(bad)) // len(self._optimisers)
+            raise self._diverged("loss", stage, step)
+        if distributed.summed(_not_finite(self._module)) > 0:
+            raise self._diverged("network", stage, self.at.step)
+
+    def _diverged(self, what: str, stage: Stage, step: int) -> TrainingDiverged:
         kept = state.load(self.folder, self.recipe)
-        raise TrainingDiverged(
-            f"{self.name}: the loss is not finite at stage {stage.name}, epoch {self.at.epoch + 1}, step {step}; "
+        return TrainingDiverged(
+            f"{self.name}: the {what} is not finite at stage {stage.name}, epoch {self.at.epoch + 1}, step {step}; "
             f"nothing is handed on, the last good state is {kept.where() if kept.method else 'the start'}: lower lr, "
             "or look for damaged images with `eden-bench data check`"
         )
@@ -271,8 +279,7 @@ class Training:
         shares = self.steps * distributed.size()
         means = {name: float(distributed.summed(value)) / shares for name, value in sorted(self.at.sums.items())}
         lrs = {group["lr"] for optimiser in self._optimisers.values() for group in optimiser.param_groups}
-        told = validation_loss if math.isfinite(validation_loss) else None
-        entry = {"stage": stage.name, "epoch": self.at.epoch, "steps": self.steps, "validation_loss": told}
+        entry = {"stage": stage.name, "epoch": self.at.epoch, "steps": self.steps, "validation_loss": validation_loss}
         self._clock()
         times = {"seconds": round(self.at.seconds, 3), "waited_s": round(self.at.waited_s, 3)}
         self.at.history.append({**entry, "lr": max(lrs), **means, **times})
@@ -280,10 +287,10 @@ class Training:
     def _keep_if_best(self, loss: float) -> None:
         """Keep the encoder where its validation loss is the lowest and means something.
 
-        It means nothing while the queue is not real, where the pruner left no negatives, and where it is not finite.
+        It means nothing while the queue is not real and where the pruner left no negatives.
         """
         says = getattr(self.method, "ready", True) and not history.is_exhausted(self.at.history[-1])
-        if says and math.isfinite(loss) and (self.at.best is None or loss < self.at.best["loss"]):
+        if says and (self.at.best is None or loss < self.at.best["loss"]):
             weights = {name: value.detach().cpu().clone() for name, value in self.method.encoder.state_dict().items()}
             self.at.best = {"loss": loss, "epoch": self.at.epoch, "encoder": weights}
 
@@ -341,6 +348,12 @@ class _Losses(nn.Module):
 
     def forward(self, views: Views, turn: str) -> dict[str, Tensor]:
         return self.method.losses(views, turn)
+
+
+def _not_finite(module: nn.Module) -> Tensor:
+    """Return how many parameters and buffers hold a number that is not finite, a float tensor without axes."""
+    values = [value for value in module.state_dict().values() if value.is_floating_point()]
+    return torch.stack([~value.isfinite().all() for value in values]).sum().float()
 
 
 def _parallel(network: nn.Module, turns: int) -> nn.Module:

@@ -17,7 +17,7 @@ from eden_bench.errors import DataMissing
 from eden_bench.imagestore import open_images
 from tasks.finetuning import scores
 from tasks.finetuning.crops import centre_crop, draw, random_crops, ten_crops
-from tasks.finetuning.loop import Problem, fine_tune, logits_of, on_device, resolved
+from tasks.finetuning.loop import Problem, fine_tune, logits_of, on_device, resolved, scored_logits
 from tasks.finetuning.networks import Classifier
 from tasks.finetuning.protocol import ClassificationProtocol
 from tasks.finetuning.resident import Resident, in_batches
@@ -111,16 +111,16 @@ class OpenClassification:
     def _score(self, network: nn.Module, training: dict[str, Any]) -> Outcome:
         network.eval()
         test = np.array(self.splits.test)
-        batches = in_batches(test, self.protocol.eval_batch_size)
-        probabilities = np.concatenate([self._probabilities(network, batch) for batch in batches])
+        batches, step = in_batches(test, self.protocol.eval_batch_size), training["best_step"]
+        probabilities = np.concatenate([self._probabilities(network, batch, step) for batch in batches])
         values = scores.auc_scores(probabilities, self.targets[test], self.labels)
         return Outcome(values, self._cases(probabilities), training)
 
-    def _probabilities(self, network: nn.Module, rows: np.ndarray) -> np.ndarray:
+    def _probabilities(self, network: nn.Module, rows: np.ndarray, step: int) -> np.ndarray:
         """Return (B, L) float64 probabilities, averaged over the test crops."""
         images, size_px = self.images(rows), self.protocol.size_px
         crops = ten_crops(images, size_px) if self.protocol.test_crops == "ten" else [centre_crop(images, size_px)]
-        each = [logits_of(network, crop / 255, self.protocol).double().sigmoid() for crop in crops]
+        each = [scored_logits(network, crop / 255, self.protocol, step).double().sigmoid() for crop in crops]
         return torch.stack(each).mean(dim=0).cpu().numpy()
 
     def _cases(self, probabilities: np.ndarray) -> dict[str, Sequence[Any]]:

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 
 from eden_bench import seeds
 from eden_bench.contracts import steps_per_epoch
+from eden_bench.devices import fast_precision
 from eden_bench.errors import TrainingDiverged
 from tasks.finetuning.protocol import FinetuneProtocol
 from tasks.finetuning.resident import normalised
@@ -143,9 +144,7 @@ def resolve_precision(precision: Literal["auto", "fp32", "bf16"], device: torch.
     """Return "bf16" or "fp32": what "auto" means on this hardware."""
     if precision != "auto":
         return precision
-    if device.type == "cuda":
-        return "bf16" if torch.cuda.is_bf16_supported(including_emulation=False) else "fp32"
-    return "bf16" if device.type == "cpu" and torch.cpu._is_amx_tile_supported() else "fp32"
+    return "bf16" if fast_precision(device.type) == "bfloat16" else "fp32"
 
 
 def resolved(protocol: P, device: torch.device) -> P:
@@ -154,14 +153,30 @@ def resolved(protocol: P, device: torch.device) -> P:
 
 
 def logits_of(network: nn.Module, images: Tensor, protocol: FinetuneProtocol) -> Tensor:
-    """Return float32 logits of images (B, 1 or 3, H, W) in [0, 1], in the protocol's normalisation and precision."""
+    """Return float32 logits of images (B, 1 or 3, H, W) in [0, 1], in the protocol's normalisation and precision.
+
+    Where one is not finite all are NaN, and so is every loss of them: Dice would read an infinite one as a sure answer.
+    """
     device = images.device
     context: contextlib.AbstractContextManager[object] = contextlib.nullcontext()
     if resolve_precision(protocol.precision, device) == "bf16":
         context = torch.autocast(device.type, torch.bfloat16)
     with context:
         logits: Tensor = network(normalised(images, protocol))
-    return logits.float()
+    logits = logits.float()
+    return torch.where(logits.isfinite().all(), logits, math.nan)
+
+
+def scored_logits(network: nn.Module, images: Tensor, protocol: FinetuneProtocol, step: int) -> Tensor:
+    """Return ``logits_of`` test images under the weights of a step.
+
+    Raises:
+        TrainingDiverged: one is not finite; nothing else looks at what the last step made of the weights.
+    """
+    logits = logits_of(network, images, protocol)
+    if not logits.isfinite().all():
+        raise TrainingDiverged(_diverged("a test logit", math.nan, step))
+    return logits
 
 
 def on_device(network: nn.Module, device: torch.device) -> nn.Module:

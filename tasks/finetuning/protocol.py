@@ -7,10 +7,11 @@ tasks and the strength of each augmentation are taken from the code its group re
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, fields
 from typing import Literal
 
-from eden_bench.contracts import at_least, in_range
+from eden_bench.contracts import NORMALISATIONS, at_least, in_range
 
 _STRIDE = 32
 """Input pixels per pixel of the coarsest map of every encoder."""
@@ -22,8 +23,8 @@ class FinetuneProtocol:
 
     size_px: int = 224
     """Side of the network's square input; a multiple of 32."""
-    mean: tuple[float, float, float] = (0.485, 0.456, 0.406)
-    std: tuple[float, float, float] = (0.229, 0.224, 0.225)
+    mean: tuple[float, float, float] = NORMALISATIONS["imagenet"][0]
+    std: tuple[float, float, float] = NORMALISATIONS["imagenet"][1]
     optimiser: Literal["adamw", "adam"] = "adamw"
     lr: float = 2e-4
     """Highest learning rate; a half cosine takes it to 0 over the planned steps, step by step."""
@@ -159,6 +160,8 @@ class ClassificationProtocol(FinetuneProtocol):
         in_range("flip_p", self.flip_p, 0, 1)
         if not 0 < self.crop_scale[0] <= self.crop_scale[1] <= 1:
             raise ValueError(f"crop_scale must rise within (0, 1], not {self.crop_scale}")
+        if not 0 < self.crop_ratio[0] <= 1 <= self.crop_ratio[1] < math.inf:
+            raise ValueError(f"crop_ratio must hold 1, the shape of the image, not {self.crop_ratio}")
         _check_choices(self, {"test_crops": ("ten", "centre")})
 
 

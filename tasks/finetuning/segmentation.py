@@ -16,7 +16,7 @@ from eden_bench.encoders import Encoder
 from eden_bench.imagestore import ImageStore, MaskStore, open_images, open_masks
 from tasks.finetuning.augmentation import Augmentation
 from tasks.finetuning.counting import Counts
-from tasks.finetuning.loop import Problem, fine_tune, logits_of, on_device, resolved
+from tasks.finetuning.loop import Problem, fine_tune, logits_of, on_device, resolved, scored_logits
 from tasks.finetuning.networks import UNet, soft_dice_loss, soft_dice_of, soft_dice_sums
 from tasks.finetuning.protocol import SegmentationProtocol
 from tasks.finetuning.resident import Resident, in_batches
@@ -89,14 +89,15 @@ class OpenSegmentation:
     def _score(self, network: nn.Module, training: dict[str, Any]) -> Outcome:
         network.eval()
         tested = np.arange(len(self.splits.test))
-        counts = Counts.joined([self._count(network, b) for b in in_batches(tested, self.protocol.eval_batch_size)])
+        batches, step = in_batches(tested, self.protocol.eval_batch_size), training["best_step"]
+        counts = Counts.joined([self._count(network, batch, step) for batch in batches])
         items = [self.splits.items[row] for row in self.splits.test]
         cases = {"case": [item.id for item in items], "patient": [item.patient for item in items]}
         return Outcome(counts.scores(self.task.structures), {**cases, **counts.cases(self.task.structures)}, training)
 
-    def _count(self, network: nn.Module, batch: np.ndarray) -> Counts:
+    def _count(self, network: nn.Module, batch: np.ndarray, step: int) -> Counts:
         images = self.images(np.array(self.splits.test)[batch]) / 255
-        logits = logits_of(network, images, self.protocol)
+        logits = scored_logits(network, images, self.protocol, step)
         truth = self.truth(batch).bool()
         if logits.shape[-1] != truth.shape[-1]:
             logits = functional.interpolate(logits, truth.shape[-2:], mode="bilinear", align_corners=False)

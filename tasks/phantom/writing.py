@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-import os
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -15,6 +14,7 @@ from PIL import Image
 from eden_bench import atomic
 from eden_bench.contracts import PHANTOM, Progress
 from eden_bench.errors import EdenError
+from eden_bench.settings import available_cores
 from tasks.phantom import VERSION
 
 T = TypeVar("T")
@@ -22,7 +22,7 @@ T = TypeVar("T")
 
 def for_each(jobs: Sequence[T], do: Callable[[T], None], what: str, progress: Progress) -> None:
     """Do every job on a few threads (NumPy and OpenCV release the lock); the first failure stops the rest."""
-    with ThreadPoolExecutor(max_workers=min(4, os.cpu_count() or 1)) as pool:
+    with ThreadPoolExecutor(max_workers=min(4, available_cores())) as pool:
         futures = [pool.submit(do, job) for job in jobs]
         try:
             for done, future in enumerate(futures, 1):

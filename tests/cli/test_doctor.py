@@ -64,19 +64,6 @@ def test_a_data_folder_that_is_not_there_is_an_error(tmp_path):
     assert found["data"].level == "error"
 
 
-@pytest.mark.parametrize(
-    ("flags", "text"),
-    [
-        ("flags : fpu amx_bf16 amx_tile", "AMX"),
-        ("flags : avx512_bf16", "AVX512-bf16"),
-        ("flags : avx2", "runs in fp32"),
-    ],
-)
-def test_the_cpus_bf16_is_read_from_its_flags(tmp_path, flags, text):
-    (tmp_path / "cpuinfo").write_text(flags)
-    assert text in doctor._bf16(tmp_path / "cpuinfo").text
-
-
 def test_a_shadow_makes_the_doctor_end_with_exit_code_2(tmp_path):
     (tmp_path / "baselines.py").write_text("raise SystemExit\n")
     done = eden_bench("doctor", "--json", cwd=tmp_path)

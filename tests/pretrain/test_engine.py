@@ -1,6 +1,7 @@
 import errno
 import json
 import logging
+import math
 from dataclasses import replace
 from types import SimpleNamespace
 
@@ -179,19 +180,42 @@ def test_a_stage_without_negatives_is_warned_of_once_and_never_chosen(tmp_path, 
     assert card["selected"] == {"rule": "best", "stage": "n4", "epoch": 1, "validation_loss": 2.0}
 
 
-def test_a_validation_loss_that_is_not_finite_is_never_the_best(tmp_path, monkeypatch):
-    losses = iter([float("nan"), 2.0, float("-inf"), 3.0])
+@pytest.mark.parametrize("select", ["best", "last"])
+@pytest.mark.parametrize("loss", [math.nan, -math.inf])
+def test_a_validation_loss_that_is_not_finite_stops_the_run_and_hands_nothing_on(tmp_path, monkeypatch, loss, select):
+    losses = iter([2.0, loss, 1.0])
     monkeypatch.setattr(training.Training, "_validate", lambda self: next(losses))
-    monkeypatch.setattr(registry.methods.get("moco-v2"), "ready", True)
-    card = run(tmp_path, "moco-v2", epochs=4).card
-    assert card["selected"]["epoch"] == 1
-    assert card["history"]["first"]["validation_loss"] is None
+    with pytest.raises(
+        TrainingDiverged,
+        match="the validation loss is not finite at stage whole, epoch 2, step 2; nothing is handed on, the last good "
+        "state is stage 1, epoch 2, step 0",
+    ):
+        run(tmp_path, "moco-v2", epochs=3, select=select)
+    assert not Checkpoint(tmp_path).exists
+
+
+@pytest.mark.parametrize("name", ["weight", "running_var"])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
+def test_weights_that_the_last_step_destroyed_stop_the_run_and_hand_nothing_on(tmp_path, monkeypatch, name, value):
+    """No loss is computed after the last step of a run, and without validation images nothing else looks."""
+    step, count = training.Training._step, iter(range(1, 5))
+
+    def destroying(self, views):
+        step(self, views)
+        if next(count) == 4:
+            found = [t for key, t in self.method.encoder.state_dict().items() if key.endswith(name)]
+            found[-1].view(-1)[-1] = value
+
+    monkeypatch.setattr(training.Training, "_step", destroying)
+    with pytest.raises(TrainingDiverged, match="the network is not finite at stage whole, epoch 2, step 2; nothing is"):
+        run(tmp_path, "moco-v2", images=data(16, 0), select="last")
+    assert not Checkpoint(tmp_path).exists
 
 
 def test_without_one_epoch_that_can_be_best_the_last_is_handed_on_and_the_card_says_so(tmp_path, monkeypatch):
-    monkeypatch.setattr(training.Training, "_validate", lambda self: float("nan"))
+    monkeypatch.setattr(registry.methods.get("moco-v2"), "ready", False)
     selected = run(tmp_path, "moco-v2").card["selected"]
-    assert selected == {"rule": "last", "stage": "whole", "epoch": 1, "validation_loss": None}
+    assert (selected["rule"], selected["epoch"]) == ("last", 1)
 
 
 def test_the_card_tells_how_each_stage_went(tmp_path):
@@ -213,7 +237,7 @@ def test_groups_that_do_not_divide_among_processes_are_refused(tmp_path, monkeyp
 
 def test_the_precision_is_part_of_the_recipe(tmp_path, monkeypatch):
     run(tmp_path, "moco-v2")
-    monkeypatch.setattr("pretrain.engine.autocast_precision", lambda device: "bfloat16")
+    monkeypatch.setattr("pretrain.engine.fast_precision", lambda device: "bfloat16")
     with pytest.raises(UsageError, match="holds another checkpoint"):
         run(tmp_path, "moco-v2")
 

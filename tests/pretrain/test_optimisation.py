@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 from torch import nn
 
 from eden_bench.contracts import PretrainConfig
-from pretrain.optimisation import Schedule, adamw, autocast_dtype, set_lr, sgd
+from pretrain.optimisation import Schedule, adamw, set_lr, sgd
 
 
 @pytest.mark.parametrize(("epoch", "lr"), [(0, 0.03), (100, 0.015), (199, 1.85e-6)])
@@ -75,15 +75,6 @@ def test_sgd_is_the_papers_and_leaves_frozen_parameters_alone():
     (group,) = sgd(layer.parameters(), PretrainConfig()).param_groups
     assert [group[name] for name in ("lr", "momentum", "weight_decay", "nesterov")] == [0.03, 0.9, 1e-4, False]
     assert group["params"] == [layer.weight]
-
-
-@pytest.mark.parametrize(
-    ("amx", "avx512", "dtype"), [(True, False, "bfloat16"), (False, True, "bfloat16"), (False, False, "float32")]
-)
-def test_bfloat16_is_used_where_the_processor_multiplies_it(amx, avx512, dtype, monkeypatch):
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
-    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512, raising=False)
-    assert autocast_dtype(torch.device("cpu")) == getattr(torch, dtype)
 
 
 @settings(max_examples=30, deadline=None)

@@ -7,6 +7,7 @@ import pytest
 import torch
 from sklearn.metrics import roc_auc_score
 
+from eden_bench import devices
 from eden_bench.contracts import Context
 from eden_bench.encoders import build_encoder
 from eden_bench.errors import DataMissing
@@ -74,7 +75,7 @@ def test_ten_crops_average_probabilities(tmp_path):
     network = Classifier(build_encoder(ARCH, 0), 3, 0).eval()
     rows = np.array(task.splits.test)
     with torch.inference_mode():
-        ten = task._probabilities(network, rows)
+        ten = task._probabilities(network, rows, 1)
         images = task.images(rows)
         mean, std = torch.tensor(PROTOCOL.mean)[:, None, None], torch.tensor(PROTOCOL.std)[:, None, None]
         two = [network((image / 255 - mean) / std).sigmoid() for image in (images, images.flip(-1))]
@@ -82,7 +83,7 @@ def test_ten_crops_average_probabilities(tmp_path):
 
 
 def test_the_precision_that_auto_means_is_told(tmp_path, monkeypatch):
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: True)
+    monkeypatch.setattr(devices, "cpu_instructions", lambda: ["AMX"])
     task = opened(tmp_path, replace(PROTOCOL, precision="auto"))
     assert task.data["precision"] == task.protocol.precision == "bf16"
 

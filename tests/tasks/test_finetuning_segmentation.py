@@ -8,6 +8,7 @@ import segmentation_models_pytorch as smp
 import torch
 from torch import nn
 
+from eden_bench import devices
 from eden_bench.contracts import Context
 from eden_bench.encoders import Encoder, build_encoder
 from tasks.finetuning import DICE, IOU_THRESHOLDS, SegmentationProtocol, SegmentationTask
@@ -94,7 +95,7 @@ class Ramp(nn.Module):
 
 def test_pixels_with_a_probability_above_one_half_are_predicted(tmp_path):
     task = opened(tmp_path, replace(PROTOCOL, score_px=32))
-    counts = task._count(Ramp(), np.arange(6))
+    counts = task._count(Ramp(), np.arange(6), 1)
     assert (counts.whole.predicted == 32 * 16).all()
     truth = task.truth(np.arange(6)).bool().numpy()
     assert (counts.whole.overlap[:, 0] == truth[..., 16:].sum((1, 2, 3))).all()
@@ -168,9 +169,9 @@ def test_bf16_autocast_runs_and_is_told(tmp_path):
 
 @pytest.mark.parametrize(("fast", "precision"), [(True, "bf16"), (False, "fp32")])
 def test_what_auto_means_is_settled_when_the_task_is_opened(tmp_path, monkeypatch, fast, precision):
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: fast)
+    monkeypatch.setattr(devices, "cpu_instructions", lambda: ["AMX"] * fast)
     task = opened(tmp_path, replace(PROTOCOL, precision="auto"))
-    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: not fast)
+    monkeypatch.setattr(devices, "cpu_instructions", lambda: ["AMX"] * (not fast))
     assert task.data["precision"] == task.protocol.precision == precision
     assert task.run(build_encoder(ARCH, 0), 0, shots=2).training["precision"] == precision
 

@@ -1,0 +1,31 @@
+"""What the hardware decides: the precision that a run multiplies in."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Literal
+
+Precision = Literal["float32", "bfloat16"]
+CPU_PROBES: Mapping[str, str] = {"AMX": "_is_amx_tile_supported", "AVX512-bf16": "_is_avx512_bf16_supported"}
+"""Instructions of a processor that multiply bfloat16 faster than float32, and torch's question for each."""
+
+
+def fast_precision(device: str) -> Precision:
+    """Return "bfloat16" where a kind of device multiplies it faster than float32; the one rule of every run.
+
+    Args:
+        device: as torch writes it; a number behind a colon does not matter.
+    """
+    import torch
+
+    kind = device.partition(":")[0]
+    if kind == "cuda":
+        return "bfloat16" if torch.cuda.is_bf16_supported(including_emulation=False) else "float32"
+    return "bfloat16" if kind == "cpu" and cpu_instructions() else "float32"
+
+
+def cpu_instructions() -> list[str]:
+    """Name the instructions of this processor that multiply bfloat16, as torch sees them."""
+    import torch
+
+    return [name for name, probe in CPU_PROBES.items() if getattr(torch.cpu, probe, bool)()]

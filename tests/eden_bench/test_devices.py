@@ -1,0 +1,63 @@
+"""What the hardware decides is decided in one place, for pretraining, fine-tuning and the doctor alike."""
+
+import ast
+from pathlib import Path
+
+import pytest
+import torch
+
+from eden_bench import devices, doctor
+from pretrain.optimisation import autocast_dtype
+from tasks.finetuning.loop import resolve_precision
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.mark.parametrize(
+    ("amx", "avx512", "precision"),
+    [(True, True, "bfloat16"), (True, False, "bfloat16"), (False, True, "bfloat16"), (False, False, "float32")],
+)
+def test_pretraining_fine_tuning_and_the_doctor_give_one_answer(monkeypatch, amx, avx512, precision):
+    monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: amx, raising=False)
+    monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: avx512, raising=False)
+    cpu, short = torch.device("cpu"), {"bfloat16": "bf16", "float32": "fp32"}[precision]
+    assert devices.fast_precision("cpu") == precision
+    assert autocast_dtype(cpu) == getattr(torch, precision)
+    assert resolve_precision("auto", cpu) == short
+    found = doctor._bf16()
+    assert found.text.endswith(f": pretraining and fine-tuning run in {short}")
+    assert found.level == ("ok" if amx or avx512 else "note")
+    assert [name in found.text for name in ("AMX", "AVX512-bf16")] == ([amx, avx512] if amx or avx512 else [True] * 2)
+
+
+@pytest.mark.parametrize(("supported", "precision"), [(True, "bfloat16"), (False, "float32")])
+@pytest.mark.parametrize("device", ["cuda", "cuda:1"])
+def test_a_gpu_that_only_emulates_bfloat16_runs_in_float32(monkeypatch, device, supported, precision):
+    monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: supported or including_emulation)
+    assert devices.fast_precision(device) == precision
+
+
+def test_other_devices_run_in_float32():
+    assert devices.fast_precision("mps") == "float32"
+
+
+def test_a_precision_that_is_named_is_taken_on_any_hardware():
+    assert [resolve_precision(name, torch.device("cpu")) for name in ("fp32", "bf16")] == ["fp32", "bf16"]
+
+
+def test_no_other_file_asks_the_hardware_for_its_precision():
+    """A second question is how two answers came about."""
+    asked = {"is_bf16_supported", "_is_amx_tile_supported", "_is_avx512_bf16_supported"}
+    files = [
+        file for package in ("eden_bench", "pretrain", "baselines", "tasks") for file in (ROOT / package).rglob("*.py")
+    ]
+    asking = {file.name for file in files if asked & set(_words(file))}
+    assert asking == {"devices.py"}
+
+
+def _words(file):
+    for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
+        if isinstance(node, ast.Attribute):
+            yield node.attr
+        elif isinstance(node, ast.Constant) and isinstance(node.value, str):
+            yield node.value
