@@ -12,6 +12,7 @@ import torch
 from eden_bench import registry
 from eden_bench.checkpoints import Checkpoint
 from eden_bench.contracts import Context, Stage
+from eden_bench.devices import fast_precision
 from eden_bench.errors import EdenError, TrainingDiverged, UsageError
 from pretrain import state, training
 from pretrain.engine import pretrain
@@ -237,7 +238,8 @@ def test_groups_that_do_not_divide_among_processes_are_refused(tmp_path, monkeyp
 
 def test_the_precision_is_part_of_the_recipe(tmp_path, monkeypatch):
     run(tmp_path, "moco-v2")
-    monkeypatch.setattr("pretrain.engine.fast_precision", lambda device: "bfloat16")
+    other = {"float32": "bfloat16", "bfloat16": "float32"}[fast_precision("cpu")]
+    monkeypatch.setattr("pretrain.engine.fast_precision", lambda device: other)
     with pytest.raises(UsageError, match="holds another checkpoint"):
         run(tmp_path, "moco-v2")
 

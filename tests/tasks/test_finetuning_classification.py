@@ -71,7 +71,7 @@ def test_an_image_without_labels_is_refused_by_name(tmp_path):
 
 
 def test_ten_crops_average_probabilities(tmp_path):
-    task = opened(tmp_path, replace(PROTOCOL, test_crops="ten", source_px=32))
+    task = opened(tmp_path, replace(PROTOCOL, test_crops="ten", source_px=32, precision="fp32"))
     network = Classifier(build_encoder(ARCH, 0), 3, 0).eval()
     rows = np.array(task.splits.test)
     with torch.inference_mode():
