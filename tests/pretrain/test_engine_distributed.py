@@ -65,7 +65,7 @@ def test_two_processes_take_the_steps_of_one_with_two_groups(together, tmp_path,
     assert [checkpoint.card["processes"] for checkpoint in (alone, shared)] == [1, 2]
     expected, found = (dict(checkpoint.load_encoder().named_parameters()) for checkpoint in (alone, shared))
     for key, value in expected.items():
-        assert found[key].detach().numpy() == pytest.approx(value.detach().numpy(), rel=1e-3, abs=1e-5), key
+        assert found[key].detach().numpy() == pytest.approx(value.detach().numpy(), rel=1e-3, abs=5e-5), key
     for mine, theirs in zip(entries(alone), entries(shared), strict=True):
         assert theirs["loss"] == pytest.approx(mine["loss"], rel=1e-4)
 
