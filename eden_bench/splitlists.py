@@ -1,16 +1,19 @@
 """A user's own list files: who trains, who validates and who is tested, one image a line.
 
 They lie in FOLDER/<dataset>/train.txt, test.txt and, where they say it, validation.txt. A line may carry more than
-the image's name (``name.png,1``, ``name.png 0 0 1``), as the lists do that are passed around.
+the image's name (``name.png,1``, ``name.png 0 0 1``), as the lists do that are passed around. A line is one image or
+the list is refused: a name may hold blanks, and what stands before one is not taken for another image.
 """
 
 from __future__ import annotations
 
+import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import combinations
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from unicodedata import normalize
 
 from eden_bench import atomic, plaintext
 from eden_bench.contracts import DatasetIndex, Item
@@ -21,6 +24,9 @@ PARTS = ("train", "validation", "test")
 
 _EXTENSIONS = (".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".gif", ".tif", ".tiff", ".bmp", ".img", ".npy")
 """Taken off a name; whatever else follows a dot may belong to it, as in a DICOM's UID."""
+_ENDS = re.compile(r" *[,;\t] *| +")
+"""Where a name may end and a label begin."""
+_NUMBER = re.compile(r"[-+]?\d+(\.\d*)?")
 
 
 def applied(index: DatasetIndex, folder: Path) -> DatasetIndex:
@@ -30,7 +36,7 @@ def applied(index: DatasetIndex, folder: Path) -> DatasetIndex:
 
     Raises:
         UsageError: a list is absent, empty or names what the dataset does not hold, or an image or a patient stands in
-            two of them; says how many, and one of them.
+            two of them, or twice in one; says how many, and one of them.
     """
     lists = folder / index.dataset
     if not lists.is_dir():
@@ -77,36 +83,86 @@ def write(folder: Path, lists: Mapping[str, Sequence[str]], rule: str) -> str:
 
 
 def _read(file: Path, known: Mapping[str, Item]) -> list[str]:
+    """Return the ids that a list names, one for every line that is not blank."""
     try:
         lines = plaintext.read(file).splitlines()
     except (OSError, ValueError) as error:
         reason = getattr(error, "strerror", None) or error
         raise UsageError(f"{file} cannot be read ({reason}): expected a list of images, one a line") from error
-    tokens = [line if line in known else line.replace(",", " ").split()[0] for line in lines if line.strip(" ,\t")]
-    if not tokens:
+    said = [line if line in known else line.strip(" ,\t") for line in lines if line.strip(" ,\t")]
+    if not said:
         raise UsageError(f"{file} is empty, expected a list of images, one a line: fill it or remove it")
-    stems = Counter(map(_stem, known))
-    by_stem = {stem: name for name in known if stems[stem := _stem(name)] == 1}
-    names = {token: _name(token, known, by_stem) for token in tokens}
-    strange = [token for token, name in names.items() if name not in known]
-    if strange:
+    names = _Names(known)
+    meant = [names.meant_by(line) for line in said]
+    _refuse_strange(file, said, meant, known)
+    ids = [ids[0] for ids in meant]
+    if twice := [(name, count) for name, count in Counter(ids).items() if count > 1]:
         raise UsageError(
-            f"{file}: {len(strange):,} of {len(names):,} images are not in the dataset, for example {strange[0]!r}: "
-            f"expected names like {next(iter(known), '')!r}; correct the list, or complete the dataset"
+            f"{file} names {len(twice):,} images more than once, for example {twice[0][0]!r} on {twice[0][1]} lines, "
+            "expected each once: take the others out"
         )
-    return list(dict.fromkeys(names.values()))
+    return ids
 
 
-def _name(token: str, known: Mapping[str, Item], by_stem: Mapping[str, str]) -> str:
-    """Return the id that a token means: as it stands, or the one id that has its stem, or the token."""
-    whole = token.replace("\\", "/")
-    exact = next((name for name in (token, whole, whole.rpartition("/")[2]) if name in known), None)
-    return exact or by_stem.get(_stem(token), token)
+def _refuse_strange(file: Path, said: Sequence[str], meant: Sequence[Sequence[str]], known: Mapping[str, Item]) -> None:
+    if strange := [line for line, ids in zip(said, meant, strict=True) if not ids]:
+        raise UsageError(
+            f"{file}: {len(strange):,} of {len(said):,} images are not in the dataset, for example {strange[0][:80]!r}:"
+            f" expected names like {next(iter(known), '')!r}; correct the list, or complete the dataset"
+        )
+    for line, ids in zip(said, meant, strict=True):
+        if len(ids) > 1:
+            raise UsageError(
+                f"{file}: {line[:80]!r} may be {ids[0]!r} or {ids[1]!r}, expected one image: write the name in full"
+            )
+
+
+class _Names:
+    """The names of a dataset, and what a line of a list may mean by them."""
+
+    def __init__(self, known: Mapping[str, Item]) -> None:
+        self._known, self._signs = known, frozenset("".join(known))
+        self._by_stem: dict[str, list[str]] = {}
+        for name in known:
+            self._by_stem.setdefault(_stem(name), []).append(name)
+
+    def meant_by(self, line: str) -> list[str]:
+        """Return the ids that a line may mean: by all of it, else by what stands before a label; several, or none."""
+        return next((ids for ids in map(self._called, self._readings(line)) if ids), [])
+
+    def _readings(self, line: str) -> Iterator[str]:
+        """Yield what of a line may be a name, the longest first."""
+        yield line
+        for end in reversed(list(_ENDS.finditer(line))):
+            if self._ends_a_name(line[: end.start()].strip('"'), end[0].strip(" ") or " ", line[end.end() :]):
+                yield line[: end.start()]
+
+    def _ends_a_name(self, name: str, sign: str, rest: str) -> bool:
+        """Tell whether a name ends here: no other picture follows, and no name of the dataset goes on like this."""
+        words, whole = _ENDS.split(rest), name.lower().endswith(_EXTENSIONS)
+        pictures = [_stem(word) for word in words if word.lower().endswith(_EXTENSIONS)]
+        if whole or pictures:
+            return whole and all(re.match(re.escape(_stem(name)) + r"([_.-]|$)", other) for other in pictures)
+        return sign not in self._signs and (sign != " " or all(map(_NUMBER.fullmatch, words)))
+
+    def _called(self, name: str) -> list[str]:
+        """Return the id that a name is, or those it may be without folders and extension."""
+        whole = name.strip('"').replace("\\", "/")
+        exact = next((one for one in (name, whole, whole.rpartition("/")[2]) if one in self._known), None)
+        if exact:
+            return [exact]
+        return [one for one in self._by_stem.get(_stem(whole), []) if _folders_agree(one, whole)]
+
+
+def _folders_agree(one: str, other: str) -> bool:
+    """Tell whether two names have the same folders, as far as both name some: another folder's image is another."""
+    folders = [PurePosixPath(name).parts[-2::-1] for name in (one, other)]
+    return all(a == b for a, b in zip(*folders, strict=False))
 
 
 def _stem(name: str) -> str:
-    """Return a name without folders and extensions."""
-    stem = name.replace("\\", "/").rpartition("/")[2]
+    """Return a name without folders and extensions, its accents composed."""
+    stem = normalize("NFC", name.replace("\\", "/").rpartition("/")[2])
     while stem.lower().endswith(_EXTENSIONS):
         stem = stem.rpartition(".")[0]
     return stem

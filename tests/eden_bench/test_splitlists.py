@@ -52,8 +52,67 @@ def test_an_id_with_a_folder_is_found_as_it_stands_and_by_its_stem_where_that_is
         "train/1.png": "train", "train/2.png": "train", "test/3.png": "test"
     }  # fmt: skip
     (tmp_path / "mine" / "toy" / "train.txt").write_text("2.png")
-    with pytest.raises(UsageError, match=r"1 of 1 images are not in the dataset, for example '2.png'"):
+    with pytest.raises(UsageError, match=r"'2.png' may be 'train/2.png' or 'test/2.png', expected one image"):
         split_by(index, tmp_path / "mine" / "toy")
+    (tmp_path / "mine" / "toy" / "train.txt").write_text("test/1.png")
+    with pytest.raises(UsageError, match=r"1 of 1 images are not in the dataset, for example 'test/1.png'"):
+        split_by(index, tmp_path / "mine" / "toy")
+
+
+def among(tmp_path, names, line):
+    """Return what a line of a list means among some names; a line more tests the last of them."""
+    items = tuple(Item(id=n, patient=n, split="train", image=tmp_path / n) for n in (*names, "tested"))
+    index = DatasetIndex(dataset="toy", root=tmp_path, items=items, expected_images=0)
+    return [item.id for item in split_by(index, lists(tmp_path, train=line, test="tested")).split("train")]
+
+
+@pytest.mark.parametrize(
+    ("line", "meant"),
+    [
+        ("007 (2).png", "007 (2)"),
+        ("007 (2)", "007 (2)"),
+        ("folder a/007 (2).png,1", "007 (2)"),
+        ('"007 (2).png",1', "007 (2)"),
+        ("007 (2).png 1 0", "007 (2)"),
+        ("007.png 1 0", "007"),
+        ("007.png 007_mask.png", "007"),
+        ("007;1", "007"),
+        ("007", "007"),
+        ("doe, john.png", "doe, john"),
+        ("r\u006f\u0308ntgen 1.png", "r\u00f6ntgen 1"),
+    ],
+)
+def test_a_name_may_hold_blanks_and_commas_and_a_label_may_follow(tmp_path, line, meant):
+    assert among(tmp_path, ("007", "007 (2)", "doe", "doe, john", "r\u00f6ntgen 1"), line) == [meant]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "007 (2).png",
+        "007 (2)",
+        "007 copy.png,1",
+        "007.png copy.png",
+        "007 ARDSSevere.png COVID-19 cohen",
+        "007,0071.png",
+        "007.png 0071.png",
+        "patient one.png",
+    ],
+)
+def test_what_stands_before_a_blank_is_not_taken_for_another_image(tmp_path, line):
+    with pytest.raises(UsageError, match="1 of 1 images are not in the dataset, for example"):
+        among(tmp_path, ("007", "patient"), line)
+
+
+def test_a_blank_before_a_number_ends_no_name_where_names_hold_blanks(tmp_path):
+    assert among(tmp_path, ("007",), "007 2") == ["007"]
+    with pytest.raises(UsageError, match="not in the dataset, for example '007 2'"):
+        among(tmp_path / "other", ("007", "007 3"), "007 2")
+
+
+def test_an_image_that_stands_twice_is_refused_whatever_it_is_called(tmp_path):
+    with pytest.raises(UsageError, match="names 1 images more than once, for example 'a' on 2 lines"):
+        among(tmp_path, ("a", "b"), "a\nb\nfolder/a.png\n")
 
 
 def test_images_that_no_list_names_are_left_out(index, tmp_path):
