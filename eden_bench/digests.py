@@ -35,6 +35,19 @@ def file_digest(path: Path) -> str:
     return sha.hexdigest()
 
 
+def file_stamp(path: Path) -> tuple[int, int, int]:
+    """Return a file's size and its times of content and of status; together they tell that it may be another one.
+
+    The time of content alone is kept by whatever copies or unpacks a file in another's place; the system sets that of
+    status itself.
+
+    Raises:
+        OSError: the file is not there.
+    """
+    found = path.stat()
+    return found.st_size, found.st_mtime_ns, found.st_ctime_ns
+
+
 def _plain(value: object) -> Any:  # noqa: ANN401 - JSON has no narrower type
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return {f.name: getattr(value, f.name) for f in dataclasses.fields(value)}

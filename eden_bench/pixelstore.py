@@ -1,8 +1,9 @@
 """One uint8 array on disk for a list of items: decoded once, in threads, memory-mapped afterwards.
 
 The mechanism behind `eden_bench.imagestore`. A store is built aside under a kernel lock and renamed into place, so a
-killed build leaves nothing but a folder that the next one sweeps. It is built again when the size or the time of a
-source file changes. Its digest covers ids and pixels, so it is the same wherever the files lie.
+killed build leaves nothing but a folder that the next one sweeps. It is built again when the size or a time of a
+source file changes, the time of its status included: who only sets permissions pays with a second decoding and gets
+the same pixels. Its digest covers ids and pixels, so it is the same wherever the files lie.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ import numpy as np
 
 from eden_bench import atomic
 from eden_bench.contracts import Item, Progress
-from eden_bench.digests import digest
+from eden_bench.digests import digest, file_stamp
 from eden_bench.errors import DataMissing, EdenError
 from eden_bench.looking import may_build
 from eden_bench.settings import available_cores
@@ -88,7 +89,7 @@ class Plan:
 
     def stamp(self) -> str:
         """Sizes and times of the source files, as one digest."""
-        return digest([[_size_and_time(file) for file in group] for group in self.files])
+        return digest([[_stamp(file) for file in group] for group in self.files])
 
 
 def open_store(plan: Plan, cache: Path, progress: Progress) -> Store:
@@ -199,11 +200,10 @@ def _sha256(pixels: np.ndarray) -> bytes:
     return hashlib.sha256(np.ascontiguousarray(pixels).data).digest()
 
 
-def _size_and_time(file: Path) -> tuple[int, int]:
+def _stamp(file: Path) -> tuple[int, int, int]:
     try:
-        found = file.stat()
+        return file_stamp(file)
     except OSError as error:
         raise DataMissing(
             f"{file} was there and is gone ({error.strerror}): put it back, or run the command again"
         ) from error
-    return found.st_size, found.st_mtime_ns

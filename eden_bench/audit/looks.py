@@ -17,7 +17,7 @@ import numpy as np
 from eden_bench import atomic
 from eden_bench.audit.hashing import THUMB_PX, thumbnail
 from eden_bench.contracts import Dataset, Item, Progress, no_progress
-from eden_bench.digests import digest
+from eden_bench.digests import digest, file_stamp
 from eden_bench.errors import EdenError
 from eden_bench.pixelstore import in_threads
 
@@ -63,16 +63,15 @@ def _tell(progress: Progress, name: str, start: int, total: int, done: int) -> N
 
 
 def _name(part: tuple[Item, ...]) -> str:
-    files = [[item.id, str(item.image.absolute()), *_size_and_time(item.image)] for item in part]
+    files = [[item.id, str(item.image.absolute()), *_stamp(item.image)] for item in part]
     return digest([_VERSION, files])[:24]
 
 
-def _size_and_time(file: Path) -> tuple[int, int]:
+def _stamp(file: Path) -> tuple[int, int, int]:
     try:
-        found = file.stat()
+        return file_stamp(file)
     except OSError:  # reading it will say so
-        return 0, 0
-    return found.st_size, found.st_mtime_ns
+        return 0, 0, 0
 
 
 def _load(path: Path, count: int) -> np.ndarray | None:

@@ -157,6 +157,29 @@ def test_a_changed_file_is_decoded_again_and_the_old_store_goes(items, cache):
     assert [path.name for path in cache.glob("x-*")] == [after.folder.name]
 
 
+def test_a_file_replaced_by_another_of_its_size_and_time_is_decoded_again(items, cache):
+    before = open_images(items, read_npy, name="x", size_px=32, cache=cache)
+    found = items[2].image.stat()
+    np.save(items[2].image, np.load(items[2].image)[::-1].copy())
+    os.utime(items[2].image, ns=(found.st_atime_ns, found.st_mtime_ns))
+    assert (items[2].image.stat().st_size, items[2].image.stat().st_mtime_ns) == (found.st_size, found.st_mtime_ns)
+    after = open_images(items, read_npy, name="x", size_px=32, cache=cache)
+    assert after.digest != before.digest
+    assert (after.images[2] == resized(read_npy(items[2]), 32)).all()
+
+
+def test_a_file_whose_status_alone_changed_keeps_the_digest_and_a_moved_cache_decodes_nothing(items, cache, tmp_path):
+    before = open_images(items, read_npy, name="x", size_px=32, cache=cache)
+    items[2].image.chmod(0o600)
+    assert open_images(items, read_npy, name="x", size_px=32, cache=cache).digest == before.digest
+    cache.rename(tmp_path / "moved")
+
+    def never(item: Item) -> np.ndarray:
+        raise AssertionError(item)
+
+    assert open_images(items, never, name="x", size_px=32, cache=tmp_path / "moved").digest == before.digest
+
+
 def test_a_damaged_file_stops_the_build_and_leaves_nothing(items, cache):
     def read(item: Item) -> np.ndarray:
         if item.id in ("i1", "i3"):
