@@ -256,7 +256,7 @@ def _notes(group: Sequence[Record], rows: Sequence[Row]) -> tuple[str, ...]:
     warned = [f"{row.label}: {warning}" for row in rows for warning in row.warnings]
     told = [f"{label}: {origin}" for label, origin in origins]
     alike = fair.compared({row.label: row.facts for row in rows})
-    return (*lacks, *told, *warned, *alike, *_without_auc(group), *_shares(group), *mixed)
+    return (*lacks, *told, *warned, *alike, *_without_auc(group), *_one_valued(group), *_shares(group), *mixed)
 
 
 def _without_auc(group: Sequence[Record]) -> list[str]:
@@ -267,6 +267,20 @@ def _without_auc(group: Sequence[Record]) -> list[str]:
         return []
     counted = f"{len(labels) - len(absent)} of {len(labels)} labels"
     return [f"AUC is the mean over {counted}; without both values in the test set: {', '.join(absent)}"]
+
+
+def _one_valued(group: Sequence[Record]) -> list[str]:
+    """Say how many labels or structures the training images of a seed had no second value of."""
+    data = group[0].content["data"]
+    labels = data.get("labels") or data.get("structures") or ()
+    told = [(record.content.get("training") or {}).get("one_value_in_training") or [] for record in group]
+    most, fewest = max(map(len, told)), min(map(len, told))
+    if not most:
+        return []
+    what = "labels had one value" if data.get("labels") else "structures were not drawn"
+    names = ", ".join(dict.fromkeys(name for names in told for name in names))
+    count = f"{fewest} to {most}" if most > fewest else str(most)
+    return [f"{count} of {len(labels)} {what} in the training images of a seed, so nothing teaches them there: {names}"]
 
 
 def _shares(group: Sequence[Record]) -> list[str]:

@@ -21,7 +21,7 @@ from tasks.finetuning.loop import Problem, fine_tune, logits_of, on_device, reso
 from tasks.finetuning.networks import Classifier
 from tasks.finetuning.protocol import ClassificationProtocol
 from tasks.finetuning.resident import Resident, in_batches
-from tasks.finetuning.splits import Chosen, choose, split
+from tasks.finetuning.splits import Chosen, both_values, choose, split
 
 if TYPE_CHECKING:
     from tasks.finetuning.definitions import ClassificationTask
@@ -71,11 +71,16 @@ class OpenClassification:
 
     def run(self, encoder: Encoder, seed: int, shots: int | None = None) -> Outcome:
         """Fine-tune a linear head and the encoder, and score the test images; see ``contracts.OpenTask.run``."""
-        chosen = choose(self.splits, self.protocol, seed, shots)
+        shown = both_values(self.targets[list(self.splits.train)])
+        chosen = choose(self.splits, self.protocol, seed, shots, shown)
         encoder = encoder.for_size(self.protocol.size_px)
         network = on_device(Classifier(encoder, len(self.labels), seed), self.device)
         training = fine_tune(self._problem(network, chosen, seed), self.protocol, seed, self.device)
-        told = {"validation_images": len(chosen.validation), "labels_without_auc": self.without_auc}
+        told = {
+            "validation_images": len(chosen.validation),
+            "labels_without_auc": self.without_auc,
+            "one_value_in_training": scores.labels_without_auc(self.targets[chosen.train], self.labels),
+        }
         return self._score(network, {**training, **told})
 
     def _problem(self, network: nn.Module, chosen: Chosen, seed: int) -> Problem:

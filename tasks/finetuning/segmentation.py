@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,6 +43,7 @@ class OpenSegmentation:
         self.splits = split(index, protocol.validation_share)
         stores = images, masks, truth, region = _open_stores(self, index, context, dataset)
         self.images, self.masks = Resident(images.images, self.device), Resident(masks.masks, self.device)
+        self._stored = masks.masks
         self.truth = Resident(truth.masks, self.device)
         self.region = Resident(region.masks, self.device) if region else None
         self.data: dict[str, Any] = {
@@ -53,11 +55,24 @@ class OpenSegmentation:
 
     def run(self, encoder: Encoder, seed: int, shots: int | None = None) -> Outcome:
         """Fine-tune a U-Net on the encoder and score the test images; see ``contracts.OpenTask.run``."""
-        chosen = choose(self.splits, self.protocol, seed, shots)
+        chosen = choose(self.splits, self.protocol, seed, shots, None if shots is None else self._shown)
         encoder = encoder.for_size(self.protocol.size_px)
         network = on_device(UNet(encoder, len(self.task.structures), self.protocol.decoder_channels, seed), self.device)
         training = fine_tune(self._problem(network, chosen, seed), self.protocol, seed, self.device)
-        return self._score(network, {**training, "validation_images": len(chosen.validation)})
+        told = {
+            "validation_images": len(chosen.validation),
+            "one_value_in_training": self._never_drawn(chosen.train),
+        }
+        return self._score(network, {**training, **told})
+
+    @cached_property
+    def _shown(self) -> np.ndarray:
+        """Which structures each training image shows, (n, S) bool."""
+        return np.array([self._stored[row].any(axis=(1, 2)) for row in self.splits.train])
+
+    def _never_drawn(self, rows: np.ndarray) -> list[str]:
+        drawn = self._shown[np.isin(self.splits.train, rows)]
+        return [name for column, name in enumerate(self.task.structures) if not drawn[:, column].any()]
 
     def _problem(self, network: nn.Module, chosen: Chosen, seed: int) -> Problem:
         augment = Augmentation(self.protocol, seed, self.device)

@@ -1,7 +1,9 @@
 """Who trains, who validates, who is tested: deterministic rules, disjoint in patients, the same for every method.
 
 The test set is the dataset's own and never moves. The validation list is a function of the dataset's name and its
-patients, not of any seed. A k-shot subset is the first k images of one permutation, so 3 ⊂ 6 ⊂ 12 ⊂ 24.
+patients, not of any seed. A k-shot subset is the first k images of one order, so 3 ⊂ 6 ⊂ 12 ⊂ 24. The order is a
+permutation, but the images that bring what none before them has (a label's other value, a structure that not every
+image shows) come first, the rarest before all, so that no label lacks an example longer than it must.
 """
 
 from __future__ import annotations
@@ -85,8 +87,18 @@ def split(index: DatasetIndex, share: float) -> Splits:
     return Splits(index.items, train, tuple(sorted(validation)), tuple(rows["test"]), f"{index.split_rule}; {rule}")
 
 
-def choose(splits: Splits, protocol: FinetuneProtocol, seed: int, shots: int | None) -> Chosen:
-    """Choose the images of one run; neither method nor task is part of the draw.
+def choose(
+    splits: Splits, protocol: FinetuneProtocol, seed: int, shots: int | None, shown: np.ndarray | None = None
+) -> Chosen:
+    """Choose the images of one run; the method is no part of the draw.
+
+    Args:
+        splits: whose training images are drawn from.
+        protocol: says how seeds draw and what validates.
+        seed: the cell's.
+        shots: how many labelled images; None for all.
+        shown: (len(splits.train), V) bool, which of the V things to be learnt each training image shows; None for
+            things that every image shows.
 
     Raises:
         UsageError: more shots than training images, or fewer than 2.
@@ -95,21 +107,41 @@ def choose(splits: Splits, protocol: FinetuneProtocol, seed: int, shots: int | N
     train, validation = np.array(splits.train), np.array(splits.validation, dtype=np.int64)
     if shots is None:
         return Chosen(train, validation)
-    subset = train[nested_order(len(train), protocol, seed)[:shots]]
-    return _chosen_shots(subset, validation, protocol)
+    order = nested_order(len(train), protocol, seed)
+    ahead = order[:0] if shown is None else order[_first_to_show(shown[order])]
+    rest = order[~np.isin(order, ahead)]
+    return _chosen_shots(train[ahead[:shots]], train[rest[: max(0, shots - len(ahead))]], validation, protocol)
 
 
 def nested_order(count: int, protocol: FinetuneProtocol, seed: int) -> np.ndarray:
-    """Return the permutation of range(count) whose first k are the k shots."""
+    """Return the permutation of range(count) that shots are drawn by."""
     drawn_from = _FIXED_SUBSET_SEED if protocol.few_shot_subset == "fixed-subset" else seed
     return seeds.shuffled(count, drawn_from, "shots")
 
 
-def _chosen_shots(subset: np.ndarray, validation: np.ndarray, protocol: FinetuneProtocol) -> Chosen:
+def both_values(targets: np.ndarray) -> np.ndarray:
+    """Return what (N, L) labels show: (N, 2 L) bool, that a label is positive and that it is not."""
+    return np.concatenate([targets == 1, targets != 1], axis=1)
+
+
+def _first_to_show(shown: np.ndarray) -> list[int]:
+    """Return rows that together show all that only some rows do: each is the first with the rarest still unseen."""
+    counts, unseen, rows = shown.sum(axis=0), shown.any(axis=0) & ~shown.all(axis=0), list[int]()
+    while unseen.any():
+        rarest = min(np.flatnonzero(unseen), key=lambda column: counts[column])
+        rows.append(int(np.argmax(shown[:, rarest])))
+        unseen &= ~shown[rows[-1]]
+    return rows
+
+
+def _chosen_shots(ahead: np.ndarray, rest: np.ndarray, validation: np.ndarray, protocol: FinetuneProtocol) -> Chosen:
+    """Part a subset; those that validate within it are no images that went ahead, as long as there are others."""
+    subset = np.concatenate([ahead, rest])
     if protocol.few_shot_validation == "full":
         return Chosen(subset, validation)
-    held = 0 if protocol.few_shot_validation == "none" else max(1, round(len(subset) * protocol.validation_share))
-    return Chosen(subset[held:], subset[:held])
+    count = 0 if protocol.few_shot_validation == "none" else max(1, round(len(subset) * protocol.validation_share))
+    held = np.concatenate([rest, ahead[::-1]])[:count]
+    return Chosen(subset[~np.isin(subset, held)], held)
 
 
 def _check_patients(index: DatasetIndex, rows: dict[str, list[int]]) -> None:

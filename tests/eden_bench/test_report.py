@@ -153,6 +153,23 @@ def test_labels_that_the_mean_leaves_out_are_named():
     assert not any("AUC" in note for note in table.notes)
 
 
+def test_labels_that_had_one_value_in_training_are_counted_over_the_seeds():
+    labels = {"labels": ["Hernia", "Mass", "Nodule"]}
+    stored = [store(None, "adam", 0.8, seed, told=labels) for seed in range(2)]
+    for record, names in zip(stored, (["Hernia"], ["Hernia", "Mass"]), strict=True):
+        record.content["training"] = {"one_value_in_training": names}
+    (table,) = build(stored)
+    expected = "1 to 2 of 3 labels had one value in the training images of a seed, so nothing teaches them there: "
+    assert expected + "Hernia, Mass" in table.notes
+    stored = [store(None, "adam", 0.8, 0, told={"structures": ["heart", "lung"]})]
+    stored[0].content["training"] = {"one_value_in_training": ["lung"]}
+    (table,) = build(stored)
+    assert any(note.startswith("1 of 2 structures were not drawn in the training images") for note in table.notes)
+    stored[0].content["training"] = {"one_value_in_training": []}
+    (table,) = build(stored)
+    assert not any("training images of a seed" in note for note in table.notes)
+
+
 def test_a_random_encoder_stands_in_the_table_of_every_pretraining_set():
     stored = [
         store(None, "adam", 0.8, 0),

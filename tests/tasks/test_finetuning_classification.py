@@ -57,6 +57,14 @@ def test_a_label_with_one_value_only_is_left_out_and_named(tmp_path):
     assert outcome.training["labels_without_auc"] == task.data["labels_without_auc"] == ["never"]
 
 
+def test_few_shots_have_both_values_and_a_label_with_one_in_training_is_named(tmp_path):
+    task = opened(tmp_path)
+    assert [task.run(build_encoder(ARCH, 0), seed, shots=3).training["one_value_in_training"] for seed in range(3)] == [
+        ["never"]
+    ] * 3
+    assert len(task.run(build_encoder(ARCH, 0), 0, shots=2).training["one_value_in_training"]) >= 1
+
+
 def test_a_test_set_without_any_auc_is_refused_before_training(tmp_path):
     index = toy_index(tmp_path, test=1)
     with pytest.raises(DataMissing, match="none of 3 labels has both values among the test images"):

@@ -1,13 +1,15 @@
 """Splits: disjoint in patients, never moved by a seed; few-shot subsets nested and shared."""
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
 
+from eden_bench import seeds
 from eden_bench.errors import DataMissing, UsageError
 from tasks.finetuning.protocol import SegmentationProtocol
-from tasks.finetuning.splits import choose, split
+from tasks.finetuning.splits import both_values, choose, split
 from tests.tasks.toy_anatomy import toy_index
 
 PROTOCOL = SegmentationProtocol()
@@ -76,6 +78,58 @@ def test_a_resampled_subset_follows_the_seed_and_a_fixed_one_does_not(splits):
     drawn = {tuple(choose(splits, PROTOCOL, seed, 6).train) for seed in range(5)}
     assert len(drawn) == 5
     assert len({tuple(choose(splits, fixed, seed, 6).train) for seed in range(5)}) == 1
+
+
+def targets_of(splits, *shares):
+    """Labels of the training images, each positive in its share of them."""
+    draw = np.random.default_rng(7).random((len(splits.train), len(shares)))
+    return (draw < np.array(shares)).astype(np.float32)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_two_shots_of_one_label_have_both_values_and_as_many_shots_as_classes_have_every_class(splits, seed):
+    one = targets_of(splits, 0.1)
+    for shots in (2, 3, 6, 12):
+        rows = np.searchsorted(splits.train, np.sort(choose(splits, PROTOCOL, seed, shots, both_values(one)).train))
+        assert set(one[rows, 0]) == {0.0, 1.0}
+    classes = np.eye(5, dtype=bool)[np.arange(len(splits.train)) % 31 % 5]
+    drawn = choose(splits, PROTOCOL, seed, 5, classes).train
+    assert classes[np.isin(splits.train, drawn)].sum(axis=0).tolist() == [1] * 5
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_many_labels_have_both_values_once_there_is_a_shot_for_each_and_the_rarest_comes_first(splits, seed):
+    targets = targets_of(splits, 0.04, 0.1, 0.2, 0.5, 0.9, 0.0)
+    subsets = [choose(splits, PROTOCOL, seed, shots, both_values(targets)).train for shots in (3, 6, 12, 24)]
+    assert all(set(few) < set(many) for few, many in pairwise(subsets))
+    assert targets[splits.train.index(subsets[0][0]), int(targets[:, :5].sum(axis=0).argmin())] == 1
+    drawn = targets[np.isin(splits.train, subsets[1])]
+    assert [set(column) for column in drawn.T] == [{0.0, 1.0}] * 5 + [{0.0}]
+
+
+def test_the_shots_after_the_first_to_show_something_are_those_of_the_permutation(splits):
+    targets = targets_of(splits, 0.1, 0.3)
+    order = np.array(splits.train)[seeds.shuffled(len(splits.train), 3, "shots")]
+    drawn = choose(splits, PROTOCOL, 3, 24, both_values(targets)).train
+    ahead = [row for row in drawn if row not in order[:24]]
+    assert len(ahead) <= 4
+    assert [row for row in drawn[4:] if row not in ahead] == [row for row in order if row in drawn[4:]]
+
+
+def test_what_every_image_shows_moves_no_draw(splits):
+    order = np.array(splits.train)[seeds.shuffled(len(splits.train), 3, "shots")]
+    shown = np.ones((len(splits.train), 2), bool)
+    assert choose(splits, PROTOCOL, 3, 12, shown).train.tolist() == order[:12].tolist()
+    within = choose(splits, replace(PROTOCOL, few_shot_validation="within"), 3, 24, shown)
+    assert (within.validation.tolist(), within.train.tolist()) == (order[:2].tolist(), order[2:24].tolist())
+
+
+@pytest.mark.parametrize("shots", [3, 12, 24])
+def test_validation_within_the_shots_takes_no_rare_label_from_training(splits, shots):
+    within, targets = replace(PROTOCOL, few_shot_validation="within"), targets_of(splits, 0.06)
+    for seed in range(5):
+        drawn = choose(splits, within, seed, shots, both_values(targets)).train
+        assert set(targets[np.isin(splits.train, drawn), 0]) == {0.0, 1.0}
 
 
 def test_no_seed_moves_validation_or_test(splits):
