@@ -151,7 +151,7 @@ class ChestXray14:
             return [Finding("error", str(error))]
         index = self._index_of(root, found)
         looks = look_at_all(index.items, self.read_image, lambda item: (), progress, f"checking {self.name}")
-        return [*describe(index, looks), *_stranger_findings(found), *self._box_findings(root, index)]
+        return [*describe(index, looks), *self._box_findings(root, index)]
 
     def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:
         """Write the phantom as PNG, csv and lists."""
@@ -190,7 +190,8 @@ class ChestXray14:
         yield Finding("ok", f"{len(boxes):,} boxes on {len(boxed):,} images, of which {len(boxed & there):,} are here")
         outside = [box for box in boxes if not _inside(box)]
         if outside:
-            yield Finding("error", f"{len(outside)} boxes leave the image, for example on {outside[0].image}: {_AGAIN}")
+            text = f"{len(outside)} boxes leave the {BOX_SIDE_PX} px they refer to, for example on {outside[0].image}"
+            yield Finding("note", f"{text}; no task needs them")
 
 
 def _find(root: Path) -> _Found:
@@ -317,13 +318,6 @@ def _notes(found: _Found) -> Iterator[str]:
         yield f"chestxray14: {len(names):,} images are not in {where} and are left out, for example {names[0]}"
     if found.repeated:
         yield f"chestxray14: {found.repeated:,} images stand in two folders; the first is read"
-
-
-def _stranger_findings(found: _Found) -> Iterator[Finding]:
-    for names, where in found.strangers():
-        yield Finding(
-            "error", f"{len(names):,} images are not in {where}, for example {names[0]}: remove them or {_AGAIN}"
-        )
 
 
 chestxray14 = register_dataset(ChestXray14())

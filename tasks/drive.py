@@ -125,7 +125,12 @@ class DRIVE:
 
         if structure not in item.masks:
             raise unknown("structure", structure, item.masks)
-        return read_binary(self.name, item.masks[structure][0], ("GIF", "PNG"), _SIZE_PX)
+        mask = read_binary(self.name, item.masks[structure][0], ("GIF", "PNG"), _SIZE_PX)
+        share, (low, high) = float(mask.mean()), (0.4, 0.9) if structure == FIELD else (0.02, 0.3)
+        if not low <= share <= high:
+            found = f"covers {share:.0%} of the image"
+            raise damaged(self.name, item.masks[structure][0], found, f"{low:.0%} to {high:.0%}", _UNPACK)
+        return mask
 
     def check(self, root: Path, progress: Progress = no_progress) -> list[Finding]:
         """Decode every photograph and mask; look for empty and inverted masks, and how well the observers agree."""
@@ -147,14 +152,9 @@ class DRIVE:
     def _mask_problems(self, item: Item) -> Iterator[str]:
         for structure in item.masks:
             try:
-                share = float(self.read_mask(item, structure).mean())
+                self.read_mask(item, structure)
             except EdenError as error:
                 yield str(error)
-                continue
-            low, high = (0.4, 0.9) if structure == FIELD else (0.02, 0.3)
-            if not low <= share <= high:
-                expected = f"expected {low:.0%} to {high:.0%}: {_UNPACK}"
-                yield f"{self.name}: {item.masks[structure][0]} covers {share:.0%} of the image, {expected}"
 
     def _mask_findings(self, index: DatasetIndex, looks: Iterable[Look]) -> Iterator[Finding]:
         if any(look.problems for look in looks):

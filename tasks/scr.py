@@ -32,6 +32,7 @@ STRUCTURES = ("heart", "left lung", "right lung", "left clavicle", "right clavic
 UNIONS = {"lungs": ("left lung", "right lung"), "clavicles": ("left clavicle", "right clavicle")}
 
 _IMAGES = 247
+_IMAGE_PX = 2048
 _MASK_PX = (1024, 1024)
 _NAME = re.compile(r"(JPC[LN]N\d{3})(?:\.IMG)?\.(IMG|PNG|GIF)", re.IGNORECASE)
 _FOLD = re.compile(r"fold[ _-]?([12])", re.IGNORECASE)
@@ -94,24 +95,41 @@ class SCR:
         )
 
     def read_image(self, item: Item) -> np.ndarray:
-        """Decode a radiograph: (2048, 2048) uint8 from .IMG, (H, W) from a conversion; air dark."""
+        """Decode a radiograph: (2048, 2048) uint8 from .IMG, (H, H) from a conversion; air dark."""
         from tasks.reading.jsrt import read_img
-        from tasks.reading.pictures import read_grey
+        from tasks.reading.pictures import read_grey, square
 
         if item.image.suffix.upper() == ".IMG":
             return read_img(self.name, item.image)
-        return read_grey(self.name, item.image, ("PNG",), bits=12)
+        return square(self.name, item.image, read_grey(self.name, item.image, ("PNG",), bits=12), _IMAGE_PX)
 
     def read_mask(self, item: Item, structure: str) -> np.ndarray:
-        """Decode one of `STRUCTURES` or `UNIONS`: (1024, 1024) bool."""
-        from tasks.reading.pictures import read_binary
+        """Decode one of `STRUCTURES` or `UNIONS`: (1024, 1024) bool.
 
+        Raises:
+            DataDamaged: it cannot be decoded, is empty, or lies on the patient's other side.
+        """
         if structure not in item.masks:
             raise unknown("structure", structure, item.masks)
-        first, *others = (read_binary(self.name, file, ("GIF", "PNG"), _MASK_PX) for file in item.masks[structure])
+        parts = zip(UNIONS.get(structure, (structure,)), item.masks[structure], strict=True)
+        first, *others = (self._read_part(file, part) for part, file in parts)
         for other in others:
             first |= other
         return first
+
+    def _read_part(self, file: Path, structure: str) -> np.ndarray:
+        import numpy as np
+
+        from tasks.reading.pictures import read_binary
+
+        mask = read_binary(self.name, file, ("GIF", "PNG"), _MASK_PX)
+        columns = np.flatnonzero(mask.any(axis=0))
+        if not len(columns):
+            raise damaged(self.name, file, "is an empty mask", f"some {structure}", _UNPACK)
+        if _on_wrong_side(structure, float(columns.mean()) / _MASK_PX[1]):
+            expected = "the patient's left on the right of the image"
+            raise damaged(self.name, file, "lies on the patient's other side", expected, _UNPACK)
+        return mask
 
     def check(self, root: Path, progress: Progress = no_progress) -> list[Finding]:
         """Decode every image and mask; look for empty masks, swapped sides and inverted images."""
@@ -145,24 +163,14 @@ class SCR:
             try:
                 yield Finding("ok", f"{len(self.nodules(file)):,} nodules in {file.name}")
             except EdenError as error:
-                yield Finding("error", str(error))
+                yield Finding("note", f"{error} (no task needs them)")
 
     def _mask_problems(self, item: Item) -> Iterator[str]:
-        import numpy as np
-
         for structure in STRUCTURES:
             try:
-                columns = np.flatnonzero(self.read_mask(item, structure).any(axis=0))
+                self.read_mask(item, structure)
             except EdenError as error:
                 yield str(error)
-                continue
-            if not len(columns):
-                yield f"{self.name}: {item.masks[structure][0]} is an empty mask, expected some {structure}: {_UNPACK}"
-            elif _on_wrong_side(structure, float(columns.mean()) / _MASK_PX[1]):
-                yield (
-                    f"{self.name}: {item.masks[structure][0]} lies on the patient's other side, expected the patient's "
-                    f"left on the right of the image: {_UNPACK}"
-                )
 
 
 def odd_numbered(name: str) -> bool:

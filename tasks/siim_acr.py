@@ -10,6 +10,7 @@ Not as in the paper: its random 80/20 split of "10K" images is not published, so
 from __future__ import annotations
 
 import re
+import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -37,6 +38,8 @@ _MOST_BYTES = 16 << 20
 _MOST_ROWS = 100_000
 _MOST_OF_ONE = 100
 """Rows of one image; the published ones have up to 10."""
+_ENOUGH_STEPS = 100
+"""From run to run, to tell the height of the image that they count."""
 _IMAGE_ID = re.compile(r"[0-9A-Za-z._-]{1,128}")
 _EXPECTED = "dicom-images-train with the DICOM files, and train-rle.csv"
 _AGAIN = "download it again from the challenge's page"
@@ -186,7 +189,7 @@ def read_rows(path: Path) -> tuple[dict[str, tuple[tuple[int, ...], ...]], tuple
 
     Raises:
         DataDamaged: a row has no image, no run lengths, runs beyond the image, or says that a mask is empty where
-            another row draws one; names the row.
+            another row draws one; names the row. Or all rows count another image than one of 1024 × 1024.
     """
     if size_of("siim-acr", path) > _MOST_BYTES:
         raise damaged("siim-acr", path, "is too large", f"at most {_MOST_BYTES:,} bytes", _AGAIN)
@@ -204,7 +207,23 @@ def read_rows(path: Path) -> tuple[dict[str, tuple[tuple[int, ...], ...]], tuple
             repeated.append(name)
         else:
             known.append(runs)
-    return {name: tuple(runs for runs in rows if runs) for name, rows in masks.items()}, tuple(repeated)
+    drawn = {name: tuple(runs for runs in rows if runs) for name, rows in masks.items()}
+    _need_side(path, [runs for rows in drawn.values() for runs in rows])
+    return drawn, tuple(repeated)
+
+
+def _need_side(path: Path, masks: list[tuple[int, ...]]) -> None:
+    """Refuse run lengths that count a smaller image: from column to column they go on by its height."""
+    steps = [length + gap for runs in masks for length, gap in zip(runs[1::2], runs[2::2], strict=False)]
+    if len(steps) < _ENOUGH_STEPS:
+        return
+    side_px, farthest = statistics.median(steps), max(map(sum, masks))
+    if abs(side_px - SIDE_PX) > SIDE_PX / 4 and farthest <= (1.1 * side_px) ** 2:
+        found = (
+            f"has run lengths of an image of about {side_px:.0f}×{side_px:.0f} px (the farthest ends at {farthest:,})"
+        )
+        remedy = f"put the challenge's {path.name} back; images of any size go with it"
+        raise damaged("siim-acr", path, found, f"those of {SIDE_PX}×{SIDE_PX}", remedy)
 
 
 def _runs(path: Path, row: int, name: str, text: str) -> tuple[int, ...]:

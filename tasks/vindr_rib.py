@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import json
 import re
+import statistics
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,6 +39,8 @@ _MOST_BYTES = 16 << 20
 """Of a table: 196 images of 20 ribs and 150 points have half of that."""
 _EXPECTED = "data/train/img, data/val/img and a Vindr_RibCXR_…_mask.json in data/train and data/val"
 _AGAIN = "download it again from vindr.ai"
+_ENOUGH_RIBS = 5
+"""Of a side, to tell where the middle of the chest lies."""
 
 Ribs = dict[str, tuple[tuple[float, ...], ...]]
 """Rib to its polygons; () for one that is missing."""
@@ -110,12 +113,18 @@ class VinDrRib:
         return read_grey(self.name, item.image, ("PNG",))
 
     def read_mask(self, item: Item, structure: str) -> np.ndarray:
-        """Draw one rib, (H, W) bool, of the image's size; all False where the rib is missing."""
+        """Draw one rib, (H, W) bool, of the image's size; all False where the rib is missing.
+
+        Raises:
+            DataDamaged: the image's ribs were drawn on one of another size.
+        """
         from tasks.reading.pictures import size_of_picture
 
         if structure not in item.drawn:
             raise unknown("structure", structure, item.drawn)
-        return polygons_mask(item.drawn[structure], size_of_picture(self.name, item.image, ("PNG",)))
+        size_px = size_of_picture(self.name, item.image, ("PNG",))
+        need_fit(item, size_px)
+        return polygons_mask(item.drawn[structure], size_px)
 
     def check(self, root: Path, progress: Progress = no_progress) -> list[Finding]:
         """Decode every image; look at counts, missing ribs, and polygons outside their image."""
@@ -141,15 +150,47 @@ class VinDrRib:
         from tasks.reading.pictures import size_of_picture
 
         try:
-            size_px = size_of_picture(self.name, item.image, ("PNG",))
-        except EdenError:
-            return  # said already
-        for rib, polygons in item.drawn.items():
-            if any(overhang_px(polygon, size_px) > _FARTHER_PX for polygon in polygons):
-                yield (
-                    f"{self.name}: {rib} of {item.image} leaves the image by more than {_FARTHER_PX} px, expected the "
-                    f"{size_px[1]}×{size_px[0]} px it was drawn on: put the original image back"
-                )
+            need_fit(item, size_of_picture(self.name, item.image, ("PNG",)))
+        except EdenError as error:
+            yield str(error)
+
+
+def need_fit(item: Item, size_px: tuple[int, int]) -> None:
+    """Refuse ribs that were drawn on an image of another size: it was made smaller or larger, and they were not.
+
+    They are where a rib leaves the image by far, or both sides' ribs lie around a column outside its middle third.
+
+    Args:
+        item: with its ribs.
+        size_px: height and width of the image that is there.
+
+    Raises:
+        DataDamaged: says how large the image is and how far the ribs reach.
+    """
+    polygons = [polygon for drawn in item.drawn.values() for polygon in drawn]
+    if not polygons:
+        return
+    height, width = size_px
+    middle = _middle_px(item)
+    if (
+        max(overhang_px(p, size_px) for p in polygons) <= _FARTHER_PX
+        and width / 3 <= (middle or width / 2) <= width / 1.5
+    ):
+        return
+    right, bottom = max(max(p[::2]) for p in polygons), max(max(p[1::2]) for p in polygons)
+    found = f"has {width}×{height} px, and its ribs reach to {right:.0f}×{bottom:.0f}"
+    found += f" and lie around column {middle:.0f}" if middle else ""
+    remedy = "put the original image back, or scale the points of the JSON file as it was scaled"
+    raise damaged("vindr-rib", item.image, found, "an image of the size they were drawn on", remedy)
+
+
+def _middle_px(item: Item) -> float | None:
+    """Return the column halfway between the outer ends of both sides' ribs, by the median of each; None of few ribs."""
+    right = [min(polygon[::2]) for rib, drawn in item.drawn.items() if rib[0] == "R" for polygon in drawn]
+    left = [max(polygon[::2]) for rib, drawn in item.drawn.items() if rib[0] == "L" for polygon in drawn]
+    if min(len(right), len(left)) < _ENOUGH_RIBS:
+        return None
+    return (statistics.median(right) + statistics.median(left)) / 2
 
 
 def _find(root: Path) -> _Found:

@@ -14,6 +14,7 @@ from torch.nn import functional
 from eden_bench.contracts import Context, Dataset, DatasetIndex, Item, Outcome
 from eden_bench.digests import digest
 from eden_bench.encoders import Encoder
+from eden_bench.errors import DataMissing
 from eden_bench.imagestore import ImageStore, MaskStore, open_images, open_masks
 from tasks.finetuning.augmentation import Augmentation
 from tasks.finetuning.counting import Counts
@@ -44,6 +45,7 @@ class OpenSegmentation:
         stores = images, masks, truth, region = _open_stores(self, index, context, dataset)
         self.images, self.masks = Resident(images.images, self.device), Resident(masks.masks, self.device)
         self._stored = masks.masks
+        _need_drawn(index, task.structures, masks, truth)
         self.truth = Resident(truth.masks, self.device)
         self.region = Resident(region.masks, self.device) if region else None
         self.data: dict[str, Any] = {
@@ -117,6 +119,20 @@ class OpenSegmentation:
         if logits.shape[-1] != truth.shape[-1]:
             logits = functional.interpolate(logits, truth.shape[-2:], mode="bilinear", align_corners=False)
         return Counts.of(logits, truth, self.region(batch).bool() if self.region else None)
+
+
+def _need_drawn(index: DatasetIndex, structures: Sequence[str], *stores: MaskStore) -> None:
+    """Refuse a structure that no mask draws: what predicts nothing would be right of every image.
+
+    Raises:
+        DataMissing: names it.
+    """
+    for column, structure in enumerate(structures):
+        if not any(masks[column].any() for store in stores for masks in store.masks):
+            raise DataMissing(
+                f"{index.dataset}: all {len(index.items):,} masks of {structure} in {index.root} are empty, expected "
+                "some that are not: look at them, and at mask_value if a TOML file names one"
+            )
 
 
 def _open_stores(

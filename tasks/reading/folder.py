@@ -121,13 +121,13 @@ class FolderDataset:
             index = self.index(root)
         except EdenError as error:
             return [Finding("error", str(error))]
-        empty: list[Path] = []
+        empty: list[tuple[str, Path]] = []
 
         def look_further(item: Item) -> Iterator[str]:
             for structure, (file,) in item.masks.items():
                 try:
                     if not self.read_mask(item, structure).any():
-                        empty.append(file)
+                        empty.append((structure, file))
                 except EdenError as error:
                     yield str(error)
 
@@ -190,9 +190,11 @@ class FolderDataset:
             raise UsageError(f"{self.name}: the pattern {self.patient.pattern!r} finds no patient in {name!r}: mend it")
         return match[1] if self.patient.groups else match[0]
 
-    def _empty(self, index: DatasetIndex, empty: Sequence[Path]) -> Iterator[Finding]:
-        """Say which masks are empty: a fault where no mask has anything, else perhaps an image without a finding."""
-        count = sum(len(item.masks) for item in index.items)
-        if empty:
-            text = f"{len(empty):,} of {count:,} masks are empty, for example {min(empty)}: check mask_value"
-            yield Finding("error" if len(empty) == count else "note", text)
+    def _empty(self, index: DatasetIndex, empty: Sequence[tuple[str, Path]]) -> Iterator[Finding]:
+        """Say which masks are empty: a fault where no mask of a structure has anything, else perhaps no finding."""
+        for structure in self.masks:
+            if files := [file for name, file in empty if name == structure]:
+                text = (
+                    f"{len(files):,} of {len(index.items):,} masks of {structure} are empty, for example {min(files)}"
+                )
+                yield Finding("error" if len(files) == len(index.items) else "note", f"{text}: check mask_value")

@@ -180,7 +180,9 @@ def test_images_and_rows_without_partner_are_left_out_and_said(tmp_path):
     assert len(index.items) == 5
     assert "vindr-cxr: 5 of the 6 images that the tables name are here" in index.notes
     assert f"vindr-cxr: 1 images are in no table and are left out, for example {'c' * 32}" in index.notes
-    assert f"1 images are in no table, for example {'c' * 32}" in " ".join(texts(vindr_cxr.check(root), "error"))
+    assert f"1 images are in no table and are left out, for example {'c' * 32}" in " ".join(
+        texts(vindr_cxr.check(root), "note")
+    )
 
 
 # ── Kaggle's layout ──────────────────────────────────────────────────────────────────────────────
@@ -259,14 +261,17 @@ def test_a_finding_without_four_numbers_is_named_with_file_and_row(tmp_path, cor
     path.write_text(path.read_text() + f"{IDS[0]},R2,ILD,1,2,{corner},9\n")
     with pytest.raises(DataDamaged, match=rf"annotations_train\.csv row 5 has the coordinate '{corner}', expected a"):
         vindr_cxr.boxes(root)
-    assert len(texts(vindr_cxr.check(root), "error")) == 1
+    assert any("row 5 has the coordinate" in note for note in texts(vindr_cxr.check(root), "note"))
 
 
-def test_boxes_that_hold_no_pixel_are_an_error(tmp_path):
+def test_boxes_that_hold_no_pixel_are_a_note_for_no_task_needs_them(tmp_path):
     root = lay(tmp_path)
     path = root / "annotations/annotations_train.csv"
     path.write_text(path.read_text() + f"{IDS[0]},R2,ILD,40,2,50,9\n{IDS[0]},R2,ILD,9,2,5,9\n")
-    assert "2 boxes hold no pixel of their image" in " ".join(texts(vindr_cxr.check(root), "error"))
+    note = next(text for text in texts(vindr_cxr.check(root), "note") if "boxes hold" in text)
+    assert note.startswith("2 boxes hold no pixel of their image, for example one from 40, 2")
+    assert "download" not in note
+    assert texts(vindr_cxr.check(root), "error") == []
 
 
 # ── damage ───────────────────────────────────────────────────────────────────────────────────────
