@@ -19,7 +19,7 @@ from eden_bench.errors import DataDamaged, DataMissing, EdenError, nearest
 from eden_bench.registry import register_dataset, register_task
 from tasks.finetuning import ClassificationTask
 from tasks.phantom import VERSION
-from tasks.reading.files import damaged, need_folder, no_masks, read_lines, read_table, readable
+from tasks.reading.files import damaged, files_under, need_folder, no_masks, read_lines, read_table, readable
 
 if TYPE_CHECKING:
     import numpy as np
@@ -205,9 +205,22 @@ def _find(root: Path) -> _Found:
     if not found.usable:
         raise DataMissing(
             f"chestxray14: {root} has none of the {len(entries):,} images that its csv and lists name, expected them "
-            "in images/ or images_001/images/ …: unpack images_001.tar.gz and those after it there"
+            f"in images/ or images_001/images/ …: {_what_to_do(root)}"
         )
     return found
+
+
+def _what_to_do(root: Path) -> str:
+    """Say what to do where no image was found: rename or convert what lies there under another name, else unpack."""
+    with readable("chestxray14", root):
+        folders = sorted(path for path in root.iterdir() if path.is_dir() and path.name.lower().startswith("images"))
+        for folder in folders:
+            pictures = [path for path in files_under(folder, 2) if path.suffix.lower() in (".png", ".jpg", ".jpeg")]
+            if pictures and pictures[0].suffix.lower() != ".png":
+                return f"{folder.name}/ holds copies such as {pictures[0].name}; use the original PNG files"
+            if pictures and not _FOLDER.fullmatch(folder.name):
+                return f"rename {folder.name}/, which holds {pictures[0].name}, to images/"
+    return "unpack images_001.tar.gz and those after it there"
 
 
 def _images(root: Path) -> tuple[dict[str, Path], int]:
@@ -218,8 +231,9 @@ def _images(root: Path) -> tuple[dict[str, Path], int]:
         for inner in (folder, folder / "images"):
             for name in sorted(os.listdir(inner)) if inner.is_dir() else ():  # noqa: PTH208 - 112,120 names
                 if name.lower().endswith(".png") and not name.startswith("."):
-                    repeated += name in images
-                    images.setdefault(name, inner / name)
+                    name_in_csv = name[: -len(".png")] + ".png"
+                    repeated += name_in_csv in images
+                    images.setdefault(name_in_csv, inner / name)
     return images, repeated
 
 

@@ -23,7 +23,7 @@ from tasks.finetuning import SegmentationTask
 from tasks.phantom import VERSION
 from tasks.reading.files import damaged, files_under, need_folder, read_table, readable, size_of
 from tasks.reading.outlines import runs_mask, runs_of
-from tasks.reading.splitting import by_patient, rule
+from tasks.reading.splitting import by_patient, few_tested, rule
 
 if TYPE_CHECKING:
     import numpy as np
@@ -143,7 +143,7 @@ class SiimAcr:
             expected_images=max(self.card.expected_images, len(found.masks)),
             split_rule=rule(patients, tested),
             phantom=(root / PHANTOM).is_file(),
-            notes=(*_notes(found), *notes),
+            notes=(*_notes(found), *notes, *few_tested(self.name, tested)),
         )
 
     def _mask_findings(self, index: DatasetIndex) -> Iterator[Finding]:

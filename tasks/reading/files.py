@@ -80,6 +80,8 @@ def read_text(dataset: str, path: Path, most_bytes: int = _MOST_BYTES) -> str:
         content = path.read_bytes()
     except OSError as error:
         raise damaged(dataset, path, f"cannot be read ({error.strerror})", "a text file", "copy it again") from error
+    if content.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise damaged(dataset, path, "is UTF-16 text", "UTF-8", "save it again as UTF-8")
     if b"\0" in content:
         raise damaged(dataset, path, "holds zero bytes", "text", "get the original file again")
     try:
@@ -166,6 +168,9 @@ def _lines(dataset: str, path: Path) -> Iterator[str]:
 def _place(dataset: str, path: Path, column: str, header: Sequence[str]) -> int:
     if column in header:
         return header.index(column)
+    if len(header) == 1 and (other := next((sign for sign in ";\t" if sign in header[0]), None)):
+        found = f"parts its columns by {'semicolons' if other == ';' else 'tabs'}"
+        raise damaged(dataset, path, found, "commas", "save it again with commas, or put the original file back")
     hint = nearest(column, header).strip()
     found = f"has no column {column!r}" + (f" ({hint})" if hint else "")
     raise damaged(dataset, path, found, f"a header with {column!r}", "get the original file again")

@@ -7,12 +7,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+from unicodedata import normalize
 
 from eden_bench.contracts import PHANTOM, DatasetCard, DatasetIndex, Finding, Item, Progress, no_progress
 from eden_bench.errors import DataMissing, EdenError, UsageError, unknown
 from eden_bench.splitlists import split_by
 from tasks.reading.files import damaged, need_folder, readable
-from tasks.reading.splitting import by_patient, rule
+from tasks.reading.splitting import by_patient, few_tested, rule
 
 if TYPE_CHECKING:
     import numpy as np
@@ -84,6 +85,7 @@ class FolderDataset:
             items=items,
             expected_images=0,
             split_rule=rule(patients, tested, self.test_share),
+            notes=() if self.lists else few_tested(self.name, tested),
             phantom=any((folder / PHANTOM).is_file() for folder in (self.images, *self.images.parents)),
         )
         return split_by(index, self.lists) if self.lists else index
@@ -157,14 +159,14 @@ class FolderDataset:
         with readable(self.name, masks.folder):
             need_folder(self.name, masks.folder, f"masks of {structure}", "correct the folder in the TOML file")
             found = self._listed(masks.folder)
-        absent = [name for name in images if name + masks.suffix not in found]
+        absent = [name for name in images if normalize("NFC", name + masks.suffix) not in found]
         if absent:
             example = masks.folder / (absent[0] + masks.suffix)
             raise DataMissing(
                 f"{self.name}: {len(absent):,} of {len(images):,} images have no mask of {structure}, expected for "
                 f"example {example}.png (or .gif, .tif …): add it, or remove the image"
             )
-        chosen = {name: found[name + masks.suffix] for name in images}
+        chosen = {name: found[normalize("NFC", name + masks.suffix)] for name in images}
         blurred = next((path for path in chosen.values() if path.suffix.lower() in _JPEG), None)
         if blurred:
             remedy = "save the masks without loss, from their source: JPEG smears their edges"
@@ -177,9 +179,10 @@ class FolderDataset:
         for path in sorted(folder.iterdir()):
             if path.suffix.lower() not in _EXTENSIONS or path.name.startswith("."):
                 continue
-            if path.stem in found:
-                raise damaged(self.name, path, f"is a second {path.stem}", f"only {found[path.stem]}", "remove one")
-            found[path.stem] = path
+            name = normalize("NFC", path.stem)  # some systems write an accent as a letter of its own
+            if name in found:
+                raise damaged(self.name, path, f"is a second {name}", f"only {found[name]}", "remove one")
+            found[name] = path
         return found
 
     def _patient(self, name: str) -> str:

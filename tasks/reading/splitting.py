@@ -6,6 +6,8 @@ from collections.abc import Collection, Mapping
 
 from eden_bench.errors import DataMissing
 
+_ENOUGH_TESTED = 10
+
 
 def by_patient(dataset: str, patients: Mapping[str, str], test_share: float = 0.2) -> frozenset[str]:
     """Return the ids of the test images; every patient is in train or in test with all images.
@@ -33,6 +35,16 @@ def by_patient(dataset: str, patients: Mapping[str, str], test_share: float = 0.
     if len(tested) == len(place):
         tested -= {max(place, key=place.__getitem__)}
     return frozenset(image for image, patient in patients.items() if patient in tested)
+
+
+def few_tested(dataset: str, tested: Collection[str]) -> tuple[str, ...]:
+    """Return the warning that a hash left few images to test, or nothing; for ``DatasetIndex.notes``."""
+    if len(tested) >= _ENOUGH_TESTED:
+        return ()
+    return (
+        f"{dataset}: {len(tested)} images are the test set, expected at least {_ENOUGH_TESTED}: scores of so few tell "
+        "little; get more images, or split them by lists of your own (--splits)",
+    )
 
 
 def rule(patients: Mapping[str, str], tested: Collection[str], test_share: float = 0.2) -> str:

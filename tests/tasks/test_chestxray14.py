@@ -360,3 +360,27 @@ def test_a_folder_that_may_not_be_read_is_named(tmp_path, monkeypatch):
     monkeypatch.setattr("tasks.chestxray14.os.listdir", refuse)
     with pytest.raises(DataDamaged, match=r"chestxray14: .*images cannot be read \(Permission denied\)"):
         chestxray14.index(root)
+
+
+def test_an_extension_in_capitals_is_the_image_of_the_csv(tmp_path):
+    root = lay(tmp_path)
+    (root / "images/00000002_000.png").rename(root / "images/00000002_000.PNG")
+    index = chestxray14.index(root)
+    assert "00000002_000.png" in [item.id for item in index.items]
+    assert not any("not in the csv" in note for note in index.notes)
+
+
+@pytest.mark.parametrize(
+    ("folder", "suffix", "message"),
+    [
+        ("images-224", ".png", r"rename images-224/, which holds 0000000\d_00\d.png, to images/"),
+        ("images", ".jpg", r"images/ holds copies such as 0000000\d_00\d.jpg; use the original PNG files"),
+    ],
+)
+def test_images_under_another_name_are_not_called_absent(tmp_path, folder, suffix, message):
+    root = lay(tmp_path)
+    for file in (root / "images").iterdir():
+        file.rename(file.with_suffix(suffix))
+    (root / "images").rename(root / folder)
+    with pytest.raises(DataMissing, match=message):
+        chestxray14.index(root)

@@ -268,3 +268,14 @@ def test_it_runs_from_the_command_line_on_its_own_lists(tmp_path):
     assert sum(data[part] for part in PARTS) == 12
     assert "--plugin lungs.toml" in record["command"]
     assert f"--splits {tmp_path / 'mine'}" in record["command"]
+
+
+def test_names_whose_accents_are_written_in_two_ways_are_one(tmp_path):
+    draw(tmp_path, "abc")
+    (tmp_path / "images" / "a.png").rename(tmp_path / "images" / "r\u00f6ntgen.png")
+    (tmp_path / "masks" / "a.gif").rename(tmp_path / "masks" / "ro\u0308ntgen.gif")
+    dataset, _, _ = described(tmp_path)
+    (item,) = [item for item in dataset.index(tmp_path).items if item.id.startswith("r")]
+    assert item.id == "r\u00f6ntgen"
+    (mask,) = next(iter(item.masks.values()))
+    assert mask.name == "ro\u0308ntgen.gif"

@@ -16,6 +16,20 @@ def write(path: Path, content: bytes) -> Path:
     return path
 
 
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"name;label\na;1\n", "parts its columns by semicolons, expected commas: save it again with commas"),
+        (b"name\tlabel\na\t1\n", "parts its columns by tabs, expected commas"),
+        ("name,label\na,1\n".encode("utf-16"), "is UTF-16 text, expected UTF-8: save it again as UTF-8"),
+    ],
+)
+def test_a_table_that_a_spreadsheet_wrote_is_named_as_what_it_is(tmp_path, content, message):
+    (tmp_path / "t.csv").write_bytes(content)
+    with pytest.raises(DataDamaged, match=message):
+        list(files.read_table("x", tmp_path / "t.csv", ("name", "label")))
+
+
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
 def test_every_kind_of_line_end_ends_a_line(tmp_path, end):
     path = write(tmp_path / "list.txt", end.join([b"a.png", b"  b.png ", b"", b"c.png", b""]))

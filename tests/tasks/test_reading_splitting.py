@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eden_bench.errors import DataMissing
-from tasks.reading.splitting import by_patient, rule
+from tasks.reading.splitting import by_patient, few_tested, rule
 
 PATIENTS = {f"{number}-{image}": f"patient {number}" for number in range(1000) for image in range(1 + number % 3)}
 
@@ -58,3 +58,9 @@ def test_the_rule_says_how_many_patients_are_tested_not_how_many_should_be():
         f"{count} of 1,000 patients are the test set, those whose hash of dataset and patient is below 25% "
         "(at least one on either side)"
     )
+
+
+def test_fewer_than_ten_test_images_are_warned_of():
+    assert few_tested("x", [str(number) for number in range(10)]) == ()
+    (note,) = few_tested("x", ["a", "b"])
+    assert note.startswith("x: 2 images are the test set, expected at least 10")
