@@ -33,6 +33,7 @@ _KEYS: Mapping[str, type | tuple[type, ...]] = {
     "patient": str,
     "test_share": float,
     "lists": str,
+    "folds": int,
     "score": str,
     "paper": dict,
     "quick": dict,
@@ -53,11 +54,25 @@ def load(path: Path) -> None:
         raise PluginError(f"--plugin {path}: {error}") from error
     try:
         _check(content)
-        dataset, task = _dataset(content, path.absolute().parent), _task(content)
+        made = [(_dataset(each, path.absolute().parent), _task(each)) for each in _folds(content)]
     except (UsageError, ValueError, re.error) as error:
         raise PluginError(f"--plugin {path}: {error}") from error
-    registry.datasets.register(dataset.name, dataset, str(path.absolute()))
-    registry.tasks.register(task.name, task, str(path.absolute()))
+    for dataset, task in made:
+        registry.datasets.register(dataset.name, dataset, str(path.absolute()))
+        registry.tasks.register(task.name, task, str(path.absolute()))
+
+
+def _folds(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
+    """Return what each task is described by: the content, or one NAME-foldI a fold."""
+    if "folds" not in content:
+        return [content]
+    name, count = content["name"], content["folds"]
+    masks = content["masks"] if isinstance(content["masks"], dict) else {name: content["masks"]}
+    fold = {"masks": masks, "title": content.get("title", name)}
+    return [
+        {**content, **fold, "name": f"{name}-fold{number}", "fold": (name, number, count)}
+        for number in range(1, count + 1)
+    ]
 
 
 def _check(content: Mapping[str, Any]) -> None:
@@ -72,8 +87,16 @@ def _check(content: Mapping[str, Any]) -> None:
             raise ValueError(f"{key} must be {' or '.join(known)}, not {content[key]!r}")
     if content.get("channels", 1) not in (1, 3):
         raise ValueError(f"channels must be 1 or 3, not {content['channels']}")
+    _check_split(content)
+
+
+def _check_split(content: Mapping[str, Any]) -> None:
     if "lists" in content and "test_share" in content:
         raise ValueError("lists and test_share exclude each other: keep one of them")
+    if "folds" in content:
+        if content.keys() & {"lists", "test_share"}:
+            raise ValueError("folds excludes lists and test_share: keep one of them")
+        in_range("folds", content["folds"], 2, 20)
     in_range("test_share", content.get("test_share", 0.2), 0.01, 0.99)
 
 
@@ -106,6 +129,7 @@ def _dataset(content: Mapping[str, Any], root: Path) -> FolderDataset:
         patient=re.compile(content["patient"]) if "patient" in content else None,
         test_share=content.get("test_share", 0.2),
         lists=root / content["lists"] if "lists" in content else None,
+        fold=content.get("fold"),
         channels=_channels(content),
     )
 

@@ -13,7 +13,7 @@ from eden_bench.contracts import PHANTOM, DatasetCard, DatasetIndex, Finding, It
 from eden_bench.errors import DataMissing, EdenError, UsageError, unknown
 from eden_bench.splitlists import split_by
 from tasks.reading.files import damaged, need_folder, readable
-from tasks.reading.splitting import by_patient, few_tested, rule
+from tasks.reading.splitting import by_patient, few_tested, fold_of, rule
 
 if TYPE_CHECKING:
     import numpy as np
@@ -50,6 +50,8 @@ class FolderDataset:
     test_share: float = 0.2
     lists: Path | None = None
     """Folder of train.txt, test.txt and perhaps validation.txt; None: patients are split by a hash."""
+    fold: tuple[str, int, int] | None = None
+    """Of a cross-validation: the name that all folds share, this one's number from 1, and how many there are."""
     channels: int = 1
 
     @property
@@ -68,7 +70,7 @@ class FolderDataset:
         images = self._pictures(self.images)
         masks = {structure: self._masks_of(structure, images) for structure in self.masks}
         patients = {name: self._patient(name) for name in images}
-        tested = frozenset() if self.lists else by_patient(self.name, patients, self.test_share)
+        tested = self._tested(patients)
         items = tuple(
             Item(
                 id=name,
@@ -84,8 +86,8 @@ class FolderDataset:
             root=root,
             items=items,
             expected_images=0,
-            split_rule=rule(patients, tested, self.test_share),
-            notes=() if self.lists else few_tested(self.name, tested),
+            split_rule=self._rule(patients, tested),
+            notes=() if self.lists or self.fold else few_tested(self.name, tested),
             phantom=any((folder / PHANTOM).is_file() for folder in (self.images, *self.images.parents)),
         )
         return split_by(index, self.lists) if self.lists else index
@@ -139,6 +141,17 @@ class FolderDataset:
     def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:
         """Refuse: only the layouts of published datasets have a phantom."""
         raise UsageError(f"{self.name} is described by a TOML file and has no phantom: name other datasets")
+
+    def _tested(self, patients: Mapping[str, str]) -> frozenset[str]:
+        if self.fold:
+            name, number, count = self.fold
+            return fold_of(name, patients, number, count)
+        return frozenset() if self.lists else by_patient(self.name, patients, self.test_share)
+
+    def _rule(self, patients: Mapping[str, str], tested: frozenset[str]) -> str:
+        if self.fold:
+            return f"fold {self.fold[1]} of {self.fold[2]}: patients are dealt to the folds in the order of a hash"
+        return rule(patients, tested, self.test_share)
 
     def _pictures(self, folder: Path) -> dict[str, Path]:
         """Return name to file of the pictures in a folder, less the masks that lie beside their images."""

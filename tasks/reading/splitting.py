@@ -37,6 +37,27 @@ def by_patient(dataset: str, patients: Mapping[str, str], test_share: float = 0.
     return frozenset(image for image, patient in patients.items() if patient in tested)
 
 
+def fold_of(dataset: str, patients: Mapping[str, str], fold: int, folds: int) -> frozenset[str]:
+    """Return the ids of the images that one fold of a cross-validation tests; every patient is tested in one fold.
+
+    Args:
+        dataset: name that the hash starts from, the same for all folds.
+        patients: image id to patient.
+        fold: from 1.
+        folds: how many; patients are dealt to them in the order of their hash.
+
+    Raises:
+        DataMissing: there are fewer patients than folds.
+    """
+    from eden_bench import seeds  # imports numpy, which a list of names must not
+
+    order = sorted(set(patients.values()), key=lambda patient: seeds.key(0, "test", dataset, patient))
+    if len(order) < folds:
+        raise DataMissing(f"{dataset}: {len(order)} patients, expected at least {folds}, one for each of folds")
+    tested = set(order[fold - 1 :: folds])
+    return frozenset(image for image, patient in patients.items() if patient in tested)
+
+
 def few_tested(dataset: str, tested: Collection[str]) -> tuple[str, ...]:
     """Return the warning that a hash left few images to test, or nothing; for ``DatasetIndex.notes``."""
     if len(tested) >= _ENOUGH_TESTED:

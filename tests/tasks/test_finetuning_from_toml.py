@@ -279,3 +279,38 @@ def test_names_whose_accents_are_written_in_two_ways_are_one(tmp_path):
     assert item.id == "r\u00f6ntgen"
     (mask,) = next(iter(item.masks.values()))
     assert mask.name == "ro\u0308ntgen.gif"
+
+
+def test_folds_test_every_patient_once_and_each_is_a_task(tmp_path):
+    draw(tmp_path, [f"p{number}_{eye}" for number in range(11) for eye in (0, 1)])
+    (tmp_path / "lungs.toml").write_text(LEAST + "folds = 3\npatient = '(p[0-9]+)_'\n")
+    load_plugin_file(tmp_path / "lungs.toml")
+    names = [f"lungs-fold{number}" for number in (1, 2, 3)]
+    indices = [registry.datasets.get(name).index(tmp_path) for name in names]
+    tested = [item.id for index in indices for item in index.split("test")]
+    assert sorted(tested) == sorted(item.id for item in indices[0].items)
+    assert [len({item.patient for item in index.split("test")}) for index in indices] == [4, 4, 3]
+    for index in indices:
+        assert not {item.patient for item in index.split("train")} & {item.patient for item in index.split("test")}
+    tasks = [registry.tasks.get(name) for name in names]
+    assert [(task.dataset, task.structures) for task in tasks] == [(name, ("lungs",)) for name in names]
+    assert "lungs" not in registry.tasks.names()
+    opened = tasks[1].open(indices[1], tasks[1].protocol("quick"), Context(cache=tmp_path / "cache", device="cpu"))
+    assert opened.data["test"] == 8
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [("folds = 1", "folds must be in"), ("folds = 3\ntest_share = 0.2", "folds excludes lists and test_share")],
+)
+def test_folds_that_cannot_be_meant_are_refused(tmp_path, line, message):
+    with pytest.raises(PluginError, match=message):
+        described(tmp_path, LEAST + line + "\n")
+
+
+def test_more_folds_than_patients_are_refused(tmp_path):
+    draw(tmp_path, "abc")
+    (tmp_path / "lungs.toml").write_text(LEAST + "folds = 4\n")
+    load_plugin_file(tmp_path / "lungs.toml")
+    with pytest.raises(DataMissing, match="3 patients, expected at least 4"):
+        registry.datasets.get("lungs-fold1").index(tmp_path)
