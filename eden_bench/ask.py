@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from eden_bench import registry
 from eden_bench.errors import PluginError, UsageError
-from eden_bench.weights.method import refuse_missing, register_file
+from eden_bench.weights.method import path_of, refuse_missing, register_file
 
 DEFAULT_SEEDS = tuple(range(10))
 _SEED_LIMIT = 1 << 31
@@ -40,13 +40,24 @@ def choose_methods(patterns: Iterable[str], variants: Collection[str]) -> tuple[
         UsageError: as ``choose``.
     """
     chosen: list[str] = []
-    for part in dict.fromkeys(part.strip() for text in patterns for part in text.split(",") if part.strip()):
+    for part in dict.fromkeys(part for text in patterns for part in _parts(text)):
         own = list(variants) if part == "@variants" else [part] if part in variants else []
         if "=" in part:
             own = [register_file(registry.methods, part, taken={*variants, *chosen})]
             refuse_missing(part)
         chosen += own or choose(registry.methods, [part])
     return tuple(dict.fromkeys(chosen)) or choose(registry.methods, ())
+
+
+def _parts(text: str) -> list[str]:
+    """Split at commas, but for those in the path of NAME=PATH: as many parts are joined as make a path that exists."""
+    parts, found = text.split(","), list[str]()
+    while parts:
+        joined = (",".join(parts[:count]).strip() for count in range(1, len(parts) + 1))
+        whole = next((one for one in joined if path_of(one).exists()), parts[0]) if "=" in parts[0] else parts[0]
+        del parts[: whole.count(",") + 1]
+        found += [whole.strip()] if whole.strip() else []
+    return found
 
 
 def choose(kind: registry.Registry, patterns: Iterable[str]) -> tuple[str, ...]:

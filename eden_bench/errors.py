@@ -39,7 +39,9 @@ class TrainingDiverged(EdenError):
 
 
 class WeightsMissing(EdenError):
-    """A method's weights are not at hand; its cells are excused, not failed."""
+    """A method's weights are not at hand; its cells are excused, not failed. Named in a command, exit code 4."""
+
+    exit_code = 4
 
 
 class WeightsRefused(UsageError):

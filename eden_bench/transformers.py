@@ -2,8 +2,9 @@
 
 An arch says all that its weights' shapes follow from: ``vit_base_patch16_224`` (Dosovitskiy et al., ICLR 2021,
 arXiv:2010.11929) and ``swin_base_patch4_window6_192`` (Liu et al., ICCV 2021, arXiv:2103.14030); the last number is the
-input's side in pixels. ``for_size`` gives the same encoder for another side, position embeddings and relative-position
-tables interpolated bicubically, a Swin's windows growing with the side (window 6 at 192 px is window 7 at 224).
+input's side in pixels. ``for_size`` gives the same encoder for another side: a ViT's position embeddings interpolated
+bicubically; a Swin with the windows it was trained with, which are part of the network and no matter of its input.
+Where a stage had a narrower one, its map being smaller, all four are in the name (``swin_…_window4-4-4-2_96``).
 The networks are timm's, without dropout, stochastic depth and classifier; nothing of timm's is downloaded.
 """
 
@@ -11,7 +12,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import cast
+from typing import Any, cast
 
 import torch
 from timm.models.swin_transformer import SwinTransformer
@@ -19,6 +20,7 @@ from timm.models.vision_transformer import VisionTransformer
 from torch import Tensor, nn
 from torch.nn import functional
 
+from eden_bench import windows
 from eden_bench.encoders import TRANSFORMERS, Encoder, seeded
 from eden_bench.errors import UsageError, unknown
 
@@ -41,7 +43,8 @@ _SWINS = {
 LAYER_NORM_EPS = 1e-6
 """Of a ViT's layer norms."""
 _NAME = re.compile(
-    r"(?P<family>vit|swin)_(?P<width>[a-z]+)_patch(?P<patch>[1-9]\d*)(?:_window(?P<window>[1-9]\d*))?_(?P<size>[1-9]\d*)"
+    r"(?P<family>vit|swin)_(?P<width>[a-z]+)_patch(?P<patch>[1-9]\d*)(?:_window(?P<window>[1-9]\d*(?:(?:-[1-9]\d*){3})?))?"
+    r"_(?P<size>[1-9]\d*)"
 )
 
 
@@ -67,12 +70,16 @@ class TransformerEncoder(Encoder):
         """Return the last map, normalised, (B, D, H', W')."""
         return self.maps(images)[-1]
 
+    def resized_name(self, size_px: int) -> str:
+        """Return the arch of this encoder for another side."""
+        return f"{self.arch.rpartition('_')[0]}_{size_px}"
+
     def for_size(self, size_px: int) -> Encoder:
         """Return this encoder for square inputs of another side: itself where the side is its own."""
         if size_px == self.size_px:
             return self
         with seeded(0, "encoder"):
-            other = build(_resized_name(self.arch, size_px))
+            other = build(self.resized_name(size_px))
         other.load_state_dict(fitted(self.state_dict(), other.state_dict()))
         return other.train(self.training)
 
@@ -146,14 +153,18 @@ class ViTEncoder(TransformerEncoder, VisionTransformer):  # type: ignore[misc]  
 
 
 class SwinEncoder(TransformerEncoder, SwinTransformer):
-    """A Swin whose maps are its four stages', strides 4 to 32; the last has passed the final norm."""
+    """A Swin whose maps are its four stages', strides 4 to 32; the last has passed the final norm.
+
+    Attributes:
+        windows: side of each stage's windows, in patches of the stage.
+    """
 
     def __init__(
         self,
         arch: str,
         size_px: int,
         patch_px: int,
-        window: int,
+        sides: tuple[int, ...],
         width: int,
         blocks: tuple[int, ...],
         heads: tuple[int, ...],
@@ -165,13 +176,18 @@ class SwinEncoder(TransformerEncoder, SwinTransformer):
             embed_dim=width,
             depths=blocks,
             num_heads=heads,
-            window_size=window,
+            window_size=cast(Any, sides),  # one a stage
             drop_path_rate=0.0,
             num_classes=0,
         )
-        self.arch, self.size_px, self.patch_px = arch, size_px, patch_px
+        self.arch, self.size_px, self.patch_px, self.windows = arch, size_px, patch_px, sides
         self.channels = tuple(width * 2**stage for stage in range(len(blocks)))
         self.strides = tuple(patch_px * 2**stage for stage in range(len(blocks)))
+
+    def resized_name(self, size_px: int) -> str:
+        """Return the arch of this encoder for another side: the same windows, none wider than its stage's map."""
+        kept = windows.within(self.windows, size_px, self.patch_px)
+        return f"{self.arch.partition('_window')[0]}_window{windows.written(kept, size_px, self.patch_px)}_{size_px}"
 
     def patches(self, images: Tensor) -> Tensor:
         """Return the patch embeddings, (B, H / patch, W / patch, C)."""
@@ -202,14 +218,17 @@ def build(arch: str) -> TransformerEncoder:
     if size_px % multiple:
         raise UsageError(f"arch {arch!r}: its side must be a multiple of {multiple} pixels, not {size_px}")
     if is_swin:
-        return SwinEncoder(arch, size_px, patch_px, int(name["window"]), *_SWINS[name["width"]])
+        sides = windows.read(name["window"], size_px, patch_px)
+        return SwinEncoder(arch, size_px, patch_px, sides, *_SWINS[name["width"]])
     return ViTEncoder(arch, size_px, patch_px, *_VITS[name["width"]])
 
 
 def fitted(weights: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Interpolate position embeddings and relative-position tables to the shapes of another input size.
+    """Fit position embeddings and relative-position tables to the shapes of another input size.
 
-    Bicubic, ``align_corners=False``, as MAE and SimMIM transfer their weights; the class token's position is kept.
+    Position embeddings are interpolated, bicubic with ``align_corners=False``, as MAE transfers its weights; the class
+    token's is kept. A table holds a bias for each shift between two patches: a narrower window has fewer shifts, and
+    each keeps its bias.
 
     Args:
         weights: a state dictionary.
@@ -218,24 +237,20 @@ def fitted(weights: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[st
     result = dict(weights)
     for name, value in weights.items():
         if value.shape != like[name].shape:
-            kept = 1 if name == "pos_embed" else 0
-            result[name] = _resampled(value, like[name].shape, kept)
+            result[name] = (_resampled if name == "pos_embed" else _cropped)(value, like[name].shape)
     return result
 
 
-def _resampled(table: Tensor, shape: torch.Size, kept: int) -> Tensor:
-    """Interpolate a table (…, kept + h², C) of a square grid to (…, kept + H², C)."""
-    rows, wanted = table.reshape(-1, table.shape[-1]), shape.numel() // shape[-1] - kept
-    old, new = int((len(rows) - kept) ** 0.5), int(wanted**0.5)
-    grid = rows[kept:].T.reshape(1, -1, old, old).float()
+def _resampled(positions: Tensor, shape: torch.Size) -> Tensor:
+    """Interpolate positions (1, 1 + h², C) of a class token and a square grid to (1, 1 + H², C)."""
+    old, new = (round((count - 1) ** 0.5) for count in (positions.shape[1], shape[1]))
+    grid = positions[0, 1:].T.reshape(1, -1, old, old).float()
     grid = functional.interpolate(grid, (new, new), mode="bicubic", align_corners=False)
-    return torch.cat([rows[:kept], grid.flatten(2)[0].T.to(table.dtype)]).reshape(shape)
+    return torch.cat([positions[:, :1], grid.flatten(2).transpose(1, 2).to(positions.dtype)], dim=1)
 
 
-def _resized_name(arch: str, size_px: int) -> str:
-    """Return the arch for another side; windows take the same share of it, at least one patch."""
-    name = cast("re.Match[str]", _NAME.fullmatch(arch))
-    stem = f"{name['family']}_{name['width']}_patch{name['patch']}"
-    if not name["window"]:
-        return f"{stem}_{size_px}"
-    return f"{stem}_window{max(1, round(int(name['window']) * size_px / int(name['size'])))}_{size_px}"
+def _cropped(table: Tensor, shape: torch.Size) -> Tensor:
+    """Cut the middle out of a table (h², heads) of a square of shifts, (H², heads)."""
+    old, new = round(len(table) ** 0.5), round(shape[0] ** 0.5)
+    edge = (old - new) // 2
+    return table.reshape(old, old, -1)[edge : edge + new, edge : edge + new].reshape(shape)

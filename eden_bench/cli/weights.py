@@ -21,6 +21,7 @@ def import_file(
     name: Annotated[str | None, typer.Option("--name", help="What to call it [the file's stem].")] = None,
     arch: Annotated[str | None, typer.Option("--arch", help="Refuse any other architecture.")] = None,
     prefix: Annotated[str | None, typer.Option("--prefix", help="Which network, where the file has several.")] = None,
+    untrained: Annotated[bool, typer.Option("--untrained", help="Take a network that was never trained.")] = False,
     look: Annotated[bool, typer.Option("--dry-run", help="Say what would be imported; write nothing.")] = False,
     out: Out = None,
     as_json: Json = False,
@@ -31,11 +32,12 @@ def import_file(
     """
     from eden_bench.settings import resolve
     from eden_bench.weights.importing import import_weights, write
+    from eden_bench.weights.places import named_after
 
-    called = file.name.split(".")[0] if name is None else name
+    called = named_after(file) if name is None else name
     if not called.replace("-", "").replace("_", "").isalnum():
         raise UsageError(f"--name {called!r}: expected letters, digits, '-' and '_'")
-    imported = import_weights(file, arch=arch, prefix=prefix)
+    imported = import_weights(file, arch=arch, prefix=prefix, untrained=untrained)
     if imported.coverage.lack:
         typer.echo(f"warning: {imported.coverage.lack}", err=True)
     folder = None
@@ -63,6 +65,7 @@ def _told(imported: Imported, folder: Path | None) -> dict[str, str]:
         "missing": shortened(coverage.missing, 8),
         "unexpected": shortened(coverage.unexpected, 8),
         "adapted": "; ".join(coverage.reshaped) or "nothing",
-        "activations": f"{imported.fingerprint} (an untrained network's differ)",
+        "not told apart": f"{coverage.look_alikes}; and what input was scaled to",
+        "activations": f"{imported.fingerprint}{' of an UNTRAINED network' if coverage.untrained else ''}",
         "written to": str(folder or "nowhere"),
     }

@@ -1,20 +1,26 @@
-"""The child process that unpickles: ``python -m eden_bench.weights.child IN OUT`` turns a checkpoint into safetensors.
+"""The child process that unpickles: ``python -I child.py FILE [FOLDER ...] >OUT`` turns a checkpoint into safetensors.
 
-Only ``torch.load(weights_only=True)`` reads pickles, so no code of the file runs; limits on memory, time and the size
-of files hold whatever a file claims. The names of nested dictionaries are joined with "/", so that a state dictionary
-inside a checkpoint keeps its own dotted names.
+Only ``torch.load(weights_only=True)`` reads pickles, so no code of the file runs. Nor does any that lies about: this
+file imports nothing of ours, and ``reading`` starts it isolated. Limits on memory, time and the size of files follow
+from what the file has on the disk, whatever it claims. The process ends with the one that started it, whose end of
+stdin closes. The names of nested dictionaries are joined with "/", so that a state dictionary inside a checkpoint
+keeps its own dotted names.
 """
 
 from __future__ import annotations
 
+import errno
+import io
 import json
+import os
 import re
 import sys
+import threading
 import zipfile
 from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 SECONDS = 120
 _DEEPEST = 8
@@ -23,7 +29,9 @@ _LONGEST_NAME = 300
 _MOST_COPIES = 4
 """Times the file's size: values that several names share are written once a name."""
 _DATA_BYTES = 4 << 30
-_AGAIN = "copy or download it again"
+_HOLES_BYTES = 64 << 20
+"""Zeros that some copying programs leave out; more than that and than what is stored is a lie."""
+AGAIN = "copy or download it again"
 
 
 class Unusable(ValueError):
@@ -31,41 +39,79 @@ class Unusable(ValueError):
 
 
 def main() -> int:
-    """Convert; on failure print one line of JSON with the reason."""
-    source, target = (Path(argument) for argument in sys.argv[1:3])
+    """Convert; on failure print one line of JSON with the reason to stderr."""
+    threading.Thread(target=_end_with_parent, daemon=True).start()
+    sys.path += [folder for folder in sys.argv[2:] if folder not in sys.path]
+    source = Path(sys.argv[1])
     limit(source)
     try:
-        convert(source, target)
+        convert(source, sys.stdout.buffer)
     except Exception as error:  # noqa: BLE001, RUF100 - the edge: whatever a hostile file raises becomes one sentence
-        sys.stdout.write(json.dumps({"error": reason(error)}))
+        sys.stderr.write("\n" + json.dumps({"error": reason(error)}))
         return 1
     return 0
+
+
+def _end_with_parent() -> None:
+    """Wait for the end of stdin, which nobody writes to: it comes when the parent dies, even of kill -9."""
+    os.read(0, 1)
+    os._exit(1)
+
+
+def stored(source: Path) -> int:
+    """Return the bytes that a file has on the disk: its size without its holes.
+
+    Not ``st_blocks``, which some file systems report late, packed, or not at all; those know of no holes either.
+    """
+    end = source.stat().st_size
+    if not hasattr(os, "SEEK_DATA"):
+        return end
+    with source.open("rb") as file:
+        return sum(stop - start for start, stop in _extents(file.fileno(), end))
+
+
+def _extents(file: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield where a file has data; many small pieces count as one, they are no lie about size."""
+    stop = 0
+    for _ in range(_MOST_ENTRIES):
+        try:
+            start = os.lseek(file, stop, os.SEEK_DATA)
+        except OSError:  # none beyond
+            return
+        stop = os.lseek(file, start, os.SEEK_HOLE)
+        yield start, stop
+        if stop >= end:
+            return
+    yield stop, end
 
 
 def limit(source: Path) -> None:
     """Bound this process's memory, CPU time and output."""
     import resource
 
-    size = source.stat().st_size
+    size = stored(source)
     for what, most in (
         (resource.RLIMIT_DATA, _DATA_BYTES + 6 * size),
         (resource.RLIMIT_CPU, SECONDS),
-        (resource.RLIMIT_FSIZE, _DATA_BYTES + 2 * size),
+        (resource.RLIMIT_FSIZE, _MOST_COPIES * size + (1 << 30)),
         (resource.RLIMIT_CORE, 0),
     ):
         resource.setrlimit(what, (most, most))
 
 
-def convert(source: Path, target: Path) -> None:
-    """Write every tensor of a checkpoint to a safetensors file, under its path in the checkpoint.
+def convert(source: Path, out: BinaryIO) -> None:
+    """Write every tensor of a checkpoint as safetensors, under its path in the checkpoint.
 
     Raises:
-        Unusable: it holds no tensors, or more than any checkpoint does.
+        Unusable: it holds no tensors, more than any checkpoint does, or less than it claims.
         Exception: whatever torch and safetensors raise for a damaged or hostile file; ``reason`` says it plainly.
     """
-    from safetensors.torch import save_file
+    from safetensors.torch import save
 
-    room = _MOST_COPIES * source.stat().st_size + (1 << 20)
+    size, claimed = stored(source), source.stat().st_size
+    if claimed > 2 * size + _HOLES_BYTES:
+        raise Unusable(f"it claims {claimed:,} bytes and has {size:,} on the disk, the others are holes: {AGAIN}")
+    room = _MOST_COPIES * size + (1 << 20)
     tensors: dict[str, Any] = {}
     for name, value in _tensors(read(source)):
         room -= value.numel() * value.element_size()
@@ -74,7 +120,8 @@ def convert(source: Path, target: Path) -> None:
         tensors[name] = _plain(value, name)
     if not tensors:
         raise Unusable("it holds no tensors under text names in its dictionaries")
-    save_file(tensors, target)
+    out.write(save(tensors))
+    out.flush()
 
 
 def read(source: Path) -> Any:  # noqa: ANN401 - whatever the file holds
@@ -92,16 +139,66 @@ def read(source: Path) -> Any:  # noqa: ANN401 - whatever the file holds
         raise Unusable(f"it starts with {start!r}, as no checkpoint does (a web page or a pointer in its place?)")
     stand_ins: list[Any] = [(PassedOver, name) for name in _PASSED_OVER]
     stand_ins += [(OrderedDict, name) for name in _LIKE_DICTIONARIES]
+    stand_ins += [(_dictionary, name) for name in _DICTIONARIES_OF]
+    stand_ins += [(_Array, name) for name in _ARRAYS] + [(_NumberKind, "numpy.dtype")]
     with torch.serialization.safe_globals(stand_ins):
-        return torch.load(source, map_location="cpu", weights_only=True)
+        try:
+            return torch.load(source, map_location="cpu", weights_only=True)
+        except RuntimeError as error:
+            if "magic number" not in str(error):
+                raise
+            plain = torch.load(_as_archive(source), map_location="cpu", weights_only=True)
+            if not isinstance(plain, Mapping):
+                raise
+            return plain
+
+
+def _as_archive(source: Path) -> BinaryIO:
+    """Return a plain pickle (of arrays, as detectron2 writes) in the frame that torch reads."""
+    framed = io.BytesIO()
+    with zipfile.ZipFile(framed, "w") as archive:
+        archive.write(source, "archive/data.pkl")
+        archive.writestr("archive/version", "3\n")
+    framed.seek(0)
+    return framed
 
 
 def _check_archive(source: Path) -> None:
-    """Refuse a zip bomb: torch stores without compression, so the parts are smaller than the whole."""
+    """Refuse a zip bomb (torch stores without compression), what is no checkpoint's archive, and spoilt parts."""
     with zipfile.ZipFile(source) as archive:
-        claimed = sum(part.file_size for part in archive.infolist())
-    if claimed > source.stat().st_size:
-        raise Unusable(f"its archive claims {claimed:,} bytes in a file of {source.stat().st_size:,}")
+        parts = archive.infolist()
+        _check_kind([part.filename for part in parts])
+        claimed = sum(part.file_size for part in parts)
+        if claimed > source.stat().st_size:
+            raise Unusable(f"its archive claims {claimed:,} bytes in a file of {source.stat().st_size:,}")
+        _check_sums(archive, parts)
+
+
+def _check_kind(names: list[str]) -> None:
+    if any(name.endswith("/constants.pkl") or "/code/" in name for name in names):
+        raise Unusable("it is a TorchScript program, expected a state dictionary")
+    inner = [name for name in names if re.search(r"\.(pth|pt|tar|ckpt|bin|th|pkl|safetensors)$", name)]
+    if inner and not any(re.fullmatch(r"(.*/)?data\.pkl", name) for name in names):
+        raise Unusable(f"it is a zip around {inner[0][:80]!a}: unpack it and name the file inside")
+
+
+def _check_sums(archive: zipfile.ZipFile, parts: list[zipfile.ZipInfo]) -> None:
+    """Refuse a part whose CRC-32 is not the archive's; where no part's is, torch was told to write none."""
+    wrong = [part.filename for part in parts if not _is_whole(archive, part)]
+    if wrong and len(wrong) < sum(part.file_size > 0 for part in parts):
+        raise Unusable(f"{wrong[0][:80]!a} in its archive is damaged, its CRC-32 differs: {AGAIN}")
+
+
+def _is_whole(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> bool:
+    try:
+        with archive.open(part) as content:
+            while content.read(1 << 20):
+                pass
+    except zipfile.BadZipFile as error:
+        if "CRC-32" not in str(error):
+            raise
+        return False
+    return True
 
 
 class PassedOver:
@@ -117,13 +214,13 @@ class PassedOver:
 _PASSED_OVER = (
     "argparse.Namespace", "datetime.datetime", "datetime.timedelta", "typing.Any",
     *(f"pathlib.{kind}" for kind in ("Path", "PosixPath", "PurePosixPath", "WindowsPath")),
-    "numpy.dtype", "numpy.ndarray",
-    *(f"numpy.{core}.multiarray.{name}" for core in ("core", "_core") for name in ("scalar", "_reconstruct")),
+    "numpy.ndarray", "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar",
     "omegaconf.dictconfig.DictConfig", "omegaconf.listconfig.ListConfig", "omegaconf.nodes.AnyNode",
     "omegaconf.base.ContainerMetadata", "omegaconf.base.Metadata",
     "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",
     "pytorch_lightning.callbacks.early_stopping.EarlyStopping",
-    "mmengine.logging.history_buffer.HistoryBuffer",
+    "mmengine.logging.history_buffer.HistoryBuffer", "torch.torch_version.TorchVersion",
+    *(f"{home}.{kind}" for home in ("builtins", "__builtin__") for kind in ("list", "dict", "int", "float", "set")),
 )  # fmt: skip
 """What published checkpoints hold beside their weights."""
 _LIKE_DICTIONARIES = (
@@ -131,8 +228,54 @@ _LIKE_DICTIONARIES = (
     "lightning_fabric.utilities.data.AttributeDict",
     "lightning.fabric.utilities.data.AttributeDict",
     "yacs.config.CfgNode",
+    "easydict.EasyDict",
+    "addict.addict.Dict",
+    "munch.Munch",
+    "mmcv.utils.config.ConfigDict",
+    "mmengine.config.config.ConfigDict",
 )
 """Likewise, but entries are set in them, which torch allows in dictionaries alone."""
+_DICTIONARIES_OF = ("collections.defaultdict",)
+"""Likewise, and called with what makes a value."""
+
+
+_ARRAYS = ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct")
+
+
+class _NumberKind(PassedOver):
+    """Stands in for numpy's dtype: keeps its name, as in "f4"."""
+
+    def __init__(self, name: object = "", *_: object) -> None:
+        """Keep the name."""
+        self.name = name
+
+
+class _Array(PassedOver):
+    """Stands in for a numpy array: keeps what it was written with, and numpy is not called."""
+
+    written: tuple[Any, ...] = ()
+
+    def __setstate__(self, state: object) -> None:
+        """Keep version, shape, dtype, order and bytes."""
+        self.written = state if isinstance(state, tuple) else ()
+
+    def tensor(self) -> Any:  # noqa: ANN401
+        """Return its values, None where they are no numbers in C's order."""
+        import torch
+
+        kinds = {"f2": torch.float16, "f4": torch.float32, "f8": torch.float64, "i8": torch.int64, "i4": torch.int32}
+        if len(self.written) != 5:
+            return None
+        _, shape, kind, by_columns, values = self.written
+        dtype = kinds.get(getattr(kind, "name", ""))
+        if dtype is None or by_columns or not isinstance(values, bytes) or not values:
+            return None
+        return torch.frombuffer(bytearray(values), dtype=dtype).reshape(shape)
+
+
+def _dictionary(*_: object) -> OrderedDict[Any, Any]:
+    """Stand in for a dictionary with defaults, which are not needed to read it."""
+    return OrderedDict()
 
 
 def _tensors(checkpoint: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
@@ -143,6 +286,7 @@ def _tensors(checkpoint: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
     waiting = [("", checkpoint, 0)]
     while waiting:
         path, value, depth = waiting.pop()
+        value = value.tensor() if isinstance(value, _Array) else value
         if isinstance(value, torch.Tensor):
             yield path, value
         elif isinstance(value, Mapping) and depth < _DEEPEST:
@@ -180,17 +324,19 @@ def reason(error: Exception) -> str:
     text = " ".join(text.split()).removeprefix("Weights only load failed. ")
     if needed := re.search(r"GLOBAL (\S+)", text):
         return f"to read it, {needed[1][:80]} would have to run, and only tensors and plain values are read"
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return "there is no room for it in the folder for temporary files: make room, or name another with TMPDIR"
     if isinstance(error, zipfile.BadZipFile) or "PytorchStreamReader" in text:
-        return f"its archive is damaged or cut off: {_AGAIN}"
-    if "TorchScript" in text:
-        return "it is a TorchScript program, expected a state dictionary"
+        return f"its archive is damaged or cut off: {AGAIN}"
+    if text.endswith("Unsupported operand 149"):  # a frame, as protocol 4 begins
+        return "it is a pickle of a protocol that is not read here, expected protocol 2 as torch.save writes"
     if isinstance(error, (MemoryError, RecursionError)) or "allocate memory" in text:
         return "it claims more memory than its size allows"
     if type(error).__name__ == "SafetensorError":
-        return f"it is no whole safetensors file ({text[:120]}): {_AGAIN}"
+        return f"it is no whole safetensors file ({text[:120]}): {AGAIN}"
     if isinstance(error, Unusable):
         return text[:300]
-    return f"it is damaged, or no pickle of tensors and plain values ({type(error).__name__}): {_AGAIN}"
+    return f"it is damaged, or no pickle of tensors and plain values ({type(error).__name__}): {AGAIN}"
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from typing import NamedTuple
 
 import torch
 
+from eden_bench import windows
+
 Tensors = Mapping[str, torch.Tensor]
 
 
@@ -23,6 +25,8 @@ class Family(NamedTuple):
     """How names inside the encoder start: a parameter there that ours has not is no head, it changes what it does."""
     arch: Callable[[Tensors], str]
     """Architecture from the network's weights under their own names; ValueError says what is not known."""
+    look_alikes: str
+    """Networks of the same names and shapes that compute something else."""
 
 
 def _count(weights: Tensors, pattern: str) -> int:
@@ -83,10 +87,29 @@ def _swin(weights: Tensors) -> str:
     kinds = {(32, 2): "mini", (96, 6): "tiny", (96, 18): "small", (128, 18): "base", (192, 18): "large"}
     if (width, blocks[2]) not in kinds:
         raise ValueError(f"a Swin of width {width} and {blocks} blocks")
-    table, _ = _shape(weights, r"layers\.\d\.blocks\.\d+\.attn\.relative_position_bias_table", 2)
-    window = (round(table**0.5) + 1) // 2
-    size_px = 64 if kinds[width, blocks[2]] == "mini" else window * 32
-    return f"swin_{kinds[width, blocks[2]]}_patch{patch}_window{window}_{size_px}"
+    sides = _windows(weights)
+    size_px = patch * 8 * sides[3]
+    return f"swin_{kinds[width, blocks[2]]}_patch{patch}_window{windows.written(sides, size_px, patch)}_{size_px}"
+
+
+def _windows(weights: Tensors) -> list[int]:
+    """Return each stage's window: of a table that holds a bias for each of (2 window − 1)² shifts.
+
+    Raises:
+        ValueError: no table is there, or it is not of the window that the index beside it is of.
+    """
+    table = r"layers\.{}\.blocks\.\d+\.attn\.relative_position_{}"
+    names = {stage: table.format(stage, "bias_table") for stage in range(4)}
+    told = [stage for stage, pattern in names.items() if any(re.fullmatch(pattern, name) for name in weights)]
+    sides = []
+    for stage in names:
+        nearest = min(told, key=lambda one: abs(one - stage), default=stage)
+        rows, _ = _shape(weights, names[nearest], 2)
+        sides.append((round(rows**0.5) + 1) // 2)
+        for name in weights:
+            if re.fullmatch(table.format(stage, "index"), name) and len(weights[name]) != sides[-1] ** 2:
+                raise ValueError(f"a Swin whose window by its table is {sides[-1]}, and another by {name}")
+    return sides
 
 
 def _efficientnet(weights: Tensors) -> str:
@@ -117,6 +140,7 @@ FAMILIES = (
         r"layer2\.0\.",
         r"layer\d|conv\d|bn\d|stem",
         _resnet,
+        "a ResNet whose stride is in its 1×1 convolutions (Caffe's, Keras's, MSRA's) or that is dilated",
     ),
     Family(
         "Swin",
@@ -124,6 +148,7 @@ FAMILIES = (
         r"layers\.\d\.blocks\.\d+\.attn\.",
         r"layers|patch_embed|absolute_pos_embed|pos_embed",
         _swin,
+        "a Swin whose layer norms have another epsilon than 1e-5",
     ),
     Family(
         "ViT",
@@ -133,6 +158,7 @@ FAMILIES = (
         r"blocks\.\d+\.attn\.",
         r"blocks|patch_embed|cls_token|pos_embed|dist_token|reg(ister)?_token|norm_pre|rel_pos|rope",
         _vit,
+        "a ViT with another activation than GELU (OpenAI CLIP's quick GELU) or another epsilon than 1e-6 in its norms",
     ),
     Family(
         "EfficientNet",
@@ -142,6 +168,7 @@ FAMILIES = (
         r"_blocks\.\d+\._depthwise_conv|blocks\.\d+\.\d+\.conv_dw",
         r"_?blocks|_?conv_|_?bn\d",
         _efficientnet,
+        "an EfficientNet that pads evenly (PyTorch's, not TensorFlow's), or whose norms have an epsilon of 1e-5",
     ),
     Family(
         "DenseNet",
@@ -149,6 +176,7 @@ FAMILIES = (
         r"features\.denseblock\d\.",
         r"features",
         _densenet,
+        "a DenseNet for input on another scale (torchxrayvision's -1024 to 1024)",
     ),
 )
 

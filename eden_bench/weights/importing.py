@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from eden_bench.errors import UsageError, WeightsRefused
 from eden_bench.weights.families import under_our_names
 from eden_bench.weights.reading import read_tensors
 from eden_bench.weights.recognition import Found, dialect, find
+from eden_bench.weights.untrained import is_untrained
 
 Weights = dict[str, torch.Tensor]
 LEAST_COVERAGE = 0.95
@@ -51,6 +52,10 @@ class Coverage:
     """Entries under the same prefix that the encoder has not: heads, mostly."""
     reshaped: tuple[str, ...]
     """Entries that were adapted, and how."""
+    look_alikes: str = ""
+    """Other networks that have these names and shapes, which weights cannot tell from this one."""
+    untrained: bool = False
+    """Whether it was never trained, and taken because that was asked for."""
 
     @property
     def share(self) -> float:
@@ -84,25 +89,32 @@ class Imported:
         return encoder
 
 
-def import_weights(path: Path, *, arch: str | None = None, prefix: str | None = None) -> Imported:
+def import_weights(
+    path: Path, *, arch: str | None = None, prefix: str | None = None, untrained: bool = False
+) -> Imported:
     """Read a checkpoint of any dialect.
 
     Args:
         path: the file.
         arch: the architecture, where the file is ambiguous or to make sure.
         prefix: which network of the file, where it holds several.
+        untrained: take a network that was never trained, too.
 
     Raises:
         WeightsMissing: there is no such file.
-        WeightsRefused: it cannot be read, holds no known encoder, or too little of one; says what was found.
+        WeightsRefused: it cannot be read, holds no known encoder, too little of one, or an untrained one; says what
+            was found.
     """
     try:
         found, others = find(read_tensors(path), prefix)
-        encoder = _untrained(found)
+        encoder = _built(found)
         if arch is not None and arch != encoder.arch:
             raise WeightsRefused(f"the weights are those of {encoder.arch}, expected {arch}: leave --arch out")
         weights, coverage = _cover(found, encoder, path.name, tuple(others))
-        return Imported(weights, coverage, _proven(encoder, weights))
+        if is_untrained(encoder, weights):
+            coverage = _asked_for(coverage, untrained)
+        encoder.load_state_dict(weights)
+        return Imported(weights, coverage, fingerprint(encoder))
     except WeightsRefused as error:
         text = str(error)
         raise error if str(path) in text else WeightsRefused(f"{path}: {text}") from error
@@ -118,12 +130,23 @@ def write(imported: Imported, source: Path, name: str, folder: Path) -> Checkpoi
         "fingerprint": imported.fingerprint,
     }
     card = {"method": name, "arch": imported.coverage.arch, "imported": told}
-    checkpoint = write_checkpoint(folder, imported.weights, card)
+    checkpoint = _written(folder, imported.weights, card)
     if fingerprint(checkpoint.load_encoder()) != imported.fingerprint:
         raise WeightsRefused(
             f"{folder} gives other activations than {source}: the disk is at fault, write it elsewhere"
         )
     return checkpoint
+
+
+def _written(folder: Path, weights: Weights, card: dict[str, Any]) -> Checkpoint:
+    from safetensors import SafetensorError
+
+    try:
+        return write_checkpoint(folder, weights, card)
+    except (OSError, SafetensorError) as error:
+        raise UsageError(
+            f"{folder} cannot be written ({error}): make room, or choose another folder with --out"
+        ) from error
 
 
 def fingerprint(encoder: Encoder) -> str:
@@ -145,7 +168,7 @@ def fingerprint(encoder: Encoder) -> str:
     return hashlib.sha256(repr(levels).encode()).hexdigest()[:12]
 
 
-def _untrained(found: Found) -> Encoder:
+def _built(found: Found) -> Encoder:
     try:
         return build_encoder(found.family.arch(found.weights), seed=0)
     except (ValueError, UsageError) as error:
@@ -155,7 +178,7 @@ def _untrained(found: Found) -> Encoder:
 def _cover(found: Found, encoder: Encoder, file: str, others: tuple[str, ...]) -> tuple[Weights, Coverage]:
     start, weights = encoder.state_dict(), dict[str, torch.Tensor]()
     offered = under_our_names(found.family, encoder.arch, found.weights)
-    reshaped: list[str] = []
+    reshaped = [found.renamed] if found.renamed else []
     for name in [name for name in start if name in offered]:
         value = offered[name]
         if value.shape != start[name].shape:
@@ -168,7 +191,7 @@ def _cover(found: Found, encoder: Encoder, file: str, others: tuple[str, ...]) -
     coverage = Coverage(
         file=file, dialect=dialect(found.prefix), prefix=found.prefix, others=others, arch=encoder.arch,
         matched=len(counted) - len(missing), expected=len(counted), missing=missing, unexpected=unexpected,
-        reshaped=tuple(reshaped),
+        reshaped=tuple(reshaped), look_alikes=found.family.look_alikes,
     )  # fmt: skip
     _refuse(coverage, [name for name in unexpected if re.match(found.family.inside, name)])
     return {name: weights.get(name, value.clone()) for name, value in start.items()}, coverage
@@ -209,16 +232,19 @@ def _as_numbers(name: str, value: torch.Tensor, like: torch.Tensor) -> torch.Ten
     if like.is_floating_point() and not value.is_floating_point():
         raise WeightsRefused(f"its {name} holds {str(value.dtype).removeprefix('torch.')}, expected real numbers")
     cast = value.to(like.dtype)
+    if value.dtype is torch.float16 and torch.isinf(value).any():
+        raise WeightsRefused(
+            f"its {name} overflowed in half precision, which ends at 65,504: export it in float32 or bfloat16"
+        )
     if not torch.isfinite(cast).all():
         raise WeightsRefused(f"its {name} holds values that are not finite, expected numbers: the training diverged")
     return cast
 
 
-def _proven(encoder: Encoder, weights: Weights) -> str:
-    """Show that the weights act: the activations differ from those of the untrained encoder."""
-    untrained = fingerprint(encoder)
-    encoder.load_state_dict(weights)
-    found = fingerprint(encoder)
-    if found == untrained:
-        raise WeightsRefused("its activations are those of an untrained network, expected pretrained weights")
-    return found
+def _asked_for(coverage: Coverage, untrained: bool) -> Coverage:
+    if not untrained:
+        raise WeightsRefused(
+            f"this {coverage.arch} was never trained: all its norms are as they were made (scale 1, shift 0, no "
+            "statistics), expected pretrained weights; 'eden-bench import-weights --untrained' takes it all the same"
+        )
+    return replace(coverage, untrained=True)

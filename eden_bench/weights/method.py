@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from eden_bench.contracts import MethodCard
 from eden_bench.errors import UsageError
 from eden_bench.registry import Registry
+from eden_bench.weights.places import wrong_folder
 
 if TYPE_CHECKING:
     from eden_bench.encoders import Encoder
@@ -100,14 +101,26 @@ def register_file(registry: Registry, text: str, taken: Collection[str] = ()) ->
 
 
 def refuse_missing(text: str) -> None:
-    """Refuse NAME=PATH without a file or folder at once: in a command it is a slip, not a method to be excused.
+    """Refuse NAME=PATH without a checkpoint at once: in a command it is a slip, not a method to be excused.
 
     Raises:
-        UsageError: there is nothing there.
+        UsageError: there is nothing there, or a folder of something else.
     """
-    path = Path(text.partition("=")[2]).expanduser()
+    from eden_bench.checkpoints import Checkpoint
+
+    path = path_of(text)
     if not path.exists():
-        raise UsageError(f"--methods {text!r}: {path} does not exist, expected a checkpoint or a folder of one")
+        raise UsageError(
+            f"--methods {text!r}: {path} does not exist, expected a checkpoint or a folder of one; commas separate "
+            "methods, so a path with one must exist as it is written"
+        )
+    if path.is_dir() and not Checkpoint(path).exists:
+        raise UsageError(f"--methods {text!r}: {path} {wrong_folder(path)}")
+
+
+def path_of(text: str) -> Path:
+    """Return the path of NAME=PATH."""
+    return Path(text.partition("=")[2]).expanduser()
 
 
 def _changed(path: Path) -> tuple[int, int]:
@@ -126,15 +139,23 @@ def _read(path: Path, size: int, changed: int) -> _Weights:
     from eden_bench.weights.importing import import_weights
 
     if path.is_dir():
-        encoder = Checkpoint(path).load_encoder()
+        checkpoint = Checkpoint(path)
+        encoder = checkpoint.load_encoder()
         weights = dict(encoder.state_dict())
-        return _Weights(_digest(weights), encoder.arch, weights, "a checkpoint folder")
+        return _Weights(_digest(weights), encoder.arch, weights, f"a checkpoint folder{_untrained(checkpoint.card)}")
     imported = import_weights(path)
     coverage = imported.coverage
     if coverage.lack:
         print(f"warning: {coverage.lack}", file=sys.stderr)  # noqa: T201
     found = f"{coverage.dialect}: {coverage.matched} of {coverage.expected} entries"
     return _Weights(_digest(imported.weights), coverage.arch, imported.weights, found)
+
+
+def _untrained(card: dict[str, Any]) -> str:
+    """Say that imported weights were never trained, "" where they were."""
+    imported = card.get("imported")
+    coverage = imported.get("coverage") if isinstance(imported, dict) else None
+    return ", untrained" if isinstance(coverage, dict) and coverage.get("untrained") else ""
 
 
 def _digest(weights: dict[str, Any]) -> str:

@@ -9,33 +9,40 @@ import subprocess
 import sys
 import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from eden_bench.errors import WeightsMissing, WeightsRefused
+from eden_bench.weights import child
 from eden_bench.weights.child import SECONDS
+from eden_bench.weights.places import wrong_folder
 
 if TYPE_CHECKING:
     import torch
 
-_RESAVE = "save its weights alone with torch.save(model.state_dict(), …) where it was made"
-_THREADS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
+_RESAVE = "its weights alone are read, saved by torch.save(model.state_dict(), …) where its code is at hand"
+_SETTINGS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1") | {
+    "TORCH_DEVICE_BACKEND_AUTOLOAD": "0"
+}
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
     """Return every tensor of a checkpoint by its path in it, dictionaries joined with "/".
 
+    What the child writes has no name, so nothing stays behind however this process ends, and is mapped, not read:
+    only the tensors that are used take memory.
+
     Raises:
         WeightsMissing: there is no such file.
         WeightsRefused: it is no checkpoint, it is damaged, it needs code to be read, or it takes too long.
     """
-    from safetensors.torch import load
+    from safetensors.torch import load_file
 
     if wrong := _no_file(path):
-        raise WeightsMissing(f"{path} {wrong}, expected a checkpoint (.pth, .pt, .tar, .ckpt, .safetensors)")
-    with tempfile.TemporaryDirectory(prefix="eden-bench-weights-") as folder:
-        target = Path(folder) / "tensors.safetensors"
-        _convert(path, target)
-        return dict(sorted(load(target.read_bytes()).items()))
+        inside = f"; it {wrong_folder(path)}" if path.is_dir() else ""
+        raise WeightsMissing(f"{path} {wrong}, expected a checkpoint (.pth, .pt, .tar, .ckpt, .safetensors){inside}")
+    with tempfile.TemporaryFile() as file:
+        _convert(path, file)
+        return dict(sorted(load_file(f"/dev/fd/{file.fileno()}").items()))
 
 
 def _no_file(path: Path) -> str:
@@ -51,20 +58,44 @@ def _no_file(path: Path) -> str:
     return "" if found.st_size else "is empty"
 
 
-def _convert(path: Path, target: Path) -> None:
-    command = [sys.executable, "-W", "ignore", "-m", "eden_bench.weights.child", str(path.absolute()), str(target)]
+def _convert(path: Path, out: BinaryIO) -> None:
+    waiting, alive = os.pipe()
     try:
-        done = subprocess.run(  # noqa: S603 - our own module
-            command, capture_output=True, text=True, timeout=2 * SECONDS, env={**os.environ, **_THREADS}, check=False
-        )
+        done = _run(_command(path.absolute()), waiting, out)
     except subprocess.TimeoutExpired as error:
         raise WeightsRefused(f"{path} takes over {2 * SECONDS} s to read, expected a checkpoint: {_RESAVE}") from error
-    if done.returncode or not target.is_file():
-        raise WeightsRefused(f"{path} cannot be read as weights: {_reason(done)}; or {_RESAVE}")
+    finally:
+        os.close(waiting)
+        os.close(alive)
+    if done.returncode:
+        why = _reason(done)
+        where = "" if child.AGAIN in why else f"; {_RESAVE}"
+        raise WeightsRefused(f"{path} cannot be read as weights: {why}{where}")
 
 
-def _reason(done: subprocess.CompletedProcess[str]) -> str:
+def _command(path: Path) -> list[str]:
+    """Return the child's command line: isolated, so neither the current folder nor PYTHONPATH can slip it a module.
+
+    Where torch was found by other ways, its folder comes last on the child's path.
+    """
+    import safetensors
+    import torch
+
+    folders = [str(Path(str(module.__file__)).parents[1]) for module in (torch, safetensors)]
+    return [sys.executable, "-I", "-W", "ignore", child.__file__, str(path), *dict.fromkeys(folders)]
+
+
+def _run(command: list[str], waiting: int, out: BinaryIO) -> subprocess.CompletedProcess[bytes]:
+    """Run the child in a folder where nothing of the user's or a stranger's lies, without Python's variables."""
+    kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+    return subprocess.run(  # noqa: S603 - our own module
+        command, stdin=waiting, stdout=out, stderr=subprocess.PIPE, cwd="/", env=kept | _SETTINGS,
+        timeout=2 * SECONDS, check=False,
+    )  # fmt: skip
+
+
+def _reason(done: subprocess.CompletedProcess[bytes]) -> str:
     try:
-        return str(json.loads(done.stdout)["error"])
+        return str(json.loads(done.stderr.rpartition(b"\n")[2])["error"])
     except (ValueError, KeyError, TypeError):
         return f"its reader was stopped with code {done.returncode}, out of memory or time"

@@ -11,11 +11,12 @@ from __future__ import annotations
 import re
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import torch
 
 from eden_bench.errors import WeightsRefused
+from eden_bench.weights import names
 from eden_bench.weights.families import FAMILIES, Family, Tensors
 
 
@@ -28,6 +29,8 @@ class Found:
     """Path and prefix before its names, for example "state_dict/module.encoder_q."."""
     weights: dict[str, torch.Tensor]
     """By its own names."""
+    renamed: str = ""
+    """How its names were changed to these; "" where they were not."""
 
 
 DIALECTS = (
@@ -69,7 +72,8 @@ def find(tensors: Tensors, prefix: str | None = None) -> tuple[Found, list[str]]
     Raises:
         WeightsRefused: there is none, or several and no rule which is meant; names them.
     """
-    candidates = _candidates(tensors)
+    tensors, renamed = names.known(tensors)
+    candidates = [replace(one, renamed=renamed.get(one.prefix, "")) for one in _candidates(tensors)]
     if prefix is not None:
         asked = prefix.rstrip("./")
         named = [one for one in candidates if asked in (one.prefix.rstrip("./"), _last(one.prefix).rstrip("./"))]
@@ -80,13 +84,19 @@ def find(tensors: Tensors, prefix: str | None = None) -> tuple[Found, list[str]]
         return named[0], [one.prefix for one in candidates if one is not named[0]]
     _refuse_volumes(tensors)
     if not candidates:
-        shown = ", ".join(list(tensors)[:4])
-        raise WeightsRefused(
-            f"no encoder that is known here is in its {len(tensors)} tensors ({shown}, …), expected a ResNet, ViT, "
-            "Swin, EfficientNet-Lite or DenseNet under its torchvision or timm names, after any prefix"
-        )
+        raise WeightsRefused(_unknown(tensors))
     chosen = _meant(candidates)
     return chosen, [one.prefix for one in candidates if one is not chosen]
+
+
+def _unknown(tensors: Tensors) -> str:
+    shown, what = ", ".join(list(tensors)[:4]), names.stranger(tensors)
+    return (
+        f"no encoder that is known here is in its {len(tensors)} tensors ({shown}, …)"
+        + (f", they are those of {what}" if what else "")
+        + ", expected a ResNet or DenseNet under torchvision's names, a ViT under torchvision's or timm's, a Swin or "
+        "EfficientNet-Lite under timm's, each after any prefix"
+    )
 
 
 def _last(prefix: str) -> str:
@@ -126,12 +136,11 @@ def _own_names(found: Found) -> list[str]:
 
 def _same(one: Found, other: Found) -> bool:
     """Whether two networks share their values: an alias, as DenseCL's ``backbone`` is of ``encoder_q.0``."""
-    names = _own_names(one)
     return one.family is other.family and all(
         name in other.weights
         and one.weights[name].shape == other.weights[name].shape
         and torch.equal(one.weights[name], other.weights[name])
-        for name in names
+        for name in _own_names(one)
     )
 
 

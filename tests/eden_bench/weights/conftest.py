@@ -8,9 +8,10 @@ from eden_bench.weights import child, reading
 def read_here(monkeypatch):
     """Read in this process: the same code without the seconds that a child takes to import torch."""
 
-    def convert(path, target):
+    def convert(path, out):
         try:
-            child.convert(path, target)
+            child.convert(path, out)
+            out.flush()
         except Exception as error:
             raise WeightsRefused(f"{path} cannot be read as weights: {child.reason(error)}") from error
 

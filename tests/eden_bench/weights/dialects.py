@@ -31,8 +31,12 @@ class Written:
 
 @functools.cache
 def source(arch=RESNET, seed=5):
-    """An encoder with weights, and running statistics, of its own."""
+    """An encoder with weights, norms and running statistics of its own."""
     encoder, draw = build_encoder(arch, seed), torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for name, value in encoder.named_parameters():
+            if value.ndim == 1 and "token" not in name:
+                value += 0.1 * torch.rand(value.shape, generator=draw)
     for name, value in encoder.named_buffers():
         if name.endswith(("running_mean", "running_var")):
             value += 0.1 * torch.rand(value.shape, generator=draw)
@@ -143,9 +147,9 @@ def original_swin():
     for name, value in weights(SWIN).items():
         stage = re.match(r"layers\.(\d)\.downsample", name)
         moved[name.replace(f"layers.{stage[1]}", f"layers.{int(stage[1]) - 1}", 1) if stage else name] = value
-    tables = {"relative_position_index": zeros(16, 16, dtype=torch.long), "attn_mask": zeros(4, 16, 16)}
     block = "layers.0.blocks.0."
-    return {**moved, block + "attn.relative_position_index": tables.popitem()[1], block + "attn_mask": zeros(4, 16, 16)}
+    tables = {"attn.relative_position_index": zeros(16, 16, dtype=torch.long), "attn_mask": zeros(4, 16, 16)}
+    return {**moved, **under(block, tables)}
 
 
 def simmim():

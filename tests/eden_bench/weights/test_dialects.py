@@ -99,9 +99,9 @@ def test_whichever_entry_is_renamed_is_named(save, arch, monkeypatch):
         found, _ = recognition.find(renamed)
         if name in ("patch_embed.proj.weight", "pos_embed"):  # without them the arch is not known
             with pytest.raises(WeightsRefused, match=f"{name} is not in it"):
-                importing._untrained(found)
+                importing._built(found)
             continue
-        _, coverage = importing._cover(found, importing._untrained(found), "file", ())
+        _, coverage = importing._cover(found, importing._built(found), "file", ())
         assert coverage.missing == (name,)
         assert f"{name}_x" in coverage.unexpected
 
@@ -237,7 +237,7 @@ def test_a_network_that_is_dead_or_untrained_is_refused(save):
     dead = {name: torch.zeros_like(value) for name, value in weights().items()}
     with pytest.raises(WeightsRefused, match="the same for any image"):
         import_weights(save(dead))
-    with pytest.raises(WeightsRefused, match="those of an untrained network"):
+    with pytest.raises(WeightsRefused, match=r"this resnet18-w16 was never trained: all its norms .*--untrained"):
         import_weights(save(build_encoder("resnet18-w16", seed=0).state_dict()))
 
 
