@@ -11,7 +11,7 @@ from eden_bench.weights.families import Tensors
 _WRAPPERS = re.compile(
     r"(?:_orig_mod|_checkpoint_wrapped_module|_fsdp_wrapped_module)\."
     r"|(?:(?<=\d\.)|(?<=blocks\.)|(?<=layers\.)|(?<=features\.)|(?<=downsample\.)|(?<=attn\.)|(?<=mlp\.)|(?<=norm\.)"
-    r"|(?<=proj\.)|(?<=patch_embed\.))module\."
+    r"|(?<=proj\.)|(?<=conv\.)|(?<=patch_embed\.))module\."
 )
 """What torch.compile, checkpointing, FSDP and DataParallel put into names, the last one only inside a network's own."""
 _ROOT = r"(?P<prefix>(?:.*[/.])?)"
@@ -66,7 +66,7 @@ def known(tensors: Tensors) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     for what, sign, children in _CHILDREN:
         for prefix in _prefixes(tensors, sign):
             tensors = {_child(name, prefix, children): value for name, value in tensors.items()}
-            told[prefix] = f"names: those of a {what}, taken apart into its children"
+            told[prefix.removesuffix("features.")] = f"names: those of a {what}, taken apart into its children"
     for prefix in _prefixes(tensors, _VIT_SIGN):
         tensors = {_vit_name(name, prefix): value for name, value in tensors.items()}
         told[prefix] = "names: torchvision's of a ViT"
@@ -85,7 +85,10 @@ def _prefixes(tensors: Tensors, sign: re.Pattern[str]) -> list[str]:
 
 def _child(name: str, prefix: str, children: dict[str, str]) -> str:
     first, dot, rest = name.removeprefix(prefix).partition(".")
-    return f"{prefix}{children[first]}{dot}{rest}" if name.startswith(prefix) and first in children else name
+    if not name.startswith(prefix) or first not in children:
+        return name
+    before = prefix.removesuffix("features.") if children[first].startswith("features.") else prefix
+    return f"{before}{children[first]}{dot}{rest}"
 
 
 def _vit_name(name: str, prefix: str) -> str:

@@ -110,16 +110,68 @@ def test_at_its_own_size_an_encoder_is_itself(arch):
 
 @pytest.mark.parametrize(
     ("arch", "resized", "size_px"),
-    [(VIT, "vit_mini_patch8_96", 96), ("swin_mini_patch4_window6_192", "swin_mini_patch4_window7_224", 224)],
+    [
+        (VIT, "vit_mini_patch8_96", 96),
+        ("swin_mini_patch4_window6_192", "swin_mini_patch4_window6_224", 224),
+        (SWIN, "swin_mini_patch4_window4-4-4-2_96", 96),
+    ],
 )
-def test_at_another_size_only_position_tables_change(arch, resized, size_px):
+def test_at_another_size_only_a_vits_positions_change(arch, resized, size_px):
     encoder = build_encoder(arch, 0)
     other = encoder.for_size(size_px)
     assert other.arch == resized
     assert other.maps(images(size_px, 1))[0].shape[2] == size_px // other.strides[0]
     for key, value in encoder.state_dict().items():
-        is_table = key.endswith(("pos_embed", "relative_position_bias_table"))
-        assert is_table or other.state_dict()[key].equal(value)
+        assert key == "pos_embed" or other.state_dict()[key].equal(value)
+    assert build_encoder(resized, 0).state_dict().keys() == other.state_dict().keys()
+    assert {k: v.shape for k, v in build_encoder(resized, 0).state_dict().items()} == {
+        k: v.shape for k, v in other.state_dict().items()
+    }
+
+
+@torch.no_grad()
+@pytest.mark.parametrize(
+    ("arch", "size_px", "window"),
+    [("swin_mini_patch4_window7_224", 448, 7), ("swin_mini_patch4_window12_384", 768, 12)],
+)
+def test_a_swin_at_another_size_is_timms_of_that_size_and_its_own_window(arch, size_px, window):
+    """Positions of the window are drawn large, so that a stretched table or another window shows."""
+    encoder = build_encoder(arch, 0).eval()
+    for name, value in encoder.named_parameters():
+        if name.endswith("bias_table"):
+            value.normal_(0, 2, generator=torch.Generator().manual_seed(len(value)))
+    theirs = SwinTransformer(
+        img_size=size_px, window_size=window, embed_dim=32, depths=(1, 1, 2, 1), num_heads=(1, 2, 4, 8), num_classes=0
+    ).eval()
+    theirs.load_state_dict(encoder.state_dict())
+    x, expected = images(size_px, 1), []
+    tokens = theirs.patch_embed(x)
+    for layer in theirs.layers:
+        tokens = layer(tokens)
+        expected.append(tokens)
+    expected[-1] = theirs.norm(tokens)
+    for one, other in zip(encoder.for_size(size_px).maps(x), expected, strict=True):
+        assert one.permute(0, 2, 3, 1).allclose(other, atol=1e-5)
+
+
+def test_a_window_narrower_than_trained_keeps_the_bias_of_each_shift():
+    table = torch.randn(23 * 23, 3, generator=torch.Generator().manual_seed(0))
+    found = fitted({"relative_position_bias_table": table}, {"relative_position_bias_table": torch.empty(13 * 13, 3)})
+    for rows in range(-6, 7):
+        for columns in range(-6, 7):
+            ours = found["relative_position_bias_table"][(rows + 6) * 13 + columns + 6]
+            assert ours.equal(table[(rows + 11) * 23 + columns + 11])
+
+
+@torch.no_grad()
+def test_a_swin_keeps_its_windows_through_sizes():
+    encoder = build_encoder("swin_mini_patch4_window7_224", 0)
+    assert encoder.for_size(192).windows == (7, 7, 7, 6)
+    assert encoder.for_size(192).arch == "swin_mini_patch4_window7_192"
+    assert encoder.for_size(448).for_size(224).arch == encoder.arch
+    assert (
+        build_encoder(SWIN, 0).for_size(128).for_size(64).embed(images()).equal(build_encoder(SWIN, 0).embed(images()))
+    )
 
 
 def test_positions_are_interpolated_bicubically_and_the_class_tokens_is_kept():
@@ -129,16 +181,6 @@ def test_positions_are_interpolated_bicubically_and_the_class_tokens_is_kept():
     expected = functional.interpolate(grid, (16, 16), mode="bicubic").permute(0, 2, 3, 1).reshape(1, 256, 6)
     assert found[:, :1].equal(table[:, :1])
     assert found[:, 1:].allclose(expected, atol=1e-6)
-
-
-def test_relative_positions_of_window_6_are_interpolated_bicubically_to_window_7():
-    name, table = "relative_position_bias_table", torch.randn(121, 4, generator=torch.Generator().manual_seed(0))
-    found = fitted({name: table}, {name: torch.empty(169, 4)})[name]
-    for head in range(4):
-        grid = table[:, head].reshape(1, 1, 11, 11)
-        expected = functional.interpolate(grid, (13, 13), mode="bicubic")
-        assert found[:, head].allclose(expected.flatten(), atol=1e-6)
-    assert found[84].allclose(table[60], atol=1e-6)  # no shift between query and key stays in the middle
 
 
 def test_interpolation_to_the_same_shape_changes_no_bit():
@@ -176,6 +218,7 @@ def test_a_checkpoint_gives_the_same_encoder_back(arch, tmp_path):
     ("arch", "message"),
     [
         ("vit_bas_patch16_224", r"unknown arch 'vit_bas_patch16_224'. Did you mean 'vit_base_patch16_224'\?"),
+        ("swin_base_patch4_window7-7_224", "unknown arch 'swin_base_patch4_window7-7_224'"),
         ("swin_base_patch4_224", "unknown arch 'swin_base_patch4_224'"),
         ("vit_base_patch16_window7_224", "unknown arch 'vit_base_patch16_window7_224'"),
         ("vit_base_patch16_220", "'vit_base_patch16_220': its side must be a multiple of 16 pixels, not 220"),
