@@ -83,8 +83,8 @@ class SimMIM(nn.Module):
             "the cosine starts where the warm-up ends, and the warm-up at 0",
             "a ViT has timm's absolute positions instead of the paper's shared relative-position bias, and neither its "
             "LayerScale (0.1) nor its drop path (0.1)",
-            "fine-tuned at another size, relative-position tables are interpolated bicubically (window 6 to 7 at 224 "
-            "px); the U-Net takes a Swin's four stages at strides 4 to 32",
+            "fine-tuned at another size, a Swin keeps its windows of 6 (the paper's grow to 7 at 224 px, their tables "
+            "interpolated); the U-Net takes a Swin's four stages at strides 4 to 32",
             "the checkpoint of the lowest validation loss is handed on unless select = 'last'",
             ANCHORS,
         ),

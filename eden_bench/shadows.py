@@ -12,8 +12,8 @@ HOME = Path(__file__).absolute().parent.parent
 def shadows() -> list[str]:
     """Return a sentence for each of our packages that another file takes the name of.
 
-    Their names are generic, so a ``tasks.py`` in the current folder or on PYTHONPATH comes first (design, section 3).
-    Finds them without importing them.
+    Their names are generic, so a ``tasks.py`` on PYTHONPATH comes first (design, section 3). The current folder is
+    searched neither by ``eden-bench`` nor by ``python -m eden_bench``. Finds them without importing them.
     """
     return [sentence for name in PACKAGES if (sentence := _shadow(name))]
 

@@ -171,10 +171,11 @@ def _show_plan(wanted: Ask, inputs: Inputs, as_json: bool) -> None:
     if as_json:
         pretraining = [backbone.label for backbone in plan.to_pretrain]
         marks = {"protocol": plan.protocol.name, "phantom": plan.phantom, "device": inputs.device}
-        print_json({**marks, "plan": rows, "pretrain": pretraining, "estimate": vars(cost)})
+        problems = _problems(plan)
+        print_json({**marks, "plan": rows, "pretrain": pretraining, "estimate": vars(cost), "problems": problems})
         return
     print_table(list(rows[0]), [[str(value) for value in row.values()] for row in rows], _opening(plan, inputs))
-    for line in _cost_lines(plan, cost):
+    for line in [*_problems(plan), *_cost_lines(plan, cost)]:
         typer.echo(line)
 
 
@@ -193,6 +194,14 @@ def _plan_rows(plan: Plan) -> list[dict[str, Any]]:
         {"task": task, "shots": shots, "method": method, **{name: found[name] for name in names}}
         for (task, shots, method), found in rows.items()
     ]
+
+
+def _problems(plan: Plan) -> list[str]:
+    """Say why cells cannot be run, each reason once."""
+    from eden_bench.plan import STATES
+
+    found = [(slot.backbone.label, slot.problem or slot.backbone.problem) for slot in plan.slots if not slot.record]
+    return list(dict.fromkeys(f"{STATES[one.kind]}: {label}: {one.text}" for label, one in found if one))
 
 
 def _cost_lines(plan: Plan, cost: Any) -> list[str]:  # noqa: ANN401 - Estimate

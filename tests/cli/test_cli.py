@@ -100,7 +100,7 @@ def test_wrong_usage_is_one_sentence_with_the_nearest_and_exit_code_2(tmp_path, 
 
 @pytest.mark.parametrize(
     ("error", "code"),
-    [(UsageError("a"), 2), (CellsFailed("a"), 3), (DataMissing("a"), 4), (WeightsMissing("a"), 1)],
+    [(UsageError("a"), 2), (CellsFailed("a"), 3), (DataMissing("a"), 4), (WeightsMissing("a"), 4)],
     ids=lambda value: type(value).__name__,
 )
 def test_an_error_of_ours_is_its_sentence_and_its_exit_code(failing, capsys, error, code):
@@ -164,7 +164,7 @@ def test_a_plugin_that_exits_is_an_error(failing, capsys):
 
 def test_a_file_that_shadows_our_package_is_named_before_it_is_run(tmp_path):
     (tmp_path / "tasks.py").write_text("raise SystemExit('a stranger ran')\n")
-    done = eden_bench("list", cwd=tmp_path)
+    done = eden_bench("list", cwd=tmp_path, PYTHONPATH=str(tmp_path))
     assert done.returncode == 2
     assert f"{tmp_path / 'tasks.py'} shadows our package 'tasks': rename it" in one_error(done)
 

@@ -66,6 +66,6 @@ def test_a_data_folder_that_is_not_there_is_an_error(tmp_path):
 
 def test_a_shadow_makes_the_doctor_end_with_exit_code_2(tmp_path):
     (tmp_path / "baselines.py").write_text("raise SystemExit\n")
-    done = eden_bench("doctor", "--json", cwd=tmp_path)
+    done = eden_bench("doctor", "--json", cwd=tmp_path, PYTHONPATH=str(tmp_path))
     assert done.returncode == 2
     assert "baselines.py shadows" in next(row["text"] for row in json.loads(done.stdout) if row["name"] == "packages")

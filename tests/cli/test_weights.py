@@ -1,10 +1,16 @@
 """``import-weights`` and ``--methods mine=PATH`` through the command line, on files of the tiny phantom's size."""
 
 import json
+from pathlib import Path
 
 import pytest
 import torch
 
+from eden_bench import registry
+from eden_bench.ask import choose_methods
+from eden_bench.errors import UsageError
+from eden_bench.weights import child, importing
+from eden_bench.weights.places import named_after
 from tests.cli.command import one_error
 from tests.conftest import records_in
 from tests.eden_bench.weights.dialects import weights
@@ -77,3 +83,105 @@ def test_a_dry_run_writes_nothing_and_a_renamed_entry_is_warned_of(eden_bench, t
     assert "not known: layer3.0.conv_two.weight" in warning
     assert "99 of 100 entries (99.0%)" in done.stdout
     assert not (tmp_path / "runs").exists()
+
+
+@pytest.mark.parametrize(
+    ("make", "code", "words"),
+    [
+        (lambda path: None, 4, "does not exist (No such file or directory), expected a checkpoint"),
+        (lambda path: path.mkdir(), 4, "is a folder, expected a checkpoint (.pth, .pt, .tar, .ckpt, .safetensors); it"),
+    ],
+)
+def test_what_is_no_file_to_import_is_data_missing(eden_bench, tmp_path, make, code, words):
+    make(tmp_path / "file.pth")
+    done = eden_bench("import-weights", tmp_path / "file.pth")
+    assert done.returncode == code
+    assert words in one_error(done)
+
+
+@pytest.mark.parametrize(
+    ("files", "words"),
+    [
+        (("__0_0.distcp", ".metadata"), "holds shards of a distributed checkpoint (__0_0.distcp): join them into one"),
+        (("config.json", "model.safetensors"), "name the file in it, for example {}/model.safetensors"),
+        (("pytorch_model.bin", "README.md"), "name the file in it, for example {}/pytorch_model.bin"),
+        (
+            (),
+            "holds no card.json, expected a file of weights, or a folder that pretrain or import-weights has finished",
+        ),
+    ],
+)
+def test_a_folder_that_is_no_checkpoint_is_a_slip_and_says_what_is_in_it(tmp_path, files, words):
+    folder = tmp_path / "repo"
+    folder.mkdir()
+    for file in files:
+        (folder / file).touch()
+    with pytest.raises(UsageError) as caught:
+        choose_methods([f"mine={folder}"], ())
+    assert caught.value.exit_code == 2
+    assert words.format(folder) in str(caught.value)
+
+
+def test_a_dry_run_tells_why_cells_are_excused(run, mine, tmp_path, monkeypatch):
+    done = run("--methods", "supervised-imagenet", *ASK, "--dry-run")
+    assert done.returncode == 0
+    assert "weights missing: supervised-imagenet: " in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("file", "name"),
+    [
+        ("epoch=4-step=500.ckpt", "epoch-4-step-500"),
+        ("epoch=4-val_loss=0.25.ckpt", "epoch-4-val_loss-0-25"),
+        ("checkpoint.pth.tar", "checkpoint"),
+        ("my best model (2).PTH", "my-best-model-2"),
+        ("Röntgen gewichte.safetensors", "Rontgen-gewichte"),
+        ("Ro\u0308ntgen.pt", "Rontgen"),
+        ("重み.pth", "weights"),
+    ],
+)
+def test_a_name_is_derived_from_any_files(file, name):
+    assert named_after(Path(file)) == name
+
+
+def test_a_file_of_lightnings_is_imported_under_a_name_that_runs(eden_bench, tmp_path):
+    torch.save(weights(), tmp_path / "epoch=4-step=500.ckpt")
+    done = eden_bench("import-weights", tmp_path / "epoch=4-step=500.ckpt", "--dry-run")
+    assert done.returncode == 0, done.stderr
+    assert "weights epoch-4-step-500" in done.stdout
+    assert "not told apart" in done.stdout
+
+
+def test_commas_in_a_path_that_exists_are_the_paths(tmp_path, monkeypatch):
+    monkeypatch.setattr(registry.methods, "_made", dict(registry.methods._made))
+    monkeypatch.setattr(registry.methods, "_origins", dict(registry.methods._origins))
+    (tmp_path / "w,x").mkdir()
+    for name in ("a.ckpt", "a,b,random.ckpt"):
+        torch.save(weights(), tmp_path / "w,x" / name)
+    chosen = choose_methods([f"one={tmp_path}/w,x/a.ckpt,random,two={tmp_path}/w,x/a,b,random.ckpt"], ())
+    assert chosen == ("one", "random", "two")
+    assert registry.methods.get("two").file == f"{tmp_path}/w,x/a,b,random.ckpt"
+    with pytest.raises(UsageError, match=r"w does not exist, .*commas separate methods"):
+        choose_methods([f"three={tmp_path}/w,y/a.ckpt"], ())
+
+
+def test_a_full_disk_is_no_internal_error(tmp_path, monkeypatch):
+    def full(*_, **__):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(importing, "write_checkpoint", full)
+    imported = importing.Imported(weights(), coverage(), "0")
+    (tmp_path / "file.pth").touch()
+    with pytest.raises(
+        UsageError, match=r"folder cannot be written \(.*No space left.*\): make room, or choose"
+    ) as caught:
+        importing.write(imported, tmp_path / "file.pth", "mine", tmp_path / "folder")
+    assert caught.value.exit_code == 2
+    assert "no room for it in the folder for temporary files" in child.reason(OSError(28, "No space left on device"))
+
+
+def coverage():
+    return importing.Coverage(
+        file="file.pth", dialect="", prefix="", others=(), arch="resnet18-w16", matched=1, expected=1, missing=(),
+        unexpected=(), reshaped=(),
+    )  # fmt: skip

@@ -225,6 +225,11 @@ def test_other_precisions_are_cast(save, dtype):
         (torch.full((16, 3, 7, 7), 1e300, dtype=torch.float64), "not finite"),
         (torch.zeros(16, 3, 7, 7, dtype=torch.complex64), "holds complex64, expected real numbers"),
         (torch.zeros(16, 3, 7, 7, dtype=torch.int8), "holds int8, expected real numbers"),
+        (
+            torch.full((16, 3, 7, 7), 1e6).half(),
+            r"conv1\.weight overflowed in half precision, which ends at 65,504: export",
+        ),
+        (torch.full((16, 3, 7, 7), torch.nan).half(), "not finite"),
         (torch.full((16, 3, 7, 7), 3e38), "its activations are not finite"),
     ],
 )

@@ -2,6 +2,7 @@ import os
 import signal
 import subprocess
 import sys
+import warnings
 
 import pytest
 import torch
@@ -154,3 +155,84 @@ def test_no_place_in_the_project_unpickles_without_weights_only():
     texts = "".join(path.read_text() for path in sources)
     assert "weights_only=False" not in texts
     assert "import pickle" not in texts
+
+
+def test_one_flipped_byte_is_refused_and_its_part_is_named(tmp_path):
+    import zipfile
+
+    torch.save(weights(), tmp_path / "file.pth")
+    with zipfile.ZipFile(tmp_path / "file.pth") as archive:
+        largest = max(archive.infolist(), key=lambda part: part.file_size)
+    content = bytearray((tmp_path / "file.pth").read_bytes())
+    content[largest.header_offset + len(content) // 1000 + 2000] ^= 1
+    (tmp_path / "file.pth").write_bytes(content)
+    with pytest.raises(child.Unusable, match=f"'{largest.filename}' in its archive is damaged, its CRC-32 differs"):
+        child.read(tmp_path / "file.pth")
+
+
+def test_an_archive_written_without_sums_is_read(tmp_path):
+    kept = torch.serialization.get_crc32_options()
+    torch.serialization.set_crc32_options(False)
+    try:
+        torch.save(weights(), tmp_path / "file.pth")
+    finally:
+        torch.serialization.set_crc32_options(kept)
+    assert child.read(tmp_path / "file.pth").keys() == weights().keys()
+
+
+def converted(content, tmp_path, **how):
+    path = tmp_path / "file.pth"
+    path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path, **how)
+    with (tmp_path / "out").open("wb") as out:
+        child.convert(path, out)
+    from safetensors.torch import load_file
+
+    return load_file(tmp_path / "out")
+
+
+@pytest.mark.parametrize("kind", ["plain pickle, as detectron2's", "torch.save of arrays"])
+def test_arrays_are_read_as_they_are_without_calling_numpy(tmp_path, kind):
+    import pickle
+
+    arrays = {name: value.numpy() for name, value in weights().items()}
+    content = {"model": {**arrays, "odd": arrays["conv1.weight"].astype(object)}, "__author__": "none"}
+    read = converted(pickle.dumps(content, 2) if "plain" in kind else content, tmp_path)
+    assert read.keys() == {f"model/{name}" for name in weights()}
+    assert all(value.equal(read[f"model/{name}"]) for name, value in weights().items())
+
+
+def test_what_lies_beside_the_weights_is_passed_over(tmp_path):
+    from collections import defaultdict
+
+    from tests.eden_bench.weights.dialects import settings
+
+    history = defaultdict(list, {"loss": [1.0]})
+    content = {"state_dict": weights(), "history": history, "version": torch.__version__}
+    content |= {"config": settings("easydict", "EasyDict"), "times": defaultdict(float, {"a": 2.0})}
+    assert type(torch.__version__) is not str
+    assert converted(content, tmp_path).keys() == {f"state_dict/{name}" for name in weights()}
+
+
+def test_a_program_and_a_zip_around_a_file_are_named(tmp_path):
+    import zipfile
+
+    torch.save(weights(), tmp_path / "inner.pth")
+    with zipfile.ZipFile(tmp_path / "outer.zip", "w") as made:
+        made.write(tmp_path / "inner.pth", "inner.pth")
+    with pytest.raises(child.Unusable, match=r"a zip around 'inner\.pth': unpack it and name the file inside"):
+        child.read(tmp_path / "outer.zip")
+    with zipfile.ZipFile(tmp_path / "program.pt", "w") as made:
+        for name in ("data.pkl", "constants.pkl", "code/__torch__.py", "version"):
+            made.writestr(f"program/{name}", b"x")
+    with pytest.raises(child.Unusable, match="it is a TorchScript program, expected a state dictionary"):
+        child.read(tmp_path / "program.pt")
+
+
+def test_a_newer_pickle_says_so(tmp_path):
+    import pickle
+
+    (tmp_path / "file.pkl").write_bytes(pickle.dumps({"a": [1.0]}, 4))
+    with warnings.catch_warnings(), pytest.raises(pickle.UnpicklingError) as caught:
+        warnings.simplefilter("ignore")
+        child.read(tmp_path / "file.pkl")
+    assert "a pickle of a protocol that is not read here, expected protocol 2" in child.reason(caught.value)
