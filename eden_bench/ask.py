@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from eden_bench import registry
 from eden_bench.errors import PluginError, UsageError
 from eden_bench.weights.method import path_of, refuse_missing, register_file
+from eden_bench.weights.places import is_there
 
 DEFAULT_SEEDS = tuple(range(10))
 _SEED_LIMIT = 1 << 31
@@ -54,7 +55,7 @@ def _parts(text: str) -> list[str]:
     parts, found = text.split(","), list[str]()
     while parts:
         joined = (",".join(parts[:count]).strip() for count in range(1, len(parts) + 1))
-        whole = next((one for one in joined if path_of(one).exists()), parts[0]) if "=" in parts[0] else parts[0]
+        whole = next((one for one in joined if is_there(path_of(one))), parts[0]) if "=" in parts[0] else parts[0]
         del parts[: whole.count(",") + 1]
         found += [whole.strip()] if whole.strip() else []
     return found

@@ -140,7 +140,7 @@ FAMILIES = (
         r"layer2\.0\.",
         r"layer\d|conv\d|bn\d|stem",
         _resnet,
-        "a ResNet whose stride is in its 1×1 convolutions (Caffe's, Keras's, MSRA's) or that is dilated",
+        "a ResNet that is dilated or, of bottlenecks, has its stride in the 1×1 convolution (Caffe's, Keras's, MSRA's)",
     ),
     Family(
         "Swin",

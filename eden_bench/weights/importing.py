@@ -228,10 +228,10 @@ def _reshaped(name: str, value: torch.Tensor, like: torch.Tensor) -> tuple[torch
 
 
 def _as_numbers(name: str, value: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """Cast half or double precision; refuse what is no finite number."""
+    """Cast half or double precision, into memory of its own; refuse what is no finite number."""
     if like.is_floating_point() and not value.is_floating_point():
         raise WeightsRefused(f"its {name} holds {str(value.dtype).removeprefix('torch.')}, expected real numbers")
-    cast = value.to(like.dtype)
+    cast = value.to(like.dtype, copy=True)
     if value.dtype is torch.float16 and torch.isinf(value).any():
         raise WeightsRefused(
             f"its {name} overflowed in half precision, which ends at 65,504: export it in float32 or bfloat16"

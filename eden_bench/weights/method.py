@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 from eden_bench.contracts import MethodCard
 from eden_bench.errors import UsageError
 from eden_bench.registry import Registry
-from eden_bench.weights.places import wrong_folder
+from eden_bench.weights.places import is_there, wrong_folder
 
 if TYPE_CHECKING:
     from eden_bench.encoders import Encoder
@@ -109,7 +109,7 @@ def refuse_missing(text: str) -> None:
     from eden_bench.checkpoints import Checkpoint
 
     path = path_of(text)
-    if not path.exists():
+    if not is_there(path):
         raise UsageError(
             f"--methods {text!r}: {path} does not exist, expected a checkpoint or a folder of one; commas separate "
             "methods, so a path with one must exist as it is written"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import unicodedata
 from pathlib import Path
@@ -17,10 +18,17 @@ def wrong_folder(folder: Path) -> str:
             f"holds shards of a distributed checkpoint ({shards[0].name}): join them into one file with "
             "'python -m torch.distributed.checkpoint.format_utils dcp_to_torch FOLDER FILE.pth' and name that"
         )
+    if any(folder.glob("*.state")):
+        return "holds no card.json, so it is no finished checkpoint: pretrain again to continue it"
     found = [path.name for pattern in _FILES for path in sorted(folder.glob(pattern))]
-    if found and not any(folder.glob("*state*")):
+    if found:
         return f"holds no card.json: name the file in it, for example {folder / found[0]}"
     return "holds no card.json, expected a file of weights, or a folder that pretrain or import-weights has finished"
+
+
+def is_there(path: Path) -> bool:
+    """Whether a file or folder lies there; a path that no system allows lies nowhere."""
+    return os.path.exists(path)  # noqa: PTH110 - Path.exists raises for a name that is too long
 
 
 def named_after(file: Path) -> str:

@@ -104,6 +104,7 @@ def test_what_is_no_file_to_import_is_data_missing(eden_bench, tmp_path, make, c
     [
         (("__0_0.distcp", ".metadata"), "holds shards of a distributed checkpoint (__0_0.distcp): join them into one"),
         (("config.json", "model.safetensors"), "name the file in it, for example {}/model.safetensors"),
+        (("encoder.safetensors", "training.state"), "so it is no finished checkpoint: pretrain again to continue it"),
         (("pytorch_model.bin", "README.md"), "name the file in it, for example {}/pytorch_model.bin"),
         (
             (),
@@ -163,6 +164,8 @@ def test_commas_in_a_path_that_exists_are_the_paths(tmp_path, monkeypatch):
     assert registry.methods.get("two").file == f"{tmp_path}/w,x/a,b,random.ckpt"
     with pytest.raises(UsageError, match=r"w does not exist, .*commas separate methods"):
         choose_methods([f"three={tmp_path}/w,y/a.ckpt"], ())
+    with pytest.raises(UsageError, match="does not exist"):
+        choose_methods(["four=" + ",".join(["absent.pth"] * 400)], ())
 
 
 def test_a_full_disk_is_no_internal_error(tmp_path, monkeypatch):

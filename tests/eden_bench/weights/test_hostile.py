@@ -232,7 +232,6 @@ def test_a_newer_pickle_says_so(tmp_path):
     import pickle
 
     (tmp_path / "file.pkl").write_bytes(pickle.dumps({"a": [1.0]}, 4))
-    with warnings.catch_warnings(), pytest.raises(pickle.UnpicklingError) as caught:
-        warnings.simplefilter("ignore")
+    with warnings.catch_warnings(action="ignore"), pytest.raises(pickle.UnpicklingError) as caught:
         child.read(tmp_path / "file.pkl")
     assert "a pickle of a protocol that is not read here, expected protocol 2" in child.reason(caught.value)
