@@ -26,6 +26,7 @@ from pretrain.data import PretrainData
 from pretrain.optimisation import Schedule
 from pretrain.perturbations import perturbed
 from pretrain.views import ViewStream
+from pretrain.windows import cut
 from pretrain.words import RESOLUTIONS, CropLaw, Instances, WordPyramid, Words, discover, instances_of
 
 AUTOENCODER, WORDS = "autoencoder", "words"
@@ -261,8 +262,8 @@ class TransVW(nn.Module):
     def _level(self, data: PretrainData, image: int, centre: np.ndarray) -> float:
         """Return the mean grey level in [0, 1] of a word's first crop of an image."""
         one = np.array([self.config.patch_px]), np.array([0])
-        crop = WordPyramid(data.pyramid, Instances(np.array([image]), centre[None], *one), 64).cell(0, 0, 0, 1, 1)
-        return float(crop.mean()) / 255
+        crop = WordPyramid(data.pyramid, Instances(np.array([image]), centre[None], *one), 64).anchor(0, 0, 0, 1, 1)
+        return float(cut(crop, (0, 0, 64, 64), 64).pixels.mean()) / 255
 
     def _keep(self, words: Words) -> None:
         count = len(words.centres)

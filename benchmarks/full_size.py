@@ -20,13 +20,13 @@ from collections.abc import Iterator
 from dataclasses import fields, replace
 from typing import Any
 
-import cv2
 import numpy as np
 import torch
 
 from eden_bench import registry
 from eden_bench.contracts import Stage, View, Views
 from eden_bench.encoders import parameter_count, seeded
+from eden_bench.imagestore import Anchor
 from pretrain.data import PretrainData
 from pretrain.optimisation import autocast_dtype
 
@@ -45,17 +45,16 @@ class _Noise:
     """A pyramid of eight images of noise."""
 
     def __init__(self) -> None:
-        self.tiles = np.random.default_rng(0).integers(0, 255, (8, 256, 256), np.uint8)
+        self.images = np.random.default_rng(0).integers(0, 255, (8, 256, 256), np.uint8)
 
     def __len__(self) -> int:
-        return len(self.tiles)
+        return len(self.images)
 
-    def cell(self, sample: int, row: int, column: int, rows: int, columns: int) -> np.ndarray:
-        return self.tiles[sample]
+    def levels(self, sample: int) -> tuple[np.ndarray, ...]:
+        return (self.images[sample],)
 
-    def cut(self, sample: int, side_px: int, top: int, left: int, height: int, width: int) -> np.ndarray:
-        whole = cv2.resize(self.tiles[sample], (side_px, side_px))
-        return whole[top : top + height, left : left + width]
+    def anchor(self, sample: int, row: int, column: int, rows: int, columns: int) -> Anchor:
+        return Anchor(self.levels(sample), (0, 0, 256, 256), (256, 256))
 
 
 def main() -> None:

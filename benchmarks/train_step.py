@@ -15,6 +15,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
@@ -25,6 +26,7 @@ from baselines.moco_v2 import MoCoV2, MoCoV2Config
 from benchmarks.timing import Bar, Equality, Side, arguments, compare, report, skipped, wanted
 from eden_bench.contracts import View, Views
 from eden_bench.encoders import seeded
+from eden_bench.imagestore import PyramidStore, pyramid_of
 from pretrain.optimisation import autocast_dtype
 from pretrain.views import ViewStream
 
@@ -132,20 +134,11 @@ def step_bar(id: str, target: float, repeats: int, device: str, dtype: torch.dty
     return compare(id, title, *sides, target=target, equality=clause, repeats=repeats)
 
 
-class Noise:
-    """A tile pyramid of noise in memory, so that only views and training are timed."""
-
-    def __init__(self, count: int = 512) -> None:
-        self.tiles = np.random.default_rng(0).integers(0, 255, (count, 1024, 1024), np.uint8)
-
-    def __len__(self) -> int:
-        return len(self.tiles)
-
-    def cell(self, sample: int, row: int, column: int, rows: int, columns: int) -> np.ndarray:
-        """Cut one cell as the tile pyramid does, for square grids."""
-        side = 256 * max(rows, columns)
-        h, w = side // rows, side // columns
-        return self.tiles[sample, row * h : (row + 1) * h, column * w : (column + 1) * w]
+def noise(count: int = 512) -> PyramidStore:
+    """Draw a pyramid of noise in memory, so that only views and training are timed."""
+    draw, shape = np.random.default_rng(0), (1024, 1024)
+    pixels = np.stack([pyramid_of(draw.integers(0, 255, shape, np.uint8)) for _ in range(count)])
+    return PyramidStore(Path(), ("",) * count, "", np.full((count, 2), 1024), pixels)
 
 
 def end_to_end(repeats: int, device: str) -> Bar:
@@ -158,7 +151,7 @@ def end_to_end(repeats: int, device: str) -> Bar:
         method = Adam(config).to(device).to(memory_format=torch.channels_last)
     method.start_stage(stage)
     optimiser = method.optimisers()["main"]
-    stream = ViewStream(Noise(), method.recipes(stage), stage, seed=0, batch_size=256, device=device)
+    stream = ViewStream(noise(), method.recipes(stage), stage, seed=0, batch_size=256, device=device)
 
     def train(views: Views) -> None:
         with torch.autocast(device, dtype=torch.bfloat16):

@@ -1,14 +1,15 @@
 """The image store: a dataset decoded once into one uint8 array on disk, memory-mapped afterwards (design, section 8).
 
-Three kinds: images at one size, masks at one size, and a pyramid of 256-px tiles, which the anatomy decomposer needs
-because its finest anchors are cells of the 1024-px image. Each lives in ``cache/<name>-<fingerprint>/``.
+Three kinds: images at one size, masks at one size, and a pyramid of 1024, 512 and 256 px, which the anatomy decomposer
+cuts its anchors from (`docs/decisions/007-crops-from-the-original.md`). Each lives in ``cache/<name>-<fingerprint>/``.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,12 +17,21 @@ from eden_bench.contracts import Item, Progress, no_progress
 from eden_bench.errors import DataMissing
 from eden_bench.pixelstore import Plan, Store, open_store
 
-TILE_PX = 256
-LEVELS_PX = (256, 512, 1024)
-"""Sides of the pyramid's levels: 1, 4 and 16 tiles, for granularity 0, 2 and 4 (paper, Anatomy Decomposer)."""
+LEVELS_PX = (1024, 512, 256)
+"""Sides of a pyramid's levels, finest first: released code crops from 1024 px; large crops are made from the others."""
 
-_FIRST_TILE = {side_px: sum((s // TILE_PX) ** 2 for s in LEVELS_PX if s < side_px) for side_px in LEVELS_PX}
-_TILES = sum((side_px // TILE_PX) ** 2 for side_px in LEVELS_PX)
+_STARTS = {side_px: sum(s**2 for s in LEVELS_PX if s > side_px) for side_px in LEVELS_PX}
+
+
+class Anchor(NamedTuple):
+    """A part of an image that views are cut from, and the whole image at every size that they may be cut at."""
+
+    levels: tuple[np.ndarray, ...]
+    """Finest first, each (s, s) or (s, s, 3) uint8."""
+    box: tuple[float, float, float, float]
+    """Top, left, height and width of the part, in pixels of the finest level."""
+    px: tuple[int, int]
+    """Height and width of the part in the pixels that crops are drawn in, the same for all images of a pyramid."""
 
 
 @dataclass(frozen=True)
@@ -47,43 +57,34 @@ class MaskStore(Store):
 
 
 @dataclass(frozen=True)
-class TilePyramid(Store):
-    """Each image squashed to 256², 512² and 1024², kept as 1 + 4 + 16 tiles of 256²."""
+class PyramidStore(Store):
+    """Each image squashed to 1024², 512² and 256²; ``pixels`` holds them one after the other, row by row."""
 
-    @property
-    def tiles(self) -> np.ndarray:
-        """(N, 21, 256, 256) or (N, 21, 256, 256, 3) uint8: 1 tile, then 4, then 16, each level row by row."""
-        return self.pixels
+    def levels(self, sample: int) -> tuple[np.ndarray, ...]:
+        """Return an image at its sizes, finest first: views on the store.
 
-    def cell(self, sample: int, row: int, column: int, rows: int, columns: int) -> np.ndarray:
-        """Return one cell of a rows × columns grid over an image.
+        The finest is the smallest that has all pixels of the file, or 1024², so that a 512-px film is cut from itself
+        and not from a copy that was enlarged.
+        """
+        whole, longest = np.asarray(self.pixels)[sample], self.native_px[sample].max()
+        sides = [side for side in LEVELS_PX if side // 2 < longest or side == LEVELS_PX[-1]]
+        return tuple(whole[_STARTS[side] :][: side * side].reshape(side, side, *whole.shape[1:]) for side in sides)
 
-        It is cut at the coarsest level where its shorter side has 256 px, or at the finest. Rows and columns of
-        pixels left over at the bottom and the right belong to no cell, as in the released code.
+    def anchor(self, sample: int, row: int, column: int, rows: int, columns: int) -> Anchor:
+        """Return one cell of a rows × columns grid over the 1024-px image.
 
-        Returns:
-            (h, w) or (h, w, 3) uint8; a view on the store where the cell is exactly one tile.
+        Rows and columns of pixels left over at the bottom and the right belong to no cell, as in the released code.
 
         Raises:
             ValueError: the grid has no such cell, or its cells would be empty.
         """
-        if not (0 <= row < rows <= LEVELS_PX[-1] and 0 <= column < columns <= LEVELS_PX[-1]):
-            raise ValueError(f"cell ({row}, {column}) is not in a {rows} × {columns} grid over {LEVELS_PX[-1]} px")
-        side_px = level_for(rows, columns)
-        height, width = side_px // rows, side_px // columns
-        return self.cut(sample, side_px, row * height, column * width, height, width)
-
-    def cut(self, sample: int, side_px: int, top: int, left: int, height: int, width: int) -> np.ndarray:
-        """Return a window (height, width) of one level, in that level's pixels; a view where it is one tile."""
-        tiles, first, across = self.pixels[sample], _FIRST_TILE[side_px], side_px // TILE_PX
-        if height == width == TILE_PX and top % TILE_PX == 0 and left % TILE_PX == 0:
-            return tiles[first + top // TILE_PX * across + left // TILE_PX]
-        window = np.empty((height, width, *tiles.shape[3:]), np.uint8)
-        for tile_top, y in _overlaps(top, height):
-            for tile_left, x in _overlaps(left, width):
-                tile = tiles[first + tile_top // TILE_PX * across + tile_left // TILE_PX]
-                window[_shift(y, -top), _shift(x, -left)] = tile[_shift(y, -tile_top), _shift(x, -tile_left)]
-        return window
+        side_px = LEVELS_PX[0]
+        if not (0 <= row < rows <= side_px and 0 <= column < columns <= side_px):
+            raise ValueError(f"cell ({row}, {column}) is not in a {rows} × {columns} grid over {side_px} px")
+        height, width, levels = side_px // rows, side_px // columns, self.levels(sample)
+        share = len(levels[0]) / side_px
+        box = (row * height * share, column * width * share, height * share, width * share)
+        return Anchor(levels, box, (height, width))
 
 
 def open_images(
@@ -176,36 +177,25 @@ def open_pyramid(
     channels: int = 1,
     reading: str = "",
     progress: Progress = no_progress,
-) -> TilePyramid:
-    """Map the tile pyramids of some items' images; decode them first where need be. Arguments as in `open_images`."""
-    shape = (_TILES, TILE_PX, TILE_PX) + ((3,) if channels == 3 else ())
+) -> PyramidStore:
+    """Map the pyramids of some items' images; decode them first where need be. Arguments as in `open_images`."""
+    shape = (sum(side**2 for side in LEVELS_PX),) + ((3,) if channels == 3 else ())
 
     def make(item: Item) -> tuple[np.ndarray, tuple[int, int]]:
         image = with_channels(read(item), channels)
         return pyramid_of(image), image.shape[:2]
 
-    plan = Plan(name, "pyramid", tuple(items), tuple((item.image,) for item in items), shape, make, reading=reading)
-    return TilePyramid(**vars(open_store(plan, cache, progress)))
-
-
-def level_for(rows: int, columns: int) -> int:
-    """Return the side of the coarsest level where a cell's shorter side has 256 px, or of the finest level."""
-    fine_enough = (side_px for side_px in LEVELS_PX if side_px // max(rows, columns) >= TILE_PX)
-    return next(fine_enough, LEVELS_PX[-1])
+    files = tuple((item.image,) for item in items)
+    plan = Plan(name, f"pyramid:{LEVELS_PX}", tuple(items), files, shape, make, reading=reading)
+    return PyramidStore(**vars(open_store(plan, cache, progress)))
 
 
 def pyramid_of(image: np.ndarray) -> np.ndarray:
-    """Squash an image (H, W) or (H, W, 3) uint8 to 256², 512² and 1024² and return the 21 tiles, (21, 256, 256[, 3]).
+    """Squash an image (H, W) or (H, W, 3) uint8 to 1024², 512² and 256²; return the pixels of all, (P,) or (P, 3).
 
     Each level is made from the image itself: a 512-px image is its own level, not blurred on a way up and down.
     """
-    colour = image.shape[2:]
-    tiles = np.empty((_TILES, TILE_PX, TILE_PX, *colour), np.uint8)
-    for side_px in LEVELS_PX:
-        across, first = side_px // TILE_PX, _FIRST_TILE[side_px]
-        grid = resized(image, side_px).reshape(across, TILE_PX, across, TILE_PX, *colour)
-        tiles[first : first + across**2] = grid.swapaxes(1, 2).reshape(-1, TILE_PX, TILE_PX, *colour)
-    return tiles
+    return np.concatenate([resized(image, side).reshape(-1, *image.shape[2:]) for side in LEVELS_PX])
 
 
 def resized(image: np.ndarray, size_px: int, *, nearest: bool = False) -> np.ndarray:
@@ -237,13 +227,3 @@ def _mask_files(item: Item, structure: str) -> tuple[Path, ...]:
             "check"
         )
     return item.masks[structure]
-
-
-def _overlaps(start: int, length: int) -> Iterator[tuple[int, slice]]:
-    """Yield (start of a tile, the part of [start, start + length) that lies in it)."""
-    for tile in range(start // TILE_PX * TILE_PX, start + length, TILE_PX):
-        yield tile, slice(max(start, tile), min(start + length, tile + TILE_PX))
-
-
-def _shift(span: slice, by: int) -> slice:
-    return slice(span.start + by, span.stop + by)

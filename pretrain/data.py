@@ -14,7 +14,7 @@ from eden_bench.digests import digest
 from eden_bench.errors import DataMissing
 
 if TYPE_CHECKING:
-    from eden_bench.imagestore import TilePyramid
+    from eden_bench.imagestore import PyramidStore
 
 VALIDATION_SHARE = 11_212 / 86_524
 """Share of ChestX-ray14's train_val images that Adam's lists hold out."""
@@ -24,7 +24,7 @@ VALIDATION_SHARE = 11_212 / 86_524
 class PretrainData:
     """Images, and which of them train and which are held out to choose a checkpoint."""
 
-    pyramid: TilePyramid
+    pyramid: PyramidStore
     train: np.ndarray
     """(n,) int64, indices into the pyramid, ascending."""
     validation: np.ndarray

@@ -1,4 +1,4 @@
-"""The arithmetic of pixels that both renderers share: levels, blur kernels, reductions, normalisation."""
+"""The arithmetic of pixels that both renderers share: levels, blur kernels, whole weights, normalisation."""
 
 from __future__ import annotations
 
@@ -31,9 +31,6 @@ def adjust(levels: Levels, pivot: Levels | float, factor: Levels | float) -> Lev
 def blur_kernels(sigma_px: np.ndarray) -> np.ndarray:
     """Return a Gaussian kernel per sample, cut at three s.d. and padded with zeros to the widest.
 
-    Weights are whole 256ths that sum to 1: OpenCV rounds the weights of 8-bit images so, and a sum beside 1 would
-    change the brightness.
-
     Args:
         sigma_px: (B,); 0 gives the kernel that changes nothing.
 
@@ -44,28 +41,18 @@ def blur_kernels(sigma_px: np.ndarray) -> np.ndarray:
     offsets = np.arange(-radius, radius + 1)
     sigma = np.maximum(sigma_px, 1e-3)[:, None]
     weights = np.exp(-0.5 * (offsets / sigma) ** 2) * (np.abs(offsets) <= np.ceil(3 * sigma))
+    return whole_weights(weights)
+
+
+def whole_weights(weights: np.ndarray) -> np.ndarray:
+    """Return weights (B, K), K odd, as whole 256ths that sum to 1, float32; the middle one takes what rounding leaves.
+
+    OpenCV rounds the weights of 8-bit images so, and a sum beside 1 would change the brightness.
+    """
     whole = np.rint(weights / weights.sum(axis=1, keepdims=True) * _KERNEL_UNIT)
-    whole[:, radius] += _KERNEL_UNIT - whole.sum(axis=1)
+    whole[:, weights.shape[1] // 2] += _KERNEL_UNIT - whole.sum(axis=1)
     kernels: np.ndarray = (whole / _KERNEL_UNIT).astype(np.float32)
     return kernels
-
-
-def reductions(crop: np.ndarray, size_px: int) -> np.ndarray:
-    """Return by which whole factor an anchor is averaged down, along y and x, before a crop is resampled.
-
-    The power of two nearest to crop / view, so that bilinear resampling never skips pixels (aliasing) and never
-    blurs much; 1 for crops up to √2 times the view.
-
-    Args:
-        crop: (B, 4) top, left, height, width.
-        size_px: side of the view.
-
-    Returns:
-        (B, 2) int64.
-    """
-    octaves = np.maximum(np.rint(np.log2(crop[:, 2:] / size_px)), 0)
-    factors: np.ndarray = np.exp2(octaves).astype(np.int64)
-    return factors
 
 
 def normalisation(recipe: ViewRecipe) -> tuple[np.ndarray, np.ndarray]:

@@ -1,10 +1,11 @@
 """Views on the CPU, one by one with OpenCV, which releases the interpreter's lock: made for a pool of threads.
 
-The order is torchvision's on PIL images: crop and resize (bilinear), jitter, grey, blur, solarise, rotate (nearest,
-black outside), flip, normalise. On grey anchors hue and saturation are identities and left out. What vectorises best
-was measured: brightness and contrast are two vector passes (0.04 ms) and not a table (0.1 ms), since contrast pivots on
-the brightened mean; rotation is not merged with the resize into one bilinear warp (0.2 ms, against 0.13 ms for the
-two), which also keeps the blur out of the black corners and is the published pipeline, nearest rotation and all.
+The order is torchvision's on PIL images: crop and resize (bilinear, antialiased), jitter, grey, blur, solarise, rotate
+(nearest, black outside), flip, normalise. On grey anchors hue and saturation are identities and left out. What
+vectorises best was measured: brightness and contrast are two vector passes (0.04 ms) and not a table (0.1 ms), since
+contrast pivots on the brightened mean; rotation is not merged with the resize into one bilinear warp (0.2 ms, against
+0.13 ms for the two), which also keeps the blur out of the black corners and is the published pipeline, nearest rotation
+and all.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ import numpy as np
 
 from eden_bench.contracts import ViewRecipe
 from pretrain.drawing import CONTRAST, UNCHANGED, Draws, upright_maps
-from pretrain.pixels import blur_kernels, normalisation, reductions
+from pretrain.pixels import blur_kernels, normalisation
+from pretrain.windows import Window, antialiasing
 
 _NEAREST = cv2.INTER_NEAREST | cv2.WARP_INVERSE_MAP
 _BILINEAR = cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP
@@ -29,27 +31,28 @@ _TOGETHER = 4
 """Views normalised by one call: many short calls keep threads waiting for the interpreter's lock."""
 
 
-def render(cells: Sequence[np.ndarray], draws: Draws, recipe: ViewRecipe, out: np.ndarray) -> None:
-    """Render one view of each anchor, normalised.
+def render(windows: Sequence[Window], draws: Draws, recipe: ViewRecipe, out: np.ndarray) -> None:
+    """Render one view of each window, normalised.
 
     Args:
-        cells: B anchors, (h, w) or (h, w, 3) uint8, all of one shape.
-        draws: their parameters.
+        windows: B windows, as the draws' crops cut them.
+        draws: the other parameters.
         recipe: size, threshold, mean and standard deviation.
         out: (B, S, S, 3) float32, filled.
     """
-    views = render_levels(cells, draws, recipe)
-    room = _room((4, min(_TOGETHER, len(cells)) * recipe.size_px, recipe.size_px))
-    for start in range(0, len(cells), _TOGETHER):
+    views = render_levels(windows, draws, recipe)
+    room = _room((4, min(_TOGETHER, len(windows)) * recipe.size_px, recipe.size_px))
+    for start in range(0, len(windows), _TOGETHER):
         some = np.concatenate(list(islice(views, _TOGETHER)))
         _normalise(some, *normalisation(recipe), room[:, : len(some)], out[start : start + _TOGETHER])
 
 
-def render_levels(cells: Sequence[np.ndarray], draws: Draws, recipe: ViewRecipe) -> Iterator[np.ndarray]:
-    """Yield one view of each anchor, (S, S) or (S, S, 3) uint8."""
-    by, kernels, maps = reductions(draws.crop, recipe.size_px), blur_kernels(draws.sigma_px), _turns(draws, recipe)
-    for i, cell in enumerate(cells):
-        view = crop_and_resize(cell, draws.crop[i], by[i], recipe.size_px)
+def render_levels(windows: Sequence[Window], draws: Draws, recipe: ViewRecipe) -> Iterator[np.ndarray]:
+    """Yield one view of each window, (S, S) or (S, S, 3) uint8."""
+    kernels, maps = blur_kernels(draws.sigma_px), _turns(draws, recipe)
+    along_y, along_x = antialiasing(windows, recipe.size_px)
+    for i, window in enumerate(windows):
+        view = resample(window, _trimmed(along_y[i]), _trimmed(along_x[i]), recipe.size_px)
         view = _jitter(view, draws.factors[i], draws.order[i])
         if draws.grey[i] and view.ndim == 3:
             view = cv2.cvtColor(_grey(view), cv2.COLOR_GRAY2RGB)
@@ -60,27 +63,16 @@ def render_levels(cells: Sequence[np.ndarray], draws: Draws, recipe: ViewRecipe)
         yield _turn(view, maps[i], draws.angle_deg[i], draws.flip[i])
 
 
-def crop_and_resize(cell: np.ndarray, crop: np.ndarray, by: np.ndarray, size_px: int) -> np.ndarray:
-    """Resample a crop to (size_px, size_px), averaging it down first where it is much larger.
-
-    Args:
-        cell: (h, w) or (h, w, 3) uint8.
-        crop: top, left, height, width.
-        by: whole factors along y and x; see ``pixels.reductions``.
-        size_px: side of the result.
-    """
-    (top, left, height, width), (by_y, by_x) = crop.tolist(), by.tolist()
-    if by_y == by_x == 1:
-        return cv2.resize(cell[top : top + height, left : left + width], (size_px, size_px))
-    rows, columns = cell.shape[0] // by_y, cell.shape[1] // by_x
-    y0, y1 = top // by_y, min(-(-(top + height) // by_y), rows)
-    x0, x1 = left // by_x, min(-(-(left + width) // by_x), columns)
-    window = cell[y0 * by_y : y1 * by_y, x0 * by_x : x1 * by_x]
-    small = cv2.resize(window, (x1 - x0, y1 - y0), interpolation=cv2.INTER_AREA)
-    step_y, step_x = height / by_y / size_px, width / by_x / size_px
-    shift_y, shift_x = top / by_y - y0 + step_y / 2 - 0.5, left / by_x - x0 + step_x / 2 - 0.5
-    to_small = np.array([[step_x, 0, shift_x], [0, step_y, shift_y]])
-    return cv2.warpAffine(small, to_small, (size_px, size_px), flags=_BILINEAR, borderMode=cv2.BORDER_REPLICATE)
+def resample(window: Window, along_y: np.ndarray, along_x: np.ndarray, size_px: int) -> np.ndarray:
+    """Smooth a window with the given taps (odd numbers of them) and resample its crop bilinearly to (S, S)."""
+    pixels, (top, left, height, width) = window.pixels, window.crop
+    if len(along_y) > 1 or len(along_x) > 1:
+        pixels = cv2.sepFilter2D(pixels, -1, along_x, along_y, borderType=cv2.BORDER_REPLICATE)
+    if window.crop == (0, 0, *pixels.shape[:2]):
+        return cv2.resize(pixels, (size_px, size_px))
+    step_y, step_x = height / size_px, width / size_px
+    to_window = np.array([[step_x, 0, left + step_x / 2 - 0.5], [0, step_y, top + step_y / 2 - 0.5]])
+    return cv2.warpAffine(pixels, to_window, (size_px, size_px), flags=_BILINEAR, borderMode=cv2.BORDER_REPLICATE)
 
 
 def _jitter(view: np.ndarray, factors: np.ndarray, order: np.ndarray) -> np.ndarray:
@@ -122,6 +114,12 @@ def _blur(view: np.ndarray, kernel: np.ndarray, sigma_px: float) -> np.ndarray:
     middle, radius = len(kernel) // 2, int(np.ceil(3 * sigma_px))
     weights = kernel[middle - radius : middle + radius + 1]
     return cv2.sepFilter2D(view, -1, weights, weights, borderType=cv2.BORDER_REPLICATE)
+
+
+def _trimmed(taps: np.ndarray) -> np.ndarray:
+    """Leave out the zeros at both ends."""
+    beside = (len(taps) - np.count_nonzero(taps)) // 2
+    return taps[beside : len(taps) - beside]
 
 
 def _turns(draws: Draws, recipe: ViewRecipe) -> np.ndarray:

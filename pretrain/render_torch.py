@@ -1,13 +1,14 @@
 """Views on an accelerator, a batch at once: the chain of ``render_opencv`` on the same draws, equal within rounding.
 
-Anchors go up as uint8; everything after that is a few passes over the batch. Which samples are jittered, blurred or
-turned is known on the host, so nothing waits for the device.
+Windows go up as uint8, padded to one shape; everything after that is a few passes over the batch. Which samples are
+jittered, blurred or turned is known on the host, so nothing waits for the device.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import torch
@@ -16,29 +17,52 @@ from torch.nn import functional
 
 from eden_bench.contracts import ViewRecipe
 from pretrain.drawing import UNCHANGED, Draws, upright_maps
-from pretrain.pixels import adjust, blur_kernels, normalisation, reductions
+from pretrain.pixels import adjust, blur_kernels, normalisation
+from pretrain.windows import Window, antialiasing
 
 
-def render(cells: Tensor, draws: Draws, recipe: ViewRecipe) -> Tensor:
-    """Render one view of each anchor, normalised.
+class Stack(NamedTuple):
+    """Windows of a batch in one tensor, each in the upper left corner of its place."""
+
+    pixels: Tensor
+    """(B, H, W) or (B, H, W, 3) uint8; what lies beside a window is any value."""
+    windows: Sequence[Window]
+
+    def to(self, device: torch.device) -> Stack:
+        """Return the same with the pixels on a device."""
+        return self._replace(pixels=self.pixels.to(device, non_blocking=True))
+
+
+def stack(windows: Sequence[Window], *, pinned: bool = False) -> Stack:
+    """Copy windows into one tensor, as large as the highest and the widest ask for."""
+    height, width = np.max([window.pixels.shape[:2] for window in windows], axis=0).tolist()
+    shape = (len(windows), height, width, *windows[0].pixels.shape[2:])
+    pixels = torch.empty(shape, dtype=torch.uint8, pin_memory=pinned)
+    filled = pixels.numpy()
+    for place, window in zip(filled, windows, strict=True):
+        place[: window.pixels.shape[0], : window.pixels.shape[1]] = window.pixels
+    return Stack(pixels, windows)
+
+
+def render(windows: Stack, draws: Draws, recipe: ViewRecipe) -> Tensor:
+    """Render one view of each window, normalised.
 
     Args:
-        cells: (B, h, w) or (B, h, w, 3) uint8, on the device that renders.
-        draws: their parameters.
+        windows: as the draws' crops cut them, on the device that renders.
+        draws: the other parameters.
         recipe: size, threshold, mean and standard deviation.
 
     Returns:
         (B, 3, S, S) float32, channels last.
     """
-    views = render_levels(cells, draws, recipe)
+    views = render_levels(windows, draws, recipe)
     scale, shift = (_send(values, views)[:, None, None] for values in normalisation(recipe))
     return (views * scale + shift).contiguous(memory_format=torch.channels_last)
 
 
-def render_levels(cells: Tensor, draws: Draws, recipe: ViewRecipe) -> Tensor:
-    """Render one view of each anchor: (B, 1 or 3, S, S) float32 of whole levels in [0, 255]."""
-    anchors = cells[:, None] if cells.ndim == 3 else cells.permute(0, 3, 1, 2)
-    views = crop_and_resize(anchors, draws.crop, recipe.size_px)
+def render_levels(windows: Stack, draws: Draws, recipe: ViewRecipe) -> Tensor:
+    """Render one view of each window: (B, 1 or 3, S, S) float32 of whole levels in [0, 255]."""
+    views = resample(windows, recipe.size_px)
     _jitter(views, draws)
     if views.shape[1] == 3:
         _apply(views, draws.grey, lambda chosen, _: _grey(chosen).expand_as(chosen))
@@ -51,51 +75,41 @@ def render_levels(cells: Tensor, draws: Draws, recipe: ViewRecipe) -> Tensor:
     return views
 
 
-def crop_and_resize(anchors: Tensor, crop: np.ndarray, size_px: int) -> Tensor:
-    """Resample crops to (B, C, size_px, size_px) whole levels, averaging anchors down first where crops are large.
+def resample(windows: Stack, size_px: int) -> Tensor:
+    """Smooth windows and resample their crops bilinearly to (B, C, size_px, size_px) whole levels."""
+    pixels = windows.pixels
+    images = pixels[:, None] if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)
+    crops = np.array([window.crop for window in windows.windows])
+    shapes = np.array([window.pixels.shape[:2] for window in windows.windows])
+    along_y, along_x = antialiasing(windows.windows, size_px)
+    rows = _blend(images, *_taps(crops[:, 0], crops[:, 2], shapes[:, 0], along_y, size_px), dim=2)
+    return _round(_blend(rows, *_taps(crops[:, 1], crops[:, 3], shapes[:, 1], along_x, size_px), dim=3))
 
-    Args:
-        anchors: (B, C, h, w) uint8.
-        crop: (B, 4) top, left, height, width.
-        size_px: side of the result.
+
+def _taps(
+    start: np.ndarray, length: np.ndarray, available: np.ndarray, smoothing: np.ndarray, size_px: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Return the neighbours (B, K + 1, S) of each view pixel along one axis, and their weights.
+
+    Smoothing (B, K) and linear interpolation in one. Neighbours stay within the window; its edge pixel goes on outside.
     """
-    factors = reductions(crop, size_px)
-    views = torch.empty(*anchors.shape[:2], size_px, size_px, device=anchors.device)
-    for by in np.unique(factors, axis=0):
-        rows = np.flatnonzero((factors == by).all(axis=1))
-        index = torch.from_numpy(rows).to(anchors.device, non_blocking=True)
-        small = anchors[index].float()
-        if by.max() > 1:
-            small = _round(functional.avg_pool2d(small, tuple(by.tolist())))
-        views[index] = _resample(small, crop[rows] / np.tile(by, 2), size_px)
-    return views
-
-
-def _resample(images: Tensor, crop: np.ndarray, size_px: int) -> Tensor:
-    low_y, high_y, weight_y = _taps(crop[:, 0], crop[:, 2], images.shape[2], size_px)
-    low_x, high_x, weight_x = _taps(crop[:, 1], crop[:, 3], images.shape[3], size_px)
-    rows = _blend(images, low_y, high_y, weight_y, dim=2)
-    return _round(_blend(rows, low_x, high_x, weight_x, dim=3))
-
-
-def _taps(start: np.ndarray, length: np.ndarray, available: int, size_px: int) -> tuple[np.ndarray, ...]:
-    """Return the two neighbours (B, S) of each view pixel along one axis and the weight of the second.
-
-    Neighbours stay within the crop: what lies beside it is no part of the view.
-    """
-    start, length = start[:, None], length[:, None]
-    first, last = np.floor(start), np.minimum(np.ceil(start + length), available) - 1
-    at = np.clip((np.arange(size_px) + 0.5) * length / size_px + start - 0.5, first, last)
+    step, last, radius = length[:, None] / size_px, available[:, None] - 1, smoothing.shape[1] // 2
+    at = np.clip((np.arange(size_px) + 0.5) * step + start[:, None] - 0.5, 0, last)
     low = np.floor(at)
-    return low.astype(np.int64), np.minimum(low + 1, last).astype(np.int64), (at - low).astype(np.float32)
+    share = (at - low)[:, None]
+    index = np.clip(low[:, None] + np.arange(-radius, radius + 2)[:, None], 0, last[:, None])
+    near, far = (np.pad(smoothing, ((0, 0), ends))[:, :, None] for ends in ((0, 1), (1, 0)))
+    return index.astype(np.int64), ((1 - share) * near + share * far).astype(np.float32)
 
 
-def _blend(images: Tensor, low: np.ndarray, high: np.ndarray, weight: np.ndarray, *, dim: int) -> Tensor:
-    shape = (len(low), 1, -1, 1) if dim == 2 else (len(low), 1, 1, -1)
-    near, far, share = (
-        torch.from_numpy(values).to(images.device, non_blocking=True).view(shape) for values in (low, high, weight)
-    )
-    return torch.lerp(torch.take_along_dim(images, near, dim), torch.take_along_dim(images, far, dim), share)
+def _blend(images: Tensor, index: np.ndarray, weights: np.ndarray, *, dim: int) -> Tensor:
+    shape = (len(index), 1, -1, 1) if dim == 2 else (len(index), 1, 1, -1)
+    blended: Tensor | float = 0.0
+    for place, weight in zip(index.swapaxes(0, 1), weights.swapaxes(0, 1), strict=True):
+        at, by = (torch.from_numpy(np.ascontiguousarray(values)).to(images.device, non_blocking=True).view(shape)
+                  for values in (place, weight))  # fmt: skip
+        blended = blended + by * torch.take_along_dim(images, at, dim)
+    return torch.as_tensor(blended)
 
 
 def _jitter(views: Tensor, draws: Draws) -> None:

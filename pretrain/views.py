@@ -2,7 +2,8 @@
 
 Draws depend on (seed, stage, purpose, epoch, sample, view) and on nothing else, so a stream repeats exactly whatever
 its batch size, its workers and the batch it resumes at. On a CPU a pool of threads renders with OpenCV; elsewhere the
-pool only gathers the uint8 anchors and the device renders them (``render_opencv``, ``render_torch``).
+pool only gathers the uint8 windows of the crops and the device renders them (``windows``, ``render_opencv``,
+``render_torch``).
 
 All views of a sample come from one anchor: a cell, drawn evenly, of the stage's grid (Hosseinzadeh Taher et al.,
 2023, arXiv:2309.15358, section 2).
@@ -13,7 +14,7 @@ from __future__ import annotations
 import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from typing import NamedTuple, Protocol
 
 import cv2
@@ -23,18 +24,20 @@ from torch import Tensor
 
 from eden_bench import seeds
 from eden_bench.contracts import Stage, View, ViewRecipe, Views, at_least
+from eden_bench.imagestore import Anchor
 from pretrain import render_opencv, render_torch
 from pretrain.drawing import WIDTH, Draws, anchor_maps, draw_cells, draw_views
+from pretrain.windows import Window, cut
 
 _AHEAD = 2
 """Batches in the making while the training thread works on one."""
 
 
 class Pyramid(Protocol):
-    """Where anchors come from; ``eden_bench.imagestore.TilePyramid`` is one."""
+    """Where anchors come from; ``eden_bench.imagestore.PyramidStore`` is one."""
 
-    def cell(self, sample: int, row: int, column: int, rows: int, columns: int) -> np.ndarray:
-        """Return one cell of a rows × columns grid over an image, (h, w) or (h, w, 3) uint8, all of one shape."""
+    def anchor(self, sample: int, row: int, column: int, rows: int, columns: int) -> Anchor:
+        """Return one cell of a rows × columns grid over an image; ``Anchor.px`` is the same for all."""
         ...
 
 
@@ -108,7 +111,7 @@ class ViewStream:
         self.batch_size, self.workers, self.device = batch_size, workers, torch.device(device)
         self.labels = None if labels is None else torch.as_tensor(labels, dtype=torch.float32)
         self._buffers = Buffers()
-        self.anchor_px = pyramid.cell(0, 0, 0, stage.rows, stage.columns).shape
+        self.anchor_px = pyramid.anchor(0, 0, 0, stage.rows, stage.columns).px
 
     def epoch(self, epoch: int, order: np.ndarray, *, first_batch: int = 0, purpose: str = "train") -> Iterator[Views]:
         """Yield an epoch's batches, prepared ahead; leaving the loop early is safe.
@@ -120,7 +123,7 @@ class ViewStream:
             purpose: "train" or "validation", which draw differently.
         """
         draw = self._planner(epoch, np.array(order, np.int64), purpose)
-        prepare = self._prepare_images if self.device.type == "cpu" else self._prepare_anchors
+        prepare = self._prepare_images if self.device.type == "cpu" else self._prepare_windows
         pool = ThreadPoolExecutor(self.workers, "views")
         waiting: deque[tuple[Plan, Callable[[], tuple[Tensor, ...]]]] = deque()
         try:
@@ -148,7 +151,7 @@ class ViewStream:
             part = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
             draws: list[Draws] = []
             for table, recipe in zip(tables, self.recipes, strict=True):
-                drawn = draw_views(table[part], recipe, *self.anchor_px[:2])
+                drawn = draw_views(table[part], recipe, *self.anchor_px)
                 draws.append(drawn if recipe.crop_of is None else drawn._replace(crop=draws[recipe.crop_of].crop))
             return Plan(order[part], cells[part], tuple(draws))
 
@@ -162,44 +165,41 @@ class ViewStream:
         def render(part: slice) -> None:
             anchors = self._anchors(plan, part)
             for recipe, draws, image in zip(self.recipes, plan.draws, images, strict=True):
-                render_opencv.render(anchors, Draws(*(values[part] for values in draws)), recipe, image[part])
+                own = Draws(*(values[part] for values in draws))
+                render_opencv.render(_windows(anchors, own, recipe), own, recipe, image[part])
 
-        wait = self._start(render, count, pool)
-        return lambda: (wait(), tuple(torch.from_numpy(image).permute(0, 3, 1, 2) for image in images))[1]
+        size = -(-count // self.workers)
+        started = [pool.submit(render, slice(i, i + size)) for i in range(0, count, size)]
 
-    def _prepare_anchors(self, plan: Plan, pool: ThreadPoolExecutor) -> Callable[[], tuple[Tensor, ...]]:
-        """Start gathering a batch's anchors in the pool; the result waits for it, uploads and renders."""
-        count = len(plan.samples)
-        anchors = torch.empty((count, *self.anchor_px), dtype=torch.uint8, pin_memory=self.device.type == "cuda")
-        filled = anchors.numpy()
+        def rendered() -> tuple[Tensor, ...]:
+            for future in started:
+                future.result()
+            return tuple(torch.from_numpy(image).permute(0, 3, 1, 2) for image in images)
 
-        def gather(part: slice) -> None:
-            for row, anchor in zip(range(count)[part], self._anchors(plan, part), strict=True):
-                filled[row] = anchor
+        return rendered
 
-        wait = self._start(gather, count, pool)
+    def _prepare_windows(self, plan: Plan, pool: ThreadPoolExecutor) -> Callable[[], tuple[Tensor, ...]]:
+        """Start gathering a batch's windows in the pool, a view a thread; the result waits, uploads and renders."""
+        pinned = self.device.type == "cuda"
+
+        def gather(recipe: ViewRecipe, draws: Draws) -> render_torch.Stack:
+            anchors = self._anchors(plan, slice(None))
+            return render_torch.stack(_windows(anchors, draws, recipe), pinned=pinned)
+
+        started = [pool.submit(gather, *view) for view in zip(self.recipes, plan.draws, strict=True)]
 
         def images() -> tuple[Tensor, ...]:
-            wait()
-            uploaded = anchors.to(self.device, non_blocking=True)
-            pairs = zip(plan.draws, self.recipes, strict=True)
-            return tuple(render_torch.render(uploaded, draws, recipe) for draws, recipe in pairs)
+            views = zip(started, plan.draws, self.recipes, strict=True)
+            return tuple(
+                render_torch.render(gathered.result().to(self.device), draws, recipe)
+                for gathered, draws, recipe in views
+            )
 
         return images
 
-    def _anchors(self, plan: Plan, part: slice) -> list[np.ndarray]:
+    def _anchors(self, plan: Plan, part: slice) -> list[Anchor]:
         stage, places = self.stage, zip(plan.samples[part].tolist(), plan.cells[part].tolist(), strict=True)
-        return [self.pyramid.cell(sample, row, column, stage.rows, stage.columns) for sample, (row, column) in places]
-
-    def _start(self, work: Callable[[slice], None], count: int, pool: ThreadPoolExecutor) -> Callable[[], None]:
-        size = -(-count // self.workers)
-        started: list[Future[None]] = [pool.submit(work, slice(i, i + size)) for i in range(0, count, size)]
-
-        def wait() -> None:
-            for future in started:
-                future.result()
-
-        return wait
+        return [self.pyramid.anchor(sample, row, column, stage.rows, stage.columns) for sample, (row, column) in places]
 
     def _finish(self, plan: Plan, images: Callable[[], tuple[Tensor, ...]], epoch: int, purpose: str) -> Views:
         pairs = zip(images(), plan.draws, strict=True)
@@ -216,3 +216,7 @@ class ViewStream:
     def _view(self, image: Tensor, draws: Draws) -> View:
         to_anchor = torch.from_numpy(anchor_maps(draws, image.shape[3]).astype(np.float32))
         return View(image, to_anchor.to(self.device), torch.from_numpy(draws.flip).to(self.device))
+
+
+def _windows(anchors: Sequence[Anchor], draws: Draws, recipe: ViewRecipe) -> list[Window]:
+    return [cut(anchor, crop, recipe.size_px) for anchor, crop in zip(anchors, draws.crop.tolist(), strict=True)]

@@ -10,26 +10,25 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-import cv2
 import numpy as np
 
 from eden_bench import seeds
+from eden_bench.imagestore import Anchor
 
 IMAGE_PX = 1024
 """Side of the images that places and sides are given in."""
 RESOLUTIONS = 3
 """Crops of each training instance; held-out instances have one."""
-_LEVELS_PX = (256, 512, 1024)
 _TRIES = 1000
 _MARGIN_PX = 8
 """Of a level, added to a crop's half side: room for rounding."""
 
 
 class Cuttable(Protocol):
-    """Images at several resolutions; ``eden_bench.imagestore.TilePyramid`` is one."""
+    """Images at several resolutions; ``eden_bench.imagestore.PyramidStore`` is one."""
 
-    def cut(self, sample: int, side_px: int, top: int, left: int, height: int, width: int) -> np.ndarray:
-        """Return a window of the image squashed to side_px², (height, width) or (height, width, 3) uint8."""
+    def levels(self, sample: int) -> tuple[np.ndarray, ...]:
+        """Return an image at its sizes, finest first, each (s, s) or (s, s, 3) uint8."""
         ...
 
 
@@ -74,21 +73,17 @@ class Instances(NamedTuple):
 
 
 class WordPyramid:
-    """Instances as whole anchors, all resized to one side."""
+    """Instances as whole anchors of size_px × size_px."""
 
     def __init__(self, pyramid: Cuttable, instances: Instances, size_px: int) -> None:
         self.pyramid, self.instances, self.size_px = pyramid, instances, size_px
 
-    def cell(self, sample: int, row: int, column: int, rows: int, columns: int) -> np.ndarray:
-        """Return an instance's crop, (size_px, size_px) or (size_px, size_px, 3) uint8; the grid is ignored."""
-        image, side = int(self.instances.image[sample]), int(self.instances.side_px[sample])
-        level = next((px for px in _LEVELS_PX if side * px >= self.size_px * IMAGE_PX), _LEVELS_PX[-1])
-        length = max(1, round(side * level / IMAGE_PX))
-        corner = np.rint(self.instances.centre[sample] * level / IMAGE_PX - length / 2)
-        left, top = (int(c) for c in corner.clip(0, level - length))
-        window = self.pyramid.cut(image, level, top, left, length, length)
-        how = cv2.INTER_AREA if length >= self.size_px else cv2.INTER_LINEAR
-        return np.asarray(cv2.resize(window, (self.size_px, self.size_px), interpolation=how))
+    def anchor(self, sample: int, row: int, column: int, rows: int, columns: int) -> Anchor:
+        """Return where an instance's crop lies in its image; the grid is ignored."""
+        levels, side = self.pyramid.levels(int(self.instances.image[sample])), int(self.instances.side_px[sample])
+        share = len(levels[0]) / IMAGE_PX
+        left, top = ((self.instances.centre[sample] - side / 2).clip(0, IMAGE_PX - side) * share).tolist()
+        return Anchor(levels, (top, left, side * share, side * share), (self.size_px, self.size_px))
 
 
 def discover(

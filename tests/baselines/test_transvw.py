@@ -97,7 +97,7 @@ def test_the_autoencoder_rests_while_words_are_learnt():
 
 def test_words_are_found_among_the_latents_of_whole_images():
     made = method("transvw", stage=WORDS).eval()
-    images = torch.from_numpy(data().pyramid.tiles[:16]).float()[:, None].expand(-1, 3, -1, -1) / 255
+    images = torch.from_numpy(data().pyramid.images[:16]).float()[:, None].expand(-1, 3, -1, -1) / 255
     with torch.no_grad():
         latents = made.autoencoder.encoder(images).mean(dim=(2, 3)).numpy()
     for row in made.shown_in_train.numpy():
@@ -116,7 +116,7 @@ def test_crops_and_words_go_together():
     assert np.allclose(instances.centre[:36][own], made.centres.numpy()[instances.word[:36][own]])
     assert set(instances.image[:36]) <= set(range(16))
     assert set(instances.image[36:]) <= {16, 17, 18, 19}
-    assert stage_data.pyramid.cell(0, 0, 0, 1, 1).shape == (64, 64)
+    assert stage_data.pyramid.anchor(0, 0, 0, 1, 1).px == (64, 64)
 
 
 def test_words_once_found_are_kept_in_the_state(monkeypatch):

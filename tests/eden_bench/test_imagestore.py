@@ -11,16 +11,12 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from eden_bench import pixelstore
 from eden_bench.contracts import Item
 from eden_bench.errors import DataDamaged, DataMissing, EdenError
 from eden_bench.imagestore import (
-    LEVELS_PX,
-    TilePyramid,
-    level_for,
+    PyramidStore,
     open_images,
     open_masks,
     open_pyramid,
@@ -54,8 +50,8 @@ def cache(tmp_path: Path) -> Path:
     return tmp_path / "cache"
 
 
-def pyramid_in_memory(image: np.ndarray) -> TilePyramid:
-    return TilePyramid(Path(), ("a",), "", np.array([image.shape[:2]]), pyramid_of(image)[None])
+def pyramid_in_memory(image: np.ndarray) -> PyramidStore:
+    return PyramidStore(Path(), ("a",), "", np.array([image.shape[:2]]), pyramid_of(image)[None])
 
 
 # ── images ───────────────────────────────────────────────────────────────────────────────────────
@@ -380,69 +376,83 @@ def big() -> np.ndarray:
     return smooth(1024, 1024, 7)
 
 
-def test_the_21_tiles_are_one_then_four_then_sixteen_row_by_row(big):
-    tiles = pyramid_of(big)
-    assert tiles.shape == (21, 256, 256)
-    number = 0
-    for side_px in (256, 512, 1024):
-        level = reference_level(big, side_px)
-        for row in range(side_px // 256):
-            for column in range(side_px // 256):
-                expected = level[256 * row : 256 * row + 256, 256 * column : 256 * column + 256]
-                assert np.abs(tiles[number] - expected).max() <= 0.5, (side_px, row, column)
-                number += 1
-    assert number == 21
+@pytest.mark.parametrize("colour", [False, True])
+def test_the_levels_are_averages_of_the_image_finest_first(big, colour):
+    image = np.dstack([big, 255 - big, big]) if colour else big
+    levels = pyramid_in_memory(image).levels(0)
+    assert [level.shape[:2] for level in levels] == [(1024, 1024), (512, 512), (256, 256)]
+    assert (levels[0] == image).all()
+    for level in levels:
+        first = level[..., 0] if colour else level
+        assert np.abs(first - reference_level(big, len(level))).max() <= 0.5
+        assert not colour or np.abs(level[..., 1] - reference_level(255 - big, len(level))).max() <= 0.5
 
 
-def test_any_size_is_squashed_to_1024_first(items, cache):
-    store = open_pyramid(items, read_npy, name="p", cache=cache)
-    assert store.tiles.shape == (5, 21, 256, 256)
-    assert store.native_px[0].tolist() == [40, 64]
-    finest = resized(np.load(items[0].image), 1024)
-    assert (store.cell(0, 3, 2, 4, 4) == finest[768:, 512:768]).all()
+def test_levels_lie_one_after_the_other_and_are_not_copied(big):
+    pyramid = pyramid_in_memory(big)
+    assert pyramid.pixels.shape == (1, 1024**2 + 512**2 + 256**2)
+    assert all(np.shares_memory(level, pyramid.pixels) for level in pyramid.levels(0))
+    assert (np.concatenate([level.ravel() for level in pyramid.levels(0)]) == pyramid.pixels[0]).all()
 
 
-def test_a_512_px_image_is_its_own_level():
-    image = np.random.default_rng(0).integers(0, 256, (512, 512), dtype=np.uint8)
-    pyramid = pyramid_in_memory(image)
-    assert (pyramid.cell(0, 0, 1, 1, 2) == image[:, 256:]).all()
-
-
-def test_a_window_of_a_tiles_size_beside_the_tiles_is_cut(big):
-    window = pyramid_in_memory(big).cut(0, 1024, 256, 100, 256, 256)
-    assert (window == big[256:512, 100:356]).all()
-
-
-def test_a_colour_pyramid_keeps_its_channels(big):
-    tiles = pyramid_of(np.dstack([big, big, 255 - big]))
-    assert tiles.shape == (21, 256, 256, 3)
-    assert (tiles[..., 0] == pyramid_of(big)).all()
+def test_any_size_is_squashed_to_1024_first(items, cache, tmp_path):
+    np.save(tmp_path / "long.npy", smooth(40, 1200))
+    long = Item(id="long", patient="long", split="train", image=tmp_path / "long.npy")
+    store = open_pyramid([*items, long], read_npy, name="p", cache=cache)
+    assert store.native_px[[0, 5]].tolist() == [[40, 64], [40, 1200]]
+    assert (store.levels(5)[0] == resized(smooth(40, 1200), 1024)).all()
+    assert [len(level) for level in store.levels(5)] == [1024, 512, 256]
 
 
 @pytest.mark.parametrize(
-    ("level", "rows", "columns", "height", "width", "side_px"),
+    ("height", "width", "sides"),
     [
-        (0, 1, 1, 256, 256, 256),
-        (1, 1, 2, 512, 256, 512),
-        (2, 2, 2, 256, 256, 512),
-        (3, 2, 4, 512, 256, 1024),
-        (4, 4, 4, 256, 256, 1024),
-        (6, 8, 8, 128, 128, 1024),
+        (1024, 1024, [1024, 512, 256]),
+        (2500, 2048, [1024, 512, 256]),
+        (513, 300, [1024, 512, 256]),
+        (512, 512, [512, 256]),
+        (300, 400, [512, 256]),
+        (256, 256, [256]),
+        (40, 64, [256]),
     ],
 )
-def test_cells_of_the_recursion_come_from_the_coarsest_level_with_256_px(
-    big, level, rows, columns, height, width, side_px
-):
+def test_an_image_is_cut_from_the_smallest_level_that_has_all_its_pixels(height, width, sides):
+    image = np.random.default_rng(0).integers(0, 256, (height, width), dtype=np.uint8)
+    levels = pyramid_in_memory(image).levels(0)
+    assert [len(level) for level in levels] == sides
+    assert (levels[0] == resized(image, sides[0])).all()
+
+
+def test_a_512_px_image_is_its_own_finest_level_and_its_anchors_are_drawn_as_all_others():
+    image = np.random.default_rng(0).integers(0, 256, (512, 512), dtype=np.uint8)
+    levels, box, px = pyramid_in_memory(image).anchor(0, 0, 1, 1, 2)
+    assert (levels[0] == image).all()
+    assert (box, px) == ((0, 256, 512, 256), (1024, 512))
+
+
+def test_a_store_of_pyramids_has_another_name_than_one_of_tiles(items, cache):
+    store = open_pyramid(items, read_npy, name="p", cache=cache)
+    tiles = pixelstore.Plan(
+        "p", "pyramid", tuple(items), tuple((item.image,) for item in items), (21, 256, 256), lambda item: None
+    )
+    assert store.folder.name != f"p-{tiles.fingerprint()[:16]}"
+    assert json.loads((store.folder / "manifest.json").read_text())["kind"] == "pyramid:(1024, 512, 256)"
+
+
+@pytest.mark.parametrize(
+    ("level", "rows", "columns", "height", "width"),
+    [(0, 1, 1, 1024, 1024), (1, 1, 2, 1024, 512), (2, 2, 2, 512, 512), (3, 2, 4, 512, 256), (4, 4, 4, 256, 256),
+     (6, 8, 8, 128, 128)],
+)  # fmt: skip
+def test_cells_of_the_recursion_are_boxes_of_native_pixels(big, level, rows, columns, height, width):
     assert (rows, columns) == (2 ** (level // 2), 2 ** -(-level // 2))
     pyramid = pyramid_in_memory(big)
-    assert level_for(rows, columns) == side_px
-    picture = reference_level(big, side_px)
     for row in range(rows):
         for column in range(columns):
-            cell = pyramid.cell(0, row, column, rows, columns)
-            assert cell.shape == (height, width)
-            expected = picture[row * height :, column * width :][:height, :width]
-            assert np.abs(cell - expected).max() <= 0.5
+            levels, box, px = pyramid.anchor(0, row, column, rows, columns)
+            assert (levels[0] == big).all()
+            assert box == (row * height, column * width, height, width)
+            assert px == (height, width)
 
 
 @pytest.mark.parametrize(("n", "side", "dropped"), [(3, 341, 1), (5, 204, 4), (6, 170, 4)])
@@ -451,37 +461,16 @@ def test_the_grid_of_the_released_code_drops_the_remainder(big, n, side, dropped
     assert 1024 - n * side == dropped
     for row in range(n):
         for column in range(n):
-            cell = pyramid.cell(0, row, column, n, n)
-            assert (cell == big[row * side : (row + 1) * side, column * side : (column + 1) * side]).all()
-
-
-@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (2, 2), (4, 4)])
-def test_a_cell_of_one_tile_is_a_view_and_not_a_copy(big, rows, columns):
-    pyramid = pyramid_in_memory(big)
-    assert np.shares_memory(pyramid.cell(0, rows - 1, 0, rows, columns), pyramid.tiles)
-
-
-@settings(max_examples=40, deadline=None)
-@given(st.sampled_from(LEVELS_PX), st.data())
-def test_any_window_equals_that_of_the_assembled_level(side_px, data):
-    numbers = np.arange(side_px * side_px, dtype=np.uint32).reshape(side_px, side_px)
-    level = (numbers * 2654435761 >> 13).astype(np.uint8)
-    across, first = side_px // 256, {256: 0, 512: 1, 1024: 5}[side_px]
-    tiles = np.zeros((1, 21, 256, 256), np.uint8)
-    for t in range(across**2):
-        row, column = divmod(t, across)
-        tiles[0, first + t] = level[256 * row : 256 * row + 256, 256 * column : 256 * column + 256]
-    top, left = (data.draw(st.integers(0, side_px - 1)) for _ in range(2))
-    height, width = data.draw(st.integers(1, side_px - top)), data.draw(st.integers(1, side_px - left))
-    pyramid = TilePyramid(Path(), ("a",), "", np.zeros((1, 2)), tiles)
-    window = pyramid.cut(0, side_px, top, left, height, width)
-    assert (window == level[top : top + height, left : left + width]).all()
+            assert pyramid.anchor(0, row, column, n, n)[1:] == (
+                (row * side, column * side, side, side),
+                (side, side),
+            )
 
 
 @pytest.mark.parametrize("cell", [(0, 2, 2, 2), (-1, 0, 2, 2), (0, 0, 0, 1), (0, 0, 2048, 2048)])
 def test_a_cell_that_is_not_in_the_grid_is_refused(big, cell):
     with pytest.raises(ValueError, match="is not in a"):
-        pyramid_in_memory(big).cell(0, *cell)
+        pyramid_in_memory(big).anchor(0, *cell)
 
 
 # ── threads ──────────────────────────────────────────────────────────────────────────────────────

@@ -8,9 +8,11 @@ from PIL import Image
 
 from eden_bench import seeds
 from eden_bench.contracts import ViewRecipe
+from eden_bench.imagestore import Anchor
 from pretrain import render_opencv, render_torch
 from pretrain.drawing import WIDTH, Draws, anchor_maps, draw_views, upright_maps
-from pretrain.pixels import adjust, blur_kernels, normalisation, reductions
+from pretrain.pixels import adjust, blur_kernels, normalisation
+from pretrain.windows import cut
 from tests.pretrain.published_views import by_pil, psnr
 
 ADAM = {
@@ -41,13 +43,19 @@ def neutral(size_px, crop, **changes):
     return plain._replace(crop=np.array([crop]), **{name: np.array([value]) for name, value in changes.items()})
 
 
+def windows_of(cells, draws, recipe):
+    anchors = [Anchor((cell,), (0, 0, *cell.shape[:2]), cell.shape[:2]) for cell in cells]
+    return [cut(anchor, crop, recipe.size_px) for anchor, crop in zip(anchors, draws.crop.tolist(), strict=True)]
+
+
 def with_opencv(cells, draws, recipe):
-    views = np.stack(list(render_opencv.render_levels(cells, draws, recipe)))
+    views = np.stack(list(render_opencv.render_levels(windows_of(cells, draws, recipe), draws, recipe)))
     return views[..., None] if views.ndim == 3 else views
 
 
 def with_torch(cells, draws, recipe):
-    return render_torch.render_levels(torch.from_numpy(np.stack(cells)), draws, recipe).permute(0, 2, 3, 1).numpy()
+    stack = render_torch.stack(windows_of(cells, draws, recipe))
+    return render_torch.render_levels(stack, draws, recipe).permute(0, 2, 3, 1).numpy()
 
 
 RENDERERS = pytest.mark.parametrize("render", [with_opencv, with_torch])
@@ -92,17 +100,27 @@ def test_both_renderers_agree_within_rounding(channels, size_px):
         apart = np.abs(a.astype(float) - b)
         assert np.median(apart) <= 1
         assert psnr(a, b) >= 44  # pixels whose nearest neighbour is a tie, and hue in whole levels, are all
-        assert channels == 3 or (apart > 1).mean() < 0.02
+        assert channels == 3 or (apart > 1).mean() < 0.04  # jitter and contrast enlarge a level's difference
+
+
+@pytest.mark.parametrize("size_px", [128, 100, 32])
+def test_crops_alone_differ_by_a_level_where_one_renderer_rounds_once_more(size_px):
+    recipe = ViewRecipe(size_px=size_px, crop_scale=(0.2, 1.0))
+    cells = smooth(24, 128)
+    draws = draw(recipe, 24, 128)
+    apart = np.abs(with_opencv(cells, draws, recipe).astype(float) - with_torch(cells, draws, recipe))
+    assert apart.max() <= 1
 
 
 def test_normalised_images_agree_and_are_channels_last():
     recipe = ViewRecipe(size_px=48, mean=(0.4, 0.5, 0.6), std=(0.1, 0.2, 0.3), **ADAM)
     cells, draws = smooth(4, 64), draw(recipe, 4, 64)
     out = np.empty((4, 48, 48, 3), np.float32)
-    render_opencv.render(cells, draws, recipe, out)
+    windows = windows_of(cells, draws, recipe)
+    render_opencv.render(windows, draws, recipe, out)
     levels = with_opencv(cells, draws, recipe)
     assert out == pytest.approx((levels / 255 - recipe.mean) / recipe.std, abs=1e-5)
-    images = render_torch.render(torch.from_numpy(cells), draws, recipe)
+    images = render_torch.render(render_torch.stack(windows), draws, recipe)
     assert images.shape == (4, 3, 48, 48)
     assert images.dtype == torch.float32
     assert images.is_contiguous(memory_format=torch.channels_last)
@@ -220,12 +238,6 @@ def test_adjusting_equals_pils_blend(levels, pivot, factor):
     ours = adjust(np.array([levels], np.float32), np.float32(pivot), np.float32(factor))
     assert np.abs(ours - blended).max() <= 1  # equal but where float32 lands beside a whole level
     assert (ours == blended).mean() >= 0.5 or len(levels) < 4
-
-
-def test_crops_are_reduced_by_the_nearest_power_of_two():
-    crops = np.array([[0, 0, 224, 100], [0, 0, 90, 91], [0, 0, 181, 182], [0, 0, 256, 500]])
-    assert reductions(crops, 64).tolist() == [[4, 2], [1, 2], [2, 4], [4, 8]]
-    assert (reductions(crops, 500) == 1).all()
 
 
 @settings(deadline=None, max_examples=30)

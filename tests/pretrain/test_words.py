@@ -1,8 +1,8 @@
 import numpy as np
 import pytest
 
+from pretrain.windows import cut
 from pretrain.words import CropLaw, Instances, WordPyramid, Words, discover, instances_of
-from tests.pretrain.tiny import NoisePyramid
 
 LAW = CropLaw()
 
@@ -99,24 +99,18 @@ def test_the_other_crops_vary_within_the_published_shares():
     assert (train.centre[others] - train.side_px[others, None] / 2).min() >= 0
 
 
-@pytest.mark.parametrize(("size_px", "level"), [(64, 256), (128, 512), (224, 1024)])
-def test_a_crop_is_cut_at_its_place_from_the_coarsest_level_that_has_its_pixels(size_px, level):
-    asked = []
+@pytest.mark.parametrize("side_px", [1024, 512])
+@pytest.mark.parametrize("centre", [(300.0, 700.0), (300.25, 699.5), (20.0, 1010.0)])
+def test_a_crop_lies_at_its_place_in_its_image_and_never_beside_it(side_px, centre):
+    class Ramps:
+        def levels(self, sample):
+            assert sample == 7
+            x, y = np.meshgrid(*[(np.arange(side_px) + 0.5) / side_px * 250] * 2)
+            return (np.dstack([x, y, x]).round().astype(np.uint8),)
 
-    class Ramp:
-        def cut(self, sample, side_px, top, left, height, width):
-            asked.append((sample, side_px, height, width))
-            x = (np.arange(left, left + width) + 0.5) / side_px * 255
-            return np.tile(x.astype(np.uint8), (height, 1))
-
-    one = Instances(np.array([7]), np.array([[300.0, 700.0]]), np.array([256]), np.array([0]))
-    crop = WordPyramid(Ramp(), one, size_px).cell(0, 0, 0, 1, 1)
-    assert crop.shape == (size_px, size_px)
-    assert asked == [(7, level, level // 4, level // 4)]
-    assert crop.mean() == pytest.approx(300 / 1024 * 255, abs=1.5)
-
-
-def test_crops_of_noise_are_that_images():
-    pyramid = NoisePyramid(3)
-    one = Instances(np.array([2]), np.array([[512.0, 512.0]]), np.array([1024]), np.array([0]))
-    assert np.array_equal(WordPyramid(pyramid, one, 64).cell(0, 0, 0, 1, 1).shape, (64, 64))
+    one = Instances(np.array([7]), np.array([centre]), np.array([256]), np.array([0]))
+    anchor = WordPyramid(Ramps(), one, 64).anchor(0, 0, 0, 1, 1)
+    assert (anchor.px, anchor.box[2:]) == ((64, 64), (side_px / 4, side_px / 4))
+    window = cut(anchor, (0, 0, 64, 64), 64)
+    inside = np.clip(centre, 128, 1024 - 128) / 1024 * 250
+    assert window.pixels.mean(axis=(0, 1))[:2] == pytest.approx(inside, abs=1)

@@ -3,13 +3,13 @@
 from dataclasses import fields
 from unittest import mock
 
-import cv2
 import numpy as np
 import torch
 
 from eden_bench import devices, registry
 from eden_bench.contracts import Context, View, Views
 from eden_bench.encoders import seeded
+from eden_bench.imagestore import Anchor
 from pretrain.data import PretrainData
 from pretrain.engine import pretrain
 
@@ -51,17 +51,17 @@ class NoisePyramid:
     """Sixteen images of 64 px, fixed."""
 
     def __init__(self, count=16):
-        self.tiles = np.random.default_rng(7).integers(0, 255, (count, 64, 64), np.uint8)
+        self.images = np.random.default_rng(7).integers(0, 255, (count, 64, 64), np.uint8)
 
     def __len__(self):
-        return len(self.tiles)
+        return len(self.images)
 
-    def cell(self, sample, row, column, rows, columns):
+    def levels(self, sample):
+        return (self.images[sample],)
+
+    def anchor(self, sample, row, column, rows, columns):
         h, w = 64 // rows, 64 // columns
-        return self.tiles[sample, row * h : (row + 1) * h, column * w : (column + 1) * w]
-
-    def cut(self, sample, side_px, top, left, height, width):
-        return cv2.resize(self.tiles[sample], (side_px, side_px))[top : top + height, left : left + width]
+        return Anchor(self.levels(sample), (row * h, column * w, h, w), (h, w))
 
 
 def data(train=16, validation=4):
