@@ -25,6 +25,7 @@ from pretrain.autoencoder import AutoEncoder
 from pretrain.data import PretrainData
 from pretrain.optimisation import Schedule
 from pretrain.perturbations import perturbed
+from pretrain.recipes import ANCHORS
 from pretrain.views import ViewStream
 from pretrain.windows import cut
 from pretrain.words import RESOLUTIONS, CropLaw, Instances, WordPyramid, Words, discover, instances_of
@@ -138,8 +139,7 @@ class TransVW(nn.Module):
             "batch norm uses running statistics in validation",
             "deformed patches are interpolated linearly, not by cubic splines",
             "only the encoder is handed on",
-            "the auto-encoder sees whole images from a pyramid's 256 px; a word's crop comes from the coarsest of 256, "
-            "512 and 1024 px that has the view's pixels",
+            ANCHORS,
         ),
         reference=published.reference("transvw"),
     )

@@ -22,8 +22,8 @@ def blur_sigma_px(size_px: int) -> tuple[float, float]:
 
 
 ANCHORS = (
-    "anchors come from a pyramid: whole images are seen at 256 px and level-2 cells at 256 of 512 px, so crops are "
-    "mostly enlarged, where released code crops from the 1024-px original"
+    "images of another size than ChestX-ray14's 1024 × 1024 px are squashed to it (to 512 or 256 px where they are no "
+    "larger) before views are cut, where released code cuts them as they are"
 )
 """A difference that every method here has; for its card."""
 
