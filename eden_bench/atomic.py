@@ -7,19 +7,22 @@ order that survives kill -9 and a power cut on a local file system.
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
 import glob
 import json
 import os
 import shutil
+import stat
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from eden_bench.errors import UsageError
+from eden_bench.errors import StoreFailed
 
 _ASIDE = ".aside-"
+_FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -44,12 +47,15 @@ def aside(path: Path) -> Iterator[Path]:
     _make_parent(path)
     temporary = path.with_name(f"{_ASIDE}{path.name}-{uuid.uuid4().hex[:8]}")
     try:
-        yield temporary
-        _flush(temporary)
-        os.replace(temporary, path)  # noqa: PTH105 - Path.replace says less about overwriting
-        _flush(path.parent)
+        with explained(path.parent, *_FULL):
+            yield temporary
+        with explained(path.parent):
+            _flush(temporary)
+            os.replace(temporary, path)  # noqa: PTH105 - Path.replace says less about overwriting
+            _flush(path.parent)
     finally:
-        temporary.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):
+            temporary.unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -60,16 +66,18 @@ def folder(path: Path) -> Iterator[Path]:
     """
     _make_parent(path)
     temporary = path.with_name(f"{_ASIDE}{path.name}-{uuid.uuid4().hex[:8]}")
-    with _explained(path.parent):
+    with explained(path.parent):
         temporary.mkdir()
     try:
-        yield temporary
-        for file in sorted(temporary.rglob("*")):
-            _flush(file)
-        _flush(temporary)
-        if not path.exists():
-            temporary.rename(path)
-            _flush(path.parent)
+        with explained(path.parent, *_FULL):
+            yield temporary
+        with explained(path.parent):
+            for file in sorted(temporary.rglob("*")):
+                _flush(file)
+            _flush(temporary)
+            if not path.exists():
+                temporary.rename(path)
+                _flush(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
@@ -93,11 +101,11 @@ def locked(path: Path, *, wait: bool = True, shared: bool = False) -> Iterator[b
     Several processes may hold a shared lock at once, but not beside an exclusive one.
     """
     _make_parent(path)
-    with _explained(path.parent):
-        if path.exists() and not path.is_file():  # opening a pipe would wait for its reader
-            raise UsageError(f"{path} is no regular file, expected a lock: remove it")
-        file = path.open("a")
+    with explained(path.parent):
+        file = open(os.open(path, os.O_RDWR | os.O_CREAT | os.O_NONBLOCK | os.O_CLOEXEC, 0o666), "wb")  # noqa: PTH123, SIM115 - not to wait
     with file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise StoreFailed(f"{path} is no regular file, expected a lock: remove it")
         try:
             fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
         except BlockingIOError:
@@ -107,18 +115,21 @@ def locked(path: Path, *, wait: bool = True, shared: bool = False) -> Iterator[b
 
 
 def _make_parent(path: Path) -> None:
-    with _explained(path.parent):
+    with explained(path.parent):
         path.parent.mkdir(parents=True, exist_ok=True)
 
 
 @contextlib.contextmanager
-def _explained(parent: Path) -> Iterator[None]:
+def explained(folder: Path, *numbers: int) -> Iterator[None]:
+    """Turn an error of the system, any or those of some numbers, into StoreFailed: the folder cannot be written."""
     try:
         yield
     except OSError as error:
-        raise UsageError(
-            f"{parent} cannot be written ({error.strerror}): choose a folder you may write to with --out or "
-            "EDEN_BENCH_CACHE"
+        if numbers and error.errno not in numbers:
+            raise
+        raise StoreFailed(
+            f"{folder} cannot be written ({error.strerror}): make room there, or choose a folder you may write to with "
+            "--out or EDEN_BENCH_CACHE; what is stored is reused"
         ) from error
 
 

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from eden_bench import atomic
-from eden_bench.errors import UsageError
 
 
 @contextlib.contextmanager
@@ -19,7 +18,8 @@ def claim(out: Path, name: str, *, wait: bool) -> Iterator[bool]:
 
 def forget(out: Path, name: str) -> None:
     """Remove the lock of a stored cell while holding it: whoever still waits on it finds the record."""
-    _lock(out, name).unlink(missing_ok=True)
+    with atomic.explained(out):
+        _lock(out, name).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
@@ -27,17 +27,12 @@ def presence(out: Path) -> Iterator[None]:
     """Show other processes that this one writes in out; whoever comes alone first sweeps up after the killed.
 
     Raises:
-        UsageError: out cannot be written.
+        StoreFailed: out cannot be written.
     """
     lock = _lock(out, "run")
-    try:
-        with atomic.locked(lock, wait=False) as alone:
-            if alone:
-                _sweep(out, lock)
-    except OSError as error:
-        raise UsageError(
-            f"{out} cannot be written ({error.strerror}): choose a folder you may write to with --out"
-        ) from error
+    with atomic.explained(out), atomic.locked(lock, wait=False) as alone:
+        if alone:
+            _sweep(out, lock)
     with atomic.locked(lock, shared=True):
         yield
 

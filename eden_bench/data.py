@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import json
+import os
 import re
 import sys
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 from eden_bench import atomic, plaintext, splitlists
 from eden_bench.contracts import PHANTOM, Dataset, DatasetIndex, Finding, Progress, no_progress
 from eden_bench.digests import digest
-from eden_bench.errors import DataMissing, EdenError, UsageError, unknown
+from eden_bench.errors import DataDamaged, DataMissing, EdenError, UsageError, unknown
 from eden_bench.looking import is_look, may_build
 from eden_bench.registry import datasets, tasks
 from eden_bench.settings import Settings
@@ -63,6 +65,8 @@ def open_index(name: str, settings: Settings, progress: Progress = no_progress) 
         DataDamaged: one of its files cannot be read.
     """
     index = reader(name).index(_folder_of(name, settings, progress))
+    for odd in _not_unicode(index):
+        raise DataDamaged(odd)
     if not index.phantom:
         _show_licence(reader(name), settings.cache)
     return splitlists.applied(index, settings.splits) if settings.splits else index
@@ -147,7 +151,23 @@ def check(name: str, settings: Settings, progress: Progress = no_progress) -> li
         DataMissing: its folder is not there.
     """
     root = _folder_of(name, settings, progress)
-    return [Finding("ok", f"read from {root}"), *reader(name).check(root, progress)]
+    return [Finding("ok", f"read from {root}"), *reader(name).check(root, progress), *_names_found(reader(name), root)]
+
+
+def _names_found(dataset: Dataset, root: Path) -> list[Finding]:
+    """Find names that no list and no record can hold; what keeps the index from being read is found by the reader."""
+    try:
+        return [Finding("error", odd) for odd in _not_unicode(dataset.index(root))]
+    except EdenError:
+        return []
+
+
+def _not_unicode(index: DatasetIndex) -> Iterator[str]:
+    for item in index.items:
+        try:
+            f"{item.id}{item.image}{item.patient}".encode()
+        except UnicodeEncodeError:
+            yield f"{index.dataset}: the name {os.fsencode(item.image.name)!r} is no UTF-8: rename the file"
 
 
 def write_phantom(

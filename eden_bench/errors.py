@@ -7,15 +7,26 @@ from collections.abc import Iterable
 
 
 class EdenError(Exception):
-    """Base of every error that eden-bench raises on purpose; printed as one line, never as a traceback."""
+    """Base of every error that eden-bench raises on purpose; printed as one line, never as a traceback.
 
-    exit_code = 1
+    Exit code 1 is left to what nobody foresaw; a set-up that does not do is exit code 2.
+    """
+
+    exit_code = 2
 
 
 class UsageError(EdenError):
     """The command or a configuration is wrong (exit code 2)."""
 
     exit_code = 2
+
+
+class StoreFailed(UsageError):
+    """A result cannot be written; the run stops, since nothing more could be kept."""
+
+
+class OutputFailed(EdenError):
+    """Nothing more can be printed: the disk behind the output is full."""
 
 
 class CellsFailed(EdenError):
@@ -36,6 +47,8 @@ class DataDamaged(DataMissing):
 
 class TrainingDiverged(EdenError):
     """A loss became NaN or infinite; the message names the step."""
+
+    exit_code = 3
 
 
 class WeightsMissing(EdenError):

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eden_bench.aligned import aligned
+from eden_bench.printable import csv_cell, markdown_text, printable, printable_line
 from eden_bench.report import LEVEL
 from eden_bench.statistics import CONFIDENCE, Summary
 from eden_bench.tables import Comparison, Row, Table, ranges
@@ -30,13 +31,13 @@ _VERDICTS = {
 def markdown(tables: Sequence[Table], failures: Sequence[str] = ()) -> str:
     """Return the report as Markdown."""
     parts = ["# eden-bench report", *(_markdown_table(table) for table in tables), legend(tables)]
-    return "\n\n".join([*parts, *([_bullets(map(_escaped, failures))] if failures else [])]) + "\n"
+    return "\n\n".join([*parts, *([_bullets(map(markdown_text, failures))] if failures else [])]) + "\n"
 
 
 def plain(tables: Sequence[Table], failures: Sequence[str] = ()) -> str:
     """Return the report as text in aligned columns."""
     parts = ["\n".join([*heading(table), aligned(COLUMNS, cells(table)), *sentences(table)]) for table in tables]
-    return "\n\n".join([*parts, legend(tables), *failures])
+    return printable("\n\n".join([*parts, legend(tables), *failures]))
 
 
 def as_json(tables: Sequence[Table], failures: Sequence[str] = ()) -> str:
@@ -49,7 +50,7 @@ def as_json(tables: Sequence[Table], failures: Sequence[str] = ()) -> str:
         "tables": [_json_table(table) for table in tables],
         "failures": list(failures),
     }
-    return json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False) + "\n"
+    return printable(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)) + "\n"
 
 
 def as_csv(tables: Sequence[Table]) -> str:
@@ -71,18 +72,20 @@ def heading(table: Table) -> list[str]:
         *([f"pretraining data {table.pretrain_data[:12]}"] if table.pretrain_data else []),
         *([table.budget_text] if table.budget else []),
     ]
-    return [table.heading, f"{table.title}; {'; '.join(facts)}"]
+    return [printable_line(table.heading), printable_line(f"{table.title}; {'; '.join(facts)}")]
 
 
 def cells(table: Table) -> list[list[str]]:
     """Return the body of a table as text, scores in percent with the task's own number of digits."""
     absent = [[method, "weights missing", "–", "0", "–", "–"] for method in table.absent]
-    return [*(_cells(row, table.decimals) for row in table.rows), *absent]
+    lines = [*(_cells(row, table.decimals) for row in table.rows), *absent]
+    return [[printable_line(cell) for cell in line] for line in lines]
 
 
 def sentences(table: Table) -> list[str]:
     """Return the lines below a table: tests, then notes."""
-    return [*(comparison_text(each, table.decimals) for each in table.comparisons), *table.notes]
+    tests = (comparison_text(each, table.decimals) for each in table.comparisons)
+    return [printable_line(sentence) for sentence in (*tests, *table.notes)]
 
 
 def comparison_text(comparison: Comparison, decimals: int) -> str:
@@ -121,21 +124,14 @@ def _percent(value: float | None, decimals: int) -> str:
 
 
 def _markdown_table(table: Table) -> str:
-    top, below = heading(table)
+    top, facts = map(markdown_text, heading(table))
     grid = [COLUMNS, ["---", *["--:"] * 4, "---"], *cells(table)]
-    lines = ["| " + " | ".join(map(_escaped, line)) + " |" for line in grid]
-    return "\n\n".join(
-        [f"## {_escaped(top)}", _escaped(below), "\n".join(lines), _bullets(map(_escaped, sentences(table)))]
-    )
+    lines = ["| " + " | ".join(map(markdown_text, line)) + " |" for line in grid]
+    return "\n\n".join([f"## {top}", facts, "\n".join(lines), _bullets(map(markdown_text, sentences(table)))])
 
 
 def _bullets(lines: Any) -> str:  # noqa: ANN401 - any iterable of text
     return "\n".join(f"- {line}" for line in lines)
-
-
-def _escaped(text: str) -> str:
-    """Keep a name from breaking the table or becoming HTML."""
-    return " ".join(text.split()).replace("|", "\\|").replace("<", "&lt;")
 
 
 def _identity(table: Table) -> dict[str, Any]:
@@ -207,11 +203,4 @@ def _csv_line(table: Table, row: Row) -> dict[str, Any]:
     test = {f"test_{name}": value for name, value in _test(comparison).items() if name not in ("test", "method")}
     identity = {**_identity(table), "shots": "full" if table.shots is None else table.shots}
     line = {**identity, **_identity_of(row), "seeds": ranges(row.scores), **test}
-    return {name: _cell(value) for name, value in line.items()}
-
-
-def _cell(value: object) -> object:
-    """Return a CSV cell: booleans in lower case, and no text that a spreadsheet takes for a formula."""
-    if isinstance(value, bool):
-        return str(value).lower()
-    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@")) else value
+    return {name: csv_cell(value) for name, value in line.items()}

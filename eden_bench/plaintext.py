@@ -1,9 +1,12 @@
-"""Reading a small text file that a user named, which may be anything: a pipe, a device, a disk image."""
+"""Reading a small file that may be anything: a pipe, a device, a disk image, JSON that never ends."""
 
 from __future__ import annotations
 
+import json
+import os
 import stat
 from pathlib import Path
+from typing import Any
 
 _MOST_BYTES = 32 << 20
 
@@ -13,15 +16,41 @@ def read(path: Path) -> str:
 
     Raises:
         OSError: it is absent or may not be read.
-        ValueError: it is no regular file (reading a pipe would wait for ever, a device never end), too large, no
-            UTF-8, or holds zero bytes.
+        ValueError: it is no regular file, too large, no UTF-8, or holds zero bytes.
     """
-    found = path.stat()
-    if not stat.S_ISREG(found.st_mode):
-        raise ValueError("it is no regular file")
-    if found.st_size > _MOST_BYTES:
-        raise ValueError(f"it has {found.st_size:,} bytes, expected at most {_MOST_BYTES:,}")
-    text = path.read_text(encoding="utf-8-sig")
+    text = read_bytes(path).decode("utf-8-sig")
     if "\0" in text:
         raise ValueError("it holds zero bytes")
     return text
+
+
+def read_bytes(path: Path, most: int = _MOST_BYTES) -> bytes:
+    """Read a regular file: reading a pipe would wait for ever, a device never end.
+
+    Raises:
+        OSError: it is absent or may not be read.
+        ValueError: it is no regular file, or has more bytes than most.
+    """
+    with open(os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC), "rb") as file:  # noqa: PTH123 - not to wait
+        found = os.fstat(file.fileno())
+        if not stat.S_ISREG(found.st_mode):
+            raise ValueError("it is no regular file")
+        if found.st_size > most:
+            raise ValueError(f"it has {found.st_size:,} bytes, expected at most {most:,}")
+        return file.read(most)
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object that can be written again: finite numbers, text that is Unicode.
+
+    Raises:
+        OSError, ValueError: as ``read``, or it is no such JSON.
+    """
+    try:
+        content = json.loads(read(path))
+        json.dumps(content, allow_nan=False, ensure_ascii=False).encode()
+    except RecursionError as error:
+        raise ValueError("it is nested too deep") from error
+    if not isinstance(content, dict):
+        raise ValueError(f"it holds a {type(content).__name__}, expected an object")
+    return content

@@ -1,9 +1,10 @@
 """Records: what a finished cell leaves in ``OUT/records/<cell id>/``, and failures in ``OUT/failures/``.
 
 A record is a folder of ``record.json`` and ``cases.csv``, written aside and renamed into place, so it is there or
-not there, never half; folders of two runs merge with ``cp -r``. It is never changed: ``--force`` moves the old one
-to ``OUT/superseded/``. Everything but ``provenance`` and the paths in ``command`` is a function of the cell, and
-repeats byte for byte.
+not there, never half; folders of two runs merge with ``cp -r``. It is never changed: it carries its own digest, which
+shows an edit (no more: a forger can compute it too), and ``--force`` moves the old one to ``OUT/superseded/``.
+Everything but ``provenance``, the digest over it and the paths in ``command`` is a function of the cell, and repeats
+byte for byte.
 """
 
 from __future__ import annotations
@@ -13,25 +14,28 @@ import hashlib
 import io
 import json
 import math
+import os
 import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eden_bench import atomic
+from eden_bench import atomic, plaintext
 from eden_bench.contracts import Cell, Outcome, ScoreDefinition
-from eden_bench.digests import canonical_json, digest, file_digest
-from eden_bench.errors import EdenError, UsageError
+from eden_bench.digests import canonical_json, digest
+from eden_bench.errors import DataMissing, EdenError, UsageError
+from eden_bench.recordshape import is_share, misshapen_failure, misshapen_record
 
 if TYPE_CHECKING:
     import pandas as pd
 
-SCHEMA = 1
+SCHEMA = 2
+"""2: with a digest of itself. An edit of an older record could not be seen, so it is left out."""
 _RECORD, _CASES = "record.json", "cases.csv"
-_SECTIONS = ("schema", "id", "cell", "scores", "score", "cases", "task", "data", "marks", "checkpoint", "provenance")
+_REMEDY = "issue its 'eden-bench run' again, which keeps this one in superseded/, or put the file back"
 Warn = Callable[[str], None]
 
 
@@ -40,11 +44,7 @@ def warn_stderr(line: str) -> None:
     print(f"warning: {line}", file=sys.stderr)  # noqa: T201
 
 
-class StoreFailed(EdenError):
-    """A result cannot be written; the run stops, since nothing more could be kept."""
-
-
-class RecordDamaged(EdenError):
+class RecordDamaged(DataMissing):
     """A record cannot be read as what it should be; the message names its folder."""
 
 
@@ -113,14 +113,26 @@ class Record:
         """
         import pandas as pd
 
-        path = self.folder / _CASES
-        if not path.is_file() or file_digest(path) != self.content["cases"]["sha256"]:
-            raise RecordDamaged(f"{path} is not the file that was written: remove {self.folder} and run its cell again")
-        header, *rows = csv.reader(io.StringIO(path.read_text(encoding="utf-8")))
+        header, *rows = csv.reader(io.StringIO(self.cases_bytes().decode()))
         columns = zip(*rows, strict=True) if rows else ([] for _ in header)
         return pd.DataFrame(
             {name: _typed(name, list(texts)) for name, texts in zip(header, columns, strict=True)}, columns=header
         )
+
+    def cases_bytes(self) -> bytes:
+        """Return the file of the cases.
+
+        Raises:
+            RecordDamaged: it is not the one that was written.
+        """
+        path, told = self.folder / _CASES, self.content["cases"]
+        try:
+            content = plaintext.read_bytes(path, told["bytes"])
+        except (OSError, ValueError) as error:
+            raise RecordDamaged(f"{path} is not the file that was written ({_reason(error)}): {_REMEDY}") from error
+        if hashlib.sha256(content).hexdigest() != told["sha256"]:
+            raise RecordDamaged(f"{path} is not the file that was written: {_REMEDY}")
+        return content
 
 
 def folder_of(out: Path, cell_id: str) -> Path:
@@ -162,12 +174,22 @@ def write(out: Path, cell: Cell, score: ScoreDefinition, outcome: Outcome, secti
             "rows": len(outcome.cases["case"]),
             "columns": list(outcome.cases),
             "sha256": hashlib.sha256(table).hexdigest(),
+            "bytes": len(table),
         },
         "training": outcome.training,
         **sections,
     }
-    _write_folder(folder_of(out, cell.id), {_CASES: table, _RECORD: _json(content).encode()})
+    sealed = seal(json.loads(_json(content)))
+    if wrong := misshapen_record(sealed):
+        raise EdenError(f"the record of {cell.method} on {cell.task} cannot be stored: {wrong}")
+    _write_folder(folder_of(out, cell.id), {_CASES: table, _RECORD: _json(sealed).encode()})
     return read(folder_of(out, cell.id))
+
+
+def seal(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record's content with its digest, which stands last."""
+    plain = {name: value for name, value in content.items() if name != "digest"}
+    return {**plain, "digest": digest(plain)}
 
 
 def check_outcome(outcome: Outcome, score: ScoreDefinition) -> None:
@@ -179,7 +201,7 @@ def check_outcome(outcome: Outcome, score: ScoreDefinition) -> None:
     if score.name not in outcome.scores:
         raise EdenError(f"the task returned the scores {sorted(outcome.scores)}, expected its primary {score.name!r}")
     for name, value in outcome.scores.items():
-        if not (math.isfinite(value) and 0 <= value <= 1):
+        if not is_share(float(value)):
             raise EdenError(f"score {name!r} is {value}, expected a number in [0, 1]")
     lengths = {name: len(column) for name, column in outcome.cases.items()}
     if "case" not in lengths or len(set(lengths.values())) != 1:
@@ -202,33 +224,32 @@ def read(folder: Path) -> Record:
         RecordDamaged: names the folder and what is wrong.
     """
     try:
-        content = json.loads((folder / _RECORD).read_bytes())
-        missing = [name for name in _SECTIONS if name not in content]
-        if missing:
-            raise RecordDamaged(f"record {folder} has no {missing[0]!r}")
-        if content["schema"] != SCHEMA:
-            raise RecordDamaged(f"record {folder} has schema {content['schema']}, this version reads {SCHEMA}")
-        found = digest(content["cell"])
-        unknown = set(content["cell"]) ^ {field.name for field in fields(Cell)}
-        if not unknown:
-            _touch(Record(folder, content))
-    except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError) as error:
-        raise RecordDamaged(f"record {folder} cannot be read: {type(error).__name__}: {error}") from error
-    if not found == content["id"] == folder.name or unknown:
-        raise RecordDamaged(f"record {folder} describes cell {found[:12]}, not the one it is named after")
-    return Record(folder, content)
+        content = plaintext.read_json(folder / _RECORD)
+        _refuse_others(folder, content)
+        record = Record(folder, content)
+        _ = record.cell, record.score  # which have the fields of this version
+    except (OSError, ValueError, TypeError) as error:
+        raise RecordDamaged(f"record {folder} cannot be read ({_reason(error)}): {_REMEDY}") from error
+    if not record.cell.id == content["id"] == folder.name:
+        raise RecordDamaged(f"record {folder} describes cell {record.cell.id[:12]}, not the one it is named after")
+    record.cases_bytes()
+    return record
 
 
-def _touch(record: Record) -> None:
-    """Read once whatever is used of a record later, so that what is not there is found here."""
-    content = record.content
-    _ = record.cell, record.score, record.value, record.phantom, record.protocol, record.seconds, record.label
-    _ = [float(value) for value in record.scores.values()]
-    _ = [content["marks"][name] for name in ("quick", "part", "base")]
-    _ = content["task"]["dataset"], content["task"]["kind"], content["cases"]["rows"], content["cases"]["sha256"]
-    _ = content["checkpoint"].get("card", {}).get("data", {}), content["data"].get("digest")
-    if not (record.folder / _CASES).is_file():
-        raise RecordDamaged(f"record {record.folder} has no {_CASES}")
+def _refuse_others(folder: Path, content: Mapping[str, Any]) -> None:
+    """Refuse what another version wrote, what was edited, and what no report could use."""
+    if content.get("schema") != SCHEMA:
+        raise RecordDamaged(
+            f"record {folder} has schema {content.get('schema')!s:.20}, this version reads {SCHEMA}: run its cell again"
+        )
+    if content.get("digest") != seal(content)["digest"]:
+        raise RecordDamaged(f"record {folder} was edited after it was written: {_REMEDY}")
+    if wrong := misshapen_record(content):
+        raise RecordDamaged(f"record {folder} cannot be used, {wrong}: {_REMEDY}")
+
+
+def _reason(error: Exception) -> str:
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
 
 
 def load(out: Path, warn: Warn = warn_stderr) -> list[Record]:
@@ -258,25 +279,24 @@ def find(out: Path, prefix: str) -> Record:
 
 
 def supersede(out: Path, cell_id: str) -> None:
-    """Move a record out of the way of the one that replaces it; nothing where there is none."""
+    """Move a record out of the way of the one that replaces it; nothing where there is none.
+
+    Raises:
+        StoreFailed: it cannot be moved.
+    """
     old = folder_of(out, cell_id)
-    if old.exists():
+    if os.path.lexists(old):
         place = out / "superseded"
-        place.mkdir(parents=True, exist_ok=True)
-        number = 1 + sum(1 for _ in place.glob(f"{cell_id}-*"))
-        old.rename(place / f"{cell_id}-{number}")
+        with atomic.explained(place):
+            place.mkdir(parents=True, exist_ok=True)
+            number = 1 + sum(1 for _ in place.glob(f"{cell_id}-*"))
+            old.rename(place / f"{cell_id}-{number}")
 
 
 def _write_folder(path: Path, files: Mapping[str, bytes]) -> None:
-    try:
-        with atomic.folder(path) as folder:
-            for name, content in files.items():
-                (folder / name).write_bytes(content)
-    except OSError as error:
-        raise StoreFailed(
-            f"{path} cannot be written ({error.strerror}): mend that and issue the same command again, what is stored "
-            "is reused"
-        ) from error
+    with atomic.folder(path) as folder:
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
 
 
 def write_failure(out: Path, name: str, content: Mapping[str, Any]) -> Path:
@@ -287,18 +307,33 @@ def write_failure(out: Path, name: str, content: Mapping[str, Any]) -> Path:
 
 
 def clear_failure(out: Path, name: str) -> None:
-    """Forget a failure that has been redone."""
-    (out / "failures" / f"{name}.json").unlink(missing_ok=True)
+    """Forget a failure that has been redone.
+
+    Raises:
+        StoreFailed: it cannot be removed.
+    """
+    path = out / "failures" / f"{name}.json"
+    if os.path.lexists(path):
+        with atomic.explained(path.parent):
+            path.unlink(missing_ok=True)
 
 
-def failures(out: Path) -> dict[str, dict[str, Any]]:
-    """Read all failures: cell id or checkpoint folder to what was stored; unreadable ones are left out."""
+def failures(out: Path, warn: Warn = warn_stderr) -> dict[str, dict[str, Any]]:
+    """Read all failures: cell id or checkpoint folder to what was stored; a damaged one is left out with a warning."""
     found = {}
     for path in sorted((out / "failures").glob("[!.]*.json")):
         try:
-            found[path.stem] = dict(json.loads(path.read_bytes()))
-        except (OSError, ValueError, TypeError):
+            content = plaintext.read_json(path)
+        except FileNotFoundError:  # another process has just redone it
             continue
+        except (OSError, ValueError) as error:
+            wrong = _reason(error)
+        else:
+            wrong = misshapen_failure(content)
+        if wrong:
+            warn(f"{path} cannot be used ({wrong}); it is left out: remove it, or run its cell again")
+        else:
+            found[path.stem] = content
     return found
 
 

@@ -116,5 +116,4 @@ def _weights(folder: Path) -> str:
 
 
 def _same_cases(record: Record, outcome: Outcome) -> bool:
-    stored = (record.folder / "cases.csv").read_bytes()
-    return stored == records.cases_csv(outcome.cases)
+    return record.cases_bytes() == records.cases_csv(outcome.cases)

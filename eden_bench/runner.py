@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Literal, Protocol
 
 from eden_bench import claims, provenance, recording, records, registry
 from eden_bench.contracts import Cell
-from eden_bench.errors import EdenError
+from eden_bench.errors import EdenError, StoreFailed
 from eden_bench.inputs import Inputs
 from eden_bench.plan import STATES, Backbone, Plan, Problem, Slot, find_checkpoint
-from eden_bench.records import Record, StoreFailed
+from eden_bench.records import Record
 
 if TYPE_CHECKING:
     from eden_bench.encoders import Encoder
@@ -77,8 +77,17 @@ class Runner:
 
     def run(self) -> None:
         """Run every cell that is not done; each slot of the plan then tells its state."""
-        with claims.presence(self.out), cpu_threads(self.inputs.settings.threads):
-            self._begun = time.time()
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(claims.presence(self.out))
+            except StoreFailed:
+                if not self._is_done():
+                    raise
+                for slot in self.plan.slots:  # stored on a disk that may only be read
+                    slot.state = "reused"
+                return
+            stack.enter_context(cpu_threads(self.inputs.settings.threads))
+            self._before = {path: _identity(path) for path in self._written()}
             self._same = provenance.gather(self.inputs.device, self.inputs.threads)
             waiting = self._sort_out()
             self._total = len(waiting)
@@ -93,6 +102,10 @@ class Runner:
     def out(self) -> Path:
         """Where records go."""
         return self.inputs.settings.out
+
+    def _is_done(self) -> bool:
+        """Tell whether every cell is stored and none is to be run anew."""
+        return not self.force and all(s.record and not (s.problem or s.backbone.problem) for s in self.plan.slots)
 
     def _sort_out(self) -> list[Slot]:
         """Settle the cells that need no run, and return the others."""
@@ -191,6 +204,8 @@ class Runner:
             if got:
                 try:
                     self._pretrain(backbone)
+                except StoreFailed:
+                    raise
                 except (Exception, SystemExit) as error:  # the runner's edge
                     backbone.problem = Problem.of(error)
         return got
@@ -233,14 +248,16 @@ class Runner:
         }
         try:
             records.write_failure(self.out, name, content)
-        except OSError as error:
-            raise StoreFailed(
-                f"{self.out} cannot be written ({error.strerror}); the failure was: {problem.text}"
-            ) from error
+        except StoreFailed as error:
+            raise StoreFailed(f"{error}; the failure was: {problem.text}") from error
+
+    def _written(self) -> list[Path]:
+        """Return all records and failures."""
+        return [*(self.out / "records").glob("[!.]*"), *(self.out / "failures").glob("[!.]*")]
 
     def _is_fresh(self, path: Path) -> bool:
-        """Tell whether a file was written since this run began, and so by a process beside it."""
-        return path.exists() and path.stat().st_mtime >= self._begun
+        """Tell whether a file was written since this run began, and so by a process beside it; no clock is asked."""
+        return _identity(path) not in (None, self._before.get(path))
 
     def _is_fresh_failure(self, name: str) -> bool:
         return self._is_fresh(self.out / "failures" / f"{name}.json")
@@ -262,6 +279,15 @@ def pretrain(backbone: Backbone, inputs: Inputs, say: Callable[[str], None]) -> 
     )
     backbone.digest = checkpoint.encoder_digest
     say(f"pretrained {backbone.label} in {time.perf_counter() - started:.0f} s: {backbone.folder}")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from one that takes its place; None where there is none."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
 
 
 def _ending(slot: Slot) -> str:

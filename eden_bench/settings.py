@@ -157,9 +157,13 @@ def _path(value: object, source: str) -> Path:
     if not isinstance(value, str | Path):
         raise UsageError(f"{source}: expected a path, not {value!r}")
     try:
-        return Path(value).expanduser().absolute()
+        path = Path(value).expanduser().absolute()
+        str(path).encode()
     except RuntimeError as error:
         raise UsageError(f"{source}: {value}: {error}") from error
+    except UnicodeEncodeError as error:  # its records name it
+        raise UsageError(f"{source}: {os.fsencode(path)!r} is no UTF-8: choose a folder whose name is") from error
+    return path
 
 
 def _device(value: object, source: str) -> str:

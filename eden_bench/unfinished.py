@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from typing import Any
 
+from eden_bench.printable import printable_line
 from eden_bench.tables import Table
 
 _SHORT = 8
@@ -30,7 +32,7 @@ def with_absent(tables: Iterable[Table], excused: Iterable[tuple[str, str]]) -> 
 
 def failure_notes(failures: Mapping[str, Mapping[str, Any]]) -> list[str]:
     """Return one sentence for each stored failure."""
-    return [_note(name, failure) for name, failure in sorted(failures.items())]
+    return [printable_line(_note(name, failure)) for name, failure in sorted(failures.items())]
 
 
 def _absent(table: Table, excused: Iterable[tuple[str, str]]) -> list[str]:
@@ -39,8 +41,18 @@ def _absent(table: Table, excused: Iterable[tuple[str, str]]) -> list[str]:
 
 
 def _note(name: str, failure: Mapping[str, Any]) -> str:
-    what, error = failure.get("what", name[:_SHORT]), str(failure.get("error", "")).partition("\n")[0]
+    what, error = failure.get("what") or name[:_SHORT], (failure.get("error") or "").partition("\n")[0]
     if failure.get("kind") == "excused":
         return f"weights missing: {error}"
-    redo = f" Redo: {failure['command']}" if failure.get("command") else ""
-    return f"failed: {what}: {error}.{redo}"
+    command = failure.get("command") or ""
+    foreign = f" Its file failures/{name}.json holds a command that is not one of ours." if command else ""
+    return f"failed: {what}: {error}." + (f" Redo: {command}" if is_ours(command) else foreign)
+
+
+def is_ours(command: str) -> bool:
+    """Tell whether a stored command is one of ours and no more: for a shell, eden-bench and its arguments."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return False
+    return words[:1] == ["eden-bench"] and shlex.join(words) == command

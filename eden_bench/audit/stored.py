@@ -7,13 +7,15 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eden_bench import atomic, plaintext
 from eden_bench.audit.rules import origins
+from eden_bench.printable import csv_cell
+from eden_bench.records import Warn, warn_stderr
+from eden_bench.recordshape import misshapen_audit
 
 if TYPE_CHECKING:
     from eden_bench.audit.auditing import Audit
@@ -65,15 +67,20 @@ def write(out: Path, audits: Sequence[Audit]) -> Path:
     return folder
 
 
-def load(out: Path) -> Audits:
-    """Read the audits kept under out; what cannot be read is passed over, for a report can do without."""
+def load(out: Path, warn: Warn = warn_stderr) -> Audits:
+    """Read the audits kept under out; one that cannot be used is left out with a warning that names it."""
     found = {}
     for path in sorted((out / "audit").glob("*.json")):
         try:
-            content = json.loads(plaintext.read(path))
-        except (OSError, ValueError, RecursionError):
-            continue
-        if isinstance(content, dict) and content.get("format") == _FORMAT:
+            content = plaintext.read_json(path)
+        except (OSError, ValueError) as error:
+            wrong = str(error)
+        else:
+            format_, wrong = content.get("format"), misshapen_audit(content)
+            wrong = wrong if format_ == _FORMAT else f"its format is {format_!s:.20}, expected {_FORMAT}"
+        if wrong:
+            warn(f"{path} cannot be used ({wrong}); what it says on leakage is left out: 'eden-bench data audit' again")
+        else:
             found[str(content["dataset"])] = content
     return found
 
@@ -149,7 +156,8 @@ def _pairs(audits: Sequence[Audit]) -> str:
         for finding in audit.findings:
             for row, other in finding.pairs.items():
                 same = audit.films.same_pixels(row, other)
-                writer.writerow([finding.kind, *_cells(audit, row), *_cells(audit, other), int(same)])
+                line = [finding.kind, *_cells(audit, row), *_cells(audit, other), int(same)]
+                writer.writerow(map(csv_cell, line))
     return text.getvalue()
 
 

@@ -6,19 +6,27 @@ torch, pandas or numpy.
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
 import sys
 from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Annotated, Any, NamedTuple
+from typing import Annotated, Any, NamedTuple, TextIO
 
 import typer
 
 from eden_bench.cli.lean import LeanCommand, LeanGroup
-from eden_bench.errors import EdenError, PluginError, nearest
+from eden_bench.errors import EdenError, OutputFailed, PluginError, UsageError, nearest
+from eden_bench.printable import legible
 
 _OK, _INTERNAL, _USAGE, _INTERRUPTED, _CUT_OFF = 0, 1, 2, 130, 141
+_MACHINES = {
+    getattr(errno, name): name
+    for name in ("ENAMETOOLONG", "ELOOP", "EACCES", "EPERM", "EROFS", "ENOSPC", "EDQUOT", "EIO", "EMFILE", "ENFILE")
+}
+"""Errors of the system that are not ours but a path's, a disk's or a limit's."""
 _WORKING = ("run", "pretrain")
 """Commands that leave work undone when their output is cut off."""
 _EXIT_CODES = (
@@ -96,15 +104,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
     given = list(sys.argv[1:] if arguments is None else arguments)
     debug = "--debug" in given
     given = [argument for argument in given if argument != "--debug"] or ["--help"]
-    if given == ["--version"]:
-        typer.echo(f"eden-bench {_version()}")
-        sys.exit(_OK)
-    sys.exit(_run(given, debug))
+    if sys.stderr is None:
+        sys.stderr = Path(os.devnull).open("w", encoding="utf-8")  # noqa: SIM115 - for the whole process
+    if sys.stdout is None:
+        _say("the output is closed: send it to a file, or to /dev/null")
+        sys.exit(_USAGE)
+    with contextlib.redirect_stdout(legible(sys.stdout)), contextlib.redirect_stderr(legible(sys.stderr)):
+        sys.exit(_run(given, debug))
 
 
 def _run(arguments: list[str], debug: bool) -> int:
     """Run a command line; return its exit code."""
     try:
+        if arguments == ["--version"]:
+            typer.echo(f"eden-bench {_version()}")
+            return _OK
+        _need_unicode(arguments)
         code = typer.main.get_command(app).main(arguments, prog_name="eden-bench", standalone_mode=False)
         sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
@@ -126,12 +141,15 @@ def _fail(error: Exception, debug: bool) -> int:
         traceback.print_exception(error)
     if isinstance(error, EdenError):
         _say(str(error))
-        return error.exit_code
+        return _hush(error.exit_code, sys.stdout) if isinstance(error, OutputFailed) else error.exit_code
     if hasattr(error, "format_message"):  # click's exceptions; typer carries its own copy of click from 0.20 on
         _say(_usage(error))
         return int(getattr(error, "exit_code", _USAGE))
-    where = "" if debug else f" (traceback in {_keep_traceback(error)}; --debug shows it)"
-    _say(f"internal error: {type(error).__name__}: {error}{where}")
+    if isinstance(error, OSError) and error.errno in _MACHINES:
+        where = f"{error.filename}: " if error.filename else ""
+        _say(f"{where}{error.strerror}: choose another path, or mend that (--debug shows where)")
+        return _USAGE
+    _say(f"internal error: {type(error).__name__}: {error}{'' if debug else _keep_traceback(error)}")
     return _INTERNAL
 
 
@@ -148,29 +166,42 @@ def _usage(error: Any) -> str:  # noqa: ANN401
     return f"{message} See {context.command_path} --help." if context else str(message)
 
 
-def _keep_traceback(error: Exception) -> Path:
+def _keep_traceback(error: Exception) -> str:
+    """Write the traceback to a file and say where; where that fails, say how to see it."""
     import tempfile
     import traceback
 
-    handle, name = tempfile.mkstemp(prefix="eden-bench-", suffix=".txt")
-    with os.fdopen(handle, "w", encoding="utf-8") as file:
-        file.writelines(traceback.format_exception(error))
-    return Path(name)
+    try:
+        handle, name = tempfile.mkstemp(prefix="eden-bench-", suffix=".txt")
+        with os.fdopen(handle, "w", encoding="utf-8", errors="backslashreplace") as file:
+            file.writelines(traceback.format_exception(error))
+    except OSError:
+        return " (--debug shows the traceback)"
+    return f" (traceback in {name}; --debug shows it)"
+
+
+def _need_unicode(arguments: Sequence[str]) -> None:
+    """Refuse names that no record or report could hold."""
+    for argument in arguments:
+        try:
+            argument.encode()
+        except UnicodeEncodeError as error:
+            raise UsageError(f"argument {os.fsencode(argument)!r} is no UTF-8: rename the file or folder") from error
 
 
 def _end_early(error: BaseException, arguments: Sequence[str]) -> int:
     """End what broke off: by a pipe whose reader has gone, or by a plugin that called ``sys.exit``."""
     if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):  # typer makes it an exit
         undone = arguments[0] in _WORKING and not {"-h", "--help"} & set(arguments)
-        return _hush(_CUT_OFF if undone else _OK)
+        return _hush(_CUT_OFF if undone else _OK, sys.stdout, sys.stderr)
     _say(f"a plugin ended the program (SystemExit: {error}): make it raise an error, or leave it out")
     return _INTERNAL
 
 
-def _hush(code: int) -> int:
+def _hush(code: int, *streams: TextIO) -> int:
     """The reader of a pipe has gone (``eden-bench list | head``): no complaint, and none at shutdown either."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
-    for stream in (sys.stdout, sys.stderr):
+    for stream in streams:
         os.dup2(nowhere, stream.fileno())
     return code
 

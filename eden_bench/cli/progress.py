@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from eden_bench.contracts import Progress, no_progress
+from eden_bench.printable import bare, printable_line
 
 _PATIENCE_S = 2.0
 
@@ -23,13 +24,13 @@ def bars() -> Iterator[Progress]:
     from rich.progress import Progress as Bars
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
-    drawn = Bars(*columns, console=Console(stderr=True), transient=True)
+    drawn = Bars(*columns, console=Console(file=bare(sys.stderr)), transient=True)
     known: dict[str, tuple[float, int | None]] = {}
 
     def progress(what: str, done: int, total: int) -> None:
         began, bar = known.setdefault(what, (time.monotonic(), None))
         if bar is None and done < total and time.monotonic() - began > _PATIENCE_S:
-            bar = drawn.add_task(what, total=total)
+            bar = drawn.add_task(printable_line(what), total=total)
             known[what] = (began, bar)
         if bar is not None:
             drawn.update(bar, completed=done, total=total)  # type: ignore[arg-type]

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 import typer
 
 from eden_bench.aligned import aligned
+from eden_bench.printable import bare, printable
 
 Row = Sequence[str]
 
@@ -38,9 +39,9 @@ def _rich_table(columns: Sequence[str], rows: Sequence[Row], title: str) -> None
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title) if title else None, title_justify="left")
+    table = Table(title=Text(printable(title)) if title else None, title_justify="left")
     for column in columns:
         table.add_column(column, overflow="fold")
     for row in rows:
-        table.add_row(*(Text(cell) for cell in row))
-    Console().print(table)
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    Console(file=bare(sys.stdout)).print(table)

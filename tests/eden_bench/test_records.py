@@ -14,12 +14,17 @@ from hypothesis import strategies as st
 from eden_bench import atomic, records
 from eden_bench.contracts import Outcome, ScoreDefinition
 from eden_bench.digests import digest
-from eden_bench.errors import EdenError, UsageError
+from eden_bench.errors import EdenError, StoreFailed, UsageError
 from tests.eden_bench.stored import DICE, store
 
 
 def outcome(dice=0.5, **columns):
     return Outcome({"dice": dice}, columns or {"case": ["a"], "dice": [dice]})
+
+
+def rewrite(folder, content):
+    """Put other content in a record's place."""
+    (folder / "record.json").write_text(json.dumps(content))
 
 
 def test_a_record_reads_back_as_it_was_written(tmp_path):
@@ -51,6 +56,8 @@ def test_an_altered_case_file_is_refused(tmp_path):
     (record.folder / "cases.csv").write_text("case,patient,dice\n1,1,0.9\n")
     with pytest.raises(records.RecordDamaged, match="not the file that was written"):
         record.cases()
+    with pytest.raises(records.RecordDamaged, match="not the file that was written"):
+        records.read(record.folder)
 
 
 def test_what_is_stored_is_never_changed(tmp_path):
@@ -75,7 +82,7 @@ def test_a_record_whose_cell_was_altered_is_damaged(tmp_path, change):
     record = store(tmp_path, "random", 0.5, 0)
     content = json.loads((record.folder / "record.json").read_text())
     content["cell"][change] += 1
-    (record.folder / "record.json").write_text(json.dumps(content))
+    rewrite(record.folder, records.seal(content))
     with pytest.raises(records.RecordDamaged, match="not the one it is named after"):
         records.read(record.folder)
 
@@ -85,7 +92,7 @@ def test_a_record_from_before_the_version_of_the_code_is_left_out_with_a_warning
     content = json.loads((record.folder / "record.json").read_text())
     del content["cell"]["code"]
     content["id"] = digest(content["cell"])
-    (record.folder / "record.json").write_text(json.dumps(content))
+    rewrite(record.folder, records.seal(content))
     record.folder.rename(record.folder.with_name(content["id"]))
     lines = []
     assert records.load(tmp_path, lines.append) == []
@@ -120,7 +127,7 @@ def test_a_full_disk_is_one_sentence_and_leaves_nothing(tmp_path, monkeypatch):
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(atomic, "_flush", full)
-    with pytest.raises(records.StoreFailed, match="No space left on device"):
+    with pytest.raises(StoreFailed, match="No space left on device"):
         store(tmp_path, "random", 0.5, 0)
     assert list((tmp_path / "records").iterdir()) == []
 
@@ -183,7 +190,7 @@ def test_an_unreadable_failure_is_passed_over(tmp_path):
 )
 def test_a_record_that_lacks_what_is_used_later_is_left_out_and_named(tmp_path, section, content):
     path = store(tmp_path, "random", 0.5, 0).folder / "record.json"
-    path.write_text(json.dumps({**json.loads(path.read_text()), section: content}))
+    rewrite(path.parent, records.seal({**json.loads(path.read_text()), section: content}))
     lines = []
     assert records.load(tmp_path, lines.append) == []
     assert path.parent.name in lines[0]
@@ -201,5 +208,5 @@ def test_a_record_of_another_shape_is_left_out(tmp_path, text):
 def test_a_record_without_its_cases_is_left_out(tmp_path):
     folder = store(tmp_path, "random", 0.5, 0).folder
     (folder / "cases.csv").unlink()
-    with pytest.raises(records.RecordDamaged, match=r"has no cases.csv"):
+    with pytest.raises(records.RecordDamaged, match=r"cases.csv is not the file that was written \(No such file"):
         records.read(folder)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from eden_bench import api, atomic, records
-from eden_bench.errors import DataMissing, UsageError, WeightsMissing
+from eden_bench.errors import DataMissing, StoreFailed, UsageError, WeightsMissing
 from eden_bench.inputs import Inputs
 from eden_bench.replay import replay
 from eden_bench.settings import Settings
@@ -17,10 +17,12 @@ from tests.eden_bench.test_plan import real_data
 
 
 def stored(out):
-    """All that a run leaves but times, machines and paths: record id to record and cases."""
+    """All that a run leaves but times, machines, paths and the digest over them: record id to record and cases."""
     found = {}
     for record in records.load(out):
-        content = {name: value for name, value in record.content.items() if name not in ("provenance", "command")}
+        content = {
+            name: value for name, value in record.content.items() if name not in ("provenance", "command", "digest")
+        }
         found[record.id] = (json.dumps(content), (record.folder / "cases.csv").read_bytes())
     return found
 
@@ -179,7 +181,7 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(here, monkeypatch):
 
     with monkeypatch.context() as patch:
         patch.setattr(atomic, "_flush", full)
-        with pytest.raises(records.StoreFailed, match="No space left on device"):
+        with pytest.raises(StoreFailed, match="No space left on device"):
             run(here, "fake-random")
     assert stored(here["out"]) == before
     assert run(here, "fake-random").exit_code == 0

@@ -1,0 +1,113 @@
+r"""What is shown of text that came from files: nothing in it acts on a terminal, a table, a page or a spreadsheet.
+
+A control character (C0, DEL, C1), one that turns the direction of writing, a line separator or half a surrogate pair
+is shown as ``\u001b``, which is also how JSON writes it.
+"""
+
+from __future__ import annotations
+
+import codecs
+import contextlib
+import io
+from collections.abc import Iterator
+from typing import Any, TextIO, cast
+
+from eden_bench.errors import OutputFailed
+
+_ACTING = (
+    *(*range(0x20), *range(0x7F, 0xA0)),  # C0, DEL, C1
+    *(0x061C, 0x200E, 0x200F, *range(0x2028, 0x202F), *range(0x2066, 0x206A)),  # separators, directions
+    *(*range(0xD800, 0xE000), 0xFEFF),
+)
+_SHOWN = {code: f"\\u{code:04x}" for code in _ACTING}
+_LINES = {code: shown for code, shown in _SHOWN.items() if chr(code) not in "\n\t"}
+_PLAIN = str.maketrans({"–": "-", "—": "-", "…": "...", "≥": ">=", "≤": "<=", "×": "x", "·": "-"})
+_FORMULA = ("=", "+", "-", "@")
+
+
+def printable(text: str) -> str:
+    """Show what acts on a terminal; lines and tabs stay."""
+    return text.translate(_LINES)
+
+
+def printable_line(text: str) -> str:
+    """Show what acts on a terminal, in one line."""
+    return text.translate(_SHOWN)
+
+
+def markdown_text(text: str) -> str:
+    """Keep text from breaking a table, becoming HTML, or being a link or an image."""
+    plain = printable(" ".join(text.split())).replace("\\", "\\\\")
+    return plain.replace("|", "\\|").replace("<", "&lt;").replace("](", "]\\(")
+
+
+def csv_cell(value: object) -> object:
+    """Return a CSV cell: booleans in lower case, and no text that a spreadsheet takes for a formula."""
+    if isinstance(value, bool):
+        return str(value).lower()
+    if not isinstance(value, str):
+        return value
+    shown = printable_line(value)
+    return f"'{shown}" if shown.lstrip().startswith(_FORMULA) else shown
+
+
+class Legible:
+    """A text stream on which nothing acts and no character is an error, whatever its encoding.
+
+    Everything else is the stream's own. What draws on a terminal writes to ``bare(stream)``.
+    """
+
+    def __init__(self, stream: TextIO) -> None:
+        self.bare = stream
+
+    def write(self, text: str) -> int:
+        """Write text, with what the encoding lacks put as "-", "..." or an escape.
+
+        Raises:
+            OutputFailed: the stream takes no more.
+        """
+        shown, encoding = printable(text), self.bare.encoding or "utf-8"
+        try:
+            shown.encode(encoding)
+        except UnicodeEncodeError:
+            shown = shown.translate(_PLAIN).encode(encoding, "backslashreplace").decode(encoding)
+        with _explained():
+            return self.bare.write(shown)
+
+    def flush(self) -> None:
+        """Write out what is held back.
+
+        Raises:
+            OutputFailed: the stream takes no more.
+        """
+        with _explained():
+            self.bare.flush()
+
+    def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the stream has
+        """Be the stream in all else."""
+        return getattr(self.bare, name)
+
+
+def legible(stream: TextIO) -> TextIO:
+    """Return a stream as a Legible one; ASCII becomes UTF-8, as the command line's library has it."""
+    if isinstance(stream, io.TextIOWrapper):
+        ascii_only = codecs.lookup(stream.encoding).name == "ascii"
+        stream.reconfigure(encoding="utf-8" if ascii_only else None, errors="backslashreplace")
+    return cast("TextIO", Legible(stream))
+
+
+def bare(stream: TextIO) -> TextIO:
+    """Return the stream below a Legible one, for bars and colours."""
+    return cast("TextIO", getattr(stream, "bare", stream))
+
+
+@contextlib.contextmanager
+def _explained() -> Iterator[None]:
+    try:
+        yield
+    except BrokenPipeError:
+        raise  # whoever read has read enough
+    except OSError as error:
+        raise OutputFailed(
+            f"the output cannot be written ({error.strerror}): send it where there is room; what was computed is stored"
+        ) from error
