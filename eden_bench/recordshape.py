@@ -5,7 +5,6 @@ A record is checked by it when it is written and when it is read, so a report me
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -35,7 +34,7 @@ def _is_whole(value: Any) -> bool:  # noqa: ANN401 - JSON, here and below
 
 
 def _is_number(value: Any) -> bool:  # noqa: ANN401
-    return type(value) in (int, float) and math.isfinite(value) and abs(value) < _LARGEST
+    return type(value) in (int, float) and -_LARGEST < value < _LARGEST
 
 
 def is_share(value: Any) -> bool:  # noqa: ANN401

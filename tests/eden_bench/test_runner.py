@@ -2,6 +2,7 @@
 
 import errno
 import json
+import os
 import shutil
 from pathlib import Path
 
@@ -185,6 +186,108 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(here, monkeypatch):
             run(here, "fake-random")
     assert stored(here["out"]) == before
     assert run(here, "fake-random").exit_code == 0
+
+
+def test_records_that_cannot_be_written_stop_the_run_at_the_first_cell(here, log, monkeypatch):
+    made = atomic._make_parent
+
+    def refuse(path):
+        if path.parent.name == "records":
+            with atomic.explained(path.parent):
+                raise PermissionError(errno.EACCES, "Permission denied")
+        made(path)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(atomic, "_make_parent", refuse)
+        with pytest.raises(StoreFailed, match=r"records cannot be written \(Permission denied\)"):
+            run(here, "fake-random", seeds="0-9")
+    assert len(log()) == 1
+    assert records.failures(here["out"]) == {}
+    assert run(here, "fake-random", seeds="0-9").plan.count("ran") == 10
+
+
+@pytest.mark.parametrize(("name", "begun"), [("superseded", 1), ("failures", 2), ("checkpoints", 4), ("locks", 0)])
+def test_any_part_of_the_store_that_cannot_be_written_stops_the_run(here, log, monkeypatch, name, begun):
+    """A file stands where a folder is due: each of the system's errors on the way is the store's."""
+    run(here, "fake-random", seeds="0-2")
+    before, lines = stored(here["out"]), len(log())
+    shutil.rmtree(here["out"] / name, ignore_errors=True)
+    (here["out"] / name).write_text("")
+    monkeypatch.setenv("FAKE_BREAK", "1")
+    with pytest.raises(StoreFailed, match="cannot be written"):
+        run(here, "fake-random,fake-trained", force=True)
+    assert len(log()) - lines == begun
+    assert before.items() <= stored(here["out"]).items()
+
+
+def test_an_edited_record_is_run_again_and_kept_aside(here, log):
+    (record,) = run(here, "fake-random", seeds="0").records
+    before = stored(here["out"])
+    path = record.folder / "record.json"
+    edited = path.read_text().replace(repr(record.value), "0.99")
+    path.write_text(edited)
+    (again,) = run(here, "fake-random", seeds="0").slots
+    assert (again.state, len(log())) == ("ran", 2)
+    assert stored(here["out"]) == before
+    (kept,) = (here["out"] / "superseded").iterdir()
+    assert (kept / "record.json").read_text() == edited
+
+
+def test_edited_cases_are_run_again_and_kept_aside(here):
+    (record,) = run(here, "fake-random", seeds="0").records
+    before = stored(here["out"])
+    (record.folder / "cases.csv").write_text("case,patient,dice\n")
+    assert run(here, "fake-random", seeds="0").plan.count("ran") == 1
+    assert stored(here["out"]) == before
+    (kept,) = (here["out"] / "superseded").iterdir()
+    assert (kept / "cases.csv").read_text() == "case,patient,dice\n"
+
+
+@pytest.mark.parametrize("when", [2**31, 0])
+def test_no_date_is_believed(here, monkeypatch, log, when):
+    """Neither a failure nor a record from the future keeps a cell from being run, nor one from the past."""
+    monkeypatch.setenv("FAKE_BREAK", "1")
+    run(here, "fake-random")
+    monkeypatch.delenv("FAKE_BREAK")
+    for path in [*here["out"].glob("failures/*"), *here["out"].glob("records/*"), *here["out"].glob("records/*/*")]:
+        os.utime(path, (when, when))
+    lines = len(log())
+    assert [slot.state for slot in run(here, "fake-random", only_failed=True).slots] == ["reused", "ran", "reused"]
+    for path in here["out"].glob("records/*"):
+        os.utime(path, (when, when))
+    assert run(here, "fake-random", force=True).plan.count("ran") == 3
+    assert len(log()) - lines == 4
+    assert len(list((here["out"] / "superseded").iterdir())) == 3
+
+
+def read_only(monkeypatch):
+    """Let no lock be opened, as on a disk or in a cache that may only be read."""
+
+    def refuse(*a, **k):
+        raise StoreFailed("locks cannot be written (Read-only file system)")
+
+    monkeypatch.setattr(atomic, "locked", refuse)
+
+
+def test_a_store_that_may_only_be_read_serves_where_every_cell_is_in_it(here, log, monkeypatch):
+    run(here)
+    before, lines = stored(here["out"]), log()
+    read_only(monkeypatch)
+    again = run(here)
+    assert [slot.state for slot in again.slots] == ["reused"] * 6
+    assert (again.exit_code, stored(here["out"]), log()) == (0, before, lines)
+    for more in ({"seeds": "0-3"}, {"force": True}):
+        with pytest.raises(StoreFailed, match="Read-only"):
+            run(here, **more)
+
+
+@pytest.mark.parametrize("put", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
+def test_a_lock_that_is_no_file_is_one_sentence(here, put):
+    path = here["out"] / "locks" / "run.lock"
+    path.parent.mkdir(parents=True)
+    put(path)
+    with pytest.raises(StoreFailed, match=r"run.lock is no regular file|locks cannot be written \(Is a directory\)"):
+        run(here, "fake-random", seeds="0")
 
 
 def test_an_output_folder_that_cannot_be_written_is_one_sentence(here, tmp_path):
