@@ -27,6 +27,7 @@ from eden_bench import atomic, plaintext
 from eden_bench.contracts import Cell, Outcome, ScoreDefinition
 from eden_bench.digests import canonical_json, digest
 from eden_bench.errors import DataMissing, EdenError, UsageError
+from eden_bench.printable import printable_line
 from eden_bench.recordshape import is_share, misshapen_failure, misshapen_record
 
 if TYPE_CHECKING:
@@ -41,7 +42,7 @@ Warn = Callable[[str], None]
 
 def warn_stderr(line: str) -> None:
     """Print one warning line."""
-    print(f"warning: {line}", file=sys.stderr)  # noqa: T201
+    print(f"warning: {printable_line(line)}", file=sys.stderr)  # noqa: T201
 
 
 class RecordDamaged(DataMissing):

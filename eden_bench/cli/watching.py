@@ -11,6 +11,7 @@ import typer
 
 from eden_bench.cli.progress import bars
 from eden_bench.contracts import Progress, no_progress
+from eden_bench.printable import printable
 from eden_bench.runner import Silent, Watch
 
 _EVERY_S = 10.0
@@ -26,7 +27,7 @@ class Shown:
 
     def say(self, line: str) -> None:
         """Show one line."""
-        typer.echo(line, err=True)
+        typer.echo(printable(line), err=True)  # bars take over the stream while they are drawn
 
     def cell(self, done: int, total: int, line: str) -> None:
         """Show how many cells have ended; the first, the last and every failure in a line of its own."""

@@ -7,8 +7,8 @@ import tempfile
 
 import pytest
 
-from eden_bench import cli
-from eden_bench.errors import CellsFailed, DataMissing, UsageError, WeightsMissing
+from eden_bench import cli, records
+from eden_bench.errors import CellsFailed, DataMissing, EdenError, UsageError, WeightsMissing
 from tests.cli.command import eden_bench, one_error
 
 HEAVY = {"torch", "pandas", "numpy", "scipy", "cv2", "pydantic", "rich.table", "matplotlib"}
@@ -106,6 +106,16 @@ def test_wrong_usage_is_one_sentence_with_the_nearest_and_exit_code_2(tmp_path, 
 def test_an_error_of_ours_is_its_sentence_and_its_exit_code(failing, capsys, error, code):
     assert failing(error) == code
     assert capsys.readouterr() == ("", "error: a\n")
+
+
+def test_no_error_of_ours_is_called_internal():
+    def below(kind):
+        return {kind, *(each for child in kind.__subclasses__() for each in below(child))}
+
+    assert records.RecordDamaged in below(EdenError)
+    codes = {kind.__name__: kind.exit_code for kind in below(EdenError)}
+    assert {name: code for name, code in codes.items() if code not in (2, 3, 4)} == {}
+    assert (codes["StoreFailed"], codes["RecordDamaged"], codes["TrainingDiverged"]) == (2, 4, 3)
 
 
 def test_an_error_of_several_lines_is_said_in_one(failing, capsys):

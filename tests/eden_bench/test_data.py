@@ -1,4 +1,5 @@
 import json
+import os
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
@@ -8,7 +9,7 @@ import pytest
 
 from eden_bench import data
 from eden_bench.contracts import DatasetCard, DatasetIndex, Finding, Item
-from eden_bench.errors import DataMissing, EdenError, UsageError
+from eden_bench.errors import DataDamaged, DataMissing, EdenError, UsageError
 from eden_bench.looking import looking
 from eden_bench.registry import datasets
 from eden_bench.settings import Settings
@@ -256,3 +257,17 @@ def test_a_cache_that_cannot_be_written_costs_no_more_than_the_licence_twice(toy
     for _ in range(2):
         data.open_index("toy", settings(tmp_path, real=True))
     assert capsys.readouterr().err.count("CC0") == 2
+
+
+def test_a_name_that_is_no_utf_8_is_refused_by_name_and_found_by_check(toy, tmp_path):
+    folder = tmp_path / "toy"
+    folder.mkdir()
+    (folder / "a.txt").write_text("")
+    settings = Settings(data=tmp_path, out=tmp_path, cache=tmp_path / "cache", device="cpu", threads=1)
+    assert {found.level for found in data.check("toy", settings)} == {"ok"}
+    (folder / os.fsdecode(b"b\xff.txt")).write_text("")
+    with pytest.raises(DataDamaged, match=r"^toy: the name b'b\\xff.txt' is no UTF-8: rename the file$"):
+        data.open_index("toy", settings)
+    assert [found.text for found in data.check("toy", settings) if found.level == "error"] == [
+        r"toy: the name b'b\xff.txt' is no UTF-8: rename the file"
+    ]

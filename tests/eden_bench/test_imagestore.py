@@ -14,7 +14,7 @@ import pytest
 
 from eden_bench import pixelstore
 from eden_bench.contracts import Item
-from eden_bench.errors import DataDamaged, DataMissing, EdenError
+from eden_bench.errors import DataDamaged, DataMissing, EdenError, StoreFailed
 from eden_bench.imagestore import (
     PyramidStore,
     open_images,
@@ -511,3 +511,15 @@ def test_an_interrupt_while_telling_drops_what_has_not_begun():
     with pytest.raises(KeyboardInterrupt, match="Ctrl-C"):
         list(pixelstore.in_threads(work, 500, interrupted))
     assert len(begun) < 100
+
+
+def test_a_whole_store_is_used_where_nothing_can_be_written(items, cache, monkeypatch):
+    made = open_images(items, read_npy, name="toy", size_px=16, cache=cache)
+
+    def refuse(path, **how):
+        raise StoreFailed(f"{path} cannot be written")
+
+    monkeypatch.setattr(pixelstore.atomic, "locked", refuse)
+    assert open_images(items, read_npy, name="toy", size_px=16, cache=cache).digest == made.digest
+    with pytest.raises(StoreFailed):
+        open_images(items, read_npy, name="toy", size_px=17, cache=cache)
