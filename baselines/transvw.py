@@ -137,7 +137,6 @@ class TransVW(nn.Module):
             "the search for coordinates tries others where one is too close or shows air (mean level below 0.1); the "
             "released one gives up",
             "batch norm uses running statistics in validation",
-            "deformed patches are interpolated linearly, not by cubic splines",
             "only the encoder is handed on",
             ANCHORS,
         ),

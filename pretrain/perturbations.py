@@ -3,8 +3,8 @@
 Zhou et al., MICCAI 2019, arXiv:1908.06912; Haghighi et al., TMI 2021, arXiv:2102.10680: an elastic deformation always,
 then one of: pixels shuffled within small blocks, intensities bent by a Bézier curve, a block filled with noise
 (in-painting), or all but a block (out-painting), each as likely. Lengths are shares of the patch's side.
-Not as in the papers: two dimensions; deformed patches are interpolated linearly, and by reflection outside. Chosen: a
-Bézier map is monotone, both its coordinates sorted, and a falling one is a rising one mirrored.
+Not as in the papers: two dimensions; a patch is deformed as strongly as a slice of theirs. Chosen: a Bézier map is
+monotone, both its coordinates sorted, and a falling one is a rising one mirrored.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ from torch.nn import functional as F  # noqa: N812
 
 from pretrain.distortions import Blocks, draw_blocks, integers, table, taken
 
-ALPHA, SIGMA_PX, FIELD_PX = 991.0, 8.0, 64
-"""Strength and smoothness of the deformation on the 64-px patches they are published for."""
+ALPHA, SIGMA_PX, FIELD_PX, DEPTH_PX = 991.0, 8.0, 64, 32
+"""Strength and smoothness of the deformation on the patches they are published for, 64 px square and 32 deep."""
 SHUFFLED_BLOCKS = 5
 SHUFFLE, BEND, IN_PAINT, OUT_PAINT = range(4)
 _CURVE = 256
@@ -43,12 +43,14 @@ def _perturbed(patches: Tensor, generator: torch.Generator | None) -> Tensor:
 def elastic(patches: Tensor, generator: torch.Generator | None) -> Tensor:
     """Move each pixel by a smooth random field (Simard et al., ICDAR 2003), the same for all channels.
 
-    The field is drawn on the 64-px grid that its constants are for, and enlarged with the patch.
+    The field is drawn on the 64-px grid that its constants are for, and enlarged with the patch. The published one is
+    smoothed along the depth too, which leaves so much less of its strength to a slice.
     """
     size = patches.shape[3]
     noise = 2 * torch.rand(len(patches), 2, FIELD_PX, FIELD_PX, generator=generator) - 1
-    smooth = _smoothing()
-    shift_px = ALPHA * (smooth @ noise @ smooth.T)
+    smooth = _smoothing(FIELD_PX)
+    left_by_depth = _smoothing(DEPTH_PX).square().sum(dim=1).mean().sqrt()
+    shift_px = ALPHA * left_by_depth * (smooth @ noise @ smooth.T)
     shift = F.interpolate(shift_px * 2 / FIELD_PX, (size, size), mode="bilinear", align_corners=False)
     centres = (2 * torch.arange(size) + 1) / size - 1
     y, x = torch.meshgrid(centres, centres, indexing="ij")
@@ -115,9 +117,9 @@ def _curve(x: np.ndarray, y: np.ndarray, *, falling: bool) -> np.ndarray:
     return (rising[::-1] if falling else rising).astype(np.float32)
 
 
-def _smoothing() -> Tensor:
-    """Return the matrix that smooths a column of 64 by a Gaussian, (64, 64); what lies outside counts as 0."""
-    distance = torch.arange(FIELD_PX)[:, None] - torch.arange(FIELD_PX)
+def _smoothing(length_px: int) -> Tensor:
+    """Return the matrix that smooths a column by a Gaussian, (length_px, length_px); what lies outside counts as 0."""
+    distance = torch.arange(length_px)[:, None] - torch.arange(length_px)
     offsets = torch.arange(-4 * int(SIGMA_PX), 4 * int(SIGMA_PX) + 1)
     total = torch.exp(-0.5 * (offsets / SIGMA_PX) ** 2).sum()
     weights = torch.exp(-0.5 * (distance / SIGMA_PX) ** 2) / total
