@@ -28,7 +28,7 @@ from pretrain.perturbations import perturbed
 from pretrain.recipes import ANCHORS
 from pretrain.views import ViewStream
 from pretrain.windows import cut
-from pretrain.words import RESOLUTIONS, CropLaw, Instances, WordPyramid, Words, discover, instances_of
+from pretrain.words import IMAGE_PX, RESOLUTIONS, CropLaw, Instances, WordPyramid, Words, discover, instances_of
 
 AUTOENCODER, WORDS = "autoencoder", "words"
 
@@ -60,12 +60,13 @@ class TransVWConfig(PretrainConfig):
     """Chosen."""
     autoencoder_width: int = 32
     """Chosen so that the bottleneck has the released 512 channels."""
-    patch_px: int = 256
-    """Side of a word's first crop in a 1024-px image. Chosen: 64 of 256 px."""
-    other_sides_px: tuple[int, int] = (200, 316)
-    """Sides of the other two: 50 to 79 px of 256. Chosen likewise, as is what follows."""
-    offset_px: int = 40
-    spacing_px: int = 20
+    patch_px: int = 128
+    """Side of a word's first crop in a 1024-px image. As in what follows, the released share: 64 px of 512."""
+    other_sides_px: tuple[int, int] = (100, 158)
+    """Sides of the other two: 50 to 79 px of 512."""
+    offset_px: int = 20
+    border_px: int = 200
+    spacing_px: int = 10
     least_level: float = 0.1
     """A reference crop's mean grey level in [0, 1], below which it is taken for air."""
 
@@ -74,9 +75,16 @@ class TransVWConfig(PretrainConfig):
         super().__post_init__()
         for name in ("words", "nearest", "validation_nearest", "fall_every_epochs", "autoencoder_width", "patch_px"):
             at_least(name, getattr(self, name), 1)
-        for name in ("classification_weight", "restoration_weight", "autoencoder_share", "offset_px", "spacing_px"):
+        for name in ("classification_weight", "restoration_weight", "autoencoder_share"):
+            at_least(name, getattr(self, name), 0)
+        for name in ("offset_px", "border_px", "spacing_px"):
             at_least(name, getattr(self, name), 0)
         at_least("autoencoder_px", self.autoencoder_px, 32)
+        if not 1 <= self.other_sides_px[0] <= self.other_sides_px[1] or self.crops.margin_px > IMAGE_PX / 2:
+            raise ValueError(
+                f"a word's crops (patch_px, other_sides_px, offset_px, border_px) must fit a {IMAGE_PX}-px image with "
+                f"a margin of at most {IMAGE_PX // 2} px, and sides rise: {self.crops} has {self.crops.margin_px} px"
+            )
         if self.normalisation not in ("own", "none"):
             raise ValueError(
                 f"normalisation must be 'own' or 'none', for restoring in [0, 1], not {self.normalisation!r}"
@@ -95,7 +103,12 @@ class TransVWConfig(PretrainConfig):
     @property
     def crops(self) -> CropLaw:
         """How words are cropped."""
-        return CropLaw(side_px=self.patch_px, other_sides_px=self.other_sides_px, offset_px=self.offset_px)
+        return CropLaw(
+            side_px=self.patch_px,
+            other_sides_px=self.other_sides_px,
+            offset_px=self.offset_px,
+            border_px=self.border_px,
+        )
 
 
 class WordNetwork(nn.Module):
@@ -130,14 +143,15 @@ class TransVW(nn.Module):
         backbone="3-D U-Net; in the Adam paper ResNet-50, as the encoder of a 2-D U-Net",
         data="chest CT (LUNA16); in the Adam paper ChestX-ray14 train",
         differences=(
-            "two dimensions: only the 3-D version was released, so auto-encoder, crop sizes, offsets and spacing are "
-            "chosen to be the same shares of the image",
+            "two dimensions: only the 3-D version was released, for slices of 512 px of which a crop has 64; crops, "
+            "offsets, spacing and border are the same shares of the image, and the auto-encoder is chosen",
             "a fixed number of epochs for both stages, where the released runs stop after 50 without progress",
             "a word is shown by the nearest images, not by one image of each of the nearest patients",
             "the search for coordinates tries others where one is too close or shows air (mean level below 0.1); the "
             "released one gives up",
             "batch norm uses running statistics in validation",
             "only the encoder is handed on",
+            "a word\'s crop of 128 of 1024 px is enlarged to a view of 224 px",
             ANCHORS,
         ),
         reference=published.reference("transvw"),

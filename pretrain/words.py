@@ -21,7 +21,7 @@ RESOLUTIONS = 3
 """Crops of each training instance; held-out instances have one."""
 _TRIES = 1000
 _MARGIN_PX = 8
-"""Of a level, added to a crop's half side: room for rounding."""
+"""Room for rounding."""
 
 
 class Cuttable(Protocol):
@@ -36,16 +36,19 @@ class Cuttable(Protocol):
 class CropLaw:
     """How crops are cut around a word's coordinate, in pixels of a 1024-px image."""
 
-    side_px: int = 256
-    """Of the first crop, which lies exactly at the coordinate."""
-    other_sides_px: tuple[int, int] = (200, 316)
-    offset_px: int = 40
-    """The other crops lie up to so far from the coordinate along each axis."""
+    side_px: int = 128
+    """Of the first crop, whose centre is exactly the coordinate."""
+    other_sides_px: tuple[int, int] = (100, 158)
+    offset_px: int = 20
+    """The top left corners of the other crops lie up to so far from the first one's along each axis."""
+    border_px: int = 200
+    """Least distance of the first crop from the border, or what the other crops need."""
 
     @property
     def margin_px(self) -> int:
-        """Least distance of a coordinate from the border, so that all crops fit."""
-        return max(self.side_px, self.other_sides_px[1]) // 2 + self.offset_px + _MARGIN_PX
+        """Least distance of a coordinate from the border."""
+        needed = self.offset_px + max(0, self.other_sides_px[1] - self.side_px) + _MARGIN_PX
+        return self.side_px // 2 + max(self.border_px, needed)
 
 
 class Words(NamedTuple):
@@ -146,7 +149,8 @@ def instances_of(
     low, high = law.other_sides_px
     sides = np.where(others, low + np.floor(drawn[:, 0] * (high - low + 1)), law.side_px)
     offsets = np.where(others[:, None], (2 * drawn[:, 1:] - 1) * law.offset_px, 0)
-    return whole._replace(side_px=sides.astype(np.int64), centre=whole.centre + offsets), single
+    grown = (sides - law.side_px)[:, None] / 2  # the corners lie together, not the centres
+    return whole._replace(side_px=sides.astype(np.int64), centre=whole.centre + offsets + grown), single
 
 
 def _instances(centres: np.ndarray, shown_in: np.ndarray, images: np.ndarray, law: CropLaw) -> Instances:

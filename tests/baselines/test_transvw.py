@@ -8,6 +8,7 @@ from baselines import transvw
 from baselines.transvw import TransVWConfig
 from eden_bench.contracts import View, Views
 from eden_bench.errors import UsageError
+from pretrain.words import CropLaw
 from tests.pretrain.tiny import config, data, method, train_step, views
 
 AUTOENCODER, WORDS = range(2)
@@ -25,7 +26,19 @@ def test_the_settings_are_the_released_ones_where_they_are_known():
     assert (made.classification_weight, made.restoration_weight) == (0.01, 1.0)
     assert [tuple(stage)[:2] for stage in made.stages] == [("autoencoder", 50), ("words", 200)]
     assert 16 * made.autoencoder_width == 512
-    assert made.patch_px / 1024 == 64 / 256
+
+
+def test_crops_offsets_spacing_and_border_are_the_released_shares_of_a_512_px_slice():
+    made = TransVWConfig()
+    sizes = (made.patch_px, *made.other_sides_px, made.offset_px, made.spacing_px, made.border_px)
+    assert [size / 1024 * 512 for size in sizes] == [64, 50, 79, 10, 5, 100]
+    assert made.crops == CropLaw()
+
+
+@pytest.mark.parametrize("changes", [{"border_px": 500}, {"other_sides_px": (158, 100)}, {"patch_px": 1000}])
+def test_crops_that_do_not_fit_an_image_are_refused(changes):
+    with pytest.raises(ValueError, match="must fit a 1024-px image with a margin of at most 512 px, and sides rise"):
+        TransVWConfig(**changes)
 
 
 def test_the_rate_halves_every_forty_epochs_while_words_are_learnt():

@@ -82,21 +82,37 @@ def test_each_image_of_a_word_gives_three_crops_and_a_held_out_one_gives_one():
     train, held_out = instances_of(words, np.array([10, 20, 30]), np.array([40, 50]), LAW, seed=0)
     assert train.image.tolist() == [20] * 3 + [10] * 3 + [30] * 3
     assert train.word.tolist() == [0] * 6 + [1] * 3
-    assert (held_out.image.tolist(), held_out.word.tolist(), held_out.side_px.tolist()) == ([50, 40], [0, 1], [256] * 2)
+    assert (held_out.image.tolist(), held_out.word.tolist(), held_out.side_px.tolist()) == ([50, 40], [0, 1], [128] * 2)
     first = np.arange(9) % 3 == 0
-    assert (train.side_px[first] == 256).all()
+    assert (train.side_px[first] == 128).all()
     assert np.array_equal(train.centre[first], words.centres[train.word[first]])
     assert not np.isin(train.centre[~first], words.centres).any()
 
 
-def test_the_other_crops_vary_within_the_published_shares():
-    words = Words(np.full((1, 2), 512.0), np.zeros((1, 600), np.int64), np.zeros((1, 1), np.int64))
+def test_the_other_crops_vary_within_the_published_shares_from_the_first_ones_corner():
+    words = Words(np.full((1, 2), 512.0), np.zeros((1, 900), np.int64), np.zeros((1, 1), np.int64))
     train, _ = instances_of(words, np.zeros(1, np.int64), np.zeros(1, np.int64), LAW, seed=0)
-    others = np.arange(1800) % 3 > 0
-    assert (train.side_px[others].min(), train.side_px[others].max()) == (200, 316)
-    offsets = np.abs(train.centre[others] - 512)
-    assert 39 < offsets.max() <= 40
-    assert (train.centre[others] - train.side_px[others, None] / 2).min() >= 0
+    others = np.arange(2700) % 3 > 0
+    assert (train.side_px[others].min(), train.side_px[others].max()) == (50 * 2, 79 * 2)
+    corners = train.centre[others] - train.side_px[others, None] / 2
+    shifts = corners - (512 - 64)
+    assert (shifts.min(), shifts.max()) == pytest.approx((-20, 20), abs=0.5)
+    assert shifts.mean(axis=0) == pytest.approx([0, 0], abs=1)
+    assert abs(np.corrcoef(train.side_px[others], shifts.sum(axis=1))[0, 1]) < 0.1
+
+
+@pytest.mark.parametrize("law", [LAW, CropLaw(border_px=0), CropLaw(side_px=60, border_px=10), CropLaw(side_px=300)])
+def test_all_crops_of_a_word_at_the_edge_of_the_margin_lie_within_the_image(law):
+    edges = np.array([[law.margin_px] * 2, [1024 - law.margin_px] * 2], float)
+    words = Words(edges, np.zeros((2, 300), np.int64), np.zeros((2, 1), np.int64))
+    train, _ = instances_of(words, np.zeros(1, np.int64), np.zeros(1, np.int64), law, seed=0)
+    half = train.side_px[:, None] / 2
+    assert (train.centre - half).min() >= 0
+    assert (train.centre + half).max() <= 1024
+
+
+def test_the_first_crop_keeps_the_published_share_of_100_of_512_from_the_border():
+    assert LAW.margin_px - LAW.side_px / 2 == 1024 * 100 / 512
 
 
 @pytest.mark.parametrize("side_px", [1024, 512])
