@@ -1,8 +1,8 @@
 """DiRA: discriminative, restorative and adversarial learning in one (Haghighi et al., CVPR 2022, arXiv:2204.10437).
 
 The MoCo flavour. A U-Net restores the clean first crop from its distorted view while its pooled encoder contrasts it
-with the second view; a discriminator judges the restored images. Training warms up: contrast alone ("di"), then with
-restoration ("dir"), then with the adversary ("dira"), each stage going on from the whole state of the one before.
+with the second view; a discriminator judges the restored images. Training warms up: contrast of undistorted views alone
+("di"), then with restoration ("dir"), then with the adversary ("dira"), each going on from the whole state before it.
 Not as in the paper: see ``DiRA.card.differences``; the paper's and the released code's schedules disagree.
 """
 
@@ -34,6 +34,8 @@ from pretrain.teacher import follow, make_teacher
 CUT_OUT_UP_TO, OUTER_UP_TO, SHUFFLE_UP_TO = 0.3, 0.35, 0.65
 """A uniform number picks one distortion, or none above the last."""
 _BLOCKS = 10
+_BORDER_PX = 3
+"""What no block covers along the edges of a 224-px view."""
 _STOP_P = 0.1
 _LUMA = (0.299, 0.587, 0.114)
 
@@ -118,8 +120,7 @@ class DiRA(nn.Module):
             "the target is not mirrored with its view, as in the released code (target_follows_flip=True undoes it)",
             "views are in [0, 1], as in the released code, while fine-tuning normalises "
             "(normalisation='imagenet' does so here too)",
-            "blocks of the distortions scale with the view's side; an outer cut-out stops drawing blocks with the same "
-            "chance as a cut-out",
+            "blocks of the distortions scale with the view's side",
             "validation leaves queue and teacher alone",
             "only the encoder is handed on; the Adam paper's SIIM bar probably includes the decoder",
             ANCHORS,
@@ -178,7 +179,7 @@ class DiRA(nn.Module):
         """Contrast, restoration and adversary, as far as the stage has come; or the discriminator's loss."""
         if turn == "discriminator":
             return {"discriminator": self._discriminator_loss()}
-        images, key_images = (self._distorted(image, views.generator) for image in views.images[:2])
+        images, key_images = (self._seen(image, views.generator) for image in views.images[:2])
         if self._stage == "di":
             return {"contrast": self._contrast(self._run(self.student.embedder, images), key_images, views)}
         restored: Restored = self._run(self.student, images)
@@ -223,8 +224,10 @@ class DiRA(nn.Module):
             return clean
         return torch.where(views.views[0].flipped[:, None, None, None], clean.flip(3), clean)
 
-    def _distorted(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
-        images = distorted(images, generator)
+    def _seen(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
+        """Return what the networks see of views in [0, 1]: where nothing is restored, nothing is distorted either."""
+        if self._stage != "di":
+            images = distorted(images, generator)
         if self.config.normalisation == "own":
             return images
         mean, std = (images.new_tensor(values)[:, None, None] for values in NORMALISATIONS[self.config.normalisation])
@@ -238,15 +241,16 @@ def distorted(images: Tensor, generator: torch.Generator | None) -> Tensor:
         images: (B, 3, S, S) in [0, 1].
         generator: what is drawn from.
     """
-    size, count = images.shape[3], len(images)
+    size, count, border = images.shape[3], len(images), scaled(_BORDER_PX, images.shape[3])
     which = table(count, 1, generator)
     cut_out = which <= CUT_OUT_UP_TO
     outer = ~cut_out & (which <= OUTER_UP_TO)
     shuffled = ~cut_out & ~outer & (which <= SHUFFLE_UP_TO)
     numbers = table(count, _BLOCKS * 6, generator).reshape(count, _BLOCKS, 6)
     present = stop_at_random(numbers[..., 4], _STOP_P)
-    holes = draw_blocks(numbers, (scaled(10, size), scaled(70, size)), size).where(present & cut_out)
-    kept = draw_blocks(numbers, (size - scaled(70, size), size - scaled(50, size)), size).where(present & outer)
+    holes = draw_blocks(numbers, (scaled(10, size), scaled(70, size)), size, border).where(present & cut_out)
+    kept = draw_blocks(numbers, (size - scaled(70, size), size - scaled(50, size)), size, border)
+    kept = kept.where(present & outer)
     is_outer = torch.from_numpy(outer).to(images.device)[:, :, None, None]
     black = holes.mask(size, images.device) | (is_outer & ~kept.mask(size, images.device))
     return _shuffled(images.masked_fill(black, 0.0), np.flatnonzero(shuffled), generator)
@@ -254,10 +258,13 @@ def distorted(images: Tensor, generator: torch.Generator | None) -> Tensor:
 
 def _shuffled(images: Tensor, rows: np.ndarray, generator: torch.Generator | None) -> Tensor:
     """Swap ten pairs of blocks of 10 to 15 px in the images of some rows."""
-    size = images.shape[3]
+    size, border = images.shape[3], scaled(_BORDER_PX, images.shape[3])
     numbers = table(len(images), _BLOCKS * 6, generator).reshape(len(images), _BLOCKS, 6)[rows]
-    first = draw_blocks(numbers, (scaled(10, size), scaled(15, size)), size)
-    top, left = (integers(numbers[..., 4 + i], 0, size - side) for i, side in enumerate((first.height, first.width)))
+    first = draw_blocks(numbers, (scaled(10, size), scaled(15, size)), size, border)
+    top, left = (
+        integers(numbers[..., 4 + i], border, size - border - side)
+        for i, side in enumerate((first.height, first.width))
+    )
     chosen = torch.from_numpy(rows).to(images.device)
     moved = taken(images[chosen], swapped(first, first._replace(top=top, left=left), size))
     return images.index_copy(0, chosen, moved)

@@ -56,22 +56,26 @@ def scaled(length_px: float, size_px: int) -> int:
     return max(1, round(length_px * size_px / REFERENCE_PX))
 
 
-def draw_blocks(uniform: np.ndarray, sides_px: tuple[int, int], size_px: int) -> Blocks:
+def draw_blocks(uniform: np.ndarray, sides_px: tuple[int, int], size_px: int, border_px: int = 0) -> Blocks:
     """Draw blocks that lie within the view, height and width apart.
 
     Args:
         uniform: (B, N, 4) in [0, 1).
         sides_px: shortest and longest side.
         size_px: side of the view.
+        border_px: pixels along its edges that no block covers.
     """
     height, width = (integers(uniform[..., i], *sides_px) for i in (0, 1))
-    return Blocks(
-        integers(uniform[..., 2], 0, size_px - height), integers(uniform[..., 3], 0, size_px - width), height, width
+    top, left = (
+        integers(uniform[..., i], border_px, size_px - border_px - side) for i, side in ((2, height), (3, width))
     )
+    return Blocks(top, left, height, width)
 
 
 def swapped(first: Blocks, second: Blocks, size_px: int) -> Tensor:
-    """Return from which pixel each takes its value when pairs of blocks change places, one pair after another.
+    """Return from which pixel each takes its value when pairs of blocks change places.
+
+    All are read from the untouched view and written one pair after another, the second block of a pair last.
 
     Args:
         first: blocks.
@@ -81,11 +85,12 @@ def swapped(first: Blocks, second: Blocks, size_px: int) -> Tensor:
     Returns:
         (B, size_px²) int64, indices into the flattened view.
     """
-    source = np.tile(np.arange(size_px * size_px).reshape(size_px, size_px), (len(first.top), 1, 1))
+    untouched = np.arange(size_px * size_px).reshape(size_px, size_px)
+    source = np.tile(untouched, (len(first.top), 1, 1))
     for sample, rows in enumerate(source):
         for pair in range(first.top.shape[1]):
-            here, there = ((part[sample, pair] for part in blocks) for blocks in (first, second))
-            _swap(rows, _window(*here), _window(*there))
+            here, there = (_window(*(part[sample, pair] for part in blocks)) for blocks in (first, second))
+            rows[here], rows[there] = untouched[there], untouched[here]
     return torch.from_numpy(source).flatten(1)
 
 
@@ -105,12 +110,6 @@ def stop_at_random(uniform: np.ndarray, stop_p: float) -> np.ndarray:
     """
     goes_on = uniform[:, :-1] >= stop_p
     return np.concatenate([np.ones((len(uniform), 1), bool), np.logical_and.accumulate(goes_on, axis=1)], axis=1)
-
-
-def _swap(rows: np.ndarray, here: tuple[slice, slice], there: tuple[slice, slice]) -> None:
-    kept = rows[here].copy()
-    rows[here] = rows[there]
-    rows[there] = kept
 
 
 def _window(top: int, left: int, height: int, width: int) -> tuple[slice, slice]:

@@ -141,20 +141,31 @@ def test_the_teacher_follows_with_its_decoder_too():
     assert not torch.equal(before[-1], list(made.teacher.parameters())[-1])
 
 
-def test_keys_come_from_the_distorted_second_view(monkeypatch):
+def test_queries_and_keys_come_from_the_two_views_distorted(monkeypatch):
     seen = []
     monkeypatch.setattr(dira, "distorted", lambda images, generator: seen.append(images) or images * 0)
-    made, batch = method("dira", stage=DI), views()
+    made, batch = method("dira", stage=DIR), views()
     made.losses(batch)
     assert [image.equal(view) for image, view in zip(seen, batch.images[:2], strict=True)] == [True, True]
     assert torch.allclose(made._keys, made._keys[:1].expand(8, -1), atol=1e-5)
 
 
+def test_without_restoration_nothing_is_distorted(monkeypatch):
+    made, seen = method("dira", stage=DI), []
+    monkeypatch.setattr(dira, "in_groups", lambda network, images, groups: seen.append(images) or network(images))
+    monkeypatch.setattr(
+        dira, "shuffled_in_groups", lambda network, images, groups, _: seen.append(images) or network(images)
+    )
+    batch = views()
+    made.losses(batch)
+    assert [image.equal(view) for image, view in zip(seen, batch.images, strict=False)] == [True, True]
+
+
 def test_normalisation_is_off_unless_asked_for(monkeypatch):
     undistorted(monkeypatch)
     image = torch.full((1, 3, 64, 64), 0.5)
-    assert method("dira")._distorted(image, None).equal(image)
-    normalised = method("dira", normalisation="imagenet")._distorted(image, None)
+    assert method("dira")._seen(image, None).equal(image)
+    normalised = method("dira", normalisation="imagenet")._seen(image, None)
     assert normalised[0, :, 0, 0].tolist() == pytest.approx([(0.5 - m) / s for m, s in zip(
         (0.485, 0.456, 0.406), (0.229, 0.224, 0.225), strict=True)])  # fmt: skip
 
@@ -193,19 +204,33 @@ def test_distortions_come_as_often_as_published():
     assert shares["none"] == pytest.approx(0.35, abs=0.03)
 
 
-@pytest.mark.parametrize(("which", "low", "high"), [(0.1, 0.0, 0.95), (0.33, 0.0, 0.6)])
-def test_cut_out_blackens_blocks_and_outer_cut_out_all_but_blocks(monkeypatch, which, low, high):
+def only(monkeypatch, which):
+    """Let the number that picks a distortion be this one."""
     draw = dira.table
     monkeypatch.setattr(
         dira, "table", lambda count, width, g: np.full((count, 1), which) if width == 1 else draw(count, width, g)
     )
+
+
+@pytest.mark.parametrize(("which", "low", "high"), [(0.1, 0.0, 0.95), (0.33, 0.0, 0.6)])
+def test_cut_out_blackens_blocks_and_outer_cut_out_all_but_blocks(monkeypatch, which, low, high):
+    only(monkeypatch, which)
     images = torch.ones(64, 3, 224, 224)
     changed = distorted(images, torch.Generator().manual_seed(1))
     black = (changed == 0).float().mean(dim=(1, 2, 3))
     assert low < black.min() <= black.max() < high
     assert changed[:, 0].equal(changed[:, 2])
-    corners = changed[:, 0, [0, 0, -1, -1], [0, -1, 0, -1]]
-    assert (corners == 0).float().mean() > 0.5 if which > 0.3 else (corners == 0).float().mean() < 0.2
+
+
+@pytest.mark.parametrize(("which", "at_the_border"), [(0.1, "clean"), (0.33, "black"), (0.6, "clean")])
+def test_no_block_covers_the_outermost_three_pixels_and_some_the_fourth(monkeypatch, which, at_the_border):
+    only(monkeypatch, which)
+    images = torch.rand(64, 3, 224, 224, generator=torch.Generator().manual_seed(0)) + 1
+    changed = distorted(images, torch.Generator().manual_seed(1))
+    same = (changed == images)[:, 0]
+    for edge in (same, same.flip(1), same.transpose(1, 2), same.transpose(1, 2).flip(1)):
+        assert (edge[:, :3] == (at_the_border == "clean")).all()
+        assert (edge[:, 3] != (at_the_border == "clean")).any()
 
 
 def test_the_same_generator_distorts_alike():

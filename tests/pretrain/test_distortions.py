@@ -43,13 +43,23 @@ def test_blocks_lie_within_the_view_with_sides_of_the_given_range():
     assert (drawn.height != drawn.width).mean() > 0.7
 
 
-def test_pairs_of_blocks_change_places_one_after_another():
+def test_blocks_reach_the_border_they_keep_and_go_no_further():
+    drawn = draw_blocks(table(500, 40, generator()).reshape(500, 10, 4), (3, 7), 16, border_px=2)
+    for start, length in ((drawn.top, drawn.height), (drawn.left, drawn.width)):
+        assert (start.min(), (start + length).max()) == (2, 14)
+
+
+def test_pairs_of_blocks_change_places_and_are_read_from_the_untouched_image():
     image = torch.arange(16.0).view(1, 1, 4, 4)
     first, second = blocks((0, 0, 1, 2), (0, 0, 1, 1)), blocks((2, 1, 1, 2), (3, 3, 1, 1))
-    expected = np.arange(16.0).reshape(4, 4)
-    expected[0, 0:2], expected[2, 1:3] = expected[2, 1:3].copy(), expected[0, 0:2].copy()
-    expected[0, 0], expected[3, 3] = expected[3, 3], expected[0, 0]
+    expected = np.array([[15, 10, 2, 3], [4, 5, 6, 7], [8, 0, 1, 11], [12, 13, 14, 0]])
     assert np.array_equal(taken(image, swapped(first, second, 4))[0, 0].numpy(), expected)
+
+
+def test_of_overlapping_blocks_the_second_is_written_last():
+    image = torch.arange(4.0).view(1, 1, 1, 4).expand(1, 1, 4, 4)
+    moved = taken(image, swapped(blocks((0, 0, 1, 2)), blocks((0, 1, 1, 2)), 4))
+    assert moved[0, 0, 0].tolist() == [1, 0, 1, 3]
 
 
 def test_a_tenth_of_the_chances_stops_the_blocks():
