@@ -27,6 +27,8 @@ class Schedule:
     per: Literal["epoch", "step"] = "epoch"
     """Whether the rate is constant within an epoch or changes with every optimiser step."""
     warmup_epochs: float = 0.0
+    warmup_counts: bool = False
+    """Whether the cosine's course began with the warm-up, so that the rate drops a little where that ends."""
     floor: float = 0.0
     """Share of the base rate that the cosine ends at."""
     fall_every_epochs: int = 1
@@ -62,7 +64,8 @@ class Schedule:
             return self.fall_to ** plateaus(losses, self.fall_every_epochs)
         if self.shape == "falls":
             return self.fall_to ** (now // self.fall_every_epochs)
-        cosine = 0.5 * (1 + math.cos(math.pi * (now - self.warmup_epochs) / max(1, epochs - self.warmup_epochs)))
+        before = 0 if self.warmup_counts else self.warmup_epochs
+        cosine = 0.5 * (1 + math.cos(math.pi * (now - before) / max(1, epochs - before)))
         return self.floor + (1 - self.floor) * cosine
 
     def is_over(self, losses: Sequence[float]) -> bool:

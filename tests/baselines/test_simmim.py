@@ -1,3 +1,5 @@
+import math
+
 import pytest
 import torch
 from torch import nn
@@ -102,16 +104,25 @@ def test_the_decoder_is_one_convolution_to_pixels(arch, stride):
     assert (type(shuffle), shuffle.upscale_factor) == (nn.PixelShuffle, stride)
 
 
-def test_neither_vectors_nor_the_mask_token_nor_position_tables_decay():
+def test_neither_vectors_nor_the_mask_token_decay_and_relative_positions_do():
     made = method("simmim")
     names = {id(parameter): name for name, parameter in made.named_parameters()}
     decayed, plain = made.optimisers()["main"].param_groups
     assert (decayed["weight_decay"], plain["weight_decay"], decayed["betas"]) == (0.05, 0, (0.9, 0.999))
-    kept = {names[id(parameter)] for parameter in plain["params"]}
-    assert "mask_token" in kept
-    assert kept >= {name for name in names.values() if name.endswith((".bias", "relative_position_bias_table"))}
-    assert all(parameter.ndim > 1 for parameter in decayed["params"])
-    assert len(kept) + len(decayed["params"]) == len(names)
+    skipped = {"encoder.relative_position_bias_table"}  # the released keyword; no name contains it
+    expected = {
+        name
+        for name, parameter in made.named_parameters()
+        if len(parameter.shape) > 1 and name != "mask_token" and not any(keyword in name for keyword in skipped)
+    }
+    assert {names[id(parameter)] for parameter in decayed["params"]} == expected
+    assert {names[id(parameter)] for parameter in plain["params"]} == set(names.values()) - expected
+    tables = [parameter for parameter in decayed["params"] if names[id(parameter)].endswith("position_bias_table")]
+    blocks = [block for stage in made.encoder.children() for block in stage.modules() if hasattr(block, "num_heads")]
+    assert len(tables) == len(blocks) > 0
+    assert [tuple(table.shape) for table in tables] == [
+        ((2 * block.window_size[0] - 1) ** 2, block.num_heads) for block in blocks
+    ]
 
 
 def test_nor_do_a_vits_positions_and_class_token():
@@ -120,10 +131,13 @@ def test_nor_do_a_vits_positions_and_class_token():
     assert {id(made.encoder.pos_embed), id(made.encoder.cls_token)} <= plain
 
 
-def test_the_rate_warms_up_step_by_step_and_falls_to_a_twentieth():
+def test_the_rate_warms_up_step_by_step_and_goes_on_along_the_whole_runs_cosine_to_a_twentieth():
     schedule = method("simmim", warmup_epochs=10).schedule("main")
-    rates = [1e-4 * schedule.factor(epoch, 100) for epoch in (0, 5.5, 10, 100)]
-    assert rates == pytest.approx([0, 5.5e-5, 1e-4, 1e-5 * 256 / 512])
+    least = 1e-5 * 256 / 512
+    after = [least + (1e-4 - least) * (1 + math.cos(math.pi * epoch / 100)) / 2 for epoch in (10, 70.25, 100)]
+    rates = [1e-4 * schedule.factor(epoch, 100) for epoch in (0, 5.5, 10, 70.25, 100)]
+    assert rates == pytest.approx([0, 5.5e-5, *after])
+    assert rates[2] == pytest.approx(1e-4 / 1.024, rel=1e-3)
 
 
 def test_views_are_cropped_as_published():

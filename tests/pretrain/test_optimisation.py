@@ -35,6 +35,12 @@ def test_step_by_step_the_warm_up_starts_at_nothing_and_the_cosine_ends_at_the_f
     assert [schedule.factor(e, 800) for e in (0, 10.5, 40, 420, 800)] == pytest.approx([0, 0.2625, 1, 0.525, 0.05])
 
 
+def test_a_warm_up_that_counts_leaves_the_rest_of_the_whole_cosine():
+    whole, warmed = Schedule(per="step"), Schedule(per="step", warmup_epochs=4, warmup_counts=True)
+    assert [warmed.factor(e, 10) for e in (0, 3)] == [0, 0.75]
+    assert [warmed.factor(e, 10) for e in (4, 7.5, 10)] == [whole.factor(e, 10) for e in (4, 7.5, 10)]
+
+
 def test_a_constant_rate_and_one_that_falls():
     assert Schedule(shape="constant").factor(7.5, 10) == 1
     falls = Schedule(shape="falls", fall_every_epochs=40, fall_to=0.5)
