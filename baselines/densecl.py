@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from eden_bench.contracts import MethodCard, Stage, ViewRecipe, Views, in_range
-from eden_bench.encoders import Encoder, build_encoder
+from eden_bench.encoders import Encoder, ResNetEncoder, build_encoder
 from eden_bench.registry import register_method
 from pretrain import published
 from pretrain.batchnorm import in_groups, shuffled_in_groups
@@ -100,7 +100,7 @@ class DenseCL(nn.Module):
     def __init__(self, config: DenseCLConfig) -> None:
         super().__init__()
         self.config = config
-        self.student = DenseEmbedder(build_encoder(config.arch), config.embedding_dim)
+        self.student = DenseEmbedder(from_fan_in(build_encoder(config.arch)), config.embedding_dim)
         self.teacher = make_teacher(self.student)
         self.queue = KeyQueue(config.embedding_dim, config.queue_size)
         self.dense_queue = KeyQueue(config.embedding_dim, config.queue_size)
@@ -146,6 +146,20 @@ class DenseCL(nn.Module):
             self.queue.push(self._keys.whole)
             self.dense_queue.push(self._keys.pooled)
             self._keys = None
+
+
+@torch.no_grad()
+def from_fan_in(encoder: Encoder) -> Encoder:
+    """Scale a new ResNet's convolutions from Kaiming's fan-out, torchvision's, to fan-in, the released code's.
+
+    The draws stay those that every method begins from: a standard deviation of √(2 / (k² · outputs)) becomes
+    √(2 / (k² · inputs)). Other encoders keep their own initialisation.
+    """
+    if isinstance(encoder, ResNetEncoder):
+        for layer in encoder.modules():
+            if isinstance(layer, nn.Conv2d):
+                layer.weight *= (layer.out_channels / layer.in_channels) ** 0.5
+    return encoder
 
 
 def match_cells(query_features: Tensor, key_features: Tensor, key_cells: Tensor) -> Tensor:

@@ -4,7 +4,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch.nn import functional as F  # noqa: N812
 
-from baselines.densecl import DenseCLConfig, DenseEmbedder, dense_loss, match_cells
+from baselines.densecl import DenseCLConfig, DenseEmbedder, dense_loss, from_fan_in, match_cells
 from eden_bench.encoders import build_encoder, parameter_count
 from tests.pretrain.tiny import method, train_step, views
 
@@ -161,3 +161,21 @@ def test_the_neck_has_no_batch_norm_and_kaiming_linears():
 def test_a_weight_outside_the_unit_interval_is_refused(value):
     with pytest.raises(ValueError, match=rf"dense_weight must be in \[0, 1\], not {value}"):
         DenseCLConfig(dense_weight=value)
+
+
+def test_the_backbone_begins_from_fan_in():
+    made = method("densecl", arch="resnet50")
+    for network in (made.student, made.teacher):
+        convolutions = [layer.weight for layer in network.encoder.modules() if isinstance(layer, torch.nn.Conv2d)]
+        assert len(convolutions) == 53
+        for weight in convolutions:
+            _, inputs, height, width = weight.shape
+            expected = (2 / (inputs * height * width)) ** 0.5
+            within = 5 / (2 * weight.numel()) ** 0.5  # five standard errors of a standard deviation
+            assert weight.std().item() == pytest.approx(expected, rel=within)
+            assert weight.mean().item() == pytest.approx(0, abs=5 * expected / weight.numel() ** 0.5)
+
+
+def test_transformers_keep_their_own_initialisation():
+    mine, other = build_encoder("vit_mini_patch8_64", 0), from_fan_in(build_encoder("vit_mini_patch8_64", 0))
+    assert all(value.equal(other.state_dict()[key]) for key, value in mine.state_dict().items())
