@@ -90,7 +90,8 @@ class DenseCL(nn.Module):
         backbone="ResNet-50",
         data="ImageNet or COCO; in the Adam paper ChestX-ray14 train",
         differences=(
-            "batch norm in groups of one device's batch, keys shuffled between groups, instead of one group a GPU",
+            "batch norm in 4 groups of 64 images of one device's batch, keys shuffled between groups; released: 8 GPUs "
+            "with 32 images each",
             "the checkpoint of the lowest validation loss is handed on unless select = 'last'",
             ANCHORS,
         ),

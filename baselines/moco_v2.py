@@ -47,7 +47,8 @@ class MoCoV2(nn.Module):
         backbone="ResNet-50",
         data="ImageNet; in the Adam paper ChestX-ray14 train or EyePACS train",
         differences=(
-            "batch norm in groups of one device's batch, keys shuffled between groups, instead of one group a GPU",
+            "batch norm in 4 groups of 64 images of one device's batch, keys shuffled between groups; released: 8 GPUs "
+            "with 32 images each",
             "the validation loss, where it selects the checkpoint, leaves queue and teacher alone",
             "the default views are the official ones; the Adam paper's MoCo-v2 row is probably made with Adam's views "
             '(augmentation="adam")',

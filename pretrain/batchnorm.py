@@ -3,12 +3,14 @@
 Batch statistics otherwise tell the network which key belongs to which query (He et al., CVPR 2020, arXiv:1911.05722,
 section 3.3). The paper's four GPUs normalise 64 images each; on one device the batch is cut into as many groups
 and run group by group, which costs what one pass costs. With several processes keys are shuffled across all of them.
+Running statistics follow the first group alone, as those of the paper's first GPU, which are saved, follow its images.
 In eval mode batch norm uses its running statistics, and both functions simply call the network.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import contextlib
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import torch
@@ -30,7 +32,11 @@ def in_groups(network: nn.Module, images: Tensor, groups: int, *maps: tuple[Tens
     if own == 1 or not network.training:
         return network(images, *maps)
     parts = (zip(*(one.tensor_split(own) for one in each), strict=True) for each in maps)
-    return _join([network(*part) for part in zip(images.tensor_split(own), *parts, strict=True)])
+    first, *others = zip(images.tensor_split(own), *parts, strict=True)
+    outputs = [network(*first)]
+    with _statistics_kept(network):
+        outputs += [network(*part) for part in others]
+    return _join(outputs)
 
 
 @torch.no_grad()
@@ -51,6 +57,19 @@ def shuffled_in_groups(network: nn.Module, images: Tensor, groups: int, generato
     mixed = everyone[order[own]].contiguous(memory_format=torch.channels_last)
     home = torch.argsort(order)[own]
     return _each(in_groups(network, mixed, groups), lambda rows: distributed.gathered(rows)[home])
+
+
+@contextlib.contextmanager
+def _statistics_kept(network: nn.Module) -> Iterator[None]:
+    """Let batch norm normalise by each batch as ever, and leave its running statistics as they are."""
+    tracking = [layer for layer in network.modules() if getattr(layer, "track_running_stats", False)]
+    try:
+        for layer in tracking:
+            layer.track_running_stats = False
+        yield
+    finally:
+        for layer in tracking:
+            layer.track_running_stats = True
 
 
 def _join(outputs: list[Any]) -> Any:  # noqa: ANN401
