@@ -15,6 +15,7 @@ from typing import Any
 
 import torch
 from torch import Tensor, nn
+from torch.nn.modules.batchnorm import _BatchNorm
 
 from pretrain import distributed
 
@@ -62,7 +63,7 @@ def shuffled_in_groups(network: nn.Module, images: Tensor, groups: int, generato
 @contextlib.contextmanager
 def _statistics_kept(network: nn.Module) -> Iterator[None]:
     """Let batch norm normalise by each batch as ever, and leave its running statistics as they are."""
-    tracking = [layer for layer in network.modules() if getattr(layer, "track_running_stats", False)]
+    tracking = [layer for layer in network.modules() if isinstance(layer, _BatchNorm) and layer.track_running_stats]
     try:
         for layer in tracking:
             layer.track_running_stats = False
