@@ -151,7 +151,7 @@ class TransVW(nn.Module):
             "released one gives up",
             "batch norm uses running statistics in validation",
             "only the encoder is handed on",
-            "a word\'s crop of 128 of 1024 px is enlarged to a view of 224 px",
+            "a word's crop of 128 of 1024 px is enlarged to a view of 224 px",
             ANCHORS,
         ),
         reference=published.reference("transvw"),

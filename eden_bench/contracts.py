@@ -397,6 +397,8 @@ class Finding:
 
     level: Literal["ok", "note", "error"]
     text: str
+    numbers: Mapping[str, object] = field(default_factory=dict)
+    """What the text says in numbers, for ``--json``."""
 
 
 class Dataset(Protocol):

@@ -29,7 +29,7 @@ from eden_bench.settings import available_cores
 
 R = TypeVar("R")
 
-_VERSION = 3
+_VERSION = 4
 """Part of every fingerprint: raise it when pixels are made differently, by the store or by a reader."""
 
 

@@ -144,7 +144,7 @@ class ChestXDet:
         except EdenError as error:
             return [Finding("error", str(error))]
         index = self._index_of(root, found)
-        looks = look_at_all(index.items, self.read_image, lambda item: (), progress, f"checking {self.name}")
+        looks = look_at_all(self, index.items, progress, structures=lambda item: (DISEASE,))
         return [*describe(index, looks), *_instance_findings(found)]
 
     def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:

@@ -150,7 +150,7 @@ class ChestXray14:
         except EdenError as error:
             return [Finding("error", str(error))]
         index = self._index_of(root, found)
-        looks = look_at_all(index.items, self.read_image, lambda item: (), progress, f"checking {self.name}")
+        looks = look_at_all(self, index.items, progress)
         return [*describe(index, looks), *self._box_findings(root, index)]
 
     def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:

@@ -33,7 +33,7 @@ from tasks.reading.splitting import by_patient, rule
 if TYPE_CHECKING:
     import numpy as np
 
-    from tasks.reading.checking import Look
+    from tasks.reading.film_statistics import Look
 
 VESSELS, FIELD, OBSERVER_2 = "vessels", "field of view", "second observer"
 _SIZE_PX = (584, 565)
@@ -120,16 +120,20 @@ class DRIVE:
         return image
 
     def read_mask(self, item: Item, structure: str) -> np.ndarray:
-        """Decode "vessels", "field of view" or, where there is one, "second observer": (584, 565) bool."""
-        from tasks.reading.pictures import read_binary
+        """Decode "vessels", "field of view" or, where there is one, "second observer": (584, 565) bool.
+
+        Raises:
+            DataDamaged: it cannot be decoded, has another size, or covers more or less than such a mask can.
+        """
+        from tasks.reading.masks import read_binary
 
         if structure not in item.masks:
             raise unknown("structure", structure, item.masks)
-        mask = read_binary(self.name, item.masks[structure][0], ("GIF", "PNG"), _SIZE_PX)
-        share, (low, high) = float(mask.mean()), (0.4, 0.9) if structure == FIELD else (0.02, 0.3)
-        if not low <= share <= high:
-            found = f"covers {share:.0%} of the image"
-            raise damaged(self.name, item.masks[structure][0], found, f"{low:.0%} to {high:.0%}", _UNPACK)
+        (file,), (low, high) = item.masks[structure], (0.4, 0.9) if structure == FIELD else (0.02, 0.3)
+        mask = read_binary(self.name, file, ("GIF", "PNG"), _SIZE_PX)
+        if not low <= mask.mean() <= high:
+            found = f"covers {mask.mean():.0%} of the image"
+            raise damaged(self.name, file, found, f"{low:.0%} to {high:.0%}", _UNPACK)
         return mask
 
     def check(self, root: Path, progress: Progress = no_progress) -> list[Finding]:
@@ -140,7 +144,7 @@ class DRIVE:
             index = self.index(root)
         except EdenError as error:
             return [Finding("error", str(error))]
-        looks = look_at_all(index.items, self.read_image, self._mask_problems, progress, f"checking {self.name}")
+        looks = look_at_all(self, index.items, progress, structures=lambda item: item.masks)
         return [*describe(index, looks), *self._mask_findings(index, looks)]
 
     def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:
@@ -148,13 +152,6 @@ class DRIVE:
         from tasks.phantom.drive import write_drive
 
         write_drive(root, patients=patients, seed=seed, progress=progress)
-
-    def _mask_problems(self, item: Item) -> Iterator[str]:
-        for structure in item.masks:
-            try:
-                self.read_mask(item, structure)
-            except EdenError as error:
-                yield str(error)
 
     def _mask_findings(self, index: DatasetIndex, looks: Iterable[Look]) -> Iterator[Finding]:
         if any(look.problems for look in looks):

@@ -111,7 +111,7 @@ class EyePACS:
             index = _index(root, found)
         except EdenError as error:
             return [Finding("error", str(error))]
-        looks = look_at_all(index.items, self.read_image, lambda item: (), progress, f"checking {self.name}")
+        looks = look_at_all(self, index.items, progress)
         return [*describe(index, looks), *_grade_findings(found)]
 
     def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:

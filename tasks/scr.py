@@ -23,7 +23,7 @@ from tasks.reading.files import damaged, files_under, need_folder, readable
 if TYPE_CHECKING:
     import numpy as np
 
-    from tasks.reading.checking import Look
+    from tasks.reading.film_statistics import Look
     from tasks.reading.jsrt import Nodule
 
 STRUCTURES = ("heart", "left lung", "right lung", "left clavicle", "right clavicle")
@@ -107,28 +107,14 @@ class SCR:
         """Decode one of `STRUCTURES` or `UNIONS`: (1024, 1024) bool.
 
         Raises:
-            DataDamaged: it cannot be decoded, is empty, or lies on the patient's other side.
+            DataDamaged: a mask cannot be decoded, has another size, is empty, or lies on the patient's other side.
         """
         if structure not in item.masks:
             raise unknown("structure", structure, item.masks)
-        parts = zip(UNIONS.get(structure, (structure,)), item.masks[structure], strict=True)
-        first, *others = (self._read_part(file, part) for part, file in parts)
+        first, *others = UNIONS.get(structure, (structure,))
+        mask = self._read_part(item, first)
         for other in others:
-            first |= other
-        return first
-
-    def _read_part(self, file: Path, structure: str) -> np.ndarray:
-        import numpy as np
-
-        from tasks.reading.pictures import read_binary
-
-        mask = read_binary(self.name, file, ("GIF", "PNG"), _MASK_PX)
-        columns = np.flatnonzero(mask.any(axis=0))
-        if not len(columns):
-            raise damaged(self.name, file, "is an empty mask", f"some {structure}", _UNPACK)
-        if _on_wrong_side(structure, float(columns.mean()) / _MASK_PX[1]):
-            expected = "the patient's left on the right of the image"
-            raise damaged(self.name, file, "lies on the patient's other side", expected, _UNPACK)
+            mask |= self._read_part(item, other)
         return mask
 
     def check(self, root: Path, progress: Progress = no_progress) -> list[Finding]:
@@ -139,7 +125,7 @@ class SCR:
             index = self.index(root)
         except EdenError as error:
             return [Finding("error", str(error))]
-        looks = look_at_all(index.items, self.read_image, self._mask_problems, progress, f"checking {self.name}")
+        looks = look_at_all(self, index.items, progress, structures=lambda item: STRUCTURES)
         found = describe(index, looks)
         return [*found, *_fold_findings(index), *_mask_findings(index, looks), *self._nodule_findings(root)]
 
@@ -165,12 +151,18 @@ class SCR:
             except EdenError as error:
                 yield Finding("note", f"{error} (no task needs them)")
 
-    def _mask_problems(self, item: Item) -> Iterator[str]:
-        for structure in STRUCTURES:
-            try:
-                self.read_mask(item, structure)
-            except EdenError as error:
-                yield str(error)
+    def _read_part(self, item: Item, structure: str) -> np.ndarray:
+        from tasks.reading.masks import read_binary
+
+        (file,) = item.masks[structure]
+        mask = read_binary(self.name, file, ("GIF", "PNG"), _MASK_PX)
+        columns = mask.sum(axis=0).nonzero()[0]
+        if not len(columns):
+            raise damaged(self.name, file, "is an empty mask", f"some {structure}", _UNPACK)
+        if _on_wrong_side(structure, float(columns.mean()) / _MASK_PX[1]):
+            expected = "the patient's left on the right of the image"
+            raise damaged(self.name, file, "lies on the patient's other side", expected, _UNPACK)
+        return mask
 
 
 def odd_numbered(name: str) -> bool:

@@ -114,7 +114,7 @@ class SiimAcr:
             index = self._index_of(root, found)
         except EdenError as error:
             return [Finding("error", str(error))]
-        looks = look_at_all(index.items, self.read_image, lambda item: (), progress, f"checking {self.name}")
+        looks = look_at_all(self, index.items, progress, structures=lambda item: item.drawn)
         return [*describe(index, looks), *self._mask_findings(index), *_row_findings(found)]
 
     def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:

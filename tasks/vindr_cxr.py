@@ -151,7 +151,7 @@ class VinDrCXR:
             index = self._index_of(root, found)
         except EdenError as error:
             return [Finding("error", str(error))]
-        looks = look_at_all(index.items, self.read_image, lambda item: (), progress, f"checking {self.name}")
+        looks = look_at_all(self, index.items, progress)
         sizes = {item.id: look.size_px for item, look in zip(index.items, looks, strict=True) if look.size_px}
         return [*describe(index, looks), *_reader_findings(found), *self._box_findings(root, sizes)]
 

@@ -21,7 +21,7 @@ from eden_bench.registry import register_dataset, register_task
 from tasks.finetuning import SegmentationProtocol, SegmentationTask
 from tasks.phantom import VERSION
 from tasks.reading.files import damaged, files_under, need_folder, read_text, readable
-from tasks.reading.outlines import overhang_px, polygon_of, polygons_mask
+from tasks.reading.outlines import overhang_px, polygon_area_px, polygon_of, polygons_mask
 
 if TYPE_CHECKING:
     import numpy as np
@@ -134,7 +134,7 @@ class VinDrRib:
             index = self.index(root)
         except EdenError as error:
             return [Finding("error", str(error))]
-        looks = look_at_all(index.items, self.read_image, self._rib_problems, progress, f"checking {self.name}")
+        looks = look_at_all(self, index.items, progress, shares=_shares, look_further=self._rib_problems)
         missing = [f"{rib} of {item.id}" for item in index.items for rib, drawn in item.drawn.items() if not drawn]
         text = f"{len(index.items) * len(RIBS):,} ribs, of which {len(missing):,} are missing"
         text += f", for example {missing[0]}" if missing else ""
@@ -191,6 +191,12 @@ def _middle_px(item: Item) -> float | None:
     if min(len(right), len(left)) < _ENOUGH_RIBS:
         return None
     return (statistics.median(right) + statistics.median(left)) / 2
+
+
+def _shares(item: Item, size_px: tuple[int, int]) -> dict[str, float]:
+    """Return rib to the share of the image that its polygons cover, without drawing them."""
+    pixels = size_px[0] * size_px[1]
+    return {rib: sum(map(polygon_area_px, polygons)) / pixels for rib, polygons in item.drawn.items()}
 
 
 def _find(root: Path) -> _Found:

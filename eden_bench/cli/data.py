@@ -58,7 +58,8 @@ def check_datasets(
     if as_json:
         print_json(rows)
     else:
-        print_table(("dataset", "level", "finding"), [list(row.values()) for row in rows])
+        columns = ("dataset", "level", "finding")
+        print_table(columns, [[str(row[column]) for column in columns] for row in rows])
     wrong = sum(row["level"] == "error" for row in rows)
     if wrong:
         raise DataMissing(f"{wrong} of {len(rows)} findings are errors: the table says what to do about each")
@@ -156,7 +157,7 @@ def chosen(names: list[str], settings: Settings) -> list[str]:
     return there
 
 
-def _findings(name: str, settings: Settings) -> list[dict[str, str]]:
+def _findings(name: str, settings: Settings) -> list[dict[str, object]]:
     """Check one dataset; what stops its reader is a finding like any other."""
     from eden_bench.data import check
 
@@ -165,4 +166,8 @@ def _findings(name: str, settings: Settings) -> list[dict[str, str]]:
             found = check(name, settings, progress)
     except (EdenError, OSError) as error:
         return [{"dataset": name, "level": "error", "finding": str(error)}]
-    return [{"dataset": name, "level": finding.level, "finding": finding.text} for finding in found]
+    return [
+        {"dataset": name, "level": finding.level, "finding": finding.text}
+        | ({"numbers": dict(finding.numbers)} if finding.numbers else {})
+        for finding in found
+    ]

@@ -27,6 +27,7 @@ _KEYS: Mapping[str, type | tuple[type, ...]] = {
     "mask_value": int,
     "modality": str,
     "channels": int,
+    "bits": int,
     "licence": str,
     "citation": str,
     "source": str,
@@ -87,6 +88,7 @@ def _check(content: Mapping[str, Any]) -> None:
             raise ValueError(f"{key} must be {' or '.join(known)}, not {content[key]!r}")
     if content.get("channels", 1) not in (1, 3):
         raise ValueError(f"channels must be 1 or 3, not {content['channels']}")
+    in_range("bits", content.get("bits", 16), 8, 16)
     _check_split(content)
 
 
@@ -131,6 +133,7 @@ def _dataset(content: Mapping[str, Any], root: Path) -> FolderDataset:
         lists=root / content["lists"] if "lists" in content else None,
         fold=content.get("fold"),
         channels=_channels(content),
+        bits=content.get("bits"),
     )
 
 

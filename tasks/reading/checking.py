@@ -1,48 +1,98 @@
-"""What every dataset's ``data check`` does: decode each file in threads, and say what was found."""
+"""What every dataset's ``data check`` does: decode each file once, in threads, and say what was found.
+
+An error is what a reader refuses, or what a task does: ``run`` stops there too. What is read but may not be meant is a
+note.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import replace
+from typing import Protocol
 
 import numpy as np
 
 from eden_bench.contracts import DatasetIndex, Finding, Item, Progress
 from eden_bench.errors import EdenError
 from eden_bench.pixelstore import in_threads
+from tasks.reading.film_statistics import Look, film_statistics, seen_of_film
+from tasks.reading.noticing import watching
+from tasks.reading.pictures import FlatImage
 
 _MOST_LINES = 10
 
 
-@dataclass(frozen=True)
-class Look:
-    """What was seen of one item."""
+class Reader(Protocol):
+    """What of a dataset's reader is needed here."""
 
-    size_px: tuple[int, int] | None = None
-    """Height and width, or None where the image could not be decoded."""
-    air_bright: bool = False
-    problems: tuple[str, ...] = ()
+    @property
+    def name(self) -> str:
+        """The dataset's name."""
+        ...
+
+    def read_image(self, item: Item) -> np.ndarray:
+        """Decode an image."""
+        ...
+
+    def read_mask(self, item: Item, structure: str) -> np.ndarray:
+        """Decode or draw a mask."""
+        ...
 
 
 def look_at_all(
+    reader: Reader,
     items: Sequence[Item],
-    read_image: Callable[[Item], np.ndarray],
-    look_further: Callable[[Item], Iterable[str]],
     progress: Progress,
-    what: str,
+    *,
+    structures: Callable[[Item], Iterable[str]] = lambda item: (),
+    shares: Callable[[Item, tuple[int, int]], Mapping[str, float]] | None = None,
+    look_further: Callable[[Item], Iterable[str]] = lambda item: (),
 ) -> list[Look]:
-    """Decode every item in threads; look_further yields the problems of what else it has."""
+    """Decode every item in threads.
+
+    Args:
+        reader: of the dataset.
+        items: whose files, in this order.
+        progress: told of each item.
+        structures: whose masks an item has, to be read.
+        shares: tells the areas of masks that are drawn, as shares of an image (height, width), without drawing them.
+        look_further: yields the problems of what else it has.
+    """
 
     def look(number: int) -> Look:
         item = items[number]
-        try:
-            image = read_image(item)
-        except EdenError as error:
-            return Look(problems=tuple(dict.fromkeys([str(error), *look_further(item)])))
-        return Look(image.shape[:2], air_is_bright(image), tuple(look_further(item)))
+        seen = _look_at_masks(reader, item, structures(item), _look_at_image(reader, item))
+        if shares and seen.size_px:
+            seen = replace(seen, shares=shares(item, seen.size_px))
+        return replace(seen, problems=tuple(dict.fromkeys([*seen.problems, *look_further(item)])))
 
+    what = f"checking {reader.name}"
     return list(in_threads(look, len(items), lambda done: progress(what, done, len(items))))
+
+
+def _look_at_image(reader: Reader, item: Item) -> Look:
+    with watching() as seen:
+        try:
+            image = reader.read_image(item)
+        except EdenError as error:
+            return Look(id=item.id, flat=isinstance(error, FlatImage), problems=(str(error),), pictures=tuple(seen))
+    bright = air_is_bright(image)
+    return Look(id=item.id, size_px=image.shape[:2], air_bright=bright, film=seen_of_film(image), pictures=tuple(seen))
+
+
+def _look_at_masks(reader: Reader, item: Item, structures: Iterable[str], look: Look) -> Look:
+    shares: dict[str, float] = {}
+    problems: list[str] = []
+    with watching() as seen:
+        for structure in structures:
+            try:
+                mask = reader.read_mask(item, structure)
+            except EdenError as error:
+                problems.append(str(error))
+            else:
+                shares[structure] = np.count_nonzero(mask) / mask.size
+    return replace(look, shares=shares, problems=(*look.problems, *problems), masks=tuple(seen))
 
 
 def air_is_bright(image: np.ndarray) -> bool:
@@ -55,8 +105,8 @@ def air_is_bright(image: np.ndarray) -> bool:
 
 
 def describe(index: DatasetIndex, looks: Sequence[Look]) -> list[Finding]:
-    """Say counts, sizes, splits, patients and orientation, then every problem."""
-    return [*_counts(index), *_sizes(looks), *_orientation(looks), *_problems(looks)]
+    """Say counts, sizes, splits, patients, orientation and what films and masks hold, then every problem."""
+    return [*_counts(index), *_sizes(looks), *_orientation(looks), *film_statistics(looks), *_problems(looks)]
 
 
 def _counts(index: DatasetIndex) -> Iterable[Finding]:
@@ -86,8 +136,9 @@ def _orientation(looks: Sequence[Look]) -> Iterable[Finding]:
     decoded, bright = sum(look.size_px is not None for look in looks), sum(look.air_bright for look in looks)
     if decoded and bright > decoded / 2:
         yield Finding(
-            "error",
-            f"air is bright in {bright:,} of {decoded:,} images, expected dark: invert them and copy them again",
+            "note",
+            f"air is bright in {bright:,} of {decoded:,} images, expected dark: where they are radiographs, invert "
+            "them and copy them again",
         )
 
 

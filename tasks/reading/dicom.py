@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tasks.reading.files import damaged, readable, size_of
-from tasks.reading.pictures import MOST_PIXELS
+from tasks.reading.noticing import Seen, notice
+from tasks.reading.pictures import MOST_PIXELS, need_content
 
 if TYPE_CHECKING:
     from pydicom import Dataset
@@ -109,7 +110,7 @@ def read_dicom(dataset: str, path: Path) -> np.ndarray:
 
     Raises:
         DataDamaged: no DICOM file, no pixels or too few, a colour or multi-frame image, more than 64 million pixels,
-            a compression that is not read, or a compressed stream that is broken or of another size.
+            a compression that is not read, a compressed stream that is broken or of another size, or one grey alone.
     """
     content = _content(dataset, path)
     with _decodable(dataset, path):
@@ -119,7 +120,9 @@ def read_dicom(dataset: str, path: Path) -> np.ndarray:
             raise damaged(dataset, path, found, "an image", _REMEDY)
         claims = _claims(dataset, path, header)
         codes = _codes(dataset, path, header, claims, content, pixels)
-        return _mapped(codes, _greys(header, claims, int(codes.min()), int(codes.max())))
+        notice(Seen(path, max(8, claims.bits_stored)))
+        image = _mapped(codes, _greys(header, claims, int(codes.min()), int(codes.max())))
+    return need_content(dataset, path, image)
 
 
 def read_patient(dataset: str, path: Path) -> str:

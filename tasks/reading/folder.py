@@ -18,6 +18,8 @@ from tasks.reading.splitting import by_patient, few_tested, fold_of, rule
 if TYPE_CHECKING:
     import numpy as np
 
+    from tasks.reading.film_statistics import Look
+
 MASK_FORMATS = ("PNG", "TIFF", "GIF", "BMP")
 FORMATS = (*MASK_FORMATS, "JPEG")
 _JPEG = (".jpg", ".jpeg")
@@ -53,11 +55,13 @@ class FolderDataset:
     fold: tuple[str, int, int] | None = None
     """Of a cross-validation: the name that all folds share, this one's number from 1, and how many there are."""
     channels: int = 1
+    bits: int | None = None
+    """How many of 16 bits deep images use; None: all, and a picture that does not is refused."""
 
     @property
     def reading(self) -> str:
         """What pixels are decoded by, beside the files: another TOML file may read the same ones otherwise."""
-        return repr((self.channels, {structure: masks.value for structure, masks in self.masks.items()}))
+        return repr((self.channels, self.bits, {structure: masks.value for structure, masks in self.masks.items()}))
 
     def index(self, root: Path) -> DatasetIndex:
         """List the images with their masks.
@@ -96,7 +100,8 @@ class FolderDataset:
         """Decode an image: (H, W) uint8, or (H, W, 3) in colour."""
         from tasks.reading.pictures import read_colour, read_grey
 
-        return (read_colour if self.channels == 3 else read_grey)(self.name, item.image, FORMATS)
+        read, told = read_colour if self.channels == 3 else read_grey, self.bits is not None
+        return read(self.name, item.image, FORMATS, bits=self.bits or 16, told=told)
 
     def read_mask(self, item: Item, structure: str) -> np.ndarray:
         """Decode a mask: (H, W) bool.
@@ -104,7 +109,8 @@ class FolderDataset:
         Raises:
             DataDamaged: it cannot be decoded, or has another shape than its image.
         """
-        from tasks.reading.pictures import read_foreground, read_values, size_of_picture
+        from tasks.reading.masks import read_foreground, read_values
+        from tasks.reading.pictures import size_of_picture
 
         if structure not in item.masks:
             raise unknown("structure", structure, item.masks)
@@ -125,18 +131,8 @@ class FolderDataset:
             index = self.index(root)
         except EdenError as error:
             return [Finding("error", str(error))]
-        empty: list[tuple[str, Path]] = []
-
-        def look_further(item: Item) -> Iterator[str]:
-            for structure, (file,) in item.masks.items():
-                try:
-                    if not self.read_mask(item, structure).any():
-                        empty.append((structure, file))
-                except EdenError as error:
-                    yield str(error)
-
-        looks = look_at_all(index.items, self.read_image, look_further, progress, f"checking {self.name}")
-        return [*describe(index, looks), *self._empty(index, empty)]
+        looks = look_at_all(self, index.items, progress, structures=lambda item: item.masks)
+        return [*describe(index, looks), *self._empty(index, looks)]
 
     def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:
         """Refuse: only the layouts of published datasets have a phantom."""
@@ -206,11 +202,11 @@ class FolderDataset:
             raise UsageError(f"{self.name}: the pattern {self.patient.pattern!r} finds no patient in {name!r}: mend it")
         return match[1] if self.patient.groups else match[0]
 
-    def _empty(self, index: DatasetIndex, empty: Sequence[tuple[str, Path]]) -> Iterator[Finding]:
-        """Say which masks are empty: a fault where no mask of a structure has anything, else perhaps no finding."""
+    def _empty(self, index: DatasetIndex, looks: Sequence[Look]) -> Iterator[Finding]:
+        """Say which masks are empty, where not all of a structure's are: perhaps an image without a finding."""
+        shares = [(look.shares, item) for look, item in zip(looks, index.items, strict=True)]
         for structure in self.masks:
-            if files := [file for name, file in empty if name == structure]:
-                text = (
-                    f"{len(files):,} of {len(index.items):,} masks of {structure} are empty, for example {min(files)}"
-                )
-                yield Finding("error" if len(files) == len(index.items) else "note", f"{text}: check mask_value")
+            empty = [item.masks[structure][0] for told, item in shares if told.get(structure) == 0]
+            if 0 < len(empty) < len(index.items):
+                text = f"{len(empty):,} of {len(index.items):,} masks of {structure} are empty"
+                yield Finding("note", f"{text}, for example {min(empty)}: check mask_value")

@@ -68,6 +68,13 @@ def overhang_px(polygon: Sequence[float], size_px: tuple[int, int]) -> float:
     return float(max(0, -min(x), -min(y), max(x) - (width - 1), max(y) - (height - 1)))
 
 
+def polygon_area_px(polygon: Sequence[float]) -> float:
+    """Return the area of a polygon (x0, y0, x1, y1, …) that does not cross itself, by the shoelace formula."""
+    corners = list(zip(polygon[::2], polygon[1::2], strict=True))
+    around = zip(corners, corners[1:] + corners[:1], strict=True)
+    return abs(sum(x0 * y1 - x1 * y0 for (x0, y0), (x1, y1) in around)) / 2
+
+
 def runs_of(text: str, pixels: int) -> tuple[int, ...]:
     """Check one run-length field of a csv file.
 

@@ -1,4 +1,9 @@
-"""Decoding pictures that nobody has checked: known formats only, a cap on pixels, one sentence for each failure."""
+"""Decoding pictures that nobody has checked: known formats only, a cap on pixels, one sentence for each failure.
+
+What is read is what a viewer shows: the palette's colours, turned as EXIF says. Transparency alone is passed over, and
+``data check`` says so. A deep picture is read by the whole range of its bits, and refused where its values lie in the
+lowest quarter of it: it then holds 10, 12 or 14 bits, and would be all but black.
+"""
 
 from __future__ import annotations
 
@@ -9,12 +14,16 @@ import warnings
 import zlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 from PIL import Image, UnidentifiedImageError
 
+from eden_bench.errors import DataDamaged
 from tasks.reading.files import damaged, size_of
+from tasks.reading.noticing import Seen, notice
 
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
 # Our own cap is the lower one and speaks. Set once, here: filters are the process's, and files are read in threads.
@@ -25,6 +34,20 @@ MOST_PIXELS = 64_000_000
 _MOST_SCANS = 64
 """Of a progressive JPEG, which has about ten; each one goes over all the pixels again."""
 _REMEDY = "unpack or copy it again"
+_ORIENTATION, _BITS_A_SAMPLE, _PHOTOMETRIC = 0x0112, 258, 262
+_TURNS = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+"""EXIF orientation to what makes it upright; Pillow counts rotations the other way round."""
+_PNG_EXIF = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
+"""What a PNG has an orientation in, before its pixels or behind them."""
+_LIKELY_BITS = (8, 10, 12, 14)
 _DECODERS_RAISE = (
     OSError,
     SyntaxError,
@@ -40,8 +63,12 @@ _DECODERS_RAISE = (
 )
 
 
-def read_grey(dataset: str, path: Path, formats: tuple[str, ...], *, bits: int = 16) -> np.ndarray:
-    """Decode a picture to (H, W) uint8 by its palette and colours, transparency ignored.
+class FlatImage(DataDamaged):
+    """An image of one value holds nothing."""
+
+
+def read_grey(dataset: str, path: Path, formats: tuple[str, ...], *, bits: int = 16, told: bool = False) -> np.ndarray:
+    """Decode a picture to (H, W) uint8 by its palette, colours and EXIF orientation, transparency ignored.
 
     A reversed palette is obeyed (its indices alone would be an inverted picture). A deep picture is scaled from the
     same range whatever its own maximum, or the grey scale would differ from one image of a dataset to the next.
@@ -51,55 +78,64 @@ def read_grey(dataset: str, path: Path, formats: tuple[str, ...], *, bits: int =
         path: the file.
         formats: Pillow's names of the formats that are allowed, for example ("PNG",).
         bits: how many of 16 bits the dataset's deep pictures use.
+        told: the user said so, and a picture may be as dark as it likes.
 
     Raises:
-        DataDamaged: no such format, cut short, broken, of real numbers, of values beyond its bits, or more than 64
-            million pixels.
+        FlatImage: it has one value.
+        DataDamaged: no such format, cut short, broken, of real numbers, of values beyond its bits or all in the lowest
+            quarter of them, or more than 64 million pixels.
     """
-    with _opened(dataset, path, formats) as picture:
+    return _image(dataset, path, formats, "L", bits, told)
+
+
+def read_colour(
+    dataset: str, path: Path, formats: tuple[str, ...], *, bits: int = 16, told: bool = False
+) -> np.ndarray:
+    """Decode a picture to (H, W, 3) uint8, red first. Arguments and errors as `read_grey`."""
+    image = _image(dataset, path, formats, "RGB", bits, told)
+    return image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
+
+
+def need_content(dataset: str, path: Path, image: np.ndarray) -> np.ndarray:
+    """Return an image (H, W) or (H, W, 3) uint8 as it is.
+
+    Raises:
+        FlatImage: all its pixels are alike.
+    """
+    first = image[0, 0]
+    if (image[::61] == first).all() and (image == first).all():
+        found = "is black all over" if not first.any() else f"has one value all over ({first})"
+        remedy = "put the original file back, or remove it"
+        raise FlatImage(str(damaged(dataset, path, found, "an image with content", remedy)))
+    return image
+
+
+def _image(
+    dataset: str, path: Path, formats: tuple[str, ...], mode: Literal["L", "RGB"], bits: int, told: bool
+) -> np.ndarray:
+    """Decode to (H, W), or to (H, W, 3) where mode is RGB and the file is not deep and grey."""
+    with opened(dataset, path, formats) as (picture, seen):
         if picture.mode.startswith("I"):
-            return _to_8_bits(dataset, path, np.asarray(picture), bits)
+            bits, told = (seen.bits, True) if 8 < seen.bits < 16 else (bits, told)
+            notice(replace(seen, scaled=True))
+            return need_content(dataset, path, _to_8_bits(dataset, path, np.asarray(picture), bits, told))
+        alpha = alpha_of(picture)
+        notice(replace(seen, scaled=seen.bits > 8, transparent=alpha is not None))
         picture.info.pop("transparency", None)
-        return np.array(_in_mode(picture, "L"))
+        image = need_content(dataset, path, np.array(_in_mode(picture, mode)))
+        if seen.bits > 8:
+            _need_deep_colours(dataset, path, 257 * int(image.max()), bits, told)
+        return image
 
 
-def read_colour(dataset: str, path: Path, formats: tuple[str, ...]) -> np.ndarray:
-    """Decode a picture to (H, W, 3) uint8, red first, transparency ignored.
-
-    Raises:
-        DataDamaged: as `read_grey`.
-    """
-    with _opened(dataset, path, formats) as picture:
-        if picture.mode.startswith("I"):
-            return np.repeat(_to_8_bits(dataset, path, np.asarray(picture), 16)[:, :, None], 3, axis=2)
-        picture.info.pop("transparency", None)
-        return np.array(_in_mode(picture, "RGB"))
-
-
-def read_foreground(dataset: str, path: Path, formats: tuple[str, ...]) -> np.ndarray:
-    """Decode a mask to (H, W) bool: whatever is not black, before any rounding to grey or to 8 bits.
-
-    Raises:
-        DataDamaged: as `read_grey`.
-    """
-    with _opened(dataset, path, formats) as picture:
-        if picture.mode.startswith("I") or picture.mode in ("1", "L"):
-            return np.asarray(picture) > 0
-        picture.info.pop("transparency", None)
-        return np.asarray(np.asarray(_in_mode(picture, "RGB")).any(axis=2))
-
-
-def read_binary(dataset: str, path: Path, formats: tuple[str, ...], size_px: tuple[int, int]) -> np.ndarray:
-    """Decode a mask to (H, W) bool: whatever is not black is foreground, so {0, 1} and {0, 255} read alike.
-
-    Raises:
-        DataDamaged: as `read_grey`, or its (height, width) is not size_px.
-    """
-    height, width = size_of_picture(dataset, path, formats)
-    if (height, width) != size_px:
-        found = f"has {width}×{height} pixels"
-        raise damaged(dataset, path, found, f"{size_px[1]}×{size_px[0]}", "put the original mask back")
-    return read_foreground(dataset, path, formats)
+def alpha_of(picture: Image.Image) -> np.ndarray | None:
+    """Return how opaque each pixel is, (H, W) uint8; None where all are."""
+    if "transparency" in picture.info and not picture.mode.startswith("I"):
+        picture = picture.convert("RGBA")
+    if "A" not in picture.getbands():
+        return None
+    alpha = picture.getchannel("A")
+    return None if alpha.getextrema() == (255, 255) else np.asarray(alpha)
 
 
 def square(dataset: str, path: Path, image: np.ndarray, side_px: int) -> np.ndarray:
@@ -116,27 +152,15 @@ def square(dataset: str, path: Path, image: np.ndarray, side_px: int) -> np.ndar
 
 
 def size_of_picture(dataset: str, path: Path, formats: tuple[str, ...]) -> tuple[int, int]:
-    """Return the height and width that a picture's header claims; no pixel is decoded.
+    """Return the height and width that a picture's header claims, turned as EXIF says.
+
+    No pixel is decoded, but of a PNG that has EXIF, for this may stand behind them.
 
     Raises:
         DataDamaged: no such format, or more than 64 million pixels.
     """
-    with _opened(dataset, path, formats, decode=False) as picture:
+    with opened(dataset, path, formats, decode=False) as (picture, _):
         return picture.height, picture.width
-
-
-def read_values(dataset: str, path: Path, formats: tuple[str, ...]) -> np.ndarray:
-    """Decode a label map to (H, W) integers as they are stored: indices where there is a palette.
-
-    Raises:
-        DataDamaged: as `read_grey`, or it has colours.
-    """
-    with _opened(dataset, path, formats) as picture:
-        values = np.array(picture)
-    if values.ndim != 2:
-        found = f"has {values.shape[2]} values a pixel"
-        raise damaged(dataset, path, found, "one", "save the mask as a grey picture or with a palette")
-    return values
 
 
 def _in_mode(picture: Image.Image, mode: str) -> Image.Image:
@@ -145,20 +169,24 @@ def _in_mode(picture: Image.Image, mode: str) -> Image.Image:
 
 
 @contextmanager
-def _opened(dataset: str, path: Path, formats: tuple[str, ...], *, decode: bool = True) -> Iterator[Image.Image]:
+def opened(
+    dataset: str, path: Path, formats: tuple[str, ...], *, decode: bool = True
+) -> Iterator[tuple[Image.Image, Seen]]:
+    """Open a picture, decode it and turn it upright; what fails in the body is a sentence too.
+
+    Raises:
+        DataDamaged: as `read_grey`, but for what its values are.
+    """
     size_of(dataset, path)
     expected = f"a whole {' or '.join(formats)} picture"
     try:
         with Image.open(path, formats=formats) as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 raise _too_large(dataset, path, f"claims {picture.width:,}×{picture.height:,} pixels")
-            if picture.mode == "F":
-                raise damaged(dataset, path, "holds real numbers", "whole ones of 8 or 16 bits", "convert it")
+            _need_readable_values(dataset, path, picture)
             if decode and "progressive" in picture.info:
                 _need_few_scans(dataset, path)
-            if decode:
-                picture.load()
-            yield picture
+            yield _upright(path, picture, decode)
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise _too_large(dataset, path, "claims more pixels than any radiograph has") from error
     except UnidentifiedImageError as error:
@@ -166,6 +194,48 @@ def _opened(dataset: str, path: Path, formats: tuple[str, ...], *, decode: bool 
     except _DECODERS_RAISE as error:
         reason = str(error).partition("\n")[0] or type(error).__name__
         raise damaged(dataset, path, f"cannot be decoded ({reason})", expected, _REMEDY) from error
+
+
+def _need_readable_values(dataset: str, path: Path, picture: Image.Image) -> None:
+    if picture.mode == "F":
+        raise damaged(dataset, path, "holds real numbers", "whole ones of 8 or 16 bits", "convert it")
+    if picture.mode.startswith("I") and getattr(picture, "tag_v2", {}).get(_PHOTOMETRIC) == 0:
+        raise damaged(dataset, path, "is deep and has white at 0", "black at 0", "convert it")
+
+
+def _upright(path: Path, picture: Image.Image, decode: bool) -> tuple[Image.Image, Seen]:
+    """Return a picture, decoded where need be, as its EXIF orientation turns it; Pillow itself turns a TIFF."""
+    bits = _bits_of(picture)
+    if picture.format == "TIFF":
+        turn = getattr(picture, "tag_v2", {}).get(_ORIENTATION)
+        if decode:
+            picture.load()
+        return picture, Seen(path, bits, turned=turn in _TURNS)
+    if decode or (picture.format == "PNG" and _mentions(path, _PNG_EXIF)):
+        picture.load()
+        decode = True
+    turn = _TURNS.get(_orientation(picture)) if decode or picture.format != "PNG" else None
+    return picture if turn is None else picture.transpose(turn), Seen(path, bits, turned=turn is not None)
+
+
+def _orientation(picture: Image.Image) -> int:
+    """Return the EXIF orientation, 1 where there is none or the EXIF is broken, as viewers take it."""
+    try:
+        return int(picture.getexif().get(_ORIENTATION, 1))
+    except _DECODERS_RAISE:
+        return 1
+
+
+def _bits_of(picture: Image.Image) -> int:
+    """Return how many bits a value has in the file, before it is decoded: of colours of 16, Pillow keeps 8."""
+    if picture.format == "TIFF":
+        return max(8, *getattr(picture, "tag_v2", {}).get(_BITS_A_SAMPLE, (8,)))
+    return 16 if any(";16" in str(tile.args) for tile in getattr(picture, "tile", ())) else 8
+
+
+def _mentions(path: Path, words: tuple[bytes, ...]) -> bool:
+    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+        return any(content.find(word) >= 0 for word in words)
 
 
 def _need_few_scans(dataset: str, path: Path) -> None:
@@ -180,9 +250,27 @@ def _too_large(dataset: str, path: Path, found: str) -> Exception:
     return damaged(dataset, path, found, f"at most {MOST_PIXELS / 1e6:.0f} million", "put the original file back")
 
 
-def _to_8_bits(dataset: str, path: Path, pixels: np.ndarray, bits: int) -> np.ndarray:
+def _to_8_bits(dataset: str, path: Path, pixels: np.ndarray, bits: int, told: bool) -> np.ndarray:
     lowest, highest, most = int(pixels.min()), int(pixels.max()), 2**bits - 1
     if lowest < 0 or highest > most:
         found = f"holds values from {lowest} to {highest}"
         raise damaged(dataset, path, found, f"0 to {most} ({bits} bits)", "convert it from the original again")
+    if lowest < highest and not told:
+        _need_range(dataset, path, highest, bits)
     return np.rint(pixels * (255 / most)).astype(np.uint8)
+
+
+def _need_deep_colours(dataset: str, path: Path, highest: int, bits: int, told: bool) -> None:
+    if bits < 16:
+        raise damaged(dataset, path, "has colours of 16 bits", f"grey values of {bits} bits", "convert it to 8 bits")
+    if not told:
+        _need_range(dataset, path, highest, bits)
+
+
+def _need_range(dataset: str, path: Path, highest: int, bits: int) -> None:
+    """Raise DataDamaged where a deep picture uses no more than the lowest quarter of its range."""
+    if highest <= 2**bits // 4 - 1:
+        fewer = next(few for few in _LIKELY_BITS if highest < 2**few)
+        expected = f"some above {2**bits // 4 - 1} where values have {bits} bits"
+        remedy = f"convert it to 8 bits from the original, or say bits = {fewer} in the TOML file of a task of your own"
+        raise damaged(dataset, path, f"holds values up to {highest}", expected, remedy)

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from eden_bench.errors import DataDamaged
-from tasks.reading.pictures import read_binary, read_colour, read_foreground, read_grey, read_values
+from tasks.reading.masks import read_binary, read_foreground, read_values
+from tasks.reading.pictures import read_colour, read_grey
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(16, 16)
 
