@@ -155,9 +155,26 @@ def _open_stores(
         channels=task.channels,
         **where,
     )
+    shown = masks(index.items, task.structures, protocol.size_px)
+    _need_both(index, shown)
     return (
         images,
-        masks(index.items, task.structures, protocol.size_px),
+        shown,
         masks(tested, task.structures, protocol.score_px),
         masks(tested, (task.region,), protocol.score_px) if task.region else None,
     )
+
+
+def _need_both(index: DatasetIndex, store: MaskStore) -> None:
+    """Raise DataMissing where a structure is in no mask, or is all there is: any network would be right."""
+    for place, structure in enumerate(store.structures):
+        masks = store.masks[:, place]
+        for all_are, what in (
+            (not any(mask.any() for mask in masks), "are empty, expected some that are not"),
+            (all(mask.all() for mask in masks), "cover their whole image, expected some background"),
+        ):
+            if all_are:
+                raise DataMissing(
+                    f"{index.dataset}: the masks of {structure!r} in {index.root} all {what}: eden-bench data check "
+                    f"{index.dataset} looks at each (in a task of your own, check mask_value)"
+                )

@@ -26,6 +26,7 @@ from tasks.reading.files import damaged, size_of
 from tasks.reading.noticing import Seen, notice
 
 warnings.filterwarnings("ignore", category=Image.DecompressionBombWarning)
+warnings.filterwarnings("ignore", message="(Possibly c|C)orrupt EXIF data", category=UserWarning)
 # Our own cap is the lower one and speaks. Set once, here: filters are the process's, and files are read in threads.
 
 MOST_PIXELS = 64_000_000
@@ -45,8 +46,8 @@ _TURNS = {
     8: Image.Transpose.ROTATE_90,
 }
 """EXIF orientation to what makes it upright; Pillow counts rotations the other way round."""
-_PNG_EXIF = (b"eXIf", b"Raw profile type exif", b"XML:com.adobe.xmp")
-"""What a PNG has an orientation in, before its pixels or behind them."""
+_PNG_EXIF = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
+"""Chunks that a PNG may have an orientation in, before its pixels or behind them."""
 _LIKELY_BITS = (8, 10, 12, 14)
 _DECODERS_RAISE = (
     OSError,
@@ -180,7 +181,8 @@ def opened(
     size_of(dataset, path)
     expected = f"a whole {' or '.join(formats)} picture"
     try:
-        with Image.open(path, formats=formats) as picture:
+        # By file and not by name: of a name, Pillow maps the pixels, and turns those of a TIFF wrongly.
+        with path.open("rb") as file, Image.open(file, formats=formats) as picture:
             if picture.width * picture.height > MOST_PIXELS:
                 raise _too_large(dataset, path, f"claims {picture.width:,}×{picture.height:,} pixels")
             _need_readable_values(dataset, path, picture)
@@ -211,7 +213,7 @@ def _upright(path: Path, picture: Image.Image, decode: bool) -> tuple[Image.Imag
         if decode:
             picture.load()
         return picture, Seen(path, bits, turned=turn in _TURNS)
-    if decode or (picture.format == "PNG" and _mentions(path, _PNG_EXIF)):
+    if decode or (picture.format == "PNG" and _may_have_exif(path)):
         picture.load()
         decode = True
     turn = _TURNS.get(_orientation(picture)) if decode or picture.format != "PNG" else None
@@ -233,9 +235,15 @@ def _bits_of(picture: Image.Image) -> int:
     return 16 if any(";16" in str(tile.args) for tile in getattr(picture, "tile", ())) else 8
 
 
-def _mentions(path: Path, words: tuple[bytes, ...]) -> bool:
-    with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
-        return any(content.find(word) >= 0 for word in words)
+def _may_have_exif(path: Path) -> bool:
+    """Go through the chunks of a PNG without reading what they hold."""
+    with path.open("rb") as file:
+        file.seek(8)
+        while len(head := file.read(8)) == 8 and head[4:] != b"IEND":
+            if head[4:] in _PNG_EXIF:
+                return True
+            file.seek(int.from_bytes(head[:4], "big") + 4, 1)
+    return False
 
 
 def _need_few_scans(dataset: str, path: Path) -> None:

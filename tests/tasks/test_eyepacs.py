@@ -166,7 +166,7 @@ def test_hostile_photographs_are_one_sentence_and_quick(tmp_path):
         ("cut", "cannot be decoded"),
         ("bomb", "claims 65,535×65,535 pixels|claims more pixels"),
         ("gif", "is no such picture"),
-        ("black", "is black all over, expected a photograph"),
+        ("black", "is black all over, expected an image with content"),
         ("absent", "cannot be opened"),
     ):
         with pytest.raises(DataDamaged, match=rf"^eyepacs: .*{name}\.jpeg .*({message})"):

@@ -102,8 +102,15 @@ def test_an_impossible_window_is_passed_over(tmp_path, pixels, centre, width):
 
 
 def test_a_window_around_zero_counts(tmp_path):
-    path = changed(film(tmp_path), WindowCenter=0, WindowWidth=2)
-    assert np.array_equal(read_dicom("d", path), np.where(RAMP > 0, 255, read_dicom("d", path)))
+    path = changed(film(tmp_path, RAMP // 4 * 4), WindowCenter=0, WindowWidth=8)
+    shown = np.clip((RAMP // 4 * 4 + 0.5) / 7 + 0.5, 0, 1)  # PS3.3 C.11.2.1.2
+    assert np.array_equal(read_dicom("d", path), np.rint(255 * shown))
+
+
+def test_a_window_that_shows_one_grey_is_refused(tmp_path):
+    path = changed(film(tmp_path, np.maximum(RAMP, 1)), WindowCenter=0, WindowWidth=1)
+    with pytest.raises(DataDamaged, match=r"has one value all over \(255\), expected an image with content: put the"):
+        read_dicom("d", path)
 
 
 @pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
