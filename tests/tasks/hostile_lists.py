@@ -244,9 +244,11 @@ def write_folder_task(root: Path) -> None:
 
     for folder in ("images", "masks", "lists"):
         (root / folder).mkdir(parents=True)
+    image, mask = Image.linear_gradient("L").resize((64, 64)).convert("RGB"), Image.new("L", (64, 64), 0)
+    mask.paste(255, (10, 10, 50, 40))
     for name in "abcd":
-        Image.new("RGB", (64, 64), (90, 40, 20)).save(root / f"images/{name}.{'jpg' if name == 'b' else 'png'}")
-        Image.new("L", (64, 64), 255).save(root / f"masks/{name}.{'tif' if name == 'b' else 'gif'}")
+        image.save(root / f"images/{name}.{'jpg' if name == 'b' else 'png'}")
+        mask.save(root / f"masks/{name}.{'tif' if name == 'b' else 'gif'}")
     (root / "lists/train.txt").write_text("a\nb\n")
     (root / "lists/test.txt").write_text("c\nd\n")
     (root / "task.toml").write_text(TOML)

@@ -1,0 +1,200 @@
+"""Two rules for all readers: what ``data check`` calls an error, a run refuses; what it reads otherwise, check says.
+
+Each reader meets each kind of odd file in its own layout, the phantom of a few patients, and a folder task.
+"""
+
+from __future__ import annotations
+
+import io
+from pathlib import Path
+from typing import NamedTuple
+
+import cv2
+import numpy as np
+import pytest
+from PIL import Image
+
+from eden_bench import registry
+from eden_bench.data import reader
+from eden_bench.errors import EdenError
+from eden_bench.imagestore import open_images, open_masks
+from tests.tasks.hostile import FOLDER, PATIENTS, write_base
+
+
+class Place(NamedTuple):
+    """A picture of a dataset's layout."""
+
+    dataset: str
+    file: str
+
+
+IMAGES = (
+    Place("chestxray14", "images/00000001_000.png"),
+    Place("shenzhen", "CXR_png/CHNCXR_0001_0.png"),
+    Place("chestx-det", "train_data/36200.png"),
+    Place("vindr-rib", "data/train/img/VinDr_RibCXR_train_000.png"),
+    Place("eyepacs", "train/1_left.jpeg"),
+    Place("drive", "training/images/21_training.tif"),
+    Place(FOLDER, "images/a.png"),
+    Place(FOLDER, "images/b.jpg"),
+)
+MASKS = (
+    Place("scr", "scratch/fold1/masks/heart/JPCLN001.gif"),
+    Place("shenzhen", "mask/CHNCXR_0001_0_mask.png"),
+    Place("drive", "training/1st_manual/21_manual1.gif"),
+    Place("drive", "training/mask/21_training_mask.gif"),
+    Place(FOLDER, "masks/a.gif"),
+)
+
+
+@pytest.fixture(scope="module")
+def base(tmp_path_factory):
+    root = tmp_path_factory.mktemp("layouts")
+    write_base(root, (*{place.dataset for place in (*IMAGES, *MASKS)},))
+    return root
+
+
+@pytest.fixture(autouse=True)
+def fresh_registry(monkeypatch):
+    for kind in (registry.tasks, registry.datasets):
+        kind.load_all()
+        monkeypatch.setattr(kind, "_made", dict(kind._made))
+        monkeypatch.setattr(kind, "_origins", dict(kind._origins))
+
+
+def dataset_at(base: Path, name: str):
+    if name == FOLDER:
+        registry.load_plugin_file(base / FOLDER / "task.toml")
+        return registry.datasets.get("hostile")
+    return reader(name)
+
+
+def refusal(dataset, root: Path, cache: Path) -> str:
+    """Read all that a run on a dataset reads, and all its masks; return what stopped it, or "" where nothing did."""
+    try:
+        items = dataset.index(root).items
+        colour = dataset.card.modality == "fundus"
+        open_images(items, dataset.read_image, name="i", size_px=64, cache=cache, channels=3 if colour else 1)
+        for structure in items[0].masks:
+            there = [item for item in items if structure in item.masks]
+            open_masks(there, dataset.read_mask, [structure], name="m", size_px=64, cache=cache)
+    except EdenError as error:
+        return str(error)
+    return ""
+
+
+def found(base, place, content: bytes, tmp_path):
+    """Return check's errors and notes on a layout with one file changed, and what a run refuses."""
+    path, dataset = base / place.dataset / place.file, dataset_at(base, place.dataset)
+    kept = path.read_bytes()
+    try:
+        path.write_bytes(content)
+        findings = dataset.check(path.parents[len(Path(place.file).parts) - 1])
+        refused = refusal(dataset, path.parents[len(Path(place.file).parts) - 1], tmp_path)
+    finally:
+        path.write_bytes(kept)
+    return {level: told(findings, level) for level in ("error", "note")}, refused
+
+
+def told(findings, level: str) -> list[str]:
+    """Return the findings of a level, but that four patients of Shenzhen have one label: its task refuses that."""
+    return [f.text for f in findings if f.level == level and "; only one of the two is in" not in f.text]
+
+
+def encoded(picture: Image.Image, path: Path, **options) -> bytes:
+    """Save in the format that a file of this name has."""
+    stream = io.BytesIO()
+    kind = {".png": "PNG", ".gif": "GIF", ".tif": "TIFF"}.get(path.suffix, "JPEG")
+    picture.save(stream, kind, **options)
+    return stream.getvalue()
+
+
+def opened(base, place) -> Image.Image:
+    with Image.open(base / place.dataset / place.file) as picture:
+        return picture.convert("RGB") if picture.mode not in ("L", "RGB") else picture.copy()
+
+
+@pytest.mark.parametrize("name", [*PATIENTS, FOLDER])
+def test_whole_layouts_have_no_error_and_are_read(base, name, tmp_path):
+    if not (base / name).exists():
+        pytest.skip("no pictures in this layout")
+    dataset = dataset_at(base, name)
+    assert told(dataset.check(base / name), "error") == []
+    assert refusal(dataset, base / name, tmp_path) == ""
+
+
+@pytest.mark.parametrize("place", IMAGES, ids=str)
+@pytest.mark.parametrize("value", [0, 90])
+def test_an_image_of_one_value_is_an_error_and_refused(base, place, value, tmp_path):
+    flat = Image.new("RGB", opened(base, place).size, (value,) * 3)
+    said, refused = found(base, place, encoded(flat, Path(place.file)), tmp_path)
+    assert [text for text in said["error"] if "one value all over" in text or "is black all over" in text]
+    assert refused in said["error"]
+    assert any("1 are flat" in text for text in said["note"])
+
+
+@pytest.mark.parametrize("place", [place for place in IMAGES if place.file.endswith((".png", ".tif"))], ids=str)
+@pytest.mark.parametrize("bits", [10, 12, 14])
+def test_few_bits_in_sixteen_are_an_error_and_refused(base, place, bits, tmp_path):
+    grey = np.asarray(opened(base, place).convert("L")).astype(np.uint16) << (bits - 8)
+    content = cv2.imencode(Path(place.file).suffix, grey)[1].tobytes()
+    said, refused = found(base, place, content, tmp_path)
+    assert len(said["error"]) == 1
+    assert f"holds values up to {grey.max()}, expected some above 16383" in said["error"][0]
+    assert refused == said["error"][0]
+
+
+@pytest.mark.parametrize(
+    "place", [place for place in IMAGES if place.file.endswith((".png", ".jpeg", ".jpg"))], ids=str
+)
+def test_an_image_that_exif_turns_is_read_so_and_said(base, place, tmp_path):
+    exif = Image.Exif()
+    exif[274] = 3
+    content = encoded(opened(base, place), Path(place.file), exif=exif)
+    said, refused = found(base, place, content, tmp_path)
+    assert (said["error"], refused) == ([], "")
+    assert any(text.startswith("EXIF turns 1 of ") and Path(place.file).name in text for text in said["note"])
+
+
+@pytest.mark.parametrize("place", IMAGES, ids=str)
+def test_an_image_all_but_flat_is_said(base, place, tmp_path):
+    picture = np.full((*opened(base, place).size[::-1], 3), 40, np.uint8)
+    picture[4:12, 4:12] = 200
+    said, _ = found(base, place, encoded(Image.fromarray(picture), Path(place.file)), tmp_path)
+    if place.dataset != "eyepacs":  # what is around the field of view is cut away there
+        assert any("1 are nearly flat" in text for text in said["note"])
+
+
+@pytest.mark.parametrize("place", [place for place in IMAGES if place.file.endswith(".png")], ids=str)
+def test_transparent_pixels_of_an_image_are_said(base, place, tmp_path):
+    picture = opened(base, place).convert("RGBA")
+    picture.putalpha(Image.linear_gradient("L").resize(picture.size))
+    said, refused = found(base, place, encoded(picture, Path(place.file)), tmp_path)
+    assert (said["error"], refused) == ([], "")
+    assert any("1 images have transparent pixels" in text for text in said["note"])
+
+
+@pytest.mark.parametrize("place", MASKS, ids=str)
+@pytest.mark.parametrize("kind", ["smoothed", "three values", "alpha"])
+def test_a_mask_that_is_not_black_and_one_colour_is_an_error_and_refused(base, place, kind, tmp_path):
+    mask = (np.asarray(opened(base, place).convert("L")) > 0).astype(np.uint8) * 255
+    if kind == "smoothed":
+        picture = Image.fromarray(cv2.GaussianBlur(mask, (9, 9), 2))
+    elif kind == "three values":
+        picture = Image.fromarray(np.where(np.arange(mask.shape[0])[:, None] % 2, mask, mask // 2))
+    else:
+        picture = Image.fromarray((mask > 0).astype(np.uint8)).convert("P")
+        picture.putpalette([255, 255, 255, 255, 255, 255])
+    options = {"transparency": 0} if kind == "alpha" else {}
+    said, refused = found(base, place, encoded(picture, Path(place.file), **options), tmp_path)
+    assert refused in said["error"]
+    expected = "by its transparency" if kind == "alpha" else "expected black and one other value"
+    assert expected in refused
+
+
+@pytest.mark.parametrize("place", [place for place in MASKS if place.dataset != FOLDER], ids=str)
+def test_an_empty_mask_of_what_every_image_shows_is_an_error_and_refused(base, place, tmp_path):
+    empty = Image.new("L", opened(base, place).size)
+    said, refused = found(base, place, encoded(empty, Path(place.file)), tmp_path)
+    assert refused in said["error"]
+    assert "is an empty mask" in refused or "covers 0% of the image" in refused
