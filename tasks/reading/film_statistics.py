@@ -159,12 +159,14 @@ def _area(structure: str, shares: Mapping[str, float]) -> Finding:
     numbers: dict[str, object] = {
         "structure": structure, "masks": len(shares), "empty": len(shares) - len(there), "full": len(full)
     }  # fmt: skip
-    text = f"masks of {structure}: {len(shares):,}, of which {len(shares) - len(there):,} are empty"
     if not there:
         text = f"masks of {structure}: all {len(shares):,} are empty, expected some that are not"
         return Finding("error", f"{text}: put the masks there (check mask_value in a task of your own)", numbers)
     area = [float(np.quantile(list(there.values()), q)) for q in (0, 0.5, 1)]
-    text += f"; the others cover {area[0]:.2%} to {area[2]:.2%} of the image, median {area[1]:.2%}"
+    text = (
+        f"masks of {structure}: {len(there):,} cover {area[0]:.2%} to {area[2]:.2%} of the image, median {area[1]:.2%}"
+    )
+    text += f"; {len(shares) - len(there):,} are empty" if len(there) < len(shares) else ""
     odd = odd_ones_out(there)
     numbers |= {"area": area, "odd": odd}
     if len(full) == len(shares):

@@ -125,7 +125,6 @@ _ANY_FORMAT = dict.fromkeys(
     "the content says the format, and a folder may hold any",
 )
 _NO_END = "the pixels are whole, only the mark behind them is cut"
-_BLACK = {"black all over": "a picture may be"}
 _PIXELS_THERE = dict.fromkeys(
     ("strip of 2^31 bytes", "directory that leads to itself"), "one whole picture is there, and no more is read"
 )
@@ -133,7 +132,7 @@ _GREY = {"claims 8000×8000": "the decoder fills the rows that are not there wit
 _WHOLE = "one pixel", "one row", "bomb of 64 megapixels", "packed bomb of 64 megapixels"
 _BOMBS = "colour bomb of 64 megapixels", "10^9 frames", "palette that is absent"
 _ANY_SIZE = {
-    **dict.fromkeys((*_WHOLE, *_BOMBS), "a whole picture, and images may have any size"),
+    **dict.fromkeys((*_WHOLE, *_BOMBS), "a whole picture, and masks may have any size and be empty"),
     "pixels that unpack to 200 MiB": "what follows the last row is never unpacked",
 }
 
@@ -147,7 +146,7 @@ ROLES = (
         (*FORMS, *PLACES, *TEXTS, *_CLINICAL),
         {"cut by a tenth": _SITE},
     ),
-    Role("chestxray14", "images/00000001_000.png", "item", _PNG, _ANY_SIZE),
+    Role("chestxray14", "images/00000001_000.png", "item", _PNG),
     Role(
         "chestxray14",
         "Data_Entry_2017_v2020.csv",
@@ -187,9 +186,9 @@ ROLES = (
         (*_ROWS, *names(), *RUNS),
         {"cut in half": "the cut falls between two pairs, which nobody can see; images without a row are told"},
     ),
-    Role("chestx-det", "train_data/36200.png", "item", _PNG, {**_PART, **_ANY_SIZE, "one row": ""}),
+    Role("chestx-det", "train_data/36200.png", "item", _PNG, _PART),
     Role("chestx-det", "ChestX_Det_train.json", "index", (*FORMS, *PLACES, *JSONS, *CHESTX_DET)),
-    Role("vindr-rib", "data/train/img/VinDr_RibCXR_train_000.png", "item", _PNG, {**_PART, **_ANY_SIZE}),
+    Role("vindr-rib", "data/train/img/VinDr_RibCXR_train_000.png", "item", _PNG, _PART),
     Role("vindr-rib", "data/train/Vindr_RibCXR_train_mask.json", "index", (*FORMS, *PLACES, *JSONS, *VINDR_RIB)),
     Role("eyepacs", "train/1_left.jpeg", "item", (*FORMS, *PLACES, *JPEG_LIES), _GREY),
     Role(
@@ -202,8 +201,8 @@ ROLES = (
     Role("drive", "training/images/21_training.tif", "item", (*FORMS, *PLACES, *TIFF_LIES)),
     Role("drive", "training/1st_manual/21_manual1.gif", "item", _GIF),
     Role("drive", "training/mask/21_training_mask.gif", "item", _GIF),
-    Role(FOLDER, "images/a.png", "item", _PNG, {**_ANY_SIZE, **_ANY_FORMAT, "one row": "", "cut by a tenth": _NO_END}),
-    Role(FOLDER, "images/b.jpg", "item", (*FORMS, *PLACES, *JPEG_LIES), {**_ANY_FORMAT, **_GREY, **_BLACK}),
+    Role(FOLDER, "images/a.png", "item", _PNG, {"cut by a tenth": _NO_END}),
+    Role(FOLDER, "images/b.jpg", "item", (*FORMS, *PLACES, *JPEG_LIES), _GREY),
     Role(FOLDER, "masks/a.gif", "item", _GIF, {**_ANY_SIZE, **_ANY_FORMAT}),
     Role(FOLDER, "masks/b.tif", "item", (*FORMS, *PLACES, *TIFF_LIES), {**_ANY_SIZE, **_PIXELS_THERE}),
     Role(FOLDER, "lists/train.txt", "index", (*FORMS, *PLACES, *LISTS), _SHORT_LIST),
