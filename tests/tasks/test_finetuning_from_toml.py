@@ -12,8 +12,10 @@ import cv2
 import numpy as np
 import pytest
 from PIL import Image
+from typer.testing import CliRunner
 
 from eden_bench import registry
+from eden_bench.cli.data import app
 from eden_bench.contracts import Context
 from eden_bench.errors import DataDamaged, DataMissing, PluginError, UsageError
 from eden_bench.registry import load_plugin_file
@@ -153,6 +155,35 @@ def test_check_reports_empty_masks(tmp_path, empty, level):
     dataset, _, _ = described(tmp_path)
     (finding,) = [f for f in dataset.check(tmp_path) if "are empty" in f.text and f.level == level]
     assert finding.text.startswith("1 of 3 masks of lungs are empty" if level == "note" else "masks of lungs: all 3 are empty")
+
+
+def test_bits_of_deep_images_are_told_by_a_key_and_are_another_store(tmp_path):
+    draw(tmp_path, "abc")
+    ramp = np.linspace(0, 4095, 1600).round().astype(np.uint16).reshape(40, 40)
+    for name in "abc":
+        cv2.imwrite(str(tmp_path / "images" / f"{name}.png"), ramp)
+    dataset, _, index = described(tmp_path)
+    with pytest.raises(DataDamaged, match=r"a\.png holds values up to 4095, .* or say bits = 12 in the TOML file"):
+        dataset.read_image(index.items[0])
+    registry.tasks._made.pop("lungs"), registry.datasets._made.pop("lungs")
+    told, _, index = described(tmp_path, LEAST + "bits = 12\n")
+    assert np.abs(told.read_image(index.items[0]) - ramp / 4095 * 255).max() <= 0.5
+    assert told.reading != dataset.reading
+    registry.tasks._made.pop("lungs"), registry.datasets._made.pop("lungs")
+    with pytest.raises(PluginError, match=r"bits must be in \[8, 16\], not 7"):
+        described(tmp_path, LEAST + "bits = 7\n")
+
+
+def test_what_check_finds_stands_in_json_in_numbers(tmp_path):
+    draw(tmp_path, "abc")
+    (tmp_path / "lungs.toml").write_text(LEAST)
+    done = CliRunner().invoke(app, ["check", "lungs", "--plugin", str(tmp_path / "lungs.toml"), "--json"])
+    assert done.exit_code == 0
+    numbers = [row["numbers"] for row in json.loads(done.stdout) if "numbers" in row]
+    assert {"bits": {"8": 3}} in numbers
+    (heart,) = [found for found in numbers if found.get("structure") == "lungs"]
+    assert heart["area"] == [250 / 1600, 275 / 1600, 300 / 1600]
+    assert {"flat_images", "black_images", "nearly_flat_images", "of"} in [set(found) for found in numbers]
 
 
 def test_check_goes_on_after_a_broken_image(tmp_path):

@@ -106,8 +106,16 @@ COPIES = {
     "masks of 0 and 1": Copy(grey(8), ones),
     "masks in alpha": Copy(grey(8), alpha),
     "masks smoothed": Copy(grey(8), smoothed),
+    "masks all empty": Copy(grey(8), lambda path, mask: binary(path, mask & False)),
+    "masks all full": Copy(grey(8), lambda path, mask: binary(path, mask | True)),
     "6 images black": Copy(lambda path, image: grey(8)(path, image * (int(path.name) > 5)), binary),
 }
+
+
+REFUSED = {
+    "12 of 16 bits", "10 of 16 bits", "8 and 12 bits", "masks in alpha", "masks smoothed", "masks all empty",
+    "masks all full", "6 images black"
+}  # fmt: skip
 
 
 class Row(NamedTuple):
@@ -145,10 +153,7 @@ def outcome(copy: Copy, root: Path, run_seeds=SEEDS) -> Row:
 def test_a_copy_gives_the_same_score_or_is_refused(name, tmp_path, plain):
     row = outcome(COPIES[name], tmp_path, SEEDS[:1])
     assert bool(row.refused) == bool(row.errors), "what check calls an error, a run refuses"
-    expected_refused = name in (
-        "12 of 16 bits", "10 of 16 bits", "8 and 12 bits", "masks in alpha", "masks smoothed", "6 images black"
-    )  # fmt: skip
-    assert bool(row.refused) == expected_refused
+    assert bool(row.refused) == (name in REFUSED)
     if not row.refused:
         assert row.scores[0] == pytest.approx(plain, abs=0.1), "seeds differ by 0.1 (s.d.)"
     noted = [note.partition(" ")[0] for note in row.notes]
