@@ -6,6 +6,7 @@ map has many: each would be read as another shape than was drawn, so each is ref
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -30,9 +31,9 @@ def read_foreground(dataset: str, path: Path, formats: tuple[str, ...]) -> np.nd
     """
     with opened(dataset, path, formats) as (picture, seen):
         notice(seen)
-        alpha, values = alpha_of(picture), _codes(dataset, path, picture, seen.bits)
-    mask = _of_two(dataset, path, values, "values")
-    if alpha is not None and (_of_two(dataset, path, alpha, "degrees of transparency") != mask).any():
+        alpha, bands = alpha_of(picture), _bands(dataset, path, picture, seen.bits)
+    mask = _of_two(dataset, path, bands, "values")
+    if alpha is not None and (_of_two(dataset, path, [alpha], "degrees of transparency") != mask).any():
         found = "shows one shape by its colours and another by its transparency"
         raise damaged(dataset, path, found, "the same", "save it without transparency, white on black")
     return mask
@@ -69,25 +70,29 @@ def read_values(dataset: str, path: Path, formats: tuple[str, ...]) -> np.ndarra
     return values
 
 
-def _codes(dataset: str, path: Path, picture: Image.Image, bits: int) -> np.ndarray:
-    """Return one integer a pixel that is 0 where it is black: a grey value, or red, green and blue in one."""
+def _bands(dataset: str, path: Path, picture: Image.Image, bits: int) -> list[np.ndarray]:
+    """Return what is shown, all 0 where it is black: the grey values, or red, green and blue, each (H, W)."""
     if picture.mode.startswith("I"):
-        return np.asarray(picture)
+        return [np.asarray(picture)]
     if bits > 8:
         raise damaged(dataset, path, "has colours of 16 bits", "a grey picture or one of 8 bits", "convert it")
     if picture.mode in ("1", "L"):
-        return np.asarray(picture).view(np.uint8)
+        return [np.asarray(picture).view(np.uint8)]
     picture.info.pop("transparency", None)
     colours = np.asarray(picture.convert("L" if picture.mode == "LA" else "RGB"))
-    return colours if colours.ndim == 2 else colours.astype(np.int32) @ np.array([1 << 16, 1 << 8, 1], np.int32)
+    return [colours] if colours.ndim == 2 else list(np.moveaxis(colours, 2, 0))
 
 
-def _of_two(dataset: str, path: Path, values: np.ndarray, what: str) -> np.ndarray:
-    """Return where values are not 0, (H, W) bool, having checked that they have one value there."""
-    mask = np.asarray(values != 0)
-    highest = values.max()
-    if not ((values == highest) | ~mask).all():
-        raise damaged(dataset, path, f"holds {_count(values):,} {what}", _TWO, _SHARPEN)
+def _of_two(dataset: str, path: Path, bands: Sequence[np.ndarray], what: str) -> np.ndarray:
+    """Return where a band is not 0, (H, W) bool, having checked that they have one value, or colour, there."""
+    mask = np.asarray(bands[0] != 0)
+    for band in bands[1:]:
+        mask |= band != 0
+    place = np.unravel_index(int(mask.argmax()), mask.shape)
+    if not all(((band == band[place]) | ~mask).all() for band in bands):
+        codes = sum(band.astype(np.int64) << 8 * shift for shift, band in enumerate(bands))
+        count = _count(bands[0]) if len(bands) == 1 else len(np.unique(np.asarray(codes)))
+        raise damaged(dataset, path, f"holds {count:,} {what}", _TWO, _SHARPEN)
     return mask
 
 
