@@ -540,7 +540,7 @@ class Context:
 # ── cells and records ────────────────────────────────────────────────────────────────────────────
 
 
-NUMBERS_VERSION = 3
+NUMBERS_VERSION = 4
 """Part of the identity of every cell and pretraining. Raise it when a change of code moves scores and no field of a
 config shows it: in an encoder, a training loop, an augmentation. A score's definition has its own version."""
 

@@ -66,7 +66,7 @@ def test_the_accelerator_is_waited_for_inside_the_clock(clock, monkeypatch):
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16])
 def test_the_time_of_a_training_step_is_not_its_loss(monkeypatch, dtype):
     """The figure 1.0x of C3 was a loss divided by a loss."""
-    config = MoCoV2Config(arch="resnet18-w8", batch_size=2, bn_groups=1, queue_size=16)
+    config = MoCoV2Config(arch="resnet18-w16", batch_size=2, bn_groups=1, queue_size=16)
     monkeypatch.setattr(train_step, "setting", lambda device: train_step.Setting(torch.device("cpu"), 2, config))
     monkeypatch.setattr(train_step, "compare", lambda *sides, **more: sides)
     for side in train_step.step_bar("C3", 1.0, 7, "cpu", dtype)[2:]:

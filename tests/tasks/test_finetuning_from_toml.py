@@ -154,7 +154,9 @@ def test_check_reports_empty_masks(tmp_path, empty, level):
         Image.fromarray(np.zeros((40, 40), np.uint8)).save(tmp_path / "masks" / f"{name}.gif")
     dataset, _, _ = described(tmp_path)
     (finding,) = [f for f in dataset.check(tmp_path) if "are empty" in f.text and f.level == level]
-    assert finding.text.startswith("1 of 3 masks of lungs are empty" if level == "note" else "masks of lungs: all 3 are empty")
+    assert finding.text.startswith(
+        "1 of 3 masks of lungs are empty" if level == "note" else "masks of lungs: all 3 are empty"
+    )
 
 
 def test_bits_of_deep_images_are_told_by_a_key_and_are_another_store(tmp_path):
