@@ -18,13 +18,13 @@ from eden_bench.contracts import MethodCard, Stage, ViewRecipe, Views, in_range
 from eden_bench.encoders import Encoder, ResNetEncoder, build_encoder
 from eden_bench.registry import register_method
 from pretrain import published
-from pretrain.batchnorm import in_groups, shuffled_in_groups
-from pretrain.contrast import info_nce
-from pretrain.moco import ContrastConfig, projection_head
-from pretrain.optimisation import sgd
-from pretrain.queue import KeyQueue
-from pretrain.recipes import ANCHORS, recipe_of
-from pretrain.teacher import follow, make_teacher
+from pretrain.engine.optimisation import sgd
+from pretrain.parts.batchnorm import in_groups, shuffled_in_groups
+from pretrain.parts.contrast import info_nce
+from pretrain.parts.moco import ContrastConfig, projection_head
+from pretrain.parts.queue import KeyQueue
+from pretrain.parts.teacher import follow, make_teacher
+from pretrain.views.recipes import ANCHORS, recipe_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,18 +18,18 @@ from torch.nn import functional as F  # noqa: N812
 
 from eden_bench.contracts import NORMALISATIONS, MethodCard, Stage, ViewRecipe, Views, at_least
 from eden_bench.encoders import Encoder, build_encoder
+from eden_bench.encoders.unet import DECODER_CHANNELS, UNetDecoder
 from eden_bench.registry import register_method
-from eden_bench.unet import DECODER_CHANNELS, UNetDecoder
 from pretrain import published
-from pretrain.batchnorm import in_groups, shuffled_in_groups
-from pretrain.contrast import info_nce
-from pretrain.discriminator import PatchDiscriminator, discriminator_loss, generator_loss
-from pretrain.distortions import draw_blocks, integers, scaled, stop_at_random, swapped, table, taken
-from pretrain.moco import ContrastConfig, Embedder
-from pretrain.optimisation import Schedule, sgd
-from pretrain.queue import KeyQueue
-from pretrain.recipes import ANCHORS, moco_recipe
-from pretrain.teacher import follow, make_teacher
+from pretrain.engine.optimisation import Schedule, sgd
+from pretrain.parts.batchnorm import in_groups, shuffled_in_groups
+from pretrain.parts.contrast import info_nce
+from pretrain.parts.discriminator import PatchDiscriminator, discriminator_loss, generator_loss
+from pretrain.parts.distortions import draw_blocks, integers, scaled, stop_at_random, swapped, table, taken
+from pretrain.parts.moco import ContrastConfig, Embedder
+from pretrain.parts.queue import KeyQueue
+from pretrain.parts.teacher import follow, make_teacher
+from pretrain.views.recipes import ANCHORS, moco_recipe
 
 CUT_OUT_UP_TO, OUTER_UP_TO, SHUFFLE_UP_TO = 0.3, 0.35, 0.65
 """A uniform number picks one distortion, or none above the last."""

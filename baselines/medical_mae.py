@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 from eden_bench.contracts import MethodCard, PretrainConfig, Stage, ViewRecipe, Views, at_least, in_range
 from eden_bench.encoders import build_encoder
+from eden_bench.encoders.transformers import ViTEncoder
 from eden_bench.errors import UsageError
 from eden_bench.registry import register_method
-from eden_bench.transformers import ViTEncoder
 from pretrain import published
-from pretrain.masking import masking_recipe, patchify, shuffled_places
-from pretrain.optimisation import Schedule, adamw
-from pretrain.recipes import ANCHORS
+from pretrain.engine.optimisation import Schedule, adamw
+from pretrain.parts.masking import masking_recipe, patchify, shuffled_places
+from pretrain.views.recipes import ANCHORS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -17,9 +17,9 @@ from eden_bench.contracts import MethodCard, Stage, ViewRecipe, Views
 from eden_bench.encoders import Encoder
 from eden_bench.registry import register_method
 from pretrain import published
-from pretrain.moco import ContrastConfig, MomentumContrast
-from pretrain.optimisation import sgd
-from pretrain.recipes import ANCHORS, recipe_of
+from pretrain.engine.optimisation import sgd
+from pretrain.parts.moco import ContrastConfig, MomentumContrast
+from pretrain.views.recipes import ANCHORS, recipe_of
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,18 +18,19 @@ from torch.nn import functional as F  # noqa: N812
 
 from eden_bench.contracts import MethodCard, Stage, ViewRecipe, Views, at_least
 from eden_bench.encoders import Encoder, build_encoder
+from eden_bench.encoders.unet import DECODER_CHANNELS, UNetDecoder
 from eden_bench.registry import register_method
-from eden_bench.unet import DECODER_CHANNELS, UNetDecoder
-from pretrain import distributed, published
-from pretrain.batchnorm import in_groups, shuffled_in_groups
-from pretrain.contrast import info_nce
-from pretrain.distortions import Blocks, integers, scaled, table
-from pretrain.moco import ContrastConfig
-from pretrain.nce import densities, nce_loss, normaliser
-from pretrain.optimisation import sgd
-from pretrain.queue import KeyQueue
-from pretrain.recipes import ANCHORS, moco_recipe
-from pretrain.teacher import follow, make_teacher
+from pretrain import published
+from pretrain.engine import distributed
+from pretrain.engine.optimisation import sgd
+from pretrain.parts.batchnorm import in_groups, shuffled_in_groups
+from pretrain.parts.contrast import info_nce
+from pretrain.parts.distortions import Blocks, integers, scaled, table
+from pretrain.parts.moco import ContrastConfig
+from pretrain.parts.nce import densities, nce_loss, normaliser
+from pretrain.parts.queue import KeyQueue
+from pretrain.parts.teacher import follow, make_teacher
+from pretrain.views.recipes import ANCHORS, moco_recipe
 
 HOLES, HOLE_PX = 3, 32
 INDICATORS = 6

@@ -16,13 +16,13 @@ from torch import Tensor, nn
 
 from eden_bench.contracts import MethodCard, PretrainConfig, Stage, ViewRecipe, Views, in_range
 from eden_bench.encoders import build_encoder
+from eden_bench.encoders.transformers import TransformerEncoder
 from eden_bench.errors import UsageError
 from eden_bench.registry import register_method
-from eden_bench.transformers import TransformerEncoder
 from pretrain import published
-from pretrain.masking import draw_mask, enlarged, masking_recipe
-from pretrain.optimisation import Schedule, adamw
-from pretrain.recipes import ANCHORS
+from pretrain.engine.optimisation import Schedule, adamw
+from pretrain.parts.masking import draw_mask, enlarged, masking_recipe
+from pretrain.views.recipes import ANCHORS
 
 
 @dataclass(frozen=True, kw_only=True)

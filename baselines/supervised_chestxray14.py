@@ -19,8 +19,8 @@ from eden_bench.encoders import Encoder, build_encoder
 from eden_bench.errors import UsageError
 from eden_bench.registry import register_method
 from pretrain import published
-from pretrain.optimisation import Schedule
-from pretrain.recipes import ANCHORS
+from pretrain.engine.optimisation import Schedule
+from pretrain.views.recipes import ANCHORS
 
 
 @dataclass(frozen=True, kw_only=True)

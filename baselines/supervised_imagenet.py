@@ -15,13 +15,13 @@ from typing import Any
 
 import torch
 
-from eden_bench.checkpoints import refuse_misfit
 from eden_bench.contracts import MethodCard
 from eden_bench.digests import file_digest
 from eden_bench.encoders import Encoder, build_encoder
 from eden_bench.errors import WeightsMissing, WeightsRefused
 from eden_bench.registry import register_method
 from eden_bench.settings import gather
+from eden_bench.weights.checkpoints import refuse_misfit
 from pretrain import published
 
 FILES: Mapping[str, tuple[str, ...]] = {

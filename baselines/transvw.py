@@ -15,20 +15,29 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from baselines._transvw.autoencoder import AutoEncoder
+from baselines._transvw.perturbations import perturbed
+from baselines._transvw.words import (
+    IMAGE_PX,
+    RESOLUTIONS,
+    CropLaw,
+    Instances,
+    WordPyramid,
+    Words,
+    discover,
+    instances_of,
+)
 from eden_bench.contracts import MethodCard, PretrainConfig, Stage, ViewRecipe, Views, at_least
 from eden_bench.encoders import Encoder, build_encoder
+from eden_bench.encoders.unet import DECODER_CHANNELS, UNetDecoder
 from eden_bench.errors import UsageError
 from eden_bench.registry import register_method
-from eden_bench.unet import DECODER_CHANNELS, UNetDecoder
 from pretrain import published
-from pretrain.autoencoder import AutoEncoder
-from pretrain.data import PretrainData
-from pretrain.optimisation import Schedule
-from pretrain.perturbations import perturbed
-from pretrain.recipes import ANCHORS
-from pretrain.views import ViewStream
-from pretrain.windows import cut
-from pretrain.words import IMAGE_PX, RESOLUTIONS, CropLaw, Instances, WordPyramid, Words, discover, instances_of
+from pretrain.engine.data import PretrainData
+from pretrain.engine.optimisation import Schedule
+from pretrain.views.recipes import ANCHORS
+from pretrain.views.stream import ViewStream
+from pretrain.views.windows import cut
 
 AUTOENCODER, WORDS = "autoencoder", "words"
 

@@ -25,11 +25,11 @@ from eden_bench.contracts import MethodCard, PretrainConfig, Stage, View, ViewRe
 from eden_bench.encoders import Encoder, build_encoder
 from eden_bench.registry import register_method
 from pretrain import published
-from pretrain.batchnorm import in_groups
-from pretrain.distributed import gathered_with_gradient
-from pretrain.lars import LARS
-from pretrain.optimisation import Schedule
-from pretrain.recipes import ANCHORS, recipe_of, vicreg_recipes
+from pretrain.engine.distributed import gathered_with_gradient
+from pretrain.engine.lars import LARS
+from pretrain.engine.optimisation import Schedule
+from pretrain.parts.batchnorm import in_groups
+from pretrain.views.recipes import ANCHORS, recipe_of, vicreg_recipes
 
 _BATCH = 256
 _STABLE = 1e-4

@@ -25,10 +25,10 @@ import torch
 
 from eden_bench import registry
 from eden_bench.contracts import Stage, View, Views
+from eden_bench.data.image_store import Anchor
 from eden_bench.encoders import parameter_count, seeded
-from eden_bench.imagestore import Anchor
-from pretrain.data import PretrainData
-from pretrain.optimisation import autocast_dtype
+from pretrain.engine.data import PretrainData
+from pretrain.engine.optimisation import autocast_dtype
 
 PUBLISHED = {
     "resnet50": 23_508_032,

@@ -19,7 +19,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from benchmarks.timing import Bar, Equality, Side, arguments, compare, report, skipped, wanted
-from pretrain.contrast import info_nce
+from pretrain.parts.contrast import info_nce
 
 BATCH, DIM, QUEUE = 256, 128, 65_536
 TEMPERATURE, PRUNE_FROM = 0.2, 0.8

@@ -25,10 +25,10 @@ from torch.nn import functional as F  # noqa: N812
 from baselines.moco_v2 import MoCoV2, MoCoV2Config
 from benchmarks.timing import Bar, Equality, Side, arguments, compare, report, skipped, wanted
 from eden_bench.contracts import View, Views
+from eden_bench.data.image_store import PyramidStore, pyramid_of
 from eden_bench.encoders import seeded
-from eden_bench.imagestore import PyramidStore, pyramid_of
-from pretrain.optimisation import autocast_dtype
-from pretrain.views import ViewStream
+from pretrain.engine.optimisation import autocast_dtype
+from pretrain.views.stream import ViewStream
 
 EQUAL_STEPS = 2
 TARGETS = {torch.float32: 1.15, torch.bfloat16: 2.3}

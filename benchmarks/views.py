@@ -25,11 +25,11 @@ from torchvision import transforms
 from benchmarks.timing import Bar, Equality, Seconds, Side, arguments, compare, report, skipped, wanted
 from eden_bench import seeds
 from eden_bench.contracts import Item, Stage, ViewRecipe
-from eden_bench.imagestore import Anchor, PyramidStore, open_pyramid, pyramid_of
-from pretrain import render_opencv, render_torch
-from pretrain.drawing import WIDTH, Draws, draw_views
-from pretrain.views import ViewStream
-from pretrain.windows import Window, cut
+from eden_bench.data.image_store import Anchor, PyramidStore, open_pyramid, pyramid_of
+from pretrain.views import opencv_renderer, torch_renderer
+from pretrain.views.draws import WIDTH, Draws, draw_views
+from pretrain.views.stream import ViewStream
+from pretrain.views.windows import Window, cut
 from tests.pretrain.published_views import by_pil, psnr
 
 ADAM = ViewRecipe(
@@ -147,9 +147,9 @@ def on_the_device(decoded: list[np.ndarray], repeats: int) -> Bar:
     chain, cells = kornia_chain(), (decoded * 4)[:256]
     colour = torch.from_numpy(np.stack(cells)).cuda()[:, None].expand(-1, 3, -1, -1).float() / 255
     draws = [draw_views(uniforms(256, view), ADAM, 256, 256) for view in range(2)]
-    stacks = [render_torch.stack(windows_of(cells, draw)).to(torch.device("cuda")) for draw in draws]
+    stacks = [torch_renderer.stack(windows_of(cells, draw)).to(torch.device("cuda")) for draw in draws]
     pairs = list(zip(stacks, draws, strict=True))
-    ours = Side("render_torch", lambda: synchronised([render_torch.render(*pair, ADAM) for pair in pairs]), 512)
+    ours = Side("render_torch", lambda: synchronised([torch_renderer.render(*pair, ADAM) for pair in pairs]), 512)
     peer = Side("kornia", lambda: synchronised([chain(colour), chain(colour)]), 512)
     return compare("G3", "one view on the GPU", ours, peer, target=10, equality=equality(decoded), repeats=repeats)
 
@@ -176,8 +176,8 @@ def equality(originals: list[np.ndarray]) -> Equality:
     draws = draw_views(uniforms(IMAGES, 0), ADAM, side_px, side_px)
     theirs = [by_pil(image, draws, i, ADAM) for i, image in enumerate(originals)]
     windows = windows_of(originals, draws)
-    opencv = np.stack(list(render_opencv.render_levels(windows, draws, ADAM)))
-    device = render_torch.render_levels(render_torch.stack(windows), draws, ADAM)[:, 0].numpy()
+    opencv = np.stack(list(opencv_renderer.render_levels(windows, draws, ADAM)))
+    device = torch_renderer.render_levels(torch_renderer.stack(windows), draws, ADAM)[:, 0].numpy()
     pairs = [list(zip(views[..., None], theirs, strict=True)) for views in (opencv, device)]
     worst = [min(psnr(view, image) for view, image in views) for views in pairs]
     apart = max(float(np.mean([np.abs(view.astype(float) - image).mean() for view, image in views])) for views in pairs)
@@ -249,7 +249,7 @@ def ours_once(decoded: list[np.ndarray], out: np.ndarray, view: int) -> None:
     draws = draw_views(uniforms(IMAGES, view), ADAM, 256, 256)
     anchors = [Anchor((image,), (0, 0, 256, 256), (256, 256)) for image in decoded]
     windows = [cut(anchor, crop, ADAM.size_px) for anchor, crop in zip(anchors, draws.crop.tolist(), strict=True)]
-    render_opencv.render(windows, draws, ADAM, out)
+    opencv_renderer.render(windows, draws, ADAM, out)
 
 
 def uniforms(rows: int, view: int) -> np.ndarray:

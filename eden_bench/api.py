@@ -12,21 +12,22 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from eden_bench import ask, claims, records, registry
-from eden_bench.ask import Ask
+from eden_bench import records, registry
 from eden_bench.contracts import no_progress
 from eden_bench.errors import CellsFailed, DataMissing, EdenError
-from eden_bench.plan import Backbone, Plan, Slot, find_checkpoint, make_backbone, make_plan
+from eden_bench.execution import locks, request
+from eden_bench.execution.plan import Backbone, Plan, Slot, find_checkpoint, make_backbone, make_plan
+from eden_bench.execution.request import Ask
+from eden_bench.execution.runner import Runner, Silent, Watch
+from eden_bench.execution.runner import pretrain as pretrain_backbone
 from eden_bench.records import Record
-from eden_bench.runner import Runner, Silent, Watch
-from eden_bench.runner import pretrain as pretrain_backbone
 from eden_bench.settings import Settings, gather, resolve
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from eden_bench.checkpoints import Checkpoint
-    from eden_bench.inputs import Inputs
+    from eden_bench.execution.inputs import Inputs
+    from eden_bench.weights.checkpoints import Checkpoint
 
 Names = str | Iterable[str]
 COLUMNS = (
@@ -146,16 +147,16 @@ def pretrain(
         DataMissing: the dataset is not at hand.
     """
     from eden_bench import protocols
-    from eden_bench.checkpoints import Checkpoint
-    from eden_bench.inputs import is_source
-    from eden_bench.runner import cpu_threads
+    from eden_bench.execution.inputs import is_source
+    from eden_bench.execution.runner import cpu_threads
+    from eden_bench.weights.checkpoints import Checkpoint
 
     load_plugins(plugins)
     watch = watch or Silent()
     inputs = open_inputs(resolve(**settings), watch)
     phantom = inputs.index(data_name).phantom
     recipe = protocols.load(protocol or ("quick" if phantom else "paper"))
-    chosen = ask.choose_methods(_names(methods), recipe.variants)
+    chosen = request.choose_methods(_names(methods), recipe.variants)
     _check_protocol(protocol or recipe.name, chosen)
     made = {}
     for name in chosen:
@@ -193,15 +194,15 @@ def make_ask(methods: Names, tasks: Names, **more: Any) -> Ask:  # noqa: ANN401 
         UsageError: a name, seed or number of shots means nothing.
     """
     shots = more.pop("shots", None)
-    seeds = ask.parse_seeds(more.pop("seeds", None), more.pop("n_seeds", None))
+    seeds = request.parse_seeds(more.pop("seeds", None), more.pop("n_seeds", None))
     listed = shots if isinstance(shots, Iterable) and not isinstance(shots, str) else [shots]
     pretrain_data = more.pop("pretrain_data", None)
     if pretrain_data is not None:
         registry.datasets.get(pretrain_data)
     made = Ask(
-        methods=ask.choose_methods(_names(methods), _variants(more.get("protocol"))),
-        tasks=ask.choose(registry.tasks, _names(tasks)),
-        shots=ask.parse_shots(listed),
+        methods=request.choose_methods(_names(methods), _variants(more.get("protocol"))),
+        tasks=request.choose(registry.tasks, _names(tasks)),
+        shots=request.parse_shots(listed),
         seeds=seeds,
         pretrain_data=pretrain_data,
         **more,
@@ -220,7 +221,7 @@ def load_plugins(files: Iterable[Path | str]) -> tuple[str, ...]:
 
 def open_inputs(settings: Settings, watch: Watch | None = None) -> Inputs:
     """Return the inputs of a run under some settings."""
-    from eden_bench.inputs import Inputs
+    from eden_bench.execution.inputs import Inputs
 
     return Inputs(settings, watch.progress if watch else no_progress)
 
@@ -250,7 +251,7 @@ def _pretrain_one(backbone: Backbone, inputs: Inputs, watch: Watch) -> None:
         pretrain_backbone(backbone, inputs, watch.say)
         return
     out = inputs.settings.out
-    with claims.presence(out), claims.claim(out, backbone.name, wait=True):
+    with locks.presence(out), locks.claim(out, backbone.name, wait=True):
         pretrain_backbone(backbone, inputs, watch.say)
     records.clear_failure(out, backbone.name)
 

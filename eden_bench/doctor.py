@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Literal
 
 from eden_bench import devices
+from eden_bench.plugins.name_conflicts import HOME, PACKAGES, shadows
 from eden_bench.settings import Settings, available_cores
-from eden_bench.shadows import HOME, PACKAGES, shadows
 
 _LOW_DISK_BYTES = 5 * 10**9
 

@@ -259,7 +259,7 @@ def load_plugin_file(path: Path) -> None:
 
 
 def engine() -> Any:  # noqa: ANN401 - the module behind the entry point
-    """Return the pretraining engine, ``pretrain.engine``: found by name, because the bench imports no method."""
+    """Return the pretraining engine, found by its entry point, because the bench imports no method."""
     (point,) = (point for point in _installed("eden_bench.engines") if point.name == "default")
     return point.load()
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from eden_bench import plaintext
 from eden_bench.errors import DataMissing, UsageError, nearest
+from eden_bench.files import plain_text
 
 FILE = "eden-bench.toml"
 NAMES = ("data", "out", "cache", "device", "threads", "weights", "splits")
@@ -144,7 +144,7 @@ def _read_file(path: Path) -> dict[str, Any]:
     import tomllib
 
     try:
-        content = tomllib.loads(plaintext.read(path))
+        content = tomllib.loads(plain_text.read(path))
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"{path}: {error}") from error
     for key in content:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from pretrain.recipes import from_adams_figure
+from pretrain.views.recipes import from_adams_figure
 
 _TASKS = (
     *("scr-clavicle", "scr-heart", "chestx-det", "siim-acr"),

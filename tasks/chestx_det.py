@@ -149,7 +149,7 @@ class ChestXDet:
 
     def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:
         """Write the phantom as PNG and JSON: films of the ChestX-ray14 phantom's people."""
-        from tasks.phantom.chestx_det import write_chestx_det
+        from tasks.phantom.layouts.chestx_det import write_chestx_det
 
         write_chestx_det(root, patients=patients, seed=seed, progress=progress)
 

@@ -149,7 +149,7 @@ class DRIVE:
 
     def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:
         """Write the phantom as .tif and .gif, one eye a patient."""
-        from tasks.phantom.drive import write_drive
+        from tasks.phantom.layouts.drive import write_drive
 
         write_drive(root, patients=patients, seed=seed, progress=progress)
 

@@ -116,7 +116,7 @@ class EyePACS:
 
     def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:
         """Write the phantom as JPEG and csv, two eyes a patient."""
-        from tasks.phantom.eyepacs import write_eyepacs
+        from tasks.phantom.layouts.eyepacs import write_eyepacs
 
         write_eyepacs(root, patients=patients, seed=seed, progress=progress)
 

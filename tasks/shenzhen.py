@@ -170,7 +170,7 @@ class Shenzhen:
 
     def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:
         """Write the phantom as PNG, readings and masks."""
-        from tasks.phantom.shenzhen import write_shenzhen
+        from tasks.phantom.layouts.shenzhen import write_shenzhen
 
         write_shenzhen(root, patients=patients, seed=seed, progress=progress)
 

@@ -119,7 +119,7 @@ class SiimAcr:
 
     def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:
         """Write the phantom as DICOM and csv: films of the ChestX-ray14 phantom's people."""
-        from tasks.phantom.siim_acr import write_siim_acr
+        from tasks.phantom.layouts.siim_acr import write_siim_acr
 
         write_siim_acr(root, patients=patients, seed=seed, progress=progress)
 

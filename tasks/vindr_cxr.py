@@ -157,7 +157,7 @@ class VinDrCXR:
 
     def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:
         """Write the phantom as DICOM and csv, in PhysioNet's layout."""
-        from tasks.phantom.vindr_cxr import write_vindr_cxr
+        from tasks.phantom.layouts.vindr_cxr import write_vindr_cxr
 
         write_vindr_cxr(root, patients=patients, seed=seed, progress=progress)
 

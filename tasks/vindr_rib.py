@@ -142,7 +142,7 @@ class VinDrRib:
 
     def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:
         """Write the phantom as PNG and JSON."""
-        from tasks.phantom.vindr_rib import write_vindr_rib
+        from tasks.phantom.layouts.vindr_rib import write_vindr_rib
 
         write_vindr_rib(root, patients=patients, seed=seed, progress=progress)
 

@@ -28,11 +28,11 @@ validate_every = 2
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory):
     """A datasets' root with a phantom of 10 SCR and 24 ChestX-ray14 patients."""
-    from eden_bench import data
+    from eden_bench.data import dataset_folders
 
     root = tmp_path_factory.mktemp("tiny") / "data"
-    data.write_phantom("scr", root, patients=10, seed=0)
-    data.write_phantom("chestxray14", root, patients=24, seed=0)
+    dataset_folders.write_phantom("scr", root, patients=10, seed=0)
+    dataset_folders.write_phantom("chestxray14", root, patients=24, seed=0)
     return root
 
 

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 
 import eden_bench
-from eden_bench import provenance, splitlists
 from eden_bench.contracts import NORMALISATIONS, ViewRecipe
-from pretrain.drawing import draw_crops
+from eden_bench.data import split_lists
+from eden_bench.records import provenance
+from pretrain.views.draws import draw_crops
 from tasks import vindr_cxr
 from tasks.finetuning import crops
 from tasks.finetuning.protocol import ClassificationProtocol, SegmentationProtocol
@@ -45,7 +46,7 @@ def test_images_are_normalised_alike_in_pretraining_and_fine_tuning():
 
 
 def test_a_split_list_may_name_every_image_that_a_reader_reads_with_its_ending():
-    assert {*folder._EXTENSIONS, *vindr_cxr._SUFFIXES, ".img"} <= set(splitlists._EXTENSIONS)
+    assert {*folder._EXTENSIONS, *vindr_cxr._SUFFIXES, ".img"} <= set(split_lists._EXTENSIONS)
 
 
 def test_the_version_is_one():

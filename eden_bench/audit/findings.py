@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Literal, NamedTuple
 
-from eden_bench.audit.films import Films
-from eden_bench.audit.rules import origins
+from eden_bench.audit.groups import Films
+from eden_bench.audit.known_origins import origins
 from eden_bench.contracts import DatasetIndex
 
 Kind = Literal[

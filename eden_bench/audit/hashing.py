@@ -54,7 +54,7 @@ class Hashes:
 
 def thumbnail(image: np.ndarray) -> np.ndarray:
     """Reduce an image (H, W) or (H, W, 3) uint8 to (64, 64) uint8, whatever its shape."""
-    from eden_bench.imagestore import resized, with_channels
+    from eden_bench.data.image_store import resized, with_channels
 
     return resized(with_channels(image, 1), THUMB_PX)
 

@@ -15,7 +15,7 @@ import numpy as np
 
 from eden_bench.audit.hashing import THUMB_PX, WHOLE, WINDOWS, Hashes, ranks
 from eden_bench.contracts import Progress, no_progress
-from eden_bench.pixelstore import in_threads
+from eden_bench.data.pixel_store import in_threads
 
 COARSE_BITS = 12
 """Of 64: copies differ in at most this many (11 measured; 6 % of all pairs of different patients do)."""

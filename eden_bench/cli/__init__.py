@@ -17,7 +17,7 @@ from typing import Annotated, Any, NamedTuple, TextIO
 
 import typer
 
-from eden_bench.cli.lean import LeanCommand, LeanGroup
+from eden_bench.cli.fast_start import LeanCommand, LeanGroup
 from eden_bench.errors import EdenError, OutputFailed, PluginError, UsageError, nearest
 from eden_bench.printable import legible
 
@@ -217,7 +217,7 @@ def _command(function: Any, summary: str = "") -> Any:  # noqa: ANN401 - a funct
 
 
 def _refuse_shadows() -> None:
-    from eden_bench.shadows import shadows
+    from eden_bench.plugins.name_conflicts import shadows
 
     for finding in shadows():
         raise PluginError(finding)

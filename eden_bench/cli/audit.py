@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from eden_bench.cli.options import Cache, Data, Json, Out, Plugins
+from eden_bench.cli.output import print_json, print_table
 from eden_bench.cli.progress import bars
-from eden_bench.cli.tables import print_json, print_table
 from eden_bench.errors import CellsFailed, UsageError
 from eden_bench.settings import Settings, resolve
 
 if TYPE_CHECKING:
-    from eden_bench.audit.auditing import Audit
+    from eden_bench.audit.audit import Audit
     from eden_bench.audit.findings import Pretraining
     from eden_bench.contracts import DatasetIndex
 
@@ -41,8 +41,8 @@ def audit_datasets(
     Copies are found although they were resized, re-encoded, re-windowed or trimmed. What is found is written to
     OUT/audit, and the report says it. Findings are exit code 0, or 3 for a leak with --strict.
     """
-    from eden_bench.audit import stored
-    from eden_bench.audit.auditing import audit
+    from eden_bench.audit import storage
+    from eden_bench.audit.audit import audit
     from eden_bench.cli.data import chosen
     from eden_bench.registry import load_plugin_files
 
@@ -51,9 +51,9 @@ def audit_datasets(
     pretrainings = _pretrainings(checkpoint or [], methods or [], settings)
     with bars() as progress:
         audits = audit(chosen(names or ["all"], settings), settings, pretrainings, say=_say, progress=progress)
-    folder = stored.write(settings.out, audits)
+    folder = storage.write(settings.out, audits)
     if as_json:
-        print_json([content for each in audits for content in stored.summary(each)])
+        print_json([content for each in audits for content in storage.summary(each)])
     else:
         _show(audits, folder)
     if strict and any(finding.level == "leak" for each in audits for finding in each.findings):
@@ -66,12 +66,13 @@ def _pretrainings(folders: list[Path], methods: list[str], settings: Settings) -
     Raises:
         UsageError: a method has no checkpoint under OUT.
     """
-    from eden_bench import ask, registry
-    from eden_bench.audit.auditing import checkpoint_pretrainings
-    from eden_bench.plan import checkpoint_folders
+    from eden_bench import registry
+    from eden_bench.audit.audit import checkpoint_pretrainings
+    from eden_bench.execution import request
+    from eden_bench.execution.plan import checkpoint_folders
 
     found = list(folders)
-    for method in ask.choose(registry.methods, methods) if methods else ():
+    for method in request.choose(registry.methods, methods) if methods else ():
         theirs = checkpoint_folders(settings.out, method)
         if not theirs:
             raise UsageError(
@@ -84,7 +85,7 @@ def _pretrainings(folders: list[Path], methods: list[str], settings: Settings) -
 
 def _show(audits: list[Audit], folder: Path) -> None:
     from eden_bench.audit.findings import ADVICE
-    from eden_bench.audit.stored import examples
+    from eden_bench.audit.storage import examples
 
     for each in audits:
         looked = ", ".join(f"{index.dataset} ({_counted(index)})" for index in each.indexes)

@@ -10,15 +10,15 @@ import typer
 
 from eden_bench import registry
 from eden_bench.cli.audit import audit_datasets
-from eden_bench.cli.lean import LeanCommand, LeanGroup
+from eden_bench.cli.fast_start import LeanCommand, LeanGroup
 from eden_bench.cli.options import Cache, Data, Json, Plugins, Splits
+from eden_bench.cli.output import print_json, print_pairs, print_table
 from eden_bench.cli.progress import bars
-from eden_bench.cli.tables import print_json, print_pairs, print_table
 from eden_bench.errors import DataMissing, EdenError
 from eden_bench.settings import Settings, resolve
 
 if TYPE_CHECKING:
-    from eden_bench.data import Row
+    from eden_bench.data.dataset_folders import Row
 
 app = typer.Typer(
     cls=LeanGroup,
@@ -31,7 +31,7 @@ app = typer.Typer(
 @app.command("list", cls=LeanCommand)
 def list_datasets(data: Data = None, plugin: Plugins = None, as_json: Json = False) -> None:
     """List datasets: where each was found, how much of it, its licence and how to get it."""
-    from eden_bench.data import inventory
+    from eden_bench.data.dataset_folders import inventory
 
     registry.load_plugin_files(plugin)
     settings = resolve(data=data)
@@ -76,8 +76,8 @@ def write_splits(
     as_json: Json = False,
 ) -> None:
     """Show who trains, validates and is tested, and write the lists; --splits FOLDER reads them, or your own."""
-    from eden_bench.data import lists_of
-    from eden_bench.splitlists import write
+    from eden_bench.data.dataset_folders import lists_of
+    from eden_bench.data.split_lists import write
 
     registry.load_plugin_files(plugin)
     found = lists_of(name, resolve(data=data, cache=cache, splits=splits))
@@ -103,13 +103,14 @@ def write_phantoms(
     as_json: Json = False,
 ) -> None:
     """Write the phantom, an anatomy with known truth, in the very layouts of the real datasets."""
-    from eden_bench import data
+    from eden_bench.data import dataset_folders
 
     registry.load_plugin_files(plugin)
     chosen = [name for name in registry.datasets.select(names or ["@all"]) if _has_phantom(name, names)]
     with bars() as progress:
         folders = [
-            data.write_phantom(name, out.absolute(), patients=patients, seed=seed, progress=progress) for name in chosen
+            dataset_folders.write_phantom(name, out.absolute(), patients=patients, seed=seed, progress=progress)
+            for name in chosen
         ]
     rows = [{"dataset": name, "folder": str(folder)} for name, folder in zip(chosen, folders, strict=True)]
     if as_json:
@@ -124,10 +125,10 @@ app.command("audit", cls=LeanCommand)(audit_datasets)
 
 def _has_phantom(name: str, asked: list[str] | None) -> bool:
     """Tell whether a dataset can write a phantom; say so where not, unless it was asked for by name (an error)."""
-    from eden_bench import data
+    from eden_bench.data import dataset_folders
 
     by_name = name in ",".join(asked or ()).split(",")
-    if by_name or data.own_folder(data.reader(name)) is None:
+    if by_name or dataset_folders.own_folder(dataset_folders.reader(name)) is None:
         return True
     typer.echo(f"{name} brings its own folder and has no phantom: left out", err=True)
     return False
@@ -144,7 +145,7 @@ def _state(row: Row, settings: Settings) -> str:
 
 def chosen(names: list[str], settings: Settings) -> list[str]:
     """Resolve names; 'all' is every dataset that is there, or every phantom where no data folder is set."""
-    from eden_bench.data import inventory
+    from eden_bench.data.dataset_folders import inventory
 
     patterns = [part for name in names for part in name.split(",")]
     if "all" not in patterns:
@@ -159,7 +160,7 @@ def chosen(names: list[str], settings: Settings) -> list[str]:
 
 def _findings(name: str, settings: Settings) -> list[dict[str, object]]:
     """Check one dataset; what stops its reader is a finding like any other."""
-    from eden_bench.data import check
+    from eden_bench.data.dataset_folders import check
 
     try:
         with bars() as progress:

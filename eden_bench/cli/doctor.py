@@ -8,7 +8,7 @@ import typer
 
 from eden_bench import doctor as examination
 from eden_bench.cli.options import Cache, Data, Json, Out
-from eden_bench.cli.tables import print_json, print_table
+from eden_bench.cli.output import print_json, print_table
 from eden_bench.settings import gather
 
 _WRONG_SETUP = 2

@@ -11,7 +11,7 @@ import typer
 
 from eden_bench import protocols, registry, settings
 from eden_bench.cli.options import Cache, Data, Device, Json, Out, Plugins, Splits, Threads
-from eden_bench.cli.tables import print_json, print_pairs, print_table
+from eden_bench.cli.output import print_json, print_pairs, print_table
 from eden_bench.errors import EdenError, PluginError, unknown
 
 _REGISTRIES = {"methods": registry.methods, "tasks": registry.tasks, "datasets": registry.datasets}
@@ -83,7 +83,7 @@ def plugins(
 
 
 def _write_new(name: str) -> None:
-    from eden_bench.scaffold import write_package
+    from eden_bench.plugins.template import write_package
 
     for file in write_package(name, Path()):
         typer.echo(str(file))
@@ -92,7 +92,7 @@ def _write_new(name: str) -> None:
 
 def _check_contract(name: str, as_json: bool) -> None:
     from eden_bench.cli.progress import bars
-    from eden_bench.conformance import check
+    from eden_bench.plugins.conformance import check
 
     kinds = [kind for kind, each in _REGISTRIES.items() if name in each.names()]
     if not kinds:

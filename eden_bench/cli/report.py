@@ -13,7 +13,7 @@ from eden_bench.cli.options import Json, Out
 from eden_bench.errors import EdenError, unknown
 
 if TYPE_CHECKING:
-    from eden_bench.tables import Table
+    from eden_bench.report.tables import Table
 
 FORMATS = ("terminal", "md", "csv", "json")
 
@@ -28,10 +28,10 @@ def report(
 ) -> None:
     """Show mean, s.d., n, 95 % interval and the paper's t-test; write report.md, .csv and .json to OUT/report."""
     from eden_bench import records
-    from eden_bench.audit.stored import load as load_audits
-    from eden_bench.report import build, need, select
+    from eden_bench.audit.storage import load as load_audits
+    from eden_bench.report.build import build, need, select
+    from eden_bench.report.missing import excused, failure_notes, with_absent
     from eden_bench.settings import gather
-    from eden_bench.unfinished import excused, failure_notes, with_absent
 
     if form not in FORMATS:
         raise unknown("format", form, FORMATS)
@@ -48,7 +48,7 @@ def report(
 
 def show(tables: Sequence[Table], failures: Sequence[str] = (), form: str = "terminal") -> None:
     """Print a report; "terminal" is rich tables on a terminal and aligned text off it."""
-    from eden_bench import formats
+    from eden_bench.report import formats
 
     if form == "terminal" and sys.stdout.isatty():
         _print_rich(tables, failures)
@@ -58,8 +58,8 @@ def show(tables: Sequence[Table], failures: Sequence[str] = (), form: str = "ter
 
 
 def _print_rich(tables: Sequence[Table], failures: Sequence[str]) -> None:
-    from eden_bench import formats
-    from eden_bench.cli.tables import print_table
+    from eden_bench.cli.output import print_table
+    from eden_bench.report import formats
 
     for table in tables:
         top, below = formats.heading(table)
@@ -70,7 +70,8 @@ def _print_rich(tables: Sequence[Table], failures: Sequence[str]) -> None:
 
 def _write(folder: Path, tables: Sequence[Table], failures: Sequence[str]) -> None:
     """Write the report's files; a folder that cannot be written is a warning, since the tables are shown anyway."""
-    from eden_bench import atomic, formats
+    from eden_bench.files import atomic
+    from eden_bench.report import formats
 
     try:
         atomic.write_text(folder / "report.md", formats.markdown(tables, failures))

@@ -13,9 +13,9 @@ from eden_bench.errors import UsageError
 
 if TYPE_CHECKING:
     from eden_bench.api import Result
-    from eden_bench.ask import Ask
-    from eden_bench.inputs import Inputs
-    from eden_bench.plan import Plan
+    from eden_bench.execution.inputs import Inputs
+    from eden_bench.execution.plan import Plan
+    from eden_bench.execution.request import Ask
 
 _INTERRUPTED = 130
 
@@ -62,7 +62,7 @@ def run(
     plugins = api.load_plugins(plugin or ())
     settings = resolve(data=data, out=out, cache=cache, device=device, threads=threads, splits=splits)
     if replay is not None:
-        from eden_bench.cli.replaying import replay_and_show
+        from eden_bench.cli.replay import replay_and_show
 
         replay_and_show(replay, settings, as_json=as_json)
         return
@@ -104,7 +104,7 @@ def pretrain(
 ) -> None:
     """Pretrain methods without fine-tuning them; on several GPUs, torchrun -m eden_bench pretrain."""
     from eden_bench import api
-    from eden_bench.cli.tables import print_json, print_table
+    from eden_bench.cli.output import print_json, print_table
     from eden_bench.cli.watching import watching
 
     is_first = os.environ.get("RANK", "0") == "0"
@@ -129,8 +129,8 @@ def _carry_out(wanted: Ask, settings: Any, how: dict[str, Any], quiet: bool) -> 
     """Plan and run; when interrupted, say what is stored."""
     from eden_bench import api, records
     from eden_bench.cli.watching import watching
-    from eden_bench.plan import make_plan
-    from eden_bench.runner import Runner
+    from eden_bench.execution.plan import make_plan
+    from eden_bench.execution.runner import Runner
 
     done = None
     try:
@@ -160,9 +160,9 @@ def _opening(plan: Plan, inputs: Inputs) -> str:
 
 def _show_plan(wanted: Ask, inputs: Inputs, as_json: bool) -> None:
     from eden_bench import records
-    from eden_bench.cli.tables import print_json, print_table
-    from eden_bench.estimate import estimate
-    from eden_bench.plan import make_plan
+    from eden_bench.cli.output import print_json, print_table
+    from eden_bench.execution.estimate import estimate
+    from eden_bench.execution.plan import make_plan
 
     past = records.load(inputs.settings.out)
     plan = make_plan(wanted, inputs, past, look_only=True)
@@ -181,7 +181,7 @@ def _show_plan(wanted: Ask, inputs: Inputs, as_json: bool) -> None:
 
 def _plan_rows(plan: Plan) -> list[dict[str, Any]]:
     """Return one row for each task, number of shots and method."""
-    from eden_bench.ask import shots_text
+    from eden_bench.execution.request import shots_text
 
     rows: dict[tuple[str, str, str], Counter[str]] = {}
     for slot in plan.slots:
@@ -198,7 +198,7 @@ def _plan_rows(plan: Plan) -> list[dict[str, Any]]:
 
 def _problems(plan: Plan) -> list[str]:
     """Say why cells cannot be run, each reason once."""
-    from eden_bench.plan import STATES
+    from eden_bench.execution.plan import STATES
 
     found = [(slot.backbone.label, slot.problem or slot.backbone.problem) for slot in plan.slots if not slot.record]
     return list(dict.fromkeys(f"{STATES[one.kind]}: {label}: {one.text}" for label, one in found if one))
@@ -223,16 +223,16 @@ def _time(seconds: float | None) -> str:
 
 def _show_result(done: Result, as_json: bool) -> None:
     """Print the table of this plan's cells, then what failed and how to redo it."""
-    from eden_bench import report
+    from eden_bench.cli.output import print_json
     from eden_bench.cli.report import show
-    from eden_bench.cli.tables import print_json
-    from eden_bench.unfinished import with_absent
+    from eden_bench.report import build
+    from eden_bench.report.missing import with_absent
 
     if as_json:
         print_json(_as_json(done))
     elif done.records:
         excused = [(slot.backbone.label, slot.task) for slot in done.slots if slot.state == "excused"]
-        show(with_absent(report.build(done.records), excused))
+        show(with_absent(build.build(done.records), excused))
     for line in _closing(done):
         typer.echo(line, err=True)
 
@@ -262,7 +262,7 @@ def _as_json(done: Result) -> dict[str, Any]:
 
 def _closing(done: Result) -> list[str]:
     """Say how many cells ended how, and each reason once."""
-    from eden_bench.plan import STATES
+    from eden_bench.execution.plan import STATES
 
     counts = Counter(slot.state for slot in done.slots)
     lines = [", ".join(f"{number} {STATES[state]}" for state, number in counts.items())]

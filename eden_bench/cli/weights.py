@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from eden_bench.cli.options import Json, Out
-from eden_bench.cli.tables import print_json, print_pairs
+from eden_bench.cli.output import print_json, print_pairs
 from eden_bench.errors import UsageError
 
 if TYPE_CHECKING:

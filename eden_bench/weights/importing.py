@@ -15,13 +15,13 @@ from typing import Any
 import torch
 
 from eden_bench import seeds
-from eden_bench.checkpoints import Checkpoint, write_checkpoint
 from eden_bench.digests import file_digest
 from eden_bench.encoders import Encoder, build_encoder
 from eden_bench.errors import UsageError, WeightsRefused
-from eden_bench.weights.families import under_our_names
+from eden_bench.weights.architectures import under_our_names
+from eden_bench.weights.checkpoints import Checkpoint, write_checkpoint
+from eden_bench.weights.find_encoder import Found, dialect, find
 from eden_bench.weights.reading import read_tensors
-from eden_bench.weights.recognition import Found, dialect, find
 from eden_bench.weights.untrained import is_untrained
 
 Weights = dict[str, torch.Tensor]

@@ -6,7 +6,7 @@ import re
 
 import torch
 
-from eden_bench.weights.families import Tensors
+from eden_bench.weights.architectures import Tensors
 
 _WRAPPERS = re.compile(
     r"(?:_orig_mod|_checkpoint_wrapped_module|_fsdp_wrapped_module)\."

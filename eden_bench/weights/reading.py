@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
 from eden_bench.errors import WeightsMissing, WeightsRefused
-from eden_bench.weights import child
-from eden_bench.weights.child import SECONDS
+from eden_bench.weights import unpickling
 from eden_bench.weights.places import wrong_folder
+from eden_bench.weights.unpickling import SECONDS
 
 if TYPE_CHECKING:
     import torch
@@ -69,7 +69,7 @@ def _convert(path: Path, out: BinaryIO) -> None:
         os.close(alive)
     if done.returncode:
         why = _reason(done)
-        where = "" if child.AGAIN in why else f"; {_RESAVE}"
+        where = "" if unpickling.AGAIN in why else f"; {_RESAVE}"
         raise WeightsRefused(f"{path} cannot be read as weights: {why}{where}")
 
 
@@ -82,7 +82,7 @@ def _command(path: Path) -> list[str]:
     import torch
 
     folders = [str(Path(str(module.__file__)).parents[1]) for module in (torch, safetensors)]
-    return [sys.executable, "-I", "-W", "ignore", child.__file__, str(path), *dict.fromkeys(folders)]
+    return [sys.executable, "-I", "-W", "ignore", unpickling.__file__, str(path), *dict.fromkeys(folders)]
 
 
 def _run(command: list[str], waiting: int, out: BinaryIO) -> subprocess.CompletedProcess[bytes]:

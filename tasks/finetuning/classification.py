@@ -11,16 +11,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from eden_bench.contracts import Context, Dataset, DatasetIndex, Outcome
+from eden_bench.data.image_store import open_images
 from eden_bench.digests import digest
 from eden_bench.encoders import Encoder
 from eden_bench.errors import DataMissing
-from eden_bench.imagestore import open_images
 from tasks.finetuning import scores
 from tasks.finetuning.crops import centre_crop, draw, random_crops, ten_crops
+from tasks.finetuning.device_images import Resident, in_batches
 from tasks.finetuning.loop import Problem, fine_tune, logits_of, on_device, resolved, scored_logits
 from tasks.finetuning.networks import Classifier
 from tasks.finetuning.protocol import ClassificationProtocol
-from tasks.finetuning.resident import Resident, in_batches
 from tasks.finetuning.splits import Chosen, both_values, choose, split
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from eden_bench import plaintext, registry
+from eden_bench import registry
 from eden_bench.contracts import DatasetCard, in_range, with_overrides
 from eden_bench.errors import PluginError, UsageError, nearest
+from eden_bench.files import plain_text
 from tasks.finetuning.definitions import DICE, IOU, IOU_THRESHOLDS, SegmentationTask
 from tasks.finetuning.protocol import PAPER_SEGMENTATION, QUICK_SEGMENTATION
 from tasks.reading.folder import FolderDataset, Masks
@@ -50,7 +51,7 @@ def load(path: Path) -> None:
         PluginError: it cannot be read, lacks a key, or has one or a value that means nothing; names the nearest.
     """
     try:
-        content = tomllib.loads(plaintext.read(path))
+        content = tomllib.loads(plain_text.read(path))
     except (OSError, ValueError, RecursionError) as error:
         raise PluginError(f"--plugin {path}: {error}") from error
     try:

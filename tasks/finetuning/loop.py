@@ -20,8 +20,8 @@ from eden_bench import seeds
 from eden_bench.contracts import steps_per_epoch
 from eden_bench.devices import fast_precision
 from eden_bench.errors import TrainingDiverged
+from tasks.finetuning.device_images import normalised
 from tasks.finetuning.protocol import FinetuneProtocol
-from tasks.finetuning.resident import normalised
 
 P = TypeVar("P", bound=FinetuneProtocol)
 

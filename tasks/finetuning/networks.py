@@ -6,7 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from eden_bench.encoders import Encoder, seeded
-from eden_bench.unet import UNetDecoder
+from eden_bench.encoders.unet import UNetDecoder
 
 
 class UNet(nn.Module):

@@ -12,16 +12,16 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from eden_bench.contracts import Context, Dataset, DatasetIndex, Item, Outcome
+from eden_bench.data.image_store import ImageStore, MaskStore, open_images, open_masks
 from eden_bench.digests import digest
 from eden_bench.encoders import Encoder
 from eden_bench.errors import DataMissing
-from eden_bench.imagestore import ImageStore, MaskStore, open_images, open_masks
 from tasks.finetuning.augmentation import Augmentation
-from tasks.finetuning.counting import Counts
+from tasks.finetuning.device_images import Resident, in_batches
 from tasks.finetuning.loop import Problem, fine_tune, logits_of, on_device, resolved, scored_logits
 from tasks.finetuning.networks import UNet, soft_dice_loss, soft_dice_of, soft_dice_sums
+from tasks.finetuning.pixel_counts import Counts
 from tasks.finetuning.protocol import SegmentationProtocol
-from tasks.finetuning.resident import Resident, in_batches
 from tasks.finetuning.splits import Chosen, choose, split
 
 if TYPE_CHECKING:

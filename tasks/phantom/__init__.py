@@ -9,11 +9,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tasks.phantom.chestxray14 import write_chestxray14
-    from tasks.phantom.patient import Anatomy, Film, Lesion, Patient, draw_patient
-    from tasks.phantom.rendering import Rendering, render
-    from tasks.phantom.scr import write_scr
-    from tasks.phantom.sheet import write_sheet
+    from tasks.phantom.chest.patient import Anatomy, Film, Lesion, Patient, draw_patient
+    from tasks.phantom.chest.rendering import Rendering, render
+    from tasks.phantom.layouts.chestxray14 import write_chestxray14
+    from tasks.phantom.layouts.scr import write_scr
+    from tasks.phantom.sheets.chest import write_sheet
 
 VERSION = 1
 """Raise it when any written byte changes: images of two versions are different data."""

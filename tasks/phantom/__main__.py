@@ -6,7 +6,7 @@ import argparse
 from pathlib import Path
 
 from tasks.phantom import write_sheet
-from tasks.phantom.fundus_sheet import write_fundus_sheet
+from tasks.phantom.sheets.fundus import write_fundus_sheet
 
 
 def main() -> None:

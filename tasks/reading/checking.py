@@ -14,8 +14,8 @@ from typing import Protocol
 import numpy as np
 
 from eden_bench.contracts import DatasetIndex, Finding, Item, Progress
+from eden_bench.data.pixel_store import in_threads
 from eden_bench.errors import EdenError
-from eden_bench.pixelstore import in_threads
 from tasks.reading.film_statistics import Look, film_statistics, seen_of_film
 from tasks.reading.noticing import watching
 from tasks.reading.pictures import FlatImage

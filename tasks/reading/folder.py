@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from unicodedata import normalize
 
 from eden_bench.contracts import PHANTOM, DatasetCard, DatasetIndex, Finding, Item, Progress, no_progress
+from eden_bench.data.split_lists import split_by
 from eden_bench.errors import DataMissing, EdenError, UsageError, unknown
-from eden_bench.splitlists import split_by
 from tasks.reading.files import damaged, need_folder, readable
 from tasks.reading.splitting import by_patient, few_tested, fold_of, rule
 

@@ -7,8 +7,8 @@ import torch
 from baselines import dira
 from baselines.dira import DiRAConfig, distorted
 from eden_bench.contracts import NORMALISATIONS, Context, View, Views
-from pretrain import engine
-from pretrain.training import Training
+from pretrain.engine import pretraining
+from pretrain.engine.training import Training
 from tests.pretrain.tiny import config, data, method, train_step
 
 DI, DIR, DIRA = range(3)
@@ -176,7 +176,7 @@ def test_statistics_asked_for_are_told_and_leave_the_distortions_and_targets_in_
         context=Context(cache=tmp_path), device=torch.device("cpu"), recipe="dira", save_every_s=600.0,
     )  # fmt: skip
     assert all(recipe.mean == (0, 0, 0) for stage in made.config.stages for recipe in made.recipes(stage))
-    assert engine._seen(made)["normalisation"] == [NORMALISATIONS["imagenet"]]
+    assert pretraining._seen(made)["normalisation"] == [NORMALISATIONS["imagenet"]]
 
 
 def kinds(images, changed):

@@ -7,7 +7,7 @@ from baselines import medical_mae
 from baselines.medical_mae import MedicalMAEConfig, masked_error, sin_cos_positions
 from eden_bench.contracts import Stage
 from eden_bench.errors import UsageError
-from pretrain.masking import patchify
+from pretrain.parts.masking import patchify
 from tests.pretrain.tiny import method, views
 
 

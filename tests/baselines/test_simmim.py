@@ -8,7 +8,7 @@ from baselines import simmim
 from baselines.simmim import SimMIMConfig, masked_l1
 from eden_bench.contracts import Stage
 from eden_bench.errors import UsageError
-from pretrain.masking import enlarged
+from pretrain.parts.masking import enlarged
 from tests.pretrain.tiny import method, views
 
 

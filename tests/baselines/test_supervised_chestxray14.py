@@ -5,11 +5,11 @@ import pytest
 import torch
 
 from baselines.supervised_chestxray14 import SupervisedChestXray14, SupervisedConfig
-from eden_bench.checkpoints import Checkpoint
 from eden_bench.contracts import Context, ViewRecipe
 from eden_bench.encoders import parameter_count
 from eden_bench.errors import UsageError
-from pretrain.engine import pretrain
+from eden_bench.weights.checkpoints import Checkpoint
+from pretrain.engine.pretraining import pretrain
 from tests.pretrain.tiny import config, data, method, views
 
 NAME = "supervised-chestxray14"

@@ -5,10 +5,10 @@ import pytest
 import torch
 
 from baselines import transvw
+from baselines._transvw.words import CropLaw
 from baselines.transvw import TransVWConfig
 from eden_bench.contracts import View, Views
 from eden_bench.errors import UsageError
-from pretrain.words import CropLaw
 from tests.pretrain.tiny import config, data, method, train_step, views
 
 AUTOENCODER, WORDS = range(2)

@@ -20,8 +20,8 @@ from baselines.vicregl import (
 )
 from eden_bench.contracts import View, ViewRecipe
 from eden_bench.encoders import build_encoder, parameter_count
-from pretrain.drawing import Draws, anchor_maps
-from pretrain.lars import LARS
+from pretrain.engine.lars import LARS
+from pretrain.views.draws import Draws, anchor_maps
 from tests.pretrain.tiny import config, method, train_step, views
 
 

@@ -2,7 +2,7 @@
 
 import json
 
-from eden_bench.splitlists import PARTS
+from eden_bench.data.split_lists import PARTS
 from tests.cli.command import eden_bench as eden_bench_alone
 from tests.cli.command import one_error
 

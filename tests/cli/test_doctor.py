@@ -6,7 +6,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from eden_bench import doctor, shadows
+from eden_bench import doctor
+from eden_bench.plugins import name_conflicts
 from eden_bench.settings import gather
 from tests.cli.command import eden_bench
 
@@ -38,15 +39,15 @@ def test_torch_that_does_not_import_is_an_error_and_ends_the_check():
 
 
 def test_our_own_packages_are_not_shadowed():
-    assert shadows.shadows() == []
+    assert name_conflicts.shadows() == []
 
 
-@pytest.mark.parametrize("name", shadows.PACKAGES)
+@pytest.mark.parametrize("name", name_conflicts.PACKAGES)
 def test_a_file_that_comes_first_is_found_without_running_it(tmp_path, monkeypatch, name):
     (tmp_path / f"{name}.py").write_text("raise SystemExit\n")
     monkeypatch.delitem(sys.modules, name, raising=False)
     monkeypatch.syspath_prepend(tmp_path)
-    (sentence,) = shadows.shadows()
+    (sentence,) = name_conflicts.shadows()
     assert sentence.startswith(f"{tmp_path / name}.py shadows our package {name!r}")
 
 

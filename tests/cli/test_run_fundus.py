@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from eden_bench import data
-from eden_bench.checkpoints import Checkpoint
+from eden_bench.data import dataset_folders
+from eden_bench.weights.checkpoints import Checkpoint
 from tests.conftest import records_in
 
 
@@ -12,8 +12,8 @@ def test_a_run_over_both_modalities_pretrains_each_method_on_both(eden_bench, ti
     root.mkdir()
     for name in ("scr", "chestxray14"):
         (root / name).symlink_to(tiny_data / name)
-    data.write_phantom("drive", root, patients=8, seed=0)
-    data.write_phantom("eyepacs", root, patients=6, seed=0)
+    dataset_folders.write_phantom("drive", root, patients=8, seed=0)
+    dataset_folders.write_phantom("eyepacs", root, patients=6, seed=0)
     wanted = ("--methods", "moco-v2,random", "--tasks", "scr-heart,drive", "--seeds", "0")
     done = eden_bench("run", *wanted, "--protocol", tiny_protocol, EDEN_BENCH_DATA=root)
     assert done.returncode == 0, done.stderr

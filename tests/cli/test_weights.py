@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from eden_bench import registry
-from eden_bench.ask import choose_methods
 from eden_bench.errors import UsageError
-from eden_bench.weights import child, importing
+from eden_bench.execution.request import choose_methods
+from eden_bench.weights import importing, unpickling
 from eden_bench.weights.places import named_after
 from tests.cli.command import one_error
 from tests.conftest import records_in
@@ -180,7 +180,9 @@ def test_a_full_disk_is_no_internal_error(tmp_path, monkeypatch):
     ) as caught:
         importing.write(imported, tmp_path / "file.pth", "mine", tmp_path / "folder")
     assert caught.value.exit_code == 2
-    assert "no room for it in the folder for temporary files" in child.reason(OSError(28, "No space left on device"))
+    assert "no room for it in the folder for temporary files" in unpickling.reason(
+        OSError(28, "No space left on device")
+    )
 
 
 def coverage():

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import pytest
 
-from eden_bench import inputs, registry
+from eden_bench import registry
+from eden_bench.execution import inputs
 from eden_bench.settings import Settings
 
 FAKES = Path(__file__).parent / "fakes.py"

@@ -12,8 +12,7 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from eden_bench import atomic, registry, seeds
-from eden_bench.checkpoints import Checkpoint, recipe_id, write_checkpoint
+from eden_bench import registry, seeds
 from eden_bench.contracts import (
     DatasetCard,
     DatasetIndex,
@@ -28,7 +27,9 @@ from eden_bench.contracts import (
 from eden_bench.digests import digest, file_digest
 from eden_bench.encoders import Encoder, build_encoder
 from eden_bench.errors import DataMissing, WeightsMissing
+from eden_bench.files import atomic
 from eden_bench.registry import register_dataset, register_method, register_task
+from eden_bench.weights.checkpoints import Checkpoint, recipe_id, write_checkpoint
 
 IMAGES = 12
 

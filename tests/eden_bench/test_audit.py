@@ -7,10 +7,10 @@ import os
 import numpy as np
 import pytest
 
-from eden_bench.audit import looks, stored
-from eden_bench.audit.auditing import audit, checkpoint_pretrainings
+from eden_bench.audit import fingerprints, storage
+from eden_bench.audit.audit import audit, checkpoint_pretrainings
 from eden_bench.audit.findings import ADVICE, LEVELS, Pretraining
-from eden_bench.audit.rules import ORIGINS, origins
+from eden_bench.audit.known_origins import ORIGINS, origins
 from eden_bench.digests import digest
 from eden_bench.errors import DataMissing, UsageError, WeightsMissing
 from eden_bench.registry import datasets
@@ -63,7 +63,7 @@ def said(audits, root, pretrained_on=None, *, test=None, phantom=False):
     """What the report says of ChestX-Det, pretrained on unknown lists of ChestX-ray14 where nobody says."""
     test = test or datasets.get("chestx-det").index(root / "data" / "chestx-det").split_digest("test")
     pretrained_on = {"chestxray14": ""} if pretrained_on is None else pretrained_on
-    return stored.leakage(audits, "chestx-det", pretrained_on, test=test, phantom=phantom)
+    return storage.leakage(audits, "chestx-det", pretrained_on, test=test, phantom=phantom)
 
 
 def found(audits, kind, dataset):
@@ -118,11 +118,11 @@ def test_damaged_and_blank_images_are_passed_over_and_only_damage_is_a_finding(r
     (each,) = audit(["other"], settings(root), [Pretraining("a method", "other")])
     (finding,) = each.findings
     assert (finding.kind, finding.count) == ("damaged", 2)
-    assert stored.examples(each, finding) == ["test_f_1", "train_e_1"]
+    assert storage.examples(each, finding) == ["test_f_1", "train_e_1"]
 
 
 def test_a_second_audit_decodes_nothing_and_a_changed_file_redoes_its_part(root, readers, monkeypatch):
-    monkeypatch.setattr(looks, "_PART", 2)
+    monkeypatch.setattr(fingerprints, "_PART", 2)
     first = audit(["chestxray14"], settings(root), PRETRAINED)
     assert readers["chestxray14"].decoded == 7
     again = audit(["chestxray14"], settings(root), PRETRAINED)
@@ -135,7 +135,7 @@ def test_a_second_audit_decodes_nothing_and_a_changed_file_redoes_its_part(root,
 
 
 def test_an_interrupted_audit_goes_on_where_it_stopped(root, readers, monkeypatch):
-    monkeypatch.setattr(looks, "_PART", 2)
+    monkeypatch.setattr(fingerprints, "_PART", 2)
 
     def interrupt(what, done, total):
         if what.startswith("decoding") and done == 5:
@@ -202,7 +202,7 @@ def test_a_checkpoints_card_says_what_it_was_pretrained_on(readers, tmp_path):
 
 def test_all_pairs_are_written_for_the_researcher(root):
     audits = audit(["chestx-det", "chestxray14"], settings(root), PRETRAINED)
-    folder = stored.write(root / "runs", audits)
+    folder = storage.write(root / "runs", audits)
     rows = list(csv.DictReader((folder / "pairs.csv").read_text().splitlines()))
     pretrained = [row for row in rows if row["finding"] == "test images pretrained on"]
     assert [(row["image"], row["other_image"], row["same_pixels"]) for row in pretrained] == [
@@ -213,8 +213,8 @@ def test_all_pairs_are_written_for_the_researcher(root):
 
 
 def test_the_report_says_what_the_stored_audit_found(root):
-    stored.write(root / "runs", audit(["chestx-det", "chestxray14"], settings(root), PRETRAINED))
-    audits = stored.load(root / "runs")
+    storage.write(root / "runs", audit(["chestx-det", "chestxray14"], settings(root), PRETRAINED))
+    audits = storage.load(root / "runs")
     (seen, patients, origin) = said(audits, root)
     assert seen.startswith("leakage: 2 of 4 test images were pretrained on")
     assert "as their copies in chestxray14 tell" in patients
@@ -223,8 +223,8 @@ def test_the_report_says_what_the_stored_audit_found(root):
 
 
 def test_an_audit_of_other_data_is_not_reported_and_the_rule_is(root):
-    stored.write(root / "runs", audit(["chestx-det", "chestxray14"], settings(root), PRETRAINED))
-    audits, others = stored.load(root / "runs"), digest(["as", "many", "other", "images"])
+    storage.write(root / "runs", audit(["chestx-det", "chestxray14"], settings(root), PRETRAINED))
+    audits, others = storage.load(root / "runs"), digest(["as", "many", "other", "images"])
     for asked in ({"phantom": True}, {"test": others}):
         (sentence,) = said(audits, root, **asked)
         assert "count them with 'eden-bench data audit chestx-det'" in sentence
@@ -232,8 +232,8 @@ def test_an_audit_of_other_data_is_not_reported_and_the_rule_is(root):
 
 def test_an_audit_against_a_part_silences_no_warning_unless_the_part_is_what_was_pretrained_on(root, readers):
     readers["chestxray14"].expected_images = 112_120
-    stored.write(root / "runs", audit(["chestx-det", "chestxray14"], settings(root), PRETRAINED))
-    audits = stored.load(root / "runs")
+    storage.write(root / "runs", audit(["chestx-det", "chestxray14"], settings(root), PRETRAINED))
+    audits = storage.load(root / "runs")
     *_, rule = said(audits, root)
     assert "were taken from ChestX-ray14" in rule
     assert "test images may have been seen: count them" in rule
@@ -249,7 +249,7 @@ def test_an_audit_that_cannot_be_read_is_passed_over(tmp_path):
     (tmp_path / "audit" / "deep.json").write_text("[" * 100_000)
     (tmp_path / "audit" / "endless.json").symlink_to("/dev/zero")
     os.mkfifo(tmp_path / "audit" / "pipe.json")
-    assert stored.load(tmp_path) == {}
+    assert storage.load(tmp_path) == {}
 
 
 def test_the_rules_name_datasets_that_exist_and_every_kind_has_advice():

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from eden_bench import devices, doctor
-from pretrain.optimisation import autocast_dtype
+from pretrain.engine.optimisation import autocast_dtype
 from tasks.finetuning.loop import resolve_precision
 
 ROOT = Path(__file__).parents[2]

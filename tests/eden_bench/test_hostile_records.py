@@ -6,10 +6,11 @@ import random
 
 import pytest
 
-from eden_bench import formats, records
-from eden_bench.audit import stored as audits
-from eden_bench.report import build
-from eden_bench.unfinished import excused, failure_notes, with_absent
+from eden_bench import records
+from eden_bench.audit import storage as audits
+from eden_bench.report import formats
+from eden_bench.report.build import build
+from eden_bench.report.missing import excused, failure_notes, with_absent
 from tests.eden_bench.stored import store, store_three
 
 FORMATS = (formats.plain, formats.markdown, formats.as_json, lambda tables, failures: formats.as_csv(tables))

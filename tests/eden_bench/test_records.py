@@ -11,10 +11,11 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eden_bench import atomic, records
+from eden_bench import records
 from eden_bench.contracts import Outcome, ScoreDefinition
 from eden_bench.digests import digest
 from eden_bench.errors import EdenError, StoreFailed, UsageError
+from eden_bench.files import atomic
 from tests.eden_bench.stored import DICE, store
 
 

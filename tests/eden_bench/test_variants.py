@@ -4,9 +4,10 @@ import json
 
 import pytest
 
-from eden_bench import api, ask, protocols, records, registry
+from eden_bench import api, protocols, records, registry
 from eden_bench.errors import UsageError
-from eden_bench.report import build
+from eden_bench.execution import request
+from eden_bench.report.build import build
 
 
 @pytest.fixture
@@ -67,12 +68,12 @@ def test_a_variant_has_no_place_in_the_cells_identity(here, protocol, tmp_path):
 
 def test_all_variants_are_chosen_at_once(fakes, protocol):
     variants = protocols.load(protocol).variants
-    assert ask.choose_methods(["@variants"], variants) == ("cold", "wide")
-    assert ask.choose_methods(["cold, fake-random,cold"], variants) == ("cold", "fake-random")
+    assert request.choose_methods(["@variants"], variants) == ("cold", "wide")
+    assert request.choose_methods(["cold, fake-random,cold"], variants) == ("cold", "fake-random")
     with pytest.raises(UsageError, match="unknown method 'cold'"):
-        ask.choose_methods(["cold"], ())
+        request.choose_methods(["cold"], ())
     with pytest.raises(UsageError, match="no method is chosen"):
-        ask.choose_methods([""], variants)
+        request.choose_methods([""], variants)
 
 
 def test_variants_are_pretrained_alone_too(here, protocol):

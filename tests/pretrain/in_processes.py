@@ -5,7 +5,7 @@ from pathlib import Path
 
 import torch
 
-from pretrain.distributed import process_group
+from pretrain.engine.distributed import process_group
 from tests.pretrain.tiny import pretrain_in
 
 if __name__ == "__main__":

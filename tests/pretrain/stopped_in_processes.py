@@ -9,8 +9,8 @@ from pathlib import Path
 import torch
 
 from eden_bench.contracts import Context
-from pretrain import distributed
-from pretrain.training import Training
+from pretrain.engine import distributed
+from pretrain.engine.training import Training
 from tests.pretrain.tiny import config, data
 
 

@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 import torch
 
-from eden_bench.checkpoints import Checkpoint
-from eden_bench.runner import cpu_threads
+from eden_bench.execution.runner import cpu_threads
+from eden_bench.weights.checkpoints import Checkpoint
 from tests.pretrain.tiny import pretrain_in
 
 ROOT = Path(__file__).parents[2]

@@ -7,9 +7,9 @@ import torch
 
 from eden_bench import registry
 from eden_bench.contracts import Context
-from pretrain.engine import pretrain
-from pretrain.optimisation import Schedule
-from pretrain.training import Training
+from pretrain.engine.optimisation import Schedule
+from pretrain.engine.pretraining import pretrain
+from pretrain.engine.training import Training
 from tests.pretrain.tiny import config, data, method, pretrain_in
 
 

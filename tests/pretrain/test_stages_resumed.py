@@ -5,8 +5,8 @@ import json
 import pytest
 
 from eden_bench.contracts import Context
-from pretrain import training
-from pretrain.engine import pretrain
+from pretrain.engine import training
+from pretrain.engine.pretraining import pretrain
 from tests.pretrain.tiny import config, data
 
 

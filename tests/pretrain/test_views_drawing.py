@@ -8,7 +8,7 @@ from torchvision import transforms
 
 from eden_bench import seeds
 from eden_bench.contracts import ViewRecipe
-from pretrain.drawing import UNCHANGED, WIDTH, anchor_maps, central_crop, draw_cells, draw_views
+from pretrain.views.draws import UNCHANGED, WIDTH, anchor_maps, central_crop, draw_cells, draw_views
 
 ALPHA = 0.001
 ADAM = ViewRecipe(

@@ -13,14 +13,14 @@ from PIL import Image
 
 from eden_bench import seeds
 from eden_bench.contracts import ViewRecipe
-from eden_bench.imagestore import PyramidStore, pyramid_of
-from pretrain import render_opencv, render_torch
-from pretrain.decomposer import grid
-from pretrain.drawing import WIDTH, draw_cells, draw_views
-from pretrain.recipes import adam_recipe, moco_recipe, vicreg_recipes
-from pretrain.windows import cut
-from tasks.phantom.chestxray14 import films_of
-from tasks.phantom.rendering import render
+from eden_bench.data.image_store import PyramidStore, pyramid_of
+from pretrain.views import opencv_renderer, torch_renderer
+from pretrain.views.decomposer import grid
+from pretrain.views.draws import WIDTH, draw_cells, draw_views
+from pretrain.views.recipes import adam_recipe, moco_recipe, vicreg_recipes
+from pretrain.views.windows import cut
+from tasks.phantom.chest.rendering import render
+from tasks.phantom.layouts.chestxray14 import films_of
 from tests.pretrain.published_views import by_pil
 
 REAL = Path(__file__).parents[3] / "shared/data"
@@ -77,11 +77,11 @@ def windows_of(made, cells, level, draws, recipe):
 
 
 def with_opencv(windows, draws, recipe):
-    return np.stack(list(render_opencv.render_levels(windows, draws, recipe)))
+    return np.stack(list(opencv_renderer.render_levels(windows, draws, recipe)))
 
 
 def with_torch(windows, draws, recipe):
-    return render_torch.render_levels(render_torch.stack(windows), draws, recipe)[:, 0].numpy()
+    return torch_renderer.render_levels(torch_renderer.stack(windows), draws, recipe)[:, 0].numpy()
 
 
 def published(images, cells, level, draws, recipe):

@@ -8,11 +8,11 @@ from PIL import Image
 
 from eden_bench import seeds
 from eden_bench.contracts import ViewRecipe
-from eden_bench.imagestore import Anchor
-from pretrain import render_opencv, render_torch
-from pretrain.drawing import WIDTH, Draws, anchor_maps, draw_views, upright_maps
-from pretrain.pixels import adjust, blur_kernels, normalisation
-from pretrain.windows import cut
+from eden_bench.data.image_store import Anchor
+from pretrain.views import opencv_renderer, torch_renderer
+from pretrain.views.draws import WIDTH, Draws, anchor_maps, draw_views, upright_maps
+from pretrain.views.pixels import adjust, blur_kernels, normalisation
+from pretrain.views.windows import cut
 from tests.pretrain.published_views import by_pil, psnr
 
 ADAM = {
@@ -49,13 +49,13 @@ def windows_of(cells, draws, recipe):
 
 
 def with_opencv(cells, draws, recipe):
-    views = np.stack(list(render_opencv.render_levels(windows_of(cells, draws, recipe), draws, recipe)))
+    views = np.stack(list(opencv_renderer.render_levels(windows_of(cells, draws, recipe), draws, recipe)))
     return views[..., None] if views.ndim == 3 else views
 
 
 def with_torch(cells, draws, recipe):
-    stack = render_torch.stack(windows_of(cells, draws, recipe))
-    return render_torch.render_levels(stack, draws, recipe).permute(0, 2, 3, 1).numpy()
+    stack = torch_renderer.stack(windows_of(cells, draws, recipe))
+    return torch_renderer.render_levels(stack, draws, recipe).permute(0, 2, 3, 1).numpy()
 
 
 RENDERERS = pytest.mark.parametrize("render", [with_opencv, with_torch])
@@ -117,10 +117,10 @@ def test_normalised_images_agree_and_are_channels_last():
     cells, draws = smooth(4, 64), draw(recipe, 4, 64)
     out = np.empty((4, 48, 48, 3), np.float32)
     windows = windows_of(cells, draws, recipe)
-    render_opencv.render(windows, draws, recipe, out)
+    opencv_renderer.render(windows, draws, recipe, out)
     levels = with_opencv(cells, draws, recipe)
     assert out == pytest.approx((levels / 255 - recipe.mean) / recipe.std, abs=1e-5)
-    images = render_torch.render(render_torch.stack(windows), draws, recipe)
+    images = torch_renderer.render(torch_renderer.stack(windows), draws, recipe)
     assert images.shape == (4, 3, 48, 48)
     assert images.dtype == torch.float32
     assert images.is_contiguous(memory_format=torch.channels_last)

@@ -8,10 +8,10 @@ import torch
 
 from eden_bench import devices, registry
 from eden_bench.contracts import Context, View, Views
+from eden_bench.data.image_store import Anchor
 from eden_bench.encoders import seeded
-from eden_bench.imagestore import Anchor
-from pretrain.data import PretrainData
-from pretrain.engine import pretrain
+from pretrain.engine.data import PretrainData
+from pretrain.engine.pretraining import pretrain
 
 TINY = {
     "arch": "resnet18-w8",

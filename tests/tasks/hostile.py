@@ -260,7 +260,7 @@ class Result(NamedTuple):
 
 def write_base(root: Path, readers: Collection[str] = (*PATIENTS, KAGGLE, FOLDER)) -> None:
     """Write datasets once: the phantom of a few patients in its own layout."""
-    from eden_bench.data import reader
+    from eden_bench.data.dataset_folders import reader
 
     for name in PATIENTS.keys() & {*readers, *(["vindr-cxr"] if KAGGLE in readers else [])}:
         reader(name).write_phantom(root / name, patients=PATIENTS[name], seed=0)

@@ -17,7 +17,7 @@ from typing import Any
 
 from eden_bench import registry
 from eden_bench.contracts import Dataset, Finding
-from eden_bench.data import reader
+from eden_bench.data.dataset_folders import reader
 from eden_bench.errors import EdenError
 from tests.tasks.hostile import FOLDER, KAGGLE, LIMIT_MIB, LIMIT_S, Case, Result, cases
 

@@ -15,9 +15,9 @@ import pytest
 from PIL import Image
 
 from eden_bench import registry
-from eden_bench.data import reader
+from eden_bench.data.dataset_folders import reader
+from eden_bench.data.image_store import open_images, open_masks
 from eden_bench.errors import EdenError
-from eden_bench.imagestore import open_images, open_masks
 from tests.tasks.hostile import FOLDER, PATIENTS, write_base
 
 

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eden_bench import data, registry
+from eden_bench import registry
 from eden_bench.contracts import Context
+from eden_bench.data import dataset_folders
 from eden_bench.errors import DataMissing
 
 
@@ -98,8 +99,8 @@ CASES = [
 )
 def test_what_check_calls_an_error_run_refuses(name, patients, task, harm, message, tmp_path, monkeypatch):
     monkeypatch.setattr("tasks.chestx_det._ENOUGH_FINDINGS", 5)
-    root = data.write_phantom(name, tmp_path, patients=patients)
-    reader, asked = data.reader(name), registry.tasks.get(task)
+    root = dataset_folders.write_phantom(name, tmp_path, patients=patients)
+    reader, asked = dataset_folders.reader(name), registry.tasks.get(task)
     assert [finding for finding in reader.check(root) if finding.level == "error"] == []
     harm(root)
     errors = [finding.text for finding in reader.check(root) if finding.level == "error"]

@@ -12,8 +12,8 @@ from PIL import Image
 from eden_bench.contracts import Context, Item
 from eden_bench.errors import DataDamaged, DataMissing
 from tasks.eyepacs import FIELD_LEVEL, LABELS, eyepacs
-from tasks.phantom.fundus import draw_eye
-from tasks.phantom.fundus_rendering import render
+from tasks.phantom.fundus.patient import draw_eye
+from tasks.phantom.fundus.rendering import render
 from tasks.reading.fundus import cropped_to_field, field_box
 
 RETINA = Path(__file__).parents[3] / "shared/data/fundus_cc0/retina.jpg"
@@ -232,7 +232,7 @@ def test_check_names_a_broken_photograph(phantom, tmp_path):
 
 def test_pretraining_sees_whole_patients_in_colour_and_never_the_test_folder(phantom, tmp_path):
     pytest.importorskip("torch")
-    from pretrain.data import open_data
+    from pretrain.engine.data import open_data
 
     index = eyepacs.index(phantom)
     data = open_data(index, Context(cache=tmp_path, dataset=eyepacs))

@@ -11,9 +11,9 @@ from eden_bench.contracts import Context
 from eden_bench.encoders import build_encoder
 from eden_bench.errors import TrainingDiverged
 from tasks.finetuning import ClassificationTask, SegmentationTask
+from tasks.finetuning.device_images import normalised
 from tasks.finetuning.loop import logits_of, scored_logits
 from tasks.finetuning.networks import soft_dice_loss
-from tasks.finetuning.resident import normalised
 from tests.tasks.toy_anatomy import ToyAnatomy, toy_index
 
 SEGMENTATION = SegmentationTask(name="toy-heart", dataset="toy", title="Toy heart", structures=("heart",))

@@ -17,9 +17,9 @@ from typer.testing import CliRunner
 from eden_bench import registry
 from eden_bench.cli.data import app
 from eden_bench.contracts import Context
+from eden_bench.data.split_lists import PARTS
 from eden_bench.errors import DataDamaged, DataMissing, PluginError, UsageError
 from eden_bench.registry import load_plugin_file
-from eden_bench.splitlists import PARTS
 from tests.conftest import PROTOCOL, records_in
 
 EXAMPLE = Path(__file__).parents[2] / "docs" / "lungs.toml"

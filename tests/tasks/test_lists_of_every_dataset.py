@@ -2,12 +2,13 @@
 
 import pytest
 
-from eden_bench import data, registry, splitlists
+from eden_bench import registry
+from eden_bench.data import dataset_folders, split_lists
 
 
 @pytest.mark.parametrize("name", registry.datasets.names())
 def test_written_lists_are_read_back(tmp_path, name):
-    index = data.reader(name).index(data.write_phantom(name, tmp_path, patients=4))
+    index = dataset_folders.reader(name).index(dataset_folders.write_phantom(name, tmp_path, patients=4))
     parts = {part: [item.id for item in index.split(part)] for part in ("train", "test")}
-    splitlists.write(tmp_path / "lists" / name, parts, "a rule")
-    assert splitlists.applied(index, tmp_path / "lists").items == index.items
+    split_lists.write(tmp_path / "lists" / name, parts, "a rule")
+    assert split_lists.applied(index, tmp_path / "lists").items == index.items

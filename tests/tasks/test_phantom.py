@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tasks.phantom import draw_patient, render, write_sheet
-from tasks.phantom.canvas import Projection, inflate, smooth_closed
-from tasks.phantom.patient import BOXED, KINDS
-from tasks.phantom.rendering import LANDMARKS, RIBS, STRUCTURES
+from tasks.phantom.chest.canvas import Projection, inflate, smooth_closed
+from tasks.phantom.chest.patient import BOXED, KINDS
+from tasks.phantom.chest.rendering import LANDMARKS, RIBS, STRUCTURES
 
 SIZE_PX = 256
 LOCAL = tuple(kind for kind in KINDS if kind not in ("Cardiomegaly", "Emphysema", "Atelectasis", "Edema"))
@@ -265,6 +265,6 @@ def test_importing_the_package_imports_neither_opencv_nor_torch():
 
 
 def test_the_contact_sheet_is_one_picture_below_a_megabyte(tmp_path, monkeypatch):
-    monkeypatch.setattr("tasks.phantom.sheet._RENDER_PX", 64)
+    monkeypatch.setattr("tasks.phantom.sheets.chest._RENDER_PX", 64)
     write_sheet(tmp_path / "sheet.png")
     assert 50_000 < (tmp_path / "sheet.png").stat().st_size < 1_000_000

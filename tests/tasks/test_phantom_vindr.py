@@ -11,10 +11,10 @@ import pytest
 from PIL import Image
 
 from tasks.phantom import draw_patient, render
-from tasks.phantom.patient import TUBERCULOSIS
-from tasks.phantom.shenzhen import write_shenzhen
-from tasks.phantom.vindr_cxr import _film, upright, vindr_patient, write_vindr_cxr
-from tasks.phantom.vindr_rib import _films, write_vindr_rib
+from tasks.phantom.chest.patient import TUBERCULOSIS
+from tasks.phantom.layouts.shenzhen import write_shenzhen
+from tasks.phantom.layouts.vindr_cxr import _film, upright, vindr_patient, write_vindr_cxr
+from tasks.phantom.layouts.vindr_rib import _films, write_vindr_rib
 from tasks.reading.vindr import read_votes
 from tasks.shenzhen import shenzhen
 from tasks.vindr_cxr import LABELS, vindr_cxr
@@ -29,9 +29,9 @@ WRITERS = {"shenzhen": write_shenzhen, "vindr_cxr": write_vindr_cxr, "vindr_rib"
 def _small_films():
     """Films a quarter of their size: what is looked at here does not depend on it."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tasks.phantom.shenzhen._SIDES_PX", (160, 200))
-        patch.setattr("tasks.phantom.vindr_cxr._SIDES_PX", (144, 176))
-        patch.setattr("tasks.phantom.vindr_rib.IMAGE_PX", 512)
+        patch.setattr("tasks.phantom.layouts.shenzhen._SIDES_PX", (160, 200))
+        patch.setattr("tasks.phantom.layouts.vindr_cxr._SIDES_PX", (144, 176))
+        patch.setattr("tasks.phantom.layouts.vindr_rib.IMAGE_PX", 512)
         yield
 
 
@@ -138,7 +138,7 @@ def test_shenzhen_has_both_labels_sizes_palettes_masks_and_readings(written, tmp
     readings = shenzhen.readings(root)
     assert all(reading.sex and reading.age for reading in readings.values())
     assert [("PTB" in readings[item.id].findings) for item in index.items] == [False] * 12 + [True] * 12
-    monkeypatch.setattr("tasks.phantom.shenzhen._RGB_EVERY", 2)
+    monkeypatch.setattr("tasks.phantom.layouts.shenzhen._RGB_EVERY", 2)
     write_shenzhen(tmp_path, patients=4, seed=3)
     assert [look_of(item)[0] for item in shenzhen.index(tmp_path).items] == ["P", "RGB"] * 2
 
@@ -175,8 +175,8 @@ def test_window_and_monochrome1_give_back_the_film(written):
 
 
 def test_readers_differ_and_the_truth_is_always_among_what_they_say(tmp_path, monkeypatch):
-    monkeypatch.setattr("tasks.phantom.vindr_cxr._SIDES_PX", (64, 64))
-    monkeypatch.setattr("tasks.phantom.vindr_cxr._MISREAD_SHARE", 0.8)
+    monkeypatch.setattr("tasks.phantom.layouts.vindr_cxr._SIDES_PX", (64, 64))
+    monkeypatch.setattr("tasks.phantom.layouts.vindr_cxr._MISREAD_SHARE", 0.8)
     write_vindr_cxr(tmp_path, patients=30, seed=0)
     votes = read_votes(tmp_path / "annotations/image_labels_train.csv")
     assert any(len(set(said)) > 1 for said in votes.values())

@@ -11,9 +11,9 @@ from PIL import Image
 
 from eden_bench.errors import EdenError
 from tasks.phantom import VERSION, render, write_chestxray14, write_scr
-from tasks.phantom.chestxray14 import _shots
-from tasks.phantom.rendering import ORGANS
-from tasks.phantom.scr import _films, raw
+from tasks.phantom.chest.rendering import ORGANS
+from tasks.phantom.layouts.chestxray14 import _shots
+from tasks.phantom.layouts.scr import _films, raw
 
 SCR_PATIENTS = 5
 NIH_PATIENTS = 6
@@ -129,7 +129,7 @@ def test_lists_are_patient_disjoint_and_cover_all_images(nih):
 
 
 def test_all_boxed_images_are_in_the_test_list_and_have_the_label(tmp_path, monkeypatch):
-    monkeypatch.setattr("tasks.phantom.chestxray14.IMAGE_PX", 64)
+    monkeypatch.setattr("tasks.phantom.layouts.chestxray14.IMAGE_PX", 64)
     write_chestxray14(tmp_path, patients=80, seed=1)
     header, *rows = lines(tmp_path / "BBox_List_2017.csv")
     labels = {row.split(",")[0]: row.split(",")[1] for row in lines(tmp_path / "Data_Entry_2017_v2020.csv")}
@@ -153,7 +153,7 @@ def test_the_default_phantom_is_about_400_films_of_320_people():
 
 
 def test_rgba_images_have_equal_colours(tmp_path):
-    from tasks.phantom.writing import write_png
+    from tasks.phantom.layouts.writing import write_png
 
     grey = np.arange(16, dtype=np.uint8).reshape(4, 4)
     write_png(tmp_path / "a.png", grey, mode="RGBA")
@@ -189,7 +189,7 @@ def test_an_interrupted_phantom_has_no_seal(tmp_path, monkeypatch):
     def stop(what, done, total):
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tasks.phantom.chestxray14.IMAGE_PX", 64)
+    monkeypatch.setattr("tasks.phantom.layouts.chestxray14.IMAGE_PX", 64)
     write_chestxray14(tmp_path, patients=4, seed=0)
     with pytest.raises(KeyboardInterrupt):
         write_chestxray14(tmp_path, patients=4, seed=0, progress=stop)
@@ -197,7 +197,7 @@ def test_an_interrupted_phantom_has_no_seal(tmp_path, monkeypatch):
 
 
 def test_progress_counts_every_film(tmp_path, monkeypatch):
-    monkeypatch.setattr("tasks.phantom.chestxray14.IMAGE_PX", 64)
+    monkeypatch.setattr("tasks.phantom.layouts.chestxray14.IMAGE_PX", 64)
     seen = []
     write_chestxray14(tmp_path, patients=6, seed=0, progress=lambda *report: seen.append(report))
     total = seen[0][2]

@@ -14,7 +14,7 @@ from pydicom.encaps import encapsulate
 from pydicom.pixels import apply_modality_lut, apply_voi_lut
 
 from eden_bench.errors import DataDamaged
-from tasks.phantom.dicom import Ids, uid, write_dicom
+from tasks.phantom.layouts.dicom import Ids, uid, write_dicom
 from tasks.reading.dicom import read_dicom, read_patient
 
 PUBLIC = Path(pydicom.__file__).parent / "data/test_files"

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tasks.phantom.siim_acr import run_lengths
+from tasks.phantom.layouts.siim_acr import run_lengths
 from tasks.reading.outlines import is_coordinate, overhang_px, polygon_of, polygons_mask, runs_mask, runs_of
 
 # ── polygons ─────────────────────────────────────────────────────────────────────────────────────

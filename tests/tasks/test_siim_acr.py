@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from eden_bench.errors import DataDamaged, DataMissing, UsageError
-from tasks.phantom.dicom import Ids, write_dicom
+from tasks.phantom.layouts.dicom import Ids, write_dicom
 from tasks.siim_acr import SIDE_PX, STRUCTURE, read_rows, siim_acr, siim_acr_task
 
 HEADER = "ImageId, EncodedPixels"

@@ -12,7 +12,7 @@ from PIL import Image
 
 from eden_bench.contracts import Context
 from eden_bench.errors import DataDamaged, DataMissing
-from tasks.phantom.dicom import Ids, write_dicom
+from tasks.phantom.layouts.dicom import Ids, write_dicom
 from tasks.reading.vindr import KAGGLE_CLASSES, Box
 from tasks.vindr_cxr import LABELS, VinDrCXR, _is_positive, vindr_cxr, vindr_cxr_task
 

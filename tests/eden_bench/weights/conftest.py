@@ -1,7 +1,7 @@
 import pytest
 
 from eden_bench.errors import WeightsRefused
-from eden_bench.weights import child, reading
+from eden_bench.weights import reading, unpickling
 
 
 @pytest.fixture
@@ -10,9 +10,9 @@ def read_here(monkeypatch):
 
     def convert(path, out):
         try:
-            child.convert(path, out)
+            unpickling.convert(path, out)
             out.flush()
         except Exception as error:
-            raise WeightsRefused(f"{path} cannot be read as weights: {child.reason(error)}") from error
+            raise WeightsRefused(f"{path} cannot be read as weights: {unpickling.reason(error)}") from error
 
     monkeypatch.setattr(reading, "_convert", convert)

@@ -89,14 +89,14 @@ def test_several_renamed_entries_are_refused(save, kind):
 
 @pytest.mark.parametrize("arch", ["resnet18-w16", VIT, SWIN])
 def test_whichever_entry_is_renamed_is_named(save, arch, monkeypatch):
-    from eden_bench.weights import importing, recognition
+    from eden_bench.weights import find_encoder, importing
 
     whole = weights(arch)
     built = source(arch)
     monkeypatch.setattr(importing, "build_encoder", lambda *_, **__: built)
     for name in [name for name in whole if not name.endswith("num_batches_tracked")]:
         renamed = {f"{key}_x" if key == name else key: value for key, value in whole.items()}
-        found, _ = recognition.find(renamed)
+        found, _ = find_encoder.find(renamed)
         if name in ("patch_embed.proj.weight", "pos_embed"):  # without them the arch is not known
             with pytest.raises(WeightsRefused, match=f"{name} is not in it"):
                 importing._built(found)
@@ -256,7 +256,7 @@ def test_a_shuffled_checkpoint_has_another_fingerprint(save):
 
 
 def test_full_size_archs_are_told_apart_by_their_shapes_alone():
-    from eden_bench.weights.recognition import find
+    from eden_bench.weights.find_encoder import find
 
     for arch in ("resnet34", "resnet50", "resnet50-w32", "vit_small_patch16_224", "swin_tiny_patch4_window7_224"):
         found, _ = find(build_encoder(arch, seed=1).state_dict())

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from eden_bench.errors import WeightsMissing, WeightsRefused
-from eden_bench.weights import child
+from eden_bench.weights import unpickling
 from eden_bench.weights.importing import import_weights
 from eden_bench.weights.reading import read_tensors
 from tests.eden_bench.weights import hostile
@@ -139,7 +139,7 @@ def test_the_limits_hold_in_the_child(tmp_path):
         "print(*(resource.getrlimit(getattr(resource, 'RLIMIT_' + n))[1] for n in ('DATA', 'CPU', 'FSIZE', 'CORE')))"
     )
     done = subprocess.run([sys.executable, "-c", code, tmp_path / "file"], capture_output=True, text=True, check=True)
-    assert done.stdout.split() == [str((4 << 30) + 600), str(child.SECONDS), str((1 << 30) + 400), "0"]
+    assert done.stdout.split() == [str((4 << 30) + 600), str(unpickling.SECONDS), str((1 << 30) + 400), "0"]
 
 
 def test_no_place_in_the_project_unpickles_without_weights_only():
@@ -166,8 +166,10 @@ def test_one_flipped_byte_is_refused_and_its_part_is_named(tmp_path):
     content = bytearray((tmp_path / "file.pth").read_bytes())
     content[largest.header_offset + len(content) // 1000 + 2000] ^= 1
     (tmp_path / "file.pth").write_bytes(content)
-    with pytest.raises(child.Unusable, match=f"'{largest.filename}' in its archive is damaged, its CRC-32 differs"):
-        child.read(tmp_path / "file.pth")
+    with pytest.raises(
+        unpickling.Unusable, match=f"'{largest.filename}' in its archive is damaged, its CRC-32 differs"
+    ):
+        unpickling.read(tmp_path / "file.pth")
 
 
 def test_an_archive_written_without_sums_is_read(tmp_path):
@@ -177,14 +179,14 @@ def test_an_archive_written_without_sums_is_read(tmp_path):
         torch.save(weights(), tmp_path / "file.pth")
     finally:
         torch.serialization.set_crc32_options(kept)
-    assert child.read(tmp_path / "file.pth").keys() == weights().keys()
+    assert unpickling.read(tmp_path / "file.pth").keys() == weights().keys()
 
 
 def converted(content, tmp_path, **how):
     path = tmp_path / "file.pth"
     path.write_bytes(content) if isinstance(content, bytes) else torch.save(content, path, **how)
     with (tmp_path / "out").open("wb") as out:
-        child.convert(path, out)
+        unpickling.convert(path, out)
     from safetensors.torch import load_file
 
     return load_file(tmp_path / "out")
@@ -219,13 +221,13 @@ def test_a_program_and_a_zip_around_a_file_are_named(tmp_path):
     torch.save(weights(), tmp_path / "inner.pth")
     with zipfile.ZipFile(tmp_path / "outer.zip", "w") as made:
         made.write(tmp_path / "inner.pth", "inner.pth")
-    with pytest.raises(child.Unusable, match=r"a zip around 'inner\.pth': unpack it and name the file inside"):
-        child.read(tmp_path / "outer.zip")
+    with pytest.raises(unpickling.Unusable, match=r"a zip around 'inner\.pth': unpack it and name the file inside"):
+        unpickling.read(tmp_path / "outer.zip")
     with zipfile.ZipFile(tmp_path / "program.pt", "w") as made:
         for name in ("data.pkl", "constants.pkl", "code/__torch__.py", "version"):
             made.writestr(f"program/{name}", b"x")
-    with pytest.raises(child.Unusable, match="it is a TorchScript program, expected a state dictionary"):
-        child.read(tmp_path / "program.pt")
+    with pytest.raises(unpickling.Unusable, match="it is a TorchScript program, expected a state dictionary"):
+        unpickling.read(tmp_path / "program.pt")
 
 
 def test_a_newer_pickle_says_so(tmp_path):
@@ -233,5 +235,5 @@ def test_a_newer_pickle_says_so(tmp_path):
 
     (tmp_path / "file.pkl").write_bytes(pickle.dumps({"a": [1.0]}, 4))
     with warnings.catch_warnings(action="ignore"), pytest.raises(pickle.UnpicklingError) as caught:
-        child.read(tmp_path / "file.pkl")
-    assert "a pickle of a protocol that is not read here, expected protocol 2" in child.reason(caught.value)
+        unpickling.read(tmp_path / "file.pkl")
+    assert "a pickle of a protocol that is not read here, expected protocol 2" in unpickling.reason(caught.value)

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from eden_bench.weights import child, reading
+from eden_bench.weights import reading, unpickling
 from tests.eden_bench.weights.dialects import weights
 
 SPY = """
@@ -34,7 +34,7 @@ SHADOW = "import os\nos.close(os.open(os.path.join({folder!r}, 'ran-' + __name__
 
 def imported(path, out):
     """Return the top-level name of every module that the reading child has, or looked for."""
-    command = [sys.executable, "-I", "-W", "ignore", "-c", SPY, child.__file__, str(path)]
+    command = [sys.executable, "-I", "-W", "ignore", "-c", SPY, unpickling.__file__, str(path)]
     pipe = subprocess.PIPE
     with out.open("wb") as file, subprocess.Popen(command, stdin=pipe, stdout=file, stderr=pipe, text=True) as done:
         told = done.stderr.read()
@@ -121,7 +121,7 @@ def test_a_reader_dies_with_its_parent_and_leaves_nothing(tmp_path, how):
     (tmp_path / "model.pth").write_bytes(b"x" * 100)
     temporary = tmp_path / "tmp"
     temporary.mkdir()
-    slow = SLOW.format(child=child.__file__, mark=str(tmp_path / "pid"))
+    slow = SLOW.format(child=unpickling.__file__, mark=str(tmp_path / "pid"))
     command = [sys.executable, "-c", PARENT, tmp_path / "model.pth", slow]
     parent = subprocess.Popen(command, env={**os.environ, "TMPDIR": str(temporary)})
     pid = _soon(lambda: (tmp_path / "pid").read_text() if (tmp_path / "pid").exists() else "")
@@ -149,7 +149,7 @@ def test_a_sparse_file_is_refused_by_what_it_has_on_the_disk_and_costs_no_memory
     with (tmp_path / "lie.safetensors").open("wb") as file:
         file.write(struct.pack("<Q", len(header)) + header)
         file.truncate(8 + len(header) + (1 << 31))
-    if child.stored(tmp_path / "lie.safetensors") > 1 << 30:
+    if unpickling.stored(tmp_path / "lie.safetensors") > 1 << 30:
         pytest.skip("this file system tells of no holes")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(reading.WeightsRefused, match=r"claims 2,147,\d+,\d+ bytes and has [\d,]+ on the disk, the oth"):
@@ -160,7 +160,7 @@ def test_a_sparse_file_is_refused_by_what_it_has_on_the_disk_and_costs_no_memory
 def test_what_is_stored_is_the_size_without_the_holes(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"x" * 300_000)
-    assert child.stored(path) == 300_000
+    assert unpickling.stored(path) == 300_000
     with path.open("r+b") as file:
         file.truncate(10_000_000)
-    assert child.stored(path) in (10_000_000, *range(300_000, 310_000))
+    assert unpickling.stored(path) in (10_000_000, *range(300_000, 310_000))

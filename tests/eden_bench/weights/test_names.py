@@ -11,7 +11,7 @@ from torch import nn
 
 from eden_bench.encoders import build_encoder
 from eden_bench.errors import WeightsRefused
-from eden_bench.weights import names, recognition
+from eden_bench.weights import find_encoder, names
 from eden_bench.weights.importing import _built, _cover, import_weights
 from eden_bench.weights.untrained import is_untrained
 from tests.eden_bench.weights.dialects import DENSENET, SWIN, VIT, source, under, weights
@@ -74,7 +74,7 @@ def test_wrappers_in_the_middle_of_names_are_taken_out(arch, wrapper):
         at = min(1 + place % 3, len(parts) - 1) if len(parts) > 2 else 0
         wrapped[".".join([*parts[:at], wrapper + parts[at], *parts[at + 1 :]]) if at else name] = value
     assert sum(wrapper in name for name in wrapped) > len(own) // 2
-    found, _ = recognition.find(wrapped)
+    found, _ = find_encoder.find(wrapped)
     assert _cover(found, _built(found), "file", ())[1].share == 1
     assert all(found.weights[name].equal(value) for name, value in own.items())
 
@@ -114,12 +114,12 @@ def test_a_network_that_is_not_read_is_named(make, what):
     with torch.device("meta"):
         state = make().state_dict()
     with pytest.raises(WeightsRefused, match=f"they are those of {what}.*expected a ResNet or DenseNet under"):
-        recognition.find(state)
+        find_encoder.find(state)
 
 
 @pytest.mark.parametrize("side", [4, 5, 7, 14])
 def test_a_swins_windows_are_read_from_its_tables_stage_by_stage(side):
-    from eden_bench.weights.families import _swin
+    from eden_bench.weights.architectures import _swin
 
     windows = (7, 7, side, 7)
     state = weights("swin_tiny_patch4_window7_224")
@@ -133,7 +133,7 @@ def test_a_swins_windows_are_read_from_its_tables_stage_by_stage(side):
 
 def test_a_swin_whose_index_and_table_disagree_is_refused():
     state = {**weights(SWIN), "layers.1.blocks.0.attn.relative_position_index": torch.zeros(49, 49)}
-    found, _ = recognition.find(state)
+    found, _ = find_encoder.find(state)
     with pytest.raises(WeightsRefused, match=r"window by its table is 4, and another by layers\.1\.blocks\.0\.attn"):
         _built(found)
 
@@ -150,7 +150,7 @@ FRESH = {
 
 
 def untrained(state):
-    found, _ = recognition.find(state)
+    found, _ = find_encoder.find(state)
     encoder = _built(found)
     return is_untrained(encoder, _cover(found, encoder, "file", ())[0])
 
@@ -191,8 +191,8 @@ def test_norms_that_were_frozen_or_folded_away_are_no_sign_of_an_untrained_netwo
 
 
 def test_an_untrained_network_is_taken_where_it_is_asked_for_and_its_card_says_so(tmp_path):
+    from eden_bench.weights.file_method import FileConfig, FileWeights
     from eden_bench.weights.importing import write
-    from eden_bench.weights.method import FileConfig, FileWeights
 
     torch.save(build_encoder("resnet18-w16", 4).state_dict(), tmp_path / "new.pth")
     with pytest.raises(WeightsRefused, match=r"new\.pth: this resnet18-w16 was never trained"):
@@ -209,5 +209,5 @@ def test_an_untrained_network_is_taken_where_it_is_asked_for_and_its_card_says_s
     [("resnet18-w16", "stride"), (VIT, "GELU"), (SWIN, "epsilon"), (DENSENET, "scale"), ("resnet20_cifar", "ResNet")],
 )
 def test_networks_of_equal_names_that_compute_something_else_are_named(arch, what):
-    found, _ = recognition.find(weights(arch))
+    found, _ = find_encoder.find(weights(arch))
     assert what in _cover(found, _built(found), "file", ())[1].look_alikes

@@ -1,0 +1,47 @@
+"""What commands print: a rich table on a terminal, aligned plain text off it, JSON where asked."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Mapping, Sequence
+
+import typer
+
+from eden_bench.printable import bare, printable
+from eden_bench.report.text_table import aligned
+
+Row = Sequence[str]
+
+
+def print_json(content: object) -> None:
+    """Print JSON, keys in the order given; refuses NaN."""
+    typer.echo(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=str))
+
+
+def print_table(columns: Sequence[str], rows: Sequence[Row], title: str = "") -> None:
+    """Print rows of text; never cuts a name short, on a terminal it folds."""
+    if sys.stdout.isatty():
+        _rich_table(columns, rows, title)
+    else:
+        typer.echo(aligned(columns, rows, title))
+
+
+def print_pairs(pairs: Mapping[str, str], title: str) -> None:
+    """Print a card: names and values, one a line."""
+    width = max((len(name) for name in pairs), default=0)
+    lines = [f"{name.ljust(width)}  {value}".rstrip() for name, value in pairs.items()]
+    typer.echo("\n".join([title, *(f"  {line}" for line in lines)]))
+
+
+def _rich_table(columns: Sequence[str], rows: Sequence[Row], title: str) -> None:
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(printable(title)) if title else None, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(printable(cell)) for cell in row))
+    Console(file=bare(sys.stdout)).print(table)

@@ -1,0 +1,55 @@
+"""``eden-bench run --replay ID``: show whether a record's cell gives the same again."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import typer
+
+from eden_bench import records
+from eden_bench.api import open_inputs
+from eden_bench.cli.output import print_json, print_table
+from eden_bench.errors import CellsFailed
+from eden_bench.execution.replay import Replayed, replay
+from eden_bench.settings import Settings
+
+
+def replay_and_show(prefix: str, settings: Settings, *, as_json: bool) -> None:
+    """Replay the record whose id begins with prefix; exit code 3 where the scores differ.
+
+    Raises:
+        UsageError: there is no such record.
+    """
+    record = records.find(settings.out, prefix)
+    if record.cell.threads:
+        settings = replace(settings, device="cpu", threads=record.cell.threads)
+    replayed = replay(record, open_inputs(settings))
+    if as_json:
+        print_json(_as_json(replayed))
+    else:
+        _show(replayed)
+    if not replayed.identical:
+        raise typer.Exit(CellsFailed.exit_code)
+
+
+def _as_json(replayed: Replayed) -> dict[str, object]:
+    return {
+        "id": replayed.record.id,
+        "identical": replayed.identical,
+        "stored": replayed.record.scores,
+        "replayed": replayed.scores,
+        "same_cases": replayed.same_cases,
+    }
+
+
+def _show(replayed: Replayed) -> None:
+    record = replayed.record
+    if replayed.identical:
+        rows = record.content["cases"]["rows"]
+        typer.echo(f"{record.id[:12]} identical: {len(record.scores)} scores and {rows} cases")
+        return
+    names = sorted({*record.scores, *replayed.scores})
+    columns = ("score", "stored", "replayed")
+    table = [(name, repr(record.scores.get(name)), repr(replayed.scores.get(name))) for name in names]
+    same = "the cases agree" if replayed.same_cases else "the cases differ"
+    print_table(columns, table, f"{record.id[:12]} differs ({same})")

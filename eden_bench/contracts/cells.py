@@ -1,0 +1,44 @@
+"""Cells: one unit of work, named by everything that can change its scores."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from eden_bench.digests import digest
+
+# ── cells and records ────────────────────────────────────────────────────────────────────────────
+
+
+NUMBERS_VERSION = 4
+"""Part of the identity of every cell and pretraining. Raise it when a change of code moves scores and no field of a
+config shows it: in an encoder, a training loop, an augmentation. A score's definition has its own version."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cell:
+    """One unit of work. Its id covers everything that can change its scores (design, section 7.1)."""
+
+    method: str
+    method_config: Mapping[str, Any]
+    checkpoint: str
+    """SHA-256 of the encoder's weights, or "seeded" for weights drawn from the cell's seed."""
+    task: str
+    data: str
+    """Digest of the decoded data."""
+    splits: str
+    """Digest of the split lists."""
+    protocol: Mapping[str, Any]
+    shots: int | None
+    seed: int
+    score_version: int
+    threads: int
+    """CPU threads: results are bit-identical only at equal counts. 0 on a GPU."""
+    code: int = NUMBERS_VERSION
+    """``NUMBERS_VERSION`` when it was computed; records without it are left out with a warning."""
+
+    @property
+    def id(self) -> str:
+        """64 hex digits."""
+        return digest(self)

@@ -1,0 +1,68 @@
+"""Validate values of configs and requests; report progress."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import fields, replace
+from typing import TypeVar
+
+from eden_bench.errors import UsageError, nearest
+
+C = TypeVar("C")
+
+Progress = Callable[[str, int, int], None]
+"""Called with (what is being done, done so far, total); must be cheap."""
+
+
+def no_progress(what: str, done: int, total: int) -> None:
+    """Ignore progress."""
+
+
+def in_range(name: str, value: float, low: float, high: float) -> None:
+    """Raise ValueError "name must be in [low, high], not value" where it is not."""
+    if not low <= value <= high:
+        raise ValueError(f"{name} must be in [{low:g}, {high:g}], not {value!r}")
+
+
+def at_least(name: str, value: float, low: float) -> None:
+    """Raise ValueError "name must be at least low, not value" where it is not (NaN included)."""
+    if not value >= low:
+        raise ValueError(f"{name} must be at least {low:g}, not {value!r}")
+
+
+def with_overrides(config: C, overrides: Mapping[str, object], where: str) -> C:
+    """Return config with some fields replaced.
+
+    Raises:
+        UsageError: a key is not a field of config, or its value is refused (inf and nan always are); names the
+            nearest field.
+    """
+    names = [f.name for f in fields(config)]  # type: ignore[arg-type]
+    for name, value in overrides.items():
+        if name not in names:
+            raise UsageError(f"{where}: unknown option {name!r}.{nearest(name, names)} Known: {', '.join(names)}.")
+        if not _is_finite(value):
+            raise UsageError(f"{where}: {name} must be finite, not {value!r}")
+    values = {k: tuple(v) if isinstance(v, list) else v for k, v in overrides.items()}
+    try:
+        return replace(config, **values)  # type: ignore[type-var]
+    except (ValueError, TypeError) as error:
+        raise UsageError(f"{where}: {error}") from error
+
+
+def _is_finite(value: object) -> bool:
+    if isinstance(value, list | tuple):
+        return all(map(_is_finite, value))
+    return not isinstance(value, float) or math.isfinite(value)
+
+
+def shots_are_valid(shots: int | None, train: int) -> None:
+    """Raise UsageError where more shots are asked for than there are training images."""
+    if shots is not None and not 2 <= shots <= train:
+        raise UsageError(f"--shots {shots}: expected 2 to {train}, the number of training images")
+
+
+def steps_per_epoch(images: int, batch_size: int) -> int:
+    """Optimiser steps in one epoch, the ragged last batch included."""
+    return math.ceil(images / batch_size)

@@ -1,0 +1,141 @@
+"""Datasets: what a reader finds in a folder, and decodes."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from eden_bench.digests import digest
+
+if TYPE_CHECKING:
+    import numpy as np
+
+from eden_bench.contracts.checks import Progress, no_progress
+
+# ── datasets ─────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetCard:
+    """Where a dataset comes from and under which terms."""
+
+    title: str
+    modality: Literal["chest-x-ray", "fundus"]
+    citation: str
+    licence: str
+    source: str
+    """Where to get it, in words a search engine finds; a URL where one is stable."""
+    folders: tuple[str, ...]
+    """Folder names under EDEN_BENCH_DATA that are looked for, in order."""
+    expected_images: int
+    notes: tuple[str, ...] = ()
+    """What a reader of scores on it must know."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Item:
+    """One image of a dataset and what is known of it."""
+
+    id: str
+    patient: str
+    split: Literal["train", "test"]
+    image: Path
+    labels: tuple[float, ...] = ()
+    """0 or 1 per label of the dataset, in the order of ``DatasetIndex.label_names``."""
+    masks: Mapping[str, tuple[Path, ...]] = field(default_factory=dict)
+    """Structure name to mask files, united where there are several."""
+    drawn: Mapping[str, tuple[tuple[float, ...], ...]] = field(default_factory=dict)
+    """Structure name to what its mask is drawn from, where masks are no pictures: polygons (x0, y0, x1, y1, …) or run
+    lengths, in the image's own pixels. () is an empty mask; a structure that is not there is not known."""
+
+
+PHANTOM = "PHANTOM.json"
+"""Marks a folder that ``eden-bench data phantom`` wrote."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DatasetIndex:
+    """What a reader found in a folder."""
+
+    dataset: str
+    root: Path
+    items: tuple[Item, ...]
+    """Sorted by id."""
+    expected_images: int
+    label_names: tuple[str, ...] = ()
+    split_rule: str = "the dataset's own train and test lists"
+    """How train and test were told apart, as the start of a sentence."""
+    validation: tuple[str, ...] | None = None
+    """Ids of the training items that only choose a step, where a list says so; None where a task's own rule does."""
+    phantom: bool = False
+    """The folder was written by ``eden-bench data phantom``."""
+    notes: tuple[str, ...] = ()
+    """Sentences for the user: what is absent, which layout variant was read."""
+
+    @property
+    def part(self) -> str:
+        """For example '511 of 112,120 images', or an empty string where the dataset is whole."""
+        if self.phantom or len(self.items) >= self.expected_images:
+            return ""
+        return f"{len(self.items):,} of {self.expected_images:,} images"
+
+    def split(self, name: str) -> tuple[Item, ...]:
+        """The items of one split, in order of id."""
+        return tuple(item for item in self.items if item.split == name)
+
+    def split_digest(self, name: str) -> str:
+        """64 hex digits over the ids of one split."""
+        return digest(sorted(item.id for item in self.split(name)))
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of ``data check``."""
+
+    level: Literal["ok", "note", "error"]
+    text: str
+    numbers: Mapping[str, object] = field(default_factory=dict)
+    """What the text says in numbers, for ``--json``."""
+
+
+class Dataset(Protocol):
+    """A reader of one on-disk layout. Everything it reads is hostile until checked.
+
+    One that brings its own folder has it as ``root`` and is not looked for below ``EDEN_BENCH_DATA``. One whose pixels
+    follow from more than the files and its code, such as a user's setting, says it in ``reading``, a str that becomes
+    part of every store's identity.
+    """
+
+    name: str
+    card: DatasetCard
+
+    def index(self, root: Path) -> DatasetIndex:
+        """List the items under root without decoding a pixel.
+
+        Raises:
+            DataMissing: root is empty or half unpacked; says what was expected where.
+            DataDamaged: a list or csv file cannot be read; names the file, the row and the remedy.
+        """
+        ...
+
+    def read_image(self, item: Item) -> np.ndarray:
+        """Decode one image: (H, W) uint8, or (H, W, 3) for colour, air dark and bone bright.
+
+        Raises:
+            DataDamaged: names the file, what was found and what was expected.
+        """
+        ...
+
+    def read_mask(self, item: Item, structure: str) -> np.ndarray:
+        """Decode one mask: (H, W) bool."""
+        ...
+
+    def check(self, root: Path, progress: Progress = no_progress) -> list[Finding]:
+        """Look at every file: counts, sizes, pairing, splits, patients."""
+        ...
+
+    def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:
+        """Write the phantom in this dataset's own layout, with a ``PHANTOM.json`` beside it."""
+        ...

@@ -1,0 +1,118 @@
+"""Views: augmented crops of anchors, and the recipes that they are drawn by."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import torch
+
+from eden_bench.contracts.checks import at_least, in_range
+
+NORMALISATIONS: Mapping[str, tuple[tuple[float, float, float], tuple[float, float, float]]] = {
+    "imagenet": ((0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+    "chest-x-ray": ((0.5056,) * 3, (0.252,) * 3),
+    "none": ((0.0,) * 3, (1.0,) * 3),
+}
+"""Name to mean and s.d. of each channel of an image in [0, 1]."""
+
+
+# ── views ────────────────────────────────────────────────────────────────────────────────────────
+
+
+@dataclass(frozen=True, kw_only=True)
+class ViewRecipe:
+    """How one augmented view is made from an anchor. The defaults change nothing but the size.
+
+    Order, as in torchvision pipelines: random resized crop, colour jitter, grey, blur, solarise,
+    rotation, flip, normalisation. Draws are per sample.
+    """
+
+    size_px: int = 224
+    crop_scale: tuple[float, float] = (1.0, 1.0)
+    """Share of the anchor's area that a crop covers (low, high)."""
+    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    """Width / height of a crop (low, high), drawn log-uniformly."""
+    jitter_p: float = 0.0
+    brightness: float = 0.0
+    contrast: float = 0.0
+    saturation: float = 0.0
+    hue: float = 0.0
+    grey_p: float = 0.0
+    blur_p: float = 0.0
+    blur_sigma_px: tuple[float, float] = (0.1, 2.0)
+    solarise_p: float = 0.0
+    solarise_threshold: int = 128
+    rotation_deg: float = 0.0
+    """Rotation about the centre, uniform in ± this; what comes from outside the crop is black."""
+    flip_p: float = 0.0
+    crop_of: int | None = None
+    """Number of the earlier view whose crop is taken, and nothing else of its draws: what a method restores."""
+    mean: tuple[float, float, float] = NORMALISATIONS["imagenet"][0]
+    std: tuple[float, float, float] = NORMALISATIONS["imagenet"][1]
+
+    def __post_init__(self) -> None:
+        """Refuse values no pipeline can mean."""
+        at_least("size_px", self.size_px, 8)
+        for name in ("jitter_p", "grey_p", "blur_p", "solarise_p", "flip_p"):
+            in_range(name, getattr(self, name), 0, 1)
+        for name in ("brightness", "contrast", "saturation"):
+            in_range(name, getattr(self, name), 0, 1)
+        in_range("hue", self.hue, 0, 0.5)
+        in_range("rotation_deg", self.rotation_deg, 0, 180)
+        at_least("crop_of", self.crop_of or 0, 0)
+        if not 0 < self.crop_scale[0] <= self.crop_scale[1] <= 1:
+            raise ValueError(f"crop_scale must rise within (0, 1], not {self.crop_scale}")
+
+    def weakened(self, strength: float) -> ViewRecipe:
+        """Return the recipe with its crops and colours at a strength in [0, 1]; 1 is as it stands, 0 leaves both out.
+
+        The least share of a crop nears the greatest, and jitter, greying and solarising get rarer or weaker, all in
+        proportion. Blur, rotation and flip stay.
+        """
+        low, high = self.crop_scale
+        shares = ("brightness", "contrast", "saturation", "hue", "grey_p", "solarise_p")
+        weaker = {name: strength * getattr(self, name) for name in shares}
+        return replace(self, crop_scale=(strength * low + (1 - strength) * high, high), **weaker)
+
+    def normalised(self, name: str) -> ViewRecipe:
+        """Return the recipe with a normalisation of ``NORMALISATIONS``; "own" is as it stands."""
+        if name == "own":
+            return self
+        mean, std = NORMALISATIONS[name]
+        return replace(self, mean=mean, std=std)
+
+
+@dataclass(frozen=True)
+class View:
+    """One augmented view of a batch of anchors."""
+
+    image: torch.Tensor
+    """(B, 3, H, W), normalised."""
+    to_anchor: torch.Tensor
+    """(B, 2, 3) float32: maps (x, y, 1) in view pixels to (x, y) in anchor pixels, centres at +0.5.
+
+    It carries crop, rotation and flip, so location matching needs nothing else.
+    """
+    flipped: torch.Tensor
+    """(B,) bool: the view is mirrored left to right."""
+
+
+@dataclass(frozen=True)
+class Views:
+    """What a method's loss sees: the views of a batch, who they are, and labels where a method uses them."""
+
+    views: tuple[View, ...]
+    samples: torch.Tensor
+    """(B,) int64: dataset index of each anchor."""
+    labels: torch.Tensor | None = None
+    """(B, L) float32 in {0, 1}, or None where the pretraining data carry none."""
+    generator: torch.Generator | None = None
+    """Randomness of this step for masks and mixing; never the global generator."""
+
+    @property
+    def images(self) -> tuple[torch.Tensor, ...]:
+        """The images of the views, each (B, 3, H, W)."""
+        return tuple(view.image for view in self.views)

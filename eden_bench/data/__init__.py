@@ -1,0 +1,1 @@
+"""Find datasets, decode them once, and keep what was decoded."""

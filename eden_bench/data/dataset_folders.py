@@ -1,0 +1,306 @@
+"""Finding datasets: below ``EDEN_BENCH_DATA``, or the phantom where no data folder is set.
+
+Behind ``data list``, ``data check`` and ``data phantom``, and behind everything that opens a dataset by name.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from eden_bench.contracts import PHANTOM, Dataset, DatasetIndex, Finding, Progress, no_progress
+from eden_bench.data import split_lists
+from eden_bench.data.dry_run import is_look, may_build
+from eden_bench.digests import digest
+from eden_bench.errors import DataDamaged, DataMissing, EdenError, UsageError, unknown
+from eden_bench.files import atomic, plain_text
+from eden_bench.registry import datasets, tasks
+from eden_bench.settings import Settings
+
+PHANTOM_SEED = 0
+_VERSION = re.compile(r"[-_]v?\d+(\.\d+)+$")
+PHANTOM_PATIENTS = 247
+"""As many as SCR has, where a dataset names no ``phantom_patients`` of its own."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Row:
+    """One line of ``data list``."""
+
+    name: str
+    title: str
+    found: str
+    """The folder, or an empty string."""
+    images: int
+    expected: int
+    phantom: bool
+    problem: str
+    """Why the folder cannot be used, or an empty string."""
+    notes: tuple[str, ...]
+    licence: str
+    source: str
+
+
+def reader(name: str) -> Dataset:
+    """Return a dataset's reader by name.
+
+    Raises:
+        UsageError: there is no dataset of that name; names the nearest.
+    """
+    found = datasets.get(name)
+    return found() if isinstance(found, type) else found
+
+
+def open_index(name: str, settings: Settings, progress: Progress = no_progress) -> DatasetIndex:
+    """Index a dataset: the user's where a data folder is set, else the phantom, written first where it is absent.
+
+    Raises:
+        UsageError: there is no dataset of that name.
+        DataMissing: the data folder lacks the dataset, or it is incomplete.
+        DataDamaged: one of its files cannot be read.
+    """
+    index = reader(name).index(_folder_of(name, settings, progress))
+    for odd in _not_unicode(index):
+        raise DataDamaged(odd)
+    if not index.phantom:
+        _show_licence(reader(name), settings.cache)
+    return split_lists.applied(index, settings.splits) if settings.splits else index
+
+
+@dataclass(frozen=True)
+class Lists:
+    """Who trains, validates and is tested."""
+
+    dataset: str
+    lists: dict[str, list[str]]
+    """Part to image ids."""
+    rule: str
+
+    @property
+    def digest(self) -> str:
+        """The digest that every record of a run on them has as "splits"."""
+        return digest(self.lists)
+
+
+def lists_of(name: str, settings: Settings, progress: Progress = no_progress) -> Lists:
+    """Return the lists of a task, or of a dataset by the first task on it; without one, its train and test lists.
+
+    Raises:
+        UsageError: there is neither task nor dataset of that name.
+        DataMissing: the data are not at hand.
+    """
+    known = [tasks.get(task) for task in tasks.names()]
+    task = next((t for by in ("name", "dataset") for t in known if getattr(t, by) == name), None)
+    if task is None and name not in datasets.names():
+        raise unknown("task or dataset", name, [*tasks.names(), *datasets.names()])
+    index = open_index(task.dataset if task else name, settings, progress)
+    if task is None or not hasattr(task, "lists"):
+        lists = {part: [item.id for item in index.split(part)] for part in ("train", "test")}
+        return Lists(index.dataset, lists, index.split_rule)
+    return Lists(index.dataset, *task.lists(index, task.protocol("paper")))
+
+
+def find_folder(dataset: Dataset, data: Path) -> Path | None:
+    """Return the first of the folders a dataset is looked for in, or None.
+
+    Case is passed over, and so is a version that archives put behind the name (``-1.0.0``).
+    """
+    try:
+        folders = [path for path in sorted(data.iterdir()) if path.is_dir()]
+    except OSError as error:
+        raise DataMissing(
+            f"{data} cannot be listed ({error.strerror}): make EDEN_BENCH_DATA the datasets' folder"
+        ) from error
+    there = {path.name.casefold(): path for path in folders}
+    for name, path in list(there.items()):
+        there.setdefault(_VERSION.sub("", name), path)
+    wanted = (folder.casefold() for folder in dataset.card.folders)
+    return next((there[folder] for folder in wanted if folder in there), None)
+
+
+def need_folder(dataset: Dataset, data: Path) -> Path:
+    """Return a dataset's folder.
+
+    Raises:
+        DataMissing: it is not there; says where to get the dataset and what to do without.
+    """
+    folder = own_folder(dataset) or find_folder(dataset, data)
+    if folder is None:
+        raise DataMissing(
+            f"{dataset.name}: {data} has no folder {' or '.join(dataset.card.folders)}: get it "
+            f"({dataset.card.source}), or unset EDEN_BENCH_DATA to use the phantom"
+        )
+    return folder
+
+
+def inventory(settings: Settings) -> list[Row]:
+    """Say for every known dataset where it was found, how much of it, its licence and how to get it."""
+    return [_row(reader(name), settings) for name in datasets.names()]
+
+
+def check(name: str, settings: Settings, progress: Progress = no_progress) -> list[Finding]:
+    """Look at every file of a dataset.
+
+    Raises:
+        UsageError: there is no dataset of that name.
+        DataMissing: its folder is not there.
+    """
+    root = _folder_of(name, settings, progress)
+    return [Finding("ok", f"read from {root}"), *reader(name).check(root, progress), *_names_found(reader(name), root)]
+
+
+def _names_found(dataset: Dataset, root: Path) -> list[Finding]:
+    """Find names that no list and no record can hold; what keeps the index from being read is found by the reader."""
+    try:
+        return [Finding("error", odd) for odd in _not_unicode(dataset.index(root))]
+    except EdenError:
+        return []
+
+
+def _not_unicode(index: DatasetIndex) -> Iterator[str]:
+    for item in index.items:
+        try:
+            f"{item.id}{item.image}{item.patient}".encode()
+        except UnicodeEncodeError:
+            yield f"{index.dataset}: the name {os.fsencode(item.image.name)!r} is no UTF-8: rename the file"
+
+
+def write_phantom(
+    name: str,
+    root: Path,
+    *,
+    patients: int | None = None,
+    seed: int | None = None,
+    progress: Progress = no_progress,
+) -> Path:
+    """Write a dataset's phantom to the folder root/<name>, whole or not at all; one that is there is kept.
+
+    Returns:
+        The folder.
+
+    Raises:
+        UsageError: the folder exists and is no phantom or another than asked for, or patients is below 4.
+        EdenError: the disk is full or root cannot be written.
+    """
+    dataset, folder = reader(name), root / reader(name).card.folders[0]
+    count = patients_of(dataset) if patients is None else patients
+    if count < 4:
+        raise UsageError(
+            f"phantom {name}: {count} patients, expected at least 4: two for training and two for the test"
+        )
+    with atomic.locked(root / f".{folder.name}.lock"):
+        if folder.exists() and not (folder / PHANTOM).is_file():
+            raise UsageError(
+                f"{folder} exists and is no phantom: choose another folder, real data are never overwritten"
+            )
+        if folder.exists():
+            _need_same(dataset, folder, patients, seed)
+        else:
+            _write_aside(dataset, folder, count, PHANTOM_SEED if seed is None else seed, progress)
+    return folder
+
+
+def cached_phantom(name: str, settings: Settings, progress: Progress = no_progress) -> Path:
+    """Return the folder of the phantom in the cache, written once for each version of the phantom."""
+    folder = _place_of_phantom(reader(name), settings)
+    if (folder / PHANTOM).is_file():
+        return folder
+    may_build(f"the phantom of {name}")
+    return write_phantom(name, folder.parent, progress=progress)
+
+
+def patients_of(dataset: Dataset) -> int:
+    """Return how many patients a dataset's phantom has where nobody says."""
+    return int(getattr(dataset, "phantom_patients", PHANTOM_PATIENTS))
+
+
+def _show_licence(dataset: Dataset, cache: Path) -> None:
+    """Print the terms of a dataset to stderr, once for each cache folder and each wording."""
+    licence = dataset.card.licence
+    shown = cache / "licences" / f"{dataset.name}-{digest(licence)[:12]}"
+    if not licence or is_look() or shown.exists():
+        return
+    print(f"{dataset.name}: licence: {licence} (shown once)", file=sys.stderr)  # noqa: T201
+    with contextlib.suppress(EdenError, OSError):  # a cache that cannot be written is said where it matters
+        atomic.write_text(shown, licence)
+
+
+def own_folder(dataset: Dataset) -> Path | None:
+    """Return the folder of a dataset that brings its own (``root``) and is not looked for, else None."""
+    return getattr(dataset, "root", None)
+
+
+def _folder_of(name: str, settings: Settings, progress: Progress) -> Path:
+    dataset = reader(name)
+    if settings.data is None:
+        return own_folder(dataset) or cached_phantom(name, settings, progress)
+    return need_folder(dataset, settings.data)
+
+
+def _place_of_phantom(dataset: Dataset, settings: Settings) -> Path:
+    version = getattr(dataset, "phantom_version", 1)
+    root = settings.cache / "phantom" / f"v{version}-{patients_of(dataset)}-patients-seed{PHANTOM_SEED}"
+    return root / dataset.card.folders[0]
+
+
+def _need_same(dataset: Dataset, folder: Path, patients: int | None, seed: int | None) -> None:
+    """Refuse to pass a phantom off as another; what was not asked for may be anything."""
+    try:
+        held = dict(json.loads(plain_text.read(folder / PHANTOM)))
+    except (OSError, ValueError, TypeError, RecursionError) as error:
+        raise UsageError(f"{folder / PHANTOM} cannot be read ({error}): choose another --out") from error
+    asked = {"seed": seed, "patients": patients, "version": getattr(dataset, "phantom_version", None)}
+    if any(value is not None and held.get(name, value) != value for name, value in asked.items()):
+        version = f", version {held['version']}" if "version" in held else ""
+        raise UsageError(
+            f"{folder} holds seed {held.get('seed')}, {held.get('patients')} patients{version}: choose another --out"
+        )
+
+
+def _write_aside(dataset: Dataset, folder: Path, patients: int, seed: int, progress: Progress) -> None:
+    atomic.sweep(folder.parent, folder.name)
+    with atomic.folder(folder) as aside:
+        try:
+            dataset.write_phantom(aside, patients=patients, seed=seed, progress=progress)
+        except OSError as error:
+            raise EdenError(
+                f"the phantom cannot be written to {folder.parent} ({error.strerror}): free some room, or choose "
+                "another folder"
+            ) from error
+        if not (aside / PHANTOM).is_file():
+            atomic.write_json(aside / PHANTOM, {"dataset": dataset.name, "patients": patients, "seed": seed})
+
+
+def _written_phantom(dataset: Dataset, settings: Settings) -> Path | None:
+    folder = _place_of_phantom(dataset, settings)
+    return folder if (folder / PHANTOM).is_file() else None
+
+
+def _row(dataset: Dataset, settings: Settings) -> Row:
+    card, folder, index, problem = dataset.card, None, None, ""
+    try:
+        found = find_folder(dataset, settings.data) if settings.data else _written_phantom(dataset, settings)
+        folder = own_folder(dataset) or found
+        index = dataset.index(folder) if folder else None
+    except EdenError as error:
+        problem = str(error)
+    except Exception as error:  # noqa: BLE001, RUF100 - the edge: one dataset must not hide the others
+        problem = f"{type(error).__name__}: {error}"
+    return Row(
+        name=dataset.name,
+        title=card.title,
+        found=str(folder) if folder else "",
+        images=len(index.items) if index else 0,
+        expected=card.expected_images,
+        phantom=index.phantom if index else False,
+        problem=problem,
+        notes=index.notes if index else (),
+        licence=card.licence,
+        source=card.source,
+    )

@@ -1,0 +1,229 @@
+"""The image store: a dataset decoded once into one uint8 array on disk, memory-mapped afterwards (design, section 8).
+
+Three kinds: images at one size, masks at one size, and a pyramid of 1024, 512 and 256 px, which the anatomy decomposer
+cuts its anchors from (`docs/decisions/007-crops-from-the-original.md`). Each lives in ``cache/<name>-<fingerprint>/``.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import numpy as np
+
+from eden_bench.contracts import Item, Progress, no_progress
+from eden_bench.data.pixel_store import Plan, Store, open_store
+from eden_bench.errors import DataMissing
+
+LEVELS_PX = (1024, 512, 256)
+"""Sides of a pyramid's levels, finest first: released code crops from 1024 px; large crops are made from the others."""
+
+_STARTS = {side_px: sum(s**2 for s in LEVELS_PX if s > side_px) for side_px in LEVELS_PX}
+
+
+class Anchor(NamedTuple):
+    """A part of an image that views are cut from, and the whole image at every size that they may be cut at."""
+
+    levels: tuple[np.ndarray, ...]
+    """Finest first, each (s, s) or (s, s, 3) uint8."""
+    box: tuple[float, float, float, float]
+    """Top, left, height and width of the part, in pixels of the finest level."""
+    px: tuple[int, int]
+    """Height and width of the part in the pixels that crops are drawn in, the same for all images of a pyramid."""
+
+
+@dataclass(frozen=True)
+class ImageStore(Store):
+    """Images, all at one size."""
+
+    @property
+    def images(self) -> np.ndarray:
+        """(N, H, W) or (N, H, W, 3) uint8."""
+        return self.pixels
+
+
+@dataclass(frozen=True)
+class MaskStore(Store):
+    """Masks, all at one size."""
+
+    structures: tuple[str, ...] = ()
+
+    @property
+    def masks(self) -> np.ndarray:
+        """(N, S, H, W) uint8 in {0, 1}, S in the order of ``structures``."""
+        return self.pixels
+
+
+@dataclass(frozen=True)
+class PyramidStore(Store):
+    """Each image squashed to 1024², 512² and 256²; ``pixels`` holds them one after the other, row by row."""
+
+    def levels(self, sample: int) -> tuple[np.ndarray, ...]:
+        """Return an image at its sizes, finest first: views on the store.
+
+        The finest is the smallest that has all pixels of the file, or 1024², so that a 512-px film is cut from itself
+        and not from a copy that was enlarged.
+        """
+        whole, longest = np.asarray(self.pixels)[sample], self.native_px[sample].max()
+        sides = [side for side in LEVELS_PX if side // 2 < longest or side == LEVELS_PX[-1]]
+        return tuple(whole[_STARTS[side] :][: side * side].reshape(side, side, *whole.shape[1:]) for side in sides)
+
+    def anchor(self, sample: int, row: int, column: int, rows: int, columns: int) -> Anchor:
+        """Return one cell of a rows × columns grid over the 1024-px image.
+
+        Rows and columns of pixels left over at the bottom and the right belong to no cell, as in the released code.
+
+        Raises:
+            ValueError: the grid has no such cell, or its cells would be empty.
+        """
+        side_px = LEVELS_PX[0]
+        if not (0 <= row < rows <= side_px and 0 <= column < columns <= side_px):
+            raise ValueError(f"cell ({row}, {column}) is not in a {rows} × {columns} grid over {side_px} px")
+        height, width, levels = side_px // rows, side_px // columns, self.levels(sample)
+        share = len(levels[0]) / side_px
+        box = (row * height * share, column * width * share, height * share, width * share)
+        return Anchor(levels, box, (height, width))
+
+
+def open_images(
+    items: Sequence[Item],
+    read: Callable[[Item], np.ndarray],
+    *,
+    name: str,
+    size_px: int,
+    cache: Path,
+    channels: int = 1,
+    reading: str = "",
+    progress: Progress = no_progress,
+) -> ImageStore:
+    """Map the images of some items, squashed to size_px × size_px by area; decode them first where need be.
+
+    Args:
+        items: whose images, in this order.
+        read: decodes one item to (H, W) or (H, W, 3) uint8.
+        name: what the cache's folder is called, for example "scr-images".
+        size_px: side of every stored image.
+        cache: folder of all stores.
+        channels: 1 keeps (N, H, W), 3 keeps (N, H, W, 3).
+        reading: what the reader decodes by (``Dataset.reading``); another one is another store.
+        progress: told of each image decoded.
+
+    Raises:
+        DataDamaged: from read, for the first item (in order) that cannot be decoded.
+        DataMissing: there are no items, or a file is gone.
+        EdenError: the cache has no room or cannot be written.
+    """
+    shape = (size_px, size_px) + ((3,) if channels == 3 else ())
+
+    def make(item: Item) -> tuple[np.ndarray, tuple[int, int]]:
+        image = with_channels(read(item), channels)
+        return resized(image, size_px), image.shape[:2]
+
+    plan = Plan(name, "images", tuple(items), tuple((item.image,) for item in items), shape, make, reading=reading)
+    return ImageStore(**vars(open_store(plan, cache, progress)))
+
+
+def open_masks(
+    items: Sequence[Item],
+    read_mask: Callable[[Item, str], np.ndarray],
+    structures: Sequence[str],
+    *,
+    name: str,
+    size_px: int,
+    cache: Path,
+    reading: str = "",
+    progress: Progress = no_progress,
+) -> MaskStore:
+    """Map the masks of some items, resized to size_px × size_px by the nearest pixel; decode them first where need be.
+
+    A mask comes from files or is drawn (``Item.drawn``); a drawn one is made again when drawing or image change.
+
+    Args:
+        items: whose masks, in this order.
+        read_mask: decodes one structure of one item to (H, W) bool.
+        structures: which structures, in this order.
+        name: what the cache's folder is called.
+        size_px: side of every stored mask.
+        cache: folder of all stores.
+        reading: what the reader decodes by (``Dataset.reading``); another one is another store.
+        progress: told of each item decoded.
+
+    Raises:
+        DataDamaged: from read_mask, for the first item (in order) that cannot be decoded.
+        DataMissing: there are no items, a file is gone, or an item has no mask of a structure.
+        EdenError: the cache has no room or cannot be written.
+    """
+    files = tuple(tuple(file for s in structures for file in _mask_files(item, s)) for item in items)
+    drawn = tuple({s: item.drawn[s] for s in structures if s in item.drawn} for item in items)
+
+    def make(item: Item) -> tuple[np.ndarray, tuple[int, int]]:
+        masks = [read_mask(item, structure).astype(np.uint8) for structure in structures]
+        return np.stack([resized(m, size_px, nearest=True) for m in masks]), masks[0].shape
+
+    kind = "masks:" + "|".join(structures)
+    shape = (len(structures), size_px, size_px)
+    plan = Plan(name, kind, tuple(items), files, shape, make, drawn if any(drawn) else (), reading)
+    return MaskStore(**vars(open_store(plan, cache, progress)), structures=tuple(structures))
+
+
+def open_pyramid(
+    items: Sequence[Item],
+    read: Callable[[Item], np.ndarray],
+    *,
+    name: str,
+    cache: Path,
+    channels: int = 1,
+    reading: str = "",
+    progress: Progress = no_progress,
+) -> PyramidStore:
+    """Map the pyramids of some items' images; decode them first where need be. Arguments as in `open_images`."""
+    shape = (sum(side**2 for side in LEVELS_PX),) + ((3,) if channels == 3 else ())
+
+    def make(item: Item) -> tuple[np.ndarray, tuple[int, int]]:
+        image = with_channels(read(item), channels)
+        return pyramid_of(image), image.shape[:2]
+
+    files = tuple((item.image,) for item in items)
+    plan = Plan(name, f"pyramid:{LEVELS_PX}", tuple(items), files, shape, make, reading=reading)
+    return PyramidStore(**vars(open_store(plan, cache, progress)))
+
+
+def pyramid_of(image: np.ndarray) -> np.ndarray:
+    """Squash an image (H, W) or (H, W, 3) uint8 to 1024², 512² and 256²; return the pixels of all, (P,) or (P, 3).
+
+    Each level is made from the image itself: a 512-px image is its own level, not blurred on a way up and down.
+    """
+    return np.concatenate([resized(image, side).reshape(-1, *image.shape[2:]) for side in LEVELS_PX])
+
+
+def resized(image: np.ndarray, size_px: int, *, nearest: bool = False) -> np.ndarray:
+    """Squash to size_px²: by area where it shrinks, linearly where it grows; or to the nearest pixel's value."""
+    import cv2
+
+    if image.shape[:2] == (size_px, size_px):
+        return image
+    how = cv2.INTER_AREA if min(image.shape[:2]) >= size_px else cv2.INTER_LINEAR
+    return np.asarray(cv2.resize(image, (size_px, size_px), interpolation=cv2.INTER_NEAREST_EXACT if nearest else how))
+
+
+def with_channels(image: np.ndarray, channels: int) -> np.ndarray:
+    """Return a uint8 image as (H, W) for one channel (luma of a colour image) or (H, W, 3) for three."""
+    import cv2
+
+    if channels == 3:
+        return image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
+    return image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
+
+
+def _mask_files(item: Item, structure: str) -> tuple[Path, ...]:
+    if structure in item.drawn:
+        return (item.image,)  # a drawing has the size of its image
+    if structure not in item.masks:
+        known = ", ".join([*item.masks, *item.drawn]) or "none"
+        raise DataMissing(
+            f"{item.id} has no mask of {structure!r}, expected one of {known}: check the dataset with eden-bench data "
+            "check"
+        )
+    return item.masks[structure]

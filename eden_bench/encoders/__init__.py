@@ -1,0 +1,9 @@
+"""Encoders: the networks that are transferred, under torchvision's or timm's key names."""
+
+from __future__ import annotations
+
+from eden_bench.encoders.base import TRANSFORMERS, Encoder, parameter_count, seeded
+from eden_bench.encoders.building import build_encoder, known_archs
+from eden_bench.encoders.resnet import ResNetEncoder
+
+__all__ = ["TRANSFORMERS", "Encoder", "ResNetEncoder", "build_encoder", "known_archs", "parameter_count", "seeded"]

@@ -1,0 +1,75 @@
+"""The contract of every encoder: maps at falling resolutions, and an embedding."""
+
+from __future__ import annotations
+
+import torch
+from torch import Tensor, nn
+
+from eden_bench import seeds
+
+TRANSFORMERS = (
+    "vit_mini_patch8_64",
+    "vit_small_patch16_224",
+    "vit_base_patch16_224",
+    "swin_mini_patch4_window4_64",
+    "swin_base_patch4_window6_192",
+    "swin_base_patch4_window7_224",
+)
+"""Names of the transformers that methods here use; ``transformers`` builds others of the same pattern."""
+
+
+class Encoder(nn.Module):
+    """A backbone that returns feature maps of falling resolution.
+
+    Attributes:
+        arch: the name it was built from.
+        channels: channels of each map in ``maps``, finest first.
+        strides: input pixels per map pixel, finest first.
+        out_channels: length of the pooled embedding.
+    """
+
+    arch: str
+    channels: tuple[int, ...]
+    strides: tuple[int, ...]
+
+    @property
+    def out_channels(self) -> int:
+        """Length D of the pooled embedding."""
+        return self.channels[-1]
+
+    def maps(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the feature maps, finest first, each (B, C_i, H / stride_i, W / stride_i)."""
+        raise NotImplementedError
+
+    def for_size(self, size_px: int) -> Encoder:
+        """Return this encoder for square inputs of a side; itself, where it takes any (a transformer does not)."""
+        return self
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Return the coarsest map, (B, D, H', W')."""
+        return self.maps(images)[-1]
+
+    def embed(self, images: Tensor) -> Tensor:
+        """Return globally average-pooled features, (B, D)."""
+        return self(images).mean(dim=(2, 3))
+
+
+class seeded:  # noqa: N801 - reads as a phrase: with seeded(seed, "head")
+    """Run module constructors, which only know the global generator, from one address; restore it after."""
+
+    def __init__(self, seed: int, *address: seeds.Address) -> None:
+        self._value = seeds.key(seed, *address) % (1 << 63)
+
+    def __enter__(self) -> None:
+        """Keep the global state and seed it."""
+        self._kept = torch.random.get_rng_state()
+        torch.default_generator.manual_seed(self._value)
+
+    def __exit__(self, *_: object) -> None:
+        """Put the global state back."""
+        torch.random.set_rng_state(self._kept)
+
+
+def parameter_count(module: nn.Module) -> int:
+    """Number of trainable values."""
+    return sum(parameter.numel() for parameter in module.parameters())

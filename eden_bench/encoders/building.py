@@ -1,0 +1,56 @@
+"""."""
+
+from __future__ import annotations
+
+import contextlib
+import re
+
+from eden_bench.encoders.base import TRANSFORMERS, Encoder, seeded
+from eden_bench.encoders.resnet import _FULL_WIDTH, _LEAST_WIDTH, _RESNETS, ResNetEncoder
+from eden_bench.errors import UsageError, unknown
+
+_FURTHER = ("tf_efficientnet_lite", "densenet")
+"""Networks of ``convnets``, which only weights that are brought along use."""
+
+
+def known_archs() -> list[str]:
+    """Names ``build_encoder`` takes; each ResNet also takes a width, as in ``resnet18-w16``."""
+    return [*sorted(_RESNETS), *TRANSFORMERS]
+
+
+def build_encoder(arch: str, seed: int | None = None) -> Encoder:
+    """Build an encoder with torchvision's or timm's default initialisation.
+
+    Args:
+        arch: a name from ``known_archs``, or one with a width.
+        seed: draws the weights from this seed alone; None draws them from the surrounding ``seeded`` block, as a
+            method's constructor wants (the engine builds every method inside one).
+
+    Raises:
+        UsageError: arch is not known, or narrower than 8; names the nearest one that is.
+    """
+    with seeded(seed, "encoder") if seed is not None else contextlib.nullcontext():
+        if arch.startswith(("vit_", "swin_")):
+            return _build_transformer(arch)
+        return _build_convnet(arch) if arch.startswith(_FURTHER) or arch.endswith("_cifar") else _build_resnet(arch)
+
+
+def _build_transformer(arch: str) -> Encoder:
+    from eden_bench.encoders import transformers  # imports timm, which takes a second
+
+    return transformers.build(arch)
+
+
+def _build_convnet(arch: str) -> Encoder:
+    from eden_bench.encoders import convnets  # likewise
+
+    return convnets.build(arch)
+
+
+def _build_resnet(arch: str) -> Encoder:
+    match = re.fullmatch(r"([a-z0-9_]+?)(?:-w(\d+))?", arch)
+    if not match or match[1] not in _RESNETS:
+        raise unknown("arch", arch, [*known_archs(), "resnet18-w16"])
+    if int(match[2] or _FULL_WIDTH) < _LEAST_WIDTH:
+        raise UsageError(f"arch {arch!r} is narrower than {_LEAST_WIDTH}: write {match[1]}-w{_LEAST_WIDTH} or wider")
+    return ResNetEncoder(match[1], int(match[2] or _FULL_WIDTH))

@@ -1,0 +1,179 @@
+"""Inputs of a run, each opened once: dataset folders, tasks, pretraining data and encoders."""
+
+from __future__ import annotations
+
+import copy
+import json
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, fields, is_dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+from eden_bench import registry
+from eden_bench.contracts import Context, DatasetIndex, OpenTask, Progress, Task, no_progress
+from eden_bench.digests import canonical_json
+from eden_bench.errors import UsageError
+from eden_bench.protocols import Protocol
+from eden_bench.settings import Settings, resolve_device
+
+if TYPE_CHECKING:
+    from eden_bench.encoders import Encoder
+
+V = TypeVar("V")
+SEEDED = "seeded"
+_FEW_SHOT = "few_shot_"
+_PRETRAINED_ON = {"chest-x-ray": "chestxray14", "fundus": "eyepacs"}
+
+
+@dataclass(frozen=True)
+class OpenedTask:
+    """A task, its protocol and its data."""
+
+    task: Task
+    protocol: Mapping[str, Any]
+    open: OpenTask
+
+    def hashed_protocol(self, shots: int | None) -> dict[str, Any]:
+        """Return what of the protocol can change a cell's scores.
+
+        The full training set has nothing few-shot about it, and "auto" is the precision it became.
+        """
+        kept = {k: v for k, v in self.protocol.items() if shots is not None or not k.startswith(_FEW_SHOT)}
+        if "precision" in kept and "precision" in self.open.data:
+            kept["precision"] = self.open.data["precision"]
+        return kept
+
+
+class Inputs:
+    """What a run reads. Nothing is opened before it is asked for, and nothing twice."""
+
+    def __init__(self, settings: Settings, progress: Progress = no_progress) -> None:
+        self.settings = settings
+        self.device = resolve_device(settings.device)
+        self.threads = settings.threads if self.device == "cpu" else 0
+        self.progress = progress
+        self._kept: dict[tuple[str, ...], Any] = {}
+
+    def index(self, dataset: str) -> DatasetIndex:
+        """List a dataset's items.
+
+        Raises:
+            DataMissing: it is not at hand.
+            UsageError: its folder is the phantom while another's is real, or the other way round.
+        """
+        return self._once(("index", dataset), lambda: self._checked(dataset))
+
+    def task(self, name: str, protocol: Protocol) -> OpenedTask:
+        """Open a task under a protocol.
+
+        Raises:
+            DataMissing: its dataset is not at hand.
+        """
+        task: Task = registry.tasks.get(name)
+        return self.opened(task, protocol.task_protocol(task))
+
+    def opened(self, task: Task, protocol: Any) -> OpenedTask:  # noqa: ANN401 - each kind of task has its own dataclass
+        """Open a task under its own protocol dataclass."""
+        index = self.index(task.dataset)
+        key = ("task", task.name, canonical_json(protocol))
+        return self._once(
+            key, lambda: OpenedTask(task, plain(protocol), task.open(index, protocol, self.context(task.dataset)))
+        )
+
+    def pretrain_data(self, dataset: str) -> Any:  # noqa: ANN401 - the engine's own type
+        """Open what methods are pretrained on."""
+        index = self.index(dataset)
+        return self._once(
+            ("pretrain", dataset), lambda: registry.engine().open_data(index, self.context(dataset), seed=0)
+        )
+
+    def context(self, dataset: str) -> Context:
+        """Return the context that a task or the engine runs in."""
+        from eden_bench.data.dataset_folders import reader
+
+        return Context(cache=self.settings.cache, device=self.device, dataset=reader(dataset), progress=self.progress)
+
+    def encoder(self, checkpoint: Path) -> Encoder:
+        """Return a fresh copy of a checkpoint's encoder; the last few are kept, so the file is read once."""
+        from eden_bench.weights.checkpoints import Checkpoint
+
+        key = ("encoder", str(checkpoint))
+        kept = [known for known in self._kept if known[0] == "encoder" and known != key]
+        for old in kept[:-3]:
+            del self._kept[old]
+        return copy.deepcopy(self._once(key, lambda: Checkpoint(checkpoint).load_encoder()))
+
+    @property
+    def phantom(self) -> bool:
+        """Whether the data opened so far are the phantom."""
+        return any(kept.phantom for key, kept in self._kept.items() if key[0] == "index")
+
+    def _checked(self, dataset: str) -> DatasetIndex:
+        from eden_bench.data.dataset_folders import open_index
+
+        index = open_index(dataset, self.settings, self.progress)
+        others = {key[1]: kept for key, kept in self._kept.items() if key[0] == "index"}
+        for name, other in others.items():
+            if other.phantom != index.phantom:
+                which = (dataset, name) if index.phantom else (name, dataset)
+                raise UsageError(
+                    f"{which[0]} is the phantom and {which[1]} is real: the two never stand in one run; give them "
+                    "different --data folders and run them apart"
+                )
+        return index
+
+    def _once(self, key: tuple[str, ...], make: Callable[[], V]) -> V:
+        if key not in self._kept:
+            self._kept[key] = make()
+        kept: V = self._kept[key]
+        return kept
+
+
+def pretraining_sets() -> Mapping[str, str]:
+    """Return modality to the dataset that methods are pretrained on."""
+    return _PRETRAINED_ON
+
+
+def pretraining_dataset(task: Task) -> str:
+    """Return the dataset that methods are pretrained on before a task of this modality.
+
+    Raises:
+        UsageError: the modality has none.
+    """
+    modality = registry.datasets.get(task.dataset).card.modality
+    if modality not in _PRETRAINED_ON:
+        raise UsageError(f"task {task.name}: nothing to pretrain on for {modality!r}: name it with --pretrain-data")
+    return _PRETRAINED_ON[modality]
+
+
+def is_source(method: Any) -> bool:  # noqa: ANN401 - a method class
+    """Tell whether a method brings its encoder along instead of being pretrained here."""
+    return hasattr(method, "load_encoder")
+
+
+def plain(value: object) -> Any:  # noqa: ANN401 - JSON
+    """Return value as JSON reads it back: dataclasses and mappings as dicts, tuples as lists."""
+    return json.loads(canonical_json(value))
+
+
+def rebuilt(default: V, values: Mapping[str, Any]) -> V:
+    """Turn what ``plain`` made of a dataclass back into one of the same type as default.
+
+    Few-shot fields may be absent, as in the cells of the full training set: they keep their defaults.
+
+    Raises:
+        UsageError: the fields are not those of default, so another version wrote them.
+    """
+    names = {field.name for field in fields(default)}  # type: ignore[arg-type]
+    strange = {name for name in names ^ set(values) if name in values or not name.startswith(_FEW_SHOT)}
+    if strange:
+        strange_text = ", ".join(sorted(strange))
+        raise UsageError(f"{type(default).__name__} of this version differs from the record's in: {strange_text}")
+    likened = {name: _like(getattr(default, name), value) for name, value in values.items()}
+    return replace(default, **likened)  # type: ignore[type-var]
+
+
+def _like(default: object, value: Any) -> Any:  # noqa: ANN401 - JSON
+    if is_dataclass(default) and isinstance(value, dict):
+        return rebuilt(default, value)
+    return tuple(_like(None, part) for part in value) if isinstance(value, list) else value

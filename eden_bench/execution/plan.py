@@ -1,0 +1,340 @@
+"""The plan: the cells that a command asks for, which of them are done, and what the others will cost."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from eden_bench import protocols, registry
+from eden_bench.contracts import Cell, Task, shots_are_valid
+from eden_bench.data.dataset_folders import own_folder, reader
+from eden_bench.data.dry_run import NotBuilt, looking
+from eden_bench.errors import DataMissing, EdenError, UsageError, WeightsMissing, WeightsRefused
+from eden_bench.execution.inputs import SEEDED, Inputs, OpenedTask, is_source, plain, pretraining_dataset
+from eden_bench.execution.request import Ask, shots_text
+from eden_bench.protocols import Protocol, fair
+from eden_bench.records import Record
+
+State = Literal["pending", "reused", "ran", "failed", "missing", "excused"]
+STATES: Mapping[State, str] = {state: state for state in get_args(State)} | {"excused": "weights missing"}
+"""What people read of each state."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why cells cannot be run."""
+
+    kind: Literal["failed", "missing", "excused"]
+    text: str
+    traceback: str = ""
+
+    @classmethod
+    def of(cls, error: Exception | SystemExit) -> Problem:
+        """Sort an error: weights not at hand are excused, data not at hand are missing, all else failed."""
+        import traceback
+
+        if isinstance(error, WeightsMissing):
+            return cls("excused", str(error))
+        if isinstance(error, DataMissing):
+            return cls("missing", str(error))
+        text = str(error) if isinstance(error, EdenError) else f"{type(error).__name__}: {error}"
+        return cls("failed", text, "".join(traceback.format_exception(error)))
+
+
+@dataclass(eq=False)
+class Backbone:
+    """A method's encoder: what it is made from, and its weights' digest once they are there."""
+
+    method: str
+    config: Any
+    dataset: str | None
+    """What it is pretrained on; None for weights that are brought along."""
+    seed: int = 0
+    folder: Path | None = None
+    digest: str | None = None
+    """None until pretrained."""
+    problem: Problem | None = None
+    label: str = ""
+    """What the command calls it: the method, or a variant that the protocol names."""
+    images_seen: int | None = None
+    """How many images it is to see, where the protocol makes that alike; turned into epochs when the data are open."""
+
+    def __post_init__(self) -> None:
+        """A method is called by its name."""
+        self.label = self.label or self.method
+
+    @property
+    def name(self) -> str:
+        """Name of its lock and of its failure."""
+        return self.folder.name if self.folder else f"method-{self.label}"
+
+    @property
+    def source(self) -> Any:  # noqa: ANN401 - an EncoderSource
+        """The method's object, where it brings its encoder along."""
+        return registry.methods.get(self.method)(self.config)
+
+
+@dataclass(eq=False)
+class Slot:
+    """One planned cell; it gets its id when its backbone has weights."""
+
+    backbone: Backbone
+    task: str
+    shots: int | None
+    seed: int
+    opened: OpenedTask | None = None
+    """None where the task could not be opened, or need not be (nothing of it is stored)."""
+    problem: Problem | None = None
+    record: Record | None = None
+    """What is stored, where the cell is done."""
+    state: State = "pending"
+
+    def cell(self, threads: int) -> Cell:
+        """Return the cell.
+
+        Raises:
+            ValueError: the backbone has no weights yet, or the task is not open.
+        """
+        if self.opened is None or self.backbone.digest is None:
+            raise ValueError(f"{self} has no identity before its task is open and its backbone has weights")
+        return Cell(
+            method=self.backbone.method,
+            method_config=plain(self.backbone.config),
+            checkpoint=self.backbone.digest,
+            task=self.task,
+            data=self.opened.open.data["digest"],
+            splits=self.opened.open.data["splits"],
+            protocol=self.opened.hashed_protocol(self.shots),
+            shots=self.shots,
+            seed=self.seed,
+            score_version=self.opened.task.score.version,
+            threads=threads,
+        )
+
+    def __str__(self) -> str:
+        """Name the cell for a progress line."""
+        return f"{self.backbone.label} · {self.task} · {shots_text(self.shots)} · seed {self.seed}"
+
+
+@dataclass
+class Plan:
+    """The cells of a command, in the order they will run."""
+
+    ask: Ask
+    protocol: Protocol
+    phantom: bool
+    slots: list[Slot] = field(default_factory=list)
+
+    @property
+    def new(self) -> list[Slot]:
+        """Cells that can and must be run."""
+        return [slot for slot in self.slots if not (slot.record or slot.problem or slot.backbone.problem)]
+
+    def count(self, state: State) -> int:
+        """Number of cells in a state."""
+        return sum(slot.state == state for slot in self.slots)
+
+    @property
+    def to_pretrain(self) -> list[Backbone]:
+        """Backbones that new cells wait for."""
+        return list(dict.fromkeys(slot.backbone for slot in self.new if slot.backbone.digest is None))
+
+
+def make_plan(ask: Ask, inputs: Inputs, past: Sequence[Record], *, look_only: bool = False) -> Plan:
+    """Build the plan.
+
+    Args:
+        ask: what is wanted.
+        inputs: where data and encoders come from.
+        past: the records that are there.
+        look_only: open only what past records make worth opening, and build nothing: cells whose data are not
+            decoded yet, or whose phantom is not drawn, count as new.
+
+    Raises:
+        UsageError: names, shots or the protocol do not fit the methods and tasks.
+        DataMissing: no task at all has its data.
+    """
+    opener = _Opener(ask, inputs, past, look_only)
+    plan = Plan(ask, opener.protocol, opener.phantom)
+    known = {record.id: record for record in past}
+    for task in ask.tasks:
+        opened, problem = opener.task(task)
+        for method in ask.methods:
+            backbone = opener.backbone(method, task)
+            plan.slots += [
+                Slot(backbone, task, shots, seed, opened, problem) for shots in ask.shots for seed in ask.seeds
+            ]
+    for slot in plan.slots:
+        if slot.opened is not None and slot.backbone.digest is not None:
+            slot.record = known.get(slot.cell(inputs.threads).id)
+    missing = [slot.problem.text for slot in plan.slots if slot.problem and slot.problem.kind == "missing"]
+    if missing and len(missing) == len(plan.slots):
+        raise DataMissing(missing[0])
+    plan.slots.sort(key=_turn(plan))
+    return plan
+
+
+class _Opener:
+    """Opens each task and backbone of a plan once, and keeps what stands in the way."""
+
+    def __init__(self, ask: Ask, inputs: Inputs, past: Sequence[Record], look_only: bool) -> None:
+        self._ask, self._inputs, self._look_only = ask, inputs, look_only
+        self._recorded = {record.cell.task for record in past}
+        self._backbones: dict[tuple[str, str | None], Backbone] = {}
+        self.phantom = self._is_phantom()
+        self.protocol = protocols.load(ask.protocol or ("quick" if self.phantom else "paper"))
+
+    def task(self, name: str) -> tuple[OpenedTask | None, Problem | None]:
+        """Open a task; the protocol's mistakes are the user's, the data's are kept as a problem."""
+        task = registry.tasks.get(name)
+        self.protocol.task_protocol(task)
+        try:
+            if self._look_only:
+                self._glance(task)
+                if name not in self._recorded:
+                    return None, None
+            with looking(self._look_only):
+                opened = self._inputs.task(name, self.protocol)
+        except NotBuilt:
+            return None, None
+        except (Exception, SystemExit) as error:  # the edge: one task's data must not stop the others
+            return None, _problem(error)
+        for shots in self._ask.shots:
+            shots_are_valid(shots, opened.open.data["train"])
+        return opened, None
+
+    def _glance(self, task: Task) -> None:
+        """Open the index where that builds nothing, and refuse more shots than the task's lists have to train on."""
+        if self._inputs.settings.data is not None:
+            self._inputs.index(task.dataset)
+        if hasattr(task, "lists") and any(self._ask.shots):
+            with looking():
+                lists, _ = task.lists(self._inputs.index(task.dataset), self.protocol.task_protocol(task))
+            for shots in self._ask.shots:
+                shots_are_valid(shots, len(lists["train"]))
+
+    def backbone(self, method: str, task: str) -> Backbone:
+        """Return the backbone of a method or variant for a task; tasks of one modality share it."""
+        made = registry.methods.get(self.protocol.method_of(method))
+        dataset = None if is_source(made) else self._ask.pretrain_data or pretraining_dataset(registry.tasks.get(task))
+        if (method, dataset) not in self._backbones:
+            backbone = make_backbone(method, self.protocol, dataset, self._ask.pretrain_seed)
+            self._backbones[method, dataset] = backbone
+            try:
+                with looking(self._look_only):
+                    self._identify(backbone)
+            except NotBuilt:
+                pass  # its checkpoint cannot be told from another's: its cells count as new
+            except (Exception, SystemExit) as error:  # the edge: one method must not stop the others
+                backbone.problem = _problem(error)
+        return self._backbones[method, dataset]
+
+    def _identify(self, backbone: Backbone) -> None:
+        if backbone.dataset is None:
+            weights = getattr(backbone.source, "weights_digest", None)
+            backbone.digest = weights() if weights else SEEDED
+        elif not self._look_only or checkpoint_folders(self._inputs.settings.out, backbone.method):
+            find_checkpoint(backbone, self._inputs)
+
+    def _is_phantom(self) -> bool:
+        for name in self._ask.tasks:
+            dataset = registry.tasks.get(name).dataset
+            if self._inputs.settings.data is None and own_folder(reader(dataset)) is None:
+                return True
+            try:
+                return self._inputs.index(dataset).phantom
+            except DataMissing:
+                continue
+        return False
+
+
+def _problem(error: Exception | SystemExit) -> Problem:
+    """Return what stands in a cell's way, but raise what the user must set right first."""
+    if isinstance(error, UsageError) and not isinstance(error, WeightsRefused):
+        raise error
+    return Problem.of(error)
+
+
+def make_backbone(label: str, protocol: Protocol, dataset: str | None, seed: int) -> Backbone:
+    """Return the backbone that a protocol makes of a method or variant."""
+    method = protocol.method_of(label)
+    config = protocol.method_config(label, registry.methods.get(method).Config())
+    images_seen = protocol.fair.get("images_seen") if dataset else None
+    return Backbone(method, config, dataset, seed, label=label, images_seen=images_seen)
+
+
+def find_checkpoint(backbone: Backbone, inputs: Inputs) -> None:
+    """Set a pretrained backbone's folder, and its digest where the checkpoint is there and whole.
+
+    Raises:
+        DataMissing: the pretraining data are not at hand, nor one checkpoint that was surely made from them.
+    """
+    from eden_bench.devices import fast_precision
+    from eden_bench.weights.checkpoints import Checkpoint, recipe_id
+
+    try:
+        data = inputs.pretrain_data(str(backbone.dataset))
+    except DataMissing:
+        backbone.folder = _made_elsewhere(backbone, inputs)
+        if backbone.folder is None:
+            raise
+    else:
+        if backbone.images_seen is not None:
+            backbone.config = fair.with_images_seen(backbone.config, backbone.images_seen, len(data.train))
+        precision = fast_precision(inputs.device)
+        recipe = recipe_id(
+            backbone.method, backbone.config, data.digest, backbone.seed, inputs.threads, precision=precision
+        )
+        backbone.folder = inputs.settings.out / "checkpoints" / f"{backbone.method}-{recipe[:12]}"
+    checkpoint = Checkpoint(backbone.folder)
+    backbone.digest = checkpoint.encoder_digest if checkpoint.exists else None
+
+
+def _made_elsewhere(backbone: Backbone, inputs: Inputs) -> Path | None:
+    """Return the one checkpoint with this method, config, seed and dataset, as copied from another machine."""
+    from eden_bench.weights.checkpoints import Checkpoint
+
+    fitting = []
+    for folder in checkpoint_folders(inputs.settings.out, backbone.method):
+        card = Checkpoint(folder).card
+        data = card.get("data")
+        told = (data.get("dataset"), data.get("phantom")) if isinstance(data, dict) else ()
+        found = (card["method"], card.get("config"), card.get("seed"), *told)
+        wanted = (backbone.method, plain(backbone.config), backbone.seed, backbone.dataset, inputs.phantom)
+        fitting += [folder] if found == wanted else []
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def checkpoint_folders(out: Path, method: str = "*") -> list[Path]:
+    """Folders of finished checkpoints, of one method or of all; one whose card cannot be read is passed over."""
+    folders = sorted(card.parent for card in (out / "checkpoints").glob(f"{method}-*/card.json"))
+    return [folder for folder in folders if _has_card(folder)]
+
+
+def _has_card(folder: Path) -> bool:
+    from eden_bench.weights.checkpoints import Checkpoint
+
+    try:
+        return bool(Checkpoint(folder).card)
+    except (WeightsMissing, WeightsRefused):
+        return False
+
+
+def _turn(plan: Plan) -> Any:  # noqa: ANN401 - a sort key
+    """Order cells so that results become usable early.
+
+    Backbones that are ready come first, seed by seed over all methods, so that an interrupted run compares them
+    on fewer seeds; then each backbone that must be pretrained, followed by its own cells.
+    """
+    waiting = {backbone: place for place, backbone in enumerate(plan.to_pretrain, start=1)}
+    methods = {name: place for place, name in enumerate(plan.ask.methods)}
+    tasks = {name: place for place, name in enumerate(plan.ask.tasks)}
+    shots = {number: place for place, number in enumerate(plan.ask.shots)}
+
+    def key(slot: Slot) -> tuple[int, ...]:
+        batch = waiting.get(slot.backbone, 0)
+        return batch, tasks[slot.task], shots[slot.shots], slot.seed, methods[slot.backbone.label]
+
+    return key

@@ -1,0 +1,317 @@
+"""The runner: executes a plan's cells in this process, each isolated, each stored before the next begins.
+
+Several processes may work on one output folder: a cell or a pretraining is claimed by a kernel file lock, which
+dies with its process, so nothing is done twice and nobody waits for the dead. What another process holds is put
+off and looked at again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from eden_bench import records, registry
+from eden_bench.contracts import Cell
+from eden_bench.errors import EdenError, StoreFailed
+from eden_bench.execution import locks, record_sections
+from eden_bench.execution.inputs import Inputs
+from eden_bench.execution.plan import STATES, Backbone, Plan, Problem, Slot, find_checkpoint
+from eden_bench.records import Record, provenance
+
+if TYPE_CHECKING:
+    from eden_bench.encoders import Encoder
+
+OnError = Literal["continue", "stop"]
+
+
+class Watch(Protocol):
+    """Who is told how a run goes."""
+
+    def say(self, line: str) -> None:
+        """Show one line."""
+        ...
+
+    def cell(self, done: int, total: int, line: str) -> None:
+        """Learn that a cell has ended."""
+        ...
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Learn how far a part of the work is."""
+        ...
+
+
+class Silent:
+    """Tells nobody."""
+
+    def say(self, line: str) -> None:
+        """Ignore it."""
+
+    def cell(self, done: int, total: int, line: str) -> None:
+        """Ignore it."""
+
+    def progress(self, what: str, done: int, total: int) -> None:
+        """Ignore it."""
+
+
+@dataclass
+class Runner:
+    """Executes one plan.
+
+    Attributes:
+        force: run cells anew although they are stored; the old record moves to ``superseded/``.
+        only_failed: run only what failed before.
+        on_error: "stop" ends the run at the first failure.
+    """
+
+    plan: Plan
+    inputs: Inputs
+    watch: Watch = field(default_factory=Silent)
+    force: bool = False
+    only_failed: bool = False
+    on_error: OnError = "continue"
+    _stopped: bool = False
+    _total: int = 0
+
+    def run(self) -> None:
+        """Run every cell that is not done; each slot of the plan then tells its state."""
+        with contextlib.ExitStack() as stack:
+            try:
+                stack.enter_context(locks.presence(self.out))
+            except StoreFailed:
+                if not self._is_done():
+                    raise
+                for slot in self.plan.slots:  # stored on a disk that may only be read
+                    slot.state = "reused"
+                return
+            stack.enter_context(cpu_threads(self.inputs.settings.threads))
+            self._before = {path: _identity(path) for path in self._written()}
+            self._same = provenance.gather(self.inputs.device, self.inputs.threads)
+            waiting = self._sort_out()
+            self._total = len(waiting)
+            while waiting and not self._stopped:
+                left = [slot for slot in waiting if not self._turn(slot, wait=False)]
+                if len(left) == len(waiting) and not self._stopped:
+                    self.watch.say(f"another process works on the {len(left)} cells that are left: waiting for it")
+                    self._turn(left.pop(0), wait=True)
+                waiting = left
+
+    @property
+    def out(self) -> Path:
+        """Where records go."""
+        return self.inputs.settings.out
+
+    def _is_done(self) -> bool:
+        """Tell whether every cell is stored and none is to be run anew."""
+        return not self.force and all(s.record and not (s.problem or s.backbone.problem) for s in self.plan.slots)
+
+    def _sort_out(self) -> list[Slot]:
+        """Settle the cells that need no run, and return the others."""
+        failed = records.failures(self.out) if self.only_failed else {}
+        self._forget_mended()
+        waiting = []
+        for slot in self.plan.slots:
+            if slot.problem or slot.backbone.problem:
+                self._give_up(slot)
+            elif slot.record is not None and not self.force:
+                slot.state = "reused"
+            elif not self.only_failed or self._names(slot) & set(failed):
+                waiting.append(slot)
+        return waiting
+
+    def _forget_mended(self) -> None:
+        """Forget the failures of tasks and weights that can be opened now."""
+        for slot in self.plan.slots:
+            if slot.problem is None:
+                records.clear_failure(self.out, f"task-{slot.task}")
+            if slot.backbone.digest is not None:
+                records.clear_failure(self.out, slot.backbone.name)
+
+    def _names(self, slot: Slot) -> set[str]:
+        """Return the names under which a failure of this cell may be stored."""
+        names = {f"task-{slot.task}", slot.backbone.name}
+        return names if slot.backbone.digest is None else {*names, slot.cell(self.inputs.threads).id}
+
+    def _turn(self, slot: Slot, *, wait: bool) -> bool:
+        """Try one cell; return False where another process holds it."""
+        if self._stopped:
+            return True
+        if not self._ready(slot.backbone, wait=wait):
+            return False
+        if slot.backbone.problem:
+            self._give_up(slot)
+            return True
+        cell = slot.cell(self.inputs.threads)
+        with locks.claim(self.out, cell.id, wait=wait) as got:
+            if got:
+                self._settle(slot, cell)
+            if slot.record is not None:
+                locks.forget(self.out, cell.id)
+        return got
+
+    def _settle(self, slot: Slot, cell: Cell) -> None:
+        """Reuse what is stored by now, or run the cell."""
+        stored = records.stored(self.out, cell.id)
+        if stored is not None and (not self.force or self._is_fresh(stored.folder)):
+            slot.record, slot.state = stored, "reused"
+        elif self._is_fresh_failure(cell.id):
+            slot.problem = Problem("failed", "it failed in another process just now")
+            self._end(slot, slot.problem)
+        else:
+            self._isolated(slot, cell)
+
+    def _isolated(self, slot: Slot, cell: Cell) -> None:
+        """Run a cell; whatever goes wrong in it stays in it."""
+        try:
+            slot.record = self._compute(slot, cell)
+        except StoreFailed:
+            raise
+        except (Exception, SystemExit) as error:  # the runner's edge (design, section 9)
+            slot.problem = Problem.of(error)
+            if slot.problem.kind == "failed":
+                self._store_failure(cell.id, slot.problem, slot, cell)
+            _free_device_memory(self.inputs.device)
+        else:
+            records.clear_failure(self.out, cell.id)
+        self._end(slot, slot.problem)
+
+    def _compute(self, slot: Slot, cell: Cell) -> Record:
+        if slot.opened is None:
+            raise EdenError(f"task {slot.task} is not open")
+        clock = provenance.Clock(self.inputs.device)
+        outcome = slot.opened.open.run(self._encoder(slot), slot.seed, slot.shots)
+        score = slot.opened.task.score
+        records.check_outcome(outcome, score)
+        sections = record_sections.sections(slot, slot.opened, self.plan, self.inputs)
+        sections["provenance"] = {**self._same, **clock.measured()}
+        records.supersede(self.out, cell.id)
+        return records.write(self.out, cell, score, outcome, sections)
+
+    def _encoder(self, slot: Slot) -> Encoder:
+        backbone = slot.backbone
+        if backbone.folder is not None:
+            return self.inputs.encoder(backbone.folder)
+        encoder: Encoder = backbone.source.load_encoder(slot.seed)
+        return encoder
+
+    def _ready(self, backbone: Backbone, *, wait: bool) -> bool:
+        """Pretrain a backbone unless it is there; return False where another process is at it."""
+        if backbone.digest or backbone.problem:
+            return True
+        with locks.claim(self.out, backbone.name, wait=wait) as got:
+            if got:
+                try:
+                    self._pretrain(backbone)
+                except StoreFailed:
+                    raise
+                except (Exception, SystemExit) as error:  # the runner's edge
+                    backbone.problem = Problem.of(error)
+        return got
+
+    def _pretrain(self, backbone: Backbone) -> None:
+        find_checkpoint(backbone, self.inputs)
+        if backbone.digest is not None:
+            return
+        if self._is_fresh_failure(backbone.name):
+            raise EdenError(f"pretraining {backbone.label} failed in another process just now")
+        pretrain(backbone, self.inputs, self.watch.say)
+        records.clear_failure(self.out, backbone.name)
+
+    def _give_up(self, slot: Slot) -> None:
+        """End a cell whose task or backbone is not to be had; a failure and missing weights are stored once."""
+        problem = slot.problem or slot.backbone.problem
+        name = f"task-{slot.task}" if slot.problem else slot.backbone.name
+        if problem is not None and problem.kind in ("failed", "excused") and not self._is_fresh_failure(name):
+            self._store_failure(name, problem, slot)
+        self._end(slot, problem)
+
+    def _end(self, slot: Slot, problem: Problem | None) -> None:
+        slot.problem = problem
+        slot.state = problem.kind if problem else "ran"
+        self._stopped = self._stopped or (slot.state == "failed" and self.on_error == "stop")
+        ended = sum(other.state in ("ran", "failed", "missing", "excused") for other in self.plan.slots)
+        self.watch.cell(ended, max(ended, self._total), f"{slot}: {_ending(slot)}")
+
+    def _store_failure(self, name: str, problem: Problem, slot: Slot, cell: Cell | None = None) -> None:
+        content = {
+            "what": str(slot) if cell else name,
+            "kind": problem.kind,
+            "method": slot.backbone.label,
+            "tasks": sorted({other.task for other in self.plan.slots if other.backbone is slot.backbone}),
+            "error": problem.text,
+            "traceback": problem.traceback,
+            "cell": cell and cell.__dict__,
+            "command": record_sections.redo_command(slot, self.plan, self.inputs),
+            "provenance": self._same,
+        }
+        try:
+            records.write_failure(self.out, name, content)
+        except StoreFailed as error:
+            raise StoreFailed(f"{error}; the failure was: {problem.text}") from error
+
+    def _written(self) -> list[Path]:
+        """Return all records and failures."""
+        return [*(self.out / "records").glob("[!.]*"), *(self.out / "failures").glob("[!.]*")]
+
+    def _is_fresh(self, path: Path) -> bool:
+        """Tell whether a file was written since this run began, and so by a process beside it; no clock is asked."""
+        return _identity(path) not in (None, self._before.get(path))
+
+    def _is_fresh_failure(self, name: str) -> bool:
+        return self._is_fresh(self.out / "failures" / f"{name}.json")
+
+
+def pretrain(backbone: Backbone, inputs: Inputs, say: Callable[[str], None]) -> None:
+    """Pretrain a backbone in its folder, or go on where a killed process stopped; hold its lock while calling."""
+    dataset = str(backbone.dataset)
+    data = inputs.pretrain_data(dataset)
+    started = time.perf_counter()
+    say(f"pretraining {backbone.label} on {dataset}")
+    checkpoint = registry.engine().pretrain(
+        backbone.method,
+        backbone.config,
+        data,
+        seed=backbone.seed,
+        folder=backbone.folder,
+        context=inputs.context(dataset),
+    )
+    backbone.digest = checkpoint.encoder_digest
+    say(f"pretrained {backbone.label} in {time.perf_counter() - started:.0f} s: {backbone.folder}")
+
+
+def _identity(path: Path) -> tuple[int, int] | None:
+    """Return what tells a file from one that takes its place; None where there is none."""
+    try:
+        found = path.lstat()
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns
+
+
+def _ending(slot: Slot) -> str:
+    if slot.record is not None and slot.problem is None:
+        return f"{slot.record.score.name} {slot.record.value:.4f} in {slot.record.seconds:.1f} s"
+    return f"{STATES[slot.state]}: {slot.problem.text}" if slot.problem else STATES[slot.state]
+
+
+@contextlib.contextmanager
+def cpu_threads(threads: int) -> Iterator[None]:
+    """Let torch use a number of CPU threads, and as many as before afterwards."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def _free_device_memory(device: str) -> None:
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.empty_cache()

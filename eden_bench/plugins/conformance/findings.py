@@ -1,0 +1,43 @@
+"""What the checks share: a finding, and the small phantom that they run on."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+from eden_bench.contracts import Context, Dataset, DatasetIndex
+
+_PATIENTS = 16
+
+Checks = Iterator[tuple[str, Callable[[], None]]]
+"""Pairs of a sentence that holds where the check passes, and what raises where it does not."""
+
+
+class Broken(Exception):
+    """A check found the contract broken; the message says what was found and what was expected."""
+
+
+def need(holds: bool, problem: str) -> None:
+    """Raise Broken with a problem where something does not hold."""
+    if not holds:
+        raise Broken(problem)
+
+
+def check_card(card: Any) -> None:  # noqa: ANN401 - a card of any kind
+    """See that every sentence of a card is filled in."""
+    texts = {field.name: getattr(card, field.name) for field in fields(card)}
+    empty = [name for name, text in texts.items() if isinstance(text, str) and not text.strip()]
+    need(not empty, f"the card's {', '.join(empty)} is empty, expected a sentence each")
+
+
+def phantom(dataset: str, folder: Path) -> tuple[Context, DatasetIndex]:
+    """Return a dataset's small phantom, written once below a folder."""
+    from eden_bench.data.dataset_folders import reader
+
+    found: Dataset = reader(dataset)
+    root = folder / dataset
+    if not root.exists():
+        found.write_phantom(root, patients=_PATIENTS, seed=0)
+    return Context(cache=folder / "cache", dataset=found), found.index(root)

@@ -1,0 +1,255 @@
+"""Protocols: named recipes for a whole comparison. ``paper`` is the paper's, ``quick`` takes minutes on a laptop.
+
+A protocol says three things: what changes in every method's config (``pretrain``), what changes in single
+methods (``methods``), and which of each task's own protocols is meant, with what changed (``finetune``). It may make
+pretrainings alike (``fair``), and name variants of methods, which ``--methods`` then takes beside them (``@variants``:
+all). A TOML file can override any field::
+
+    base = "quick"
+    [pretrain]
+    epochs = 20
+    [methods.adam]
+    pruning_threshold = 0.7
+    [variants.adam-no-pruner]
+    method = "adam"
+    pruning_threshold = 2
+    [fair]
+    epochs_total = 60
+    [finetune]
+    few_shot_budget = "epochs"
+"""
+
+from __future__ import annotations
+
+import os.path
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from eden_bench import registry
+from eden_bench.contracts import with_overrides
+from eden_bench.errors import UsageError, nearest, unknown
+from eden_bench.files import plain_text
+from eden_bench.protocols import fair
+
+
+@dataclass(frozen=True, kw_only=True)
+class Protocol:
+    """A recipe for pretraining and fine-tuning."""
+
+    name: str
+    base: str
+    """The built-in protocol it starts from; names the tasks' own protocol and marks every table."""
+    title: str = ""
+    """One line for lists."""
+    pretrain: Mapping[str, Any] = field(default_factory=dict)
+    """Overrides for the config of every method that has the field."""
+    methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    finetune: Mapping[str, Any] = field(default_factory=dict)
+    variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
+    """Name to "method", the method it is a variant of, and overrides of its config."""
+    fair: Mapping[str, Any] = field(default_factory=dict)
+    """Switches of ``eden_bench.protocols.fair``."""
+
+    def method_of(self, name: str) -> str:
+        """Return the registered method behind a name: a variant's, or the name itself."""
+        return str(self.variants.get(name, {}).get("method", name))
+
+    def method_config(self, name: str, config: Any) -> Any:  # noqa: ANN401 - each method has its own dataclass
+        """Return a method's or a variant's config under this protocol."""
+        known = {f.name for f in fields(config)} - set(getattr(config, "keeps", ()))
+        shared = {key: value for key, value in self.pretrain.items() if key in known}
+        own = {**self.methods.get(self.method_of(name), {}), **self.variants.get(name, {})}
+        own.pop("method", None)
+        overrides = {**shared, **own, **fair.shared(self.fair, config)}
+        made = with_overrides(config, overrides, f"protocol {self.name}, method {name}")
+        total = self.fair.get("epochs_total") if hasattr(made, "stages") else None
+        return fair.with_epochs_total(made, total) if total else made
+
+    def task_protocol(self, task: Any) -> Any:  # noqa: ANN401 - each kind of task has its own dataclass
+        """Return a task's protocol dataclass under this protocol."""
+        return with_overrides(task.protocol(self.base), self.finetune, f"protocol {self.name}, task {task.name}")
+
+
+PAPER = Protocol(name="paper", base="paper", title="Every method's and task's own paper values.")
+
+QUICK = Protocol(
+    name="quick",
+    base="quick",
+    title="Minutes on a laptop: a small encoder, gentle 64-px views, short schedules.",
+    pretrain={
+        "arch": "resnet18-w16",
+        "size_px": 64,
+        "epochs": 20,
+        "batch_size": 32,
+        "bn_groups": 2,
+        "queue_size": 192,
+        "teacher_momentum": 0.99,
+        "view_strength": 0.25,
+    },
+    methods={
+        "vicregl": {
+            "lr": 8.0,
+            "warmup_epochs": 2,
+            "expander": (512, 512, 512),
+            "local_expander": (128, 128, 128),
+            "num_matches": (2, 1),
+            "bn_groups": 1,
+        },
+        "simmim": {
+            "arch": "swin_mini_patch4_window4_64",
+            "mask_unit_px": 16,
+            "lr": 1e-3,
+            "warmup_epochs": 2,
+        },
+        "medical-mae": {
+            "arch": "vit_mini_patch8_64",
+            "lr": 1e-3,
+            "warmup_epochs": 2,
+            "decoder_dim": 64,
+            "decoder_blocks": 2,
+            "decoder_heads": 4,
+        },
+        "dira": {"epochs": 12, "decoder_channels": (64, 32, 16, 16, 8), "discriminator_width": 16},
+        "pcrl": {"epochs": 7, "lr": 0.03, "decoder_channels": (64, 32, 16, 16, 8)},
+        "transvw": {
+            "epochs": 16,
+            "fall_every_epochs": 4,
+            "words": 10,
+            "nearest": 10,
+            "validation_nearest": 5,
+            "decoder_channels": (64, 32, 16, 16, 8),
+            "autoencoder_px": 64,
+            "autoencoder_width": 8,
+        },
+    },
+)
+"""Not as in the paper: a ResNet-18 at a quarter of the width, 64-px views, 20 epochs a stage, batches of 32, a faster
+teacher (0.999 would move it by a tenth in the few hundred steps there are), and a queue of 192 keys, which is to the
+phantom's 283 images what 65,536 is to ChestX-ray14's 75,312: a longer one would hold several keys of each image as
+its own negatives. Crops and colours are at a quarter of their strength: at full strength two 64-px views of one phantom
+are less alike than two phantoms, and in so few steps no loss leaves chance. These were chosen by MoCo-v2's validation
+loss, and nothing here by a downstream score. Single methods differ:
+
+- vicregl: its learning rate by its validation loss; one batch-norm group, as its SyncBN is; expanders and matches to
+  the measure of the encoder and of 2 × 2 maps.
+- simmim, medical-mae: the smallest transformers, since no ResNet will do; learning rate 1e-3 for the few steps.
+- dira, pcrl, transvw: epochs by cost (dira's are its middle stage's, beside 2 and 4). pcrl's learning rate by its
+  validation loss. Decoders, discriminator and auto-encoder are thin; transvw's words, and how often its rate halves,
+  fit the phantom and the epochs."""
+
+_BUILT_IN = {protocol.name: protocol for protocol in (PAPER, QUICK)}
+
+
+def names() -> list[str]:
+    """Return the names of the built-in protocols."""
+    return list(_BUILT_IN)
+
+
+def load(name: str) -> Protocol:
+    """Return a built-in protocol, or read one from a TOML file.
+
+    Raises:
+        UsageError: no such name or file, broken TOML, an unknown key, or a value of the wrong kind.
+    """
+    return _load(name, ())
+
+
+def check_used(protocol: Protocol, configs: Mapping[str, Any]) -> None:
+    """Refuse what a protocol file changes but nothing asked for has: it would be passed over in silence.
+
+    Args:
+        protocol: as loaded.
+        configs: method to config, of the methods asked for.
+
+    Raises:
+        UsageError: a method that is not registered, or a key of [pretrain] that no config has; names the nearest.
+    """
+    methods = registry.methods.names() if protocol.methods or protocol.variants else []
+    for name in (*protocol.methods, *map(protocol.method_of, protocol.variants)):
+        if name not in methods:
+            raise UsageError(f"protocol {protocol.name}: {unknown('method', name, methods)}")
+    for name in protocol.variants:
+        if name in methods:
+            raise UsageError(f"protocol {protocol.name}: variant {name!r} is a method's name: give it another")
+    known = {each.name for config in configs.values() for each in fields(config)}
+    known |= {key for built_in in _BUILT_IN.values() for key in built_in.pretrain}
+    for key in protocol.pretrain if configs else ():
+        if key not in known:
+            raise UsageError(
+                f"protocol {protocol.name}: [pretrain] {key!r} is an option of none of {', '.join(configs)}."
+                f"{nearest(key, known)}"
+            )
+
+
+def _load(name: str, above: tuple[str, ...]) -> Protocol:
+    """Load a protocol; above are the files that led here."""
+    if name in _BUILT_IN:
+        return _BUILT_IN[name]
+    path = Path(name)
+    if path.suffix != ".toml":
+        raise unknown("protocol", name, [*_BUILT_IN, "a file ending in .toml"])
+    if path.stem in _BUILT_IN:
+        raise UsageError(f"protocol {path}: {path.stem!r} is a built-in protocol: give the file another name")
+    place = os.path.abspath(path)  # noqa: PTH100 - Path.absolute keeps '..'
+    if place in above:
+        raise UsageError(f"protocol {path}: its base leads back to itself: make it one of {', '.join(_BUILT_IN)}")
+    return _from_toml(path, (*above, place))
+
+
+def _read(path: Path) -> dict[str, Any]:
+    """Read a protocol file and check the kinds of its values."""
+    import tomllib
+
+    try:
+        content = tomllib.loads(plain_text.read(path))
+    except (OSError, ValueError, RecursionError) as error:
+        raise UsageError(f"protocol {path}: {error}") from error
+    allowed = ("base", "pretrain", "methods", "finetune", "variants", "fair")
+    for key in content:
+        if key not in allowed:
+            raise UsageError(
+                f"protocol {path}: unknown key {key!r}.{nearest(key, allowed)} Known: {', '.join(allowed)}."
+            )
+    if not isinstance(content.get("base", ""), str):
+        raise UsageError(f"protocol {path}: base is {content['base']!r}, expected the name of a protocol or a file")
+    tables = {key: content.get(key, {}) for key in allowed[1:]}
+    _need_tables(path, "", tables)
+    for above in ("methods", "variants"):
+        _need_tables(path, f"{above}.", tables[above])
+    _need_variants(path, tables["variants"])
+    return content
+
+
+def _need_variants(path: Path, variants: Mapping[str, Mapping[str, Any]]) -> None:
+    for name, table in variants.items():
+        if not re.fullmatch(r"[a-z0-9][a-z0-9.-]*", name):
+            raise UsageError(f"protocol {path}: variant {name!r}: expected a name of a-z, 0-9, '-' and '.'")
+        if not isinstance(table.get("method"), str):
+            raise UsageError(f'protocol {path}: [variants.{name}] names no method: write for example method = "adam"')
+
+
+def _need_tables(path: Path, above: str, tables: Mapping[str, Any]) -> None:
+    for name, value in tables.items():
+        if not isinstance(value, dict):
+            raise UsageError(f"protocol {path}: {above}{name} is {value!r}, expected a table [{above}{name}]")
+
+
+def _from_toml(path: Path, above: tuple[str, ...]) -> Protocol:
+    content = _read(path)
+    base = _load(content.get("base", "paper"), above)
+    methods = {name: {**base.methods.get(name, {}), **table} for name, table in content.get("methods", {}).items()}
+    alike = {**base.fair, **content.get("fair", {})}
+    fair.check(alike, f"protocol {path}: [fair]")
+    return Protocol(
+        name=path.stem,
+        base=base.base,
+        title=f"{path}, from {base.name}.",
+        pretrain={**base.pretrain, **content.get("pretrain", {})},
+        methods={**base.methods, **methods},
+        finetune={**base.finetune, **content.get("finetune", {})},
+        variants={**base.variants, **content.get("variants", {})},
+        fair=alike,
+    )

@@ -1,0 +1,58 @@
+"""What a report says of cells without a score: what failed, and which methods had no weights."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from typing import Any
+
+from eden_bench.printable import printable_line
+from eden_bench.report.tables import Table
+
+_SHORT = 8
+
+
+def excused(failures: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Return method and task of the cells that had no weights."""
+    held = [failure for failure in failures.values() if failure.get("kind") == "excused"]
+    return [(str(failure.get("method")), str(task)) for failure in held for task in failure.get("tasks") or ()]
+
+
+def with_absent(tables: Iterable[Table], excused: Iterable[tuple[str, str]]) -> list[Table]:
+    """Name in each table the methods that had no weights for its task and have no row.
+
+    Args:
+        tables: from ``report.build``.
+        excused: methods and tasks.
+    """
+    pairs = sorted(set(excused))
+    return [replace(table, absent=tuple(_absent(table, pairs))) for table in tables]
+
+
+def failure_notes(failures: Mapping[str, Mapping[str, Any]]) -> list[str]:
+    """Return one sentence for each stored failure."""
+    return [printable_line(_note(name, failure)) for name, failure in sorted(failures.items())]
+
+
+def _absent(table: Table, excused: Iterable[tuple[str, str]]) -> list[str]:
+    there = {row.backbone.method for row in table.rows}
+    return [method for method, task in excused if task == table.task and method not in there]
+
+
+def _note(name: str, failure: Mapping[str, Any]) -> str:
+    what, error = failure.get("what") or name[:_SHORT], (failure.get("error") or "").partition("\n")[0]
+    if failure.get("kind") == "excused":
+        return f"weights missing: {error}"
+    command = failure.get("command") or ""
+    foreign = f" Its file failures/{name}.json holds a command that is not one of ours." if command else ""
+    return f"failed: {what}: {error}." + (f" Redo: {command}" if is_ours(command) else foreign)
+
+
+def is_ours(command: str) -> bool:
+    """Tell whether a stored command is one of ours and no more: for a shell, eden-bench and its arguments."""
+    try:
+        words = shlex.split(command)
+    except ValueError:
+        return False
+    return words[:1] == ["eden-bench"] and shlex.join(words) == command

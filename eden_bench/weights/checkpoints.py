@@ -1,0 +1,163 @@
+"""Checkpoints: a folder with ``encoder.safetensors`` (torchvision's keys, no ``fc``) and ``card.json``.
+
+The card is written last and holds the digest of the weights: a folder with a card is whole, one without is not a
+checkpoint. Nothing here unpickles anything.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eden_bench.contracts import NUMBERS_VERSION
+from eden_bench.digests import digest, file_digest
+from eden_bench.errors import WeightsMissing, WeightsRefused
+from eden_bench.files import atomic, plain_text
+
+if TYPE_CHECKING:
+    import torch
+
+    from eden_bench.encoders import Encoder
+
+WEIGHTS = "encoder.safetensors"
+CARD = "card.json"
+_FORMAT = 1
+_FIELDS = ("format", "method", "arch", "weights")
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """An encoder that was handed on, and what is known of it."""
+
+    folder: Path
+
+    @property
+    def exists(self) -> bool:
+        """Whether the folder holds a finished checkpoint."""
+        return (self.folder / CARD).is_file()
+
+    @functools.cached_property
+    def card(self) -> dict[str, Any]:
+        """Method, config, arch, data, seed, epochs, selection, parent, versions, device and digest of the weights.
+
+        Raises:
+            WeightsMissing: the folder holds no card.
+            WeightsRefused: the card cannot be read.
+        """
+        path = self.folder / CARD
+        try:
+            card = json.loads(plain_text.read(path))
+        except FileNotFoundError as error:
+            raise WeightsMissing(
+                f"{self.folder} holds no {CARD}, so it is no finished checkpoint: pretrain again to continue it"
+            ) from error
+        except (OSError, ValueError, RecursionError) as error:
+            raise WeightsRefused(f"{path} cannot be read ({error}): delete the folder and pretrain again") from error
+        if not isinstance(card, dict) or any(name not in card for name in _FIELDS):
+            raise WeightsRefused(f"{path} is no checkpoint's card: expected the fields {', '.join(_FIELDS)}")
+        return card
+
+    @property
+    def encoder_digest(self) -> str:
+        """SHA-256 of the weights' file, as the card states it; ``load_encoder`` verifies it."""
+        return str(self.card["weights"])
+
+    def load_encoder(self) -> Encoder:
+        """Return the encoder with these weights.
+
+        Raises:
+            WeightsRefused: the file is absent, truncated, altered, not safetensors, or of another architecture.
+        """
+        from eden_bench.encoders import build_encoder
+
+        path = self.folder / WEIGHTS
+        encoder = build_encoder(str(self.card["arch"]), seed=0)
+        weights = read_weights(path)
+        found = file_digest(path)
+        if found != self.encoder_digest:
+            raise WeightsRefused(
+                f"{path} has digest {found[:12]}, expected {self.encoder_digest[:12]}: the file was altered after it "
+                "was written; restore it, or delete the folder and pretrain again"
+            )
+        refuse_misfit(path, encoder, weights)
+        encoder.load_state_dict(weights)
+        return encoder
+
+
+def read_weights(path: Path) -> dict[str, torch.Tensor]:
+    """Read a safetensors file.
+
+    Raises:
+        WeightsRefused: the file is absent, truncated or not safetensors.
+    """
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    try:
+        return dict(load_file(path))
+    except (OSError, SafetensorError, ValueError) as error:
+        raise WeightsRefused(
+            f"{path} is not a whole safetensors file ({error}): copy it again, or pretrain again"
+        ) from error
+
+
+def write_checkpoint(folder: Path, weights: Mapping[str, torch.Tensor], card: Mapping[str, Any]) -> Checkpoint:
+    """Write an encoder's weights and then its card into a folder, each atomically.
+
+    Args:
+        folder: made where it is absent; other files in it are left alone.
+        weights: the encoder's ``state_dict``.
+        card: at least "method" and "arch"; format and digest of the weights are added here.
+    """
+    from safetensors.torch import save_file
+
+    plain = {name: value.detach().cpu().contiguous() for name, value in weights.items()}
+    with atomic.aside(folder / WEIGHTS) as path:
+        save_file(plain, path)
+    weights_digest = file_digest(folder / WEIGHTS)
+    atomic.write_json(folder / CARD, {"format": _FORMAT, **card, "weights": weights_digest})
+    return Checkpoint(folder)
+
+
+def recipe_id(
+    method: str, config: object, data_digest: str, seed: int, threads: int, *, precision: str = "float32"
+) -> str:
+    """Return 64 hex digits that name a pretraining run: everything that can change its weights.
+
+    Args:
+        method: registered name.
+        config: the method's config, a dataclass.
+        data_digest: digest of the pretraining images, their labels and their split.
+        seed: of the run.
+        threads: CPU threads, whose number moves the last bits of float32 sums; 0 on a GPU.
+        precision: from ``devices.fast_precision``.
+    """
+    return digest(
+        {
+            "format": _FORMAT,
+            "method": method,
+            "config": config,
+            "data": data_digest,
+            "seed": seed,
+            "threads": threads,
+            "precision": precision,
+            "code": NUMBERS_VERSION,
+        }
+    )
+
+
+def refuse_misfit(path: Path, encoder: Encoder, weights: Mapping[str, torch.Tensor]) -> None:
+    """Raise WeightsRefused where names or shapes are not all the encoder's; names the first that differs."""
+    expected = {name: tuple(value.shape) for name, value in encoder.state_dict().items()}
+    found = {name: tuple(value.shape) for name, value in weights.items()}
+    wrong = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))
+    if wrong:
+        name = wrong[0]
+        raise WeightsRefused(
+            f"{path} does not fit {encoder.arch}: {len(wrong)} of {len(expected)} entries differ, first {name!r} "
+            f"({found.get(name, 'absent')}, expected {expected.get(name, 'absent')}): name the arch it was made with"
+        )

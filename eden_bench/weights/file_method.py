@@ -1,0 +1,166 @@
+"""A user's own weights as a method: ``--methods mine=PATH`` puts a checkpoint of any dialect into the table."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import sys
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eden_bench.contracts import MethodCard
+from eden_bench.errors import UsageError
+from eden_bench.registry import Registry
+from eden_bench.weights.places import is_there, wrong_folder
+
+if TYPE_CHECKING:
+    from eden_bench.encoders import Encoder
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileConfig:
+    """Nothing: the digest of the weights, not their path, says whether two are the same."""
+
+
+class FileWeights:
+    """An encoder from a file that its user brings along; ``register_file`` makes one class a file."""
+
+    file = ""
+    """A checkpoint, or a folder that ``import-weights`` wrote."""
+    Config = FileConfig
+    card = MethodCard(
+        title="Weights from a file",
+        paper="none: brought along by the user",
+        licence="the file's own",
+        backbone="as detected in the file",
+        data="not known here",
+        differences=("what it was pretrained on, and whether that overlaps a test set, only its user knows",),
+    )
+
+    def __init__(self, config: FileConfig) -> None:
+        self.config = config
+
+    def weights_digest(self) -> str:
+        """Return the SHA-256 of the encoder's weights; equal whichever dialect they came in.
+
+        Raises:
+            WeightsMissing: there is no such file.
+            WeightsRefused: it cannot be read, or holds too little of a known encoder.
+        """
+        return self._weights().digest
+
+    def load_encoder(self, seed: int) -> Encoder:
+        """Return the encoder, whatever the seed. Raises as ``weights_digest``."""
+        from eden_bench.encoders import build_encoder
+
+        found = self._weights()
+        encoder = build_encoder(found.arch, seed=0)
+        encoder.load_state_dict(found.weights)
+        return encoder
+
+    def told(self) -> dict[str, str]:
+        """Return what a record says of the file. Raises as ``weights_digest``."""
+        found = self._weights()
+        return {"file": self.file, "from": f"a file ({found.arch}; {found.found})"}
+
+    def _weights(self) -> _Weights:
+        path = Path(self.file).expanduser()
+        return _read(path, *_changed(path))
+
+
+@dataclass(frozen=True)
+class _Weights:
+    digest: str
+    arch: str
+    weights: dict[str, Any]
+    found: str
+    """Where in the file, and how much of the encoder."""
+
+
+def register_file(registry: Registry, text: str, taken: Collection[str] = ()) -> str:
+    """Register NAME=PATH as a method and return the name.
+
+    Args:
+        registry: of the methods.
+        text: NAME=PATH.
+        taken: names that mean something else in the same command.
+
+    Raises:
+        UsageError: there is no name or no path, or the name is another method's.
+    """
+    name, _, file = text.partition("=")
+    if not name or not file or not name.replace("-", "").replace("_", "").replace(".", "").isalnum():
+        raise UsageError(f"--methods {text!r}: expected NAME=PATH, the name of letters, digits, '-', '_' and '.'")
+    known = registry.get(name) if name in registry.names() else FileWeights
+    if name in taken or not issubclass(known, FileWeights):
+        raise UsageError(f"--methods {text!r}: {name!r} is already a method here: choose another name for your weights")
+    registry.register(name, type(name, (FileWeights,), {"file": file, "__module__": __name__}), module=__name__)
+    return name
+
+
+def refuse_missing(text: str) -> None:
+    """Refuse NAME=PATH without a checkpoint at once: in a command it is a slip, not a method to be excused.
+
+    Raises:
+        UsageError: there is nothing there, or a folder of something else.
+    """
+    from eden_bench.weights.checkpoints import Checkpoint
+
+    path = path_of(text)
+    if not is_there(path):
+        raise UsageError(
+            f"--methods {text!r}: {path} does not exist, expected a checkpoint or a folder of one; commas separate "
+            "methods, so a path with one must exist as it is written"
+        )
+    if path.is_dir() and not Checkpoint(path).exists:
+        raise UsageError(f"--methods {text!r}: {path} {wrong_folder(path)}")
+
+
+def path_of(text: str) -> Path:
+    """Return the path of NAME=PATH."""
+    return Path(text.partition("=")[2]).expanduser()
+
+
+def _changed(path: Path) -> tuple[int, int]:
+    """Return size and time of change, so that a file that was replaced is read again."""
+    try:
+        found = path.stat()
+    except (OSError, ValueError):
+        return 0, 0
+    return found.st_size, found.st_mtime_ns
+
+
+@functools.lru_cache(maxsize=4)
+def _read(path: Path, size: int, changed: int) -> _Weights:
+    """Read once for all cells; say so where the encoder is not whole."""
+    from eden_bench.weights.checkpoints import Checkpoint
+    from eden_bench.weights.importing import import_weights
+
+    if path.is_dir():
+        checkpoint = Checkpoint(path)
+        encoder = checkpoint.load_encoder()
+        weights = dict(encoder.state_dict())
+        return _Weights(_digest(weights), encoder.arch, weights, f"a checkpoint folder{_untrained(checkpoint.card)}")
+    imported = import_weights(path)
+    coverage = imported.coverage
+    if coverage.lack:
+        print(f"warning: {coverage.lack}", file=sys.stderr)  # noqa: T201
+    found = f"{coverage.dialect}: {coverage.matched} of {coverage.expected} entries"
+    return _Weights(_digest(imported.weights), coverage.arch, imported.weights, found)
+
+
+def _untrained(card: dict[str, Any]) -> str:
+    """Say that imported weights were never trained, "" where they were."""
+    imported = card.get("imported")
+    coverage = imported.get("coverage") if isinstance(imported, dict) else None
+    return ", untrained" if isinstance(coverage, dict) and coverage.get("untrained") else ""
+
+
+def _digest(weights: dict[str, Any]) -> str:
+    sha = hashlib.sha256()
+    for name, value in sorted(weights.items()):
+        sha.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        sha.update(value.contiguous().numpy().tobytes())
+    return sha.hexdigest()

@@ -1,0 +1,171 @@
+"""Finding the encoder in a checkpoint: which part of it, which architecture, and under which of its names.
+
+A checkpoint's dialect is its nesting (``state_dict/``, ``model/``, ``teacher/``) and its prefixes (``module.``,
+``encoder_q.``, ``backbone.``). Both are found by looking for the names that every network of a family has, so a
+dialect nobody has listed is read too; where two networks are found, a rule says which is meant, and where no rule
+does, nobody guesses.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+
+import torch
+
+from eden_bench.errors import WeightsRefused
+from eden_bench.weights import names
+from eden_bench.weights.architectures import FAMILIES, Family, Tensors
+
+
+@dataclass(frozen=True)
+class Found:
+    """One network in a checkpoint."""
+
+    family: Family
+    prefix: str
+    """Path and prefix before its names, for example "state_dict/module.encoder_q."."""
+    weights: dict[str, torch.Tensor]
+    """By its own names."""
+    renamed: str = ""
+    """How its names were changed to these; "" where they were not."""
+
+
+DIALECTS = (
+    ("OpenSelfSup (DenseCL) query", r"encoder_q\.0\."),
+    ("MoCo (also Adam's and DiRA's) query", r"encoder_q\."),
+    ("momentum key", r"encoder_k\."),
+    ("DINO teacher", r"teacher[/.]"),
+    ("DINO student", r"student[/.]"),
+    ("averaged copy", r"(ema|momentum|target)[^/]*[/.]"),
+    ("BYOL online", r"online[^/]*\."),
+    ("smp U-Net or SimMIM encoder", r"^(state_dict/|model/)?(module\.)?encoder\.$"),
+    ("backbone of a larger model (VICRegL, mmselfsup, Lightning)", r"(backbone|model|net)\.$"),
+    ("model of a training checkpoint (MAE, timm)", r"^(model|model_state|network)/$"),
+    ("data-parallel", r"module\.$"),
+    ("training checkpoint", r"^state_dict/$"),
+    ("bare state dictionary (torchvision, timm)", r"^$"),
+)
+"""What people call a prefix; the first that fits names it."""
+
+_AVERAGED = re.compile(r"(encoder_k|momentum|(?<![a-z])ema|model_ema|target)")
+_TEACHER, _STUDENT = re.compile(r"(^|[/.])teacher[/._]"), re.compile(r"(^|[/.])student[/._]")
+
+
+def dialect(prefix: str) -> str:
+    """Name the dialect of a prefix."""
+    return next((name for name, pattern in DIALECTS if re.search(pattern, prefix)), f"prefix {prefix!r}")
+
+
+def find(tensors: Tensors, prefix: str | None = None) -> tuple[Found, list[str]]:
+    """Find the encoder.
+
+    Args:
+        tensors: by path and name.
+        prefix: of the encoder, where the user says so.
+
+    Returns:
+        The encoder, and the prefixes of other networks of the same file that were passed over.
+
+    Raises:
+        WeightsRefused: there is none, or several and no rule which is meant; names them.
+    """
+    tensors, renamed = names.known(tensors)
+    candidates = [replace(one, renamed=renamed.get(one.prefix, "")) for one in _candidates(tensors)]
+    if prefix is not None:
+        asked = prefix.rstrip("./")
+        named = [one for one in candidates if asked in (one.prefix.rstrip("./"), _last(one.prefix).rstrip("./"))]
+        if len(named) != 1:
+            raise WeightsRefused(
+                f"prefix {prefix!r} is of {len(named)} networks, expected one of: {_listed(candidates)}"
+            )
+        return named[0], [one.prefix for one in candidates if one is not named[0]]
+    _refuse_volumes(tensors)
+    if not candidates:
+        raise WeightsRefused(_unknown(tensors))
+    chosen = _meant(candidates)
+    return chosen, [one.prefix for one in candidates if one is not chosen]
+
+
+def _unknown(tensors: Tensors) -> str:
+    shown, what = ", ".join(list(tensors)[:4]), names.stranger(tensors)
+    return (
+        f"no encoder that is known here is in its {len(tensors)} tensors ({shown}, …)"
+        + (f", they are those of {what}" if what else "")
+        + ", expected a ResNet or DenseNet under torchvision's names, a ViT under torchvision's or timm's, a Swin or "
+        "EfficientNet-Lite under timm's, each after any prefix"
+    )
+
+
+def _last(prefix: str) -> str:
+    return prefix.rpartition("/")[2]
+
+
+def _candidates(tensors: Tensors) -> list[Found]:
+    """Return the networks in a checkpoint, one a family and prefix, without copies under another name."""
+    found: list[Found] = []
+    for family in FAMILIES:
+        votes = Counter(match["prefix"] for name in tensors if (match := _parts(family, name)))
+        for prefix, count in votes.most_common(_MOST_NETWORKS):
+            own = {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+            if count >= _LEAST_NAMES and any(re.match(family.sign, name) for name in own):
+                found.append(Found(family, prefix, own))
+    found.sort(key=lambda one: -len(_own_names(one)))
+    whole = [one for one in found if len(_own_names(one)) > len(_own_names(found[0])) // 2]
+    return [
+        one
+        for place, one in enumerate(whole)
+        if not any(_same(one, other) or _is_part(one, other) for other in whole[:place])
+    ]
+
+
+_LEAST_NAMES = 8
+_MOST_NETWORKS = 16
+
+
+def _parts(family: Family, name: str) -> re.Match[str] | None:
+    """Split a name into prefix and own name, the prefix as short as can be."""
+    return re.fullmatch(rf"(?P<prefix>(?:.*?[/.])??)(?P<name>{family.own.pattern})", name)
+
+
+def _own_names(found: Found) -> list[str]:
+    return [name for name in found.weights if found.family.own.fullmatch(name)]
+
+
+def _same(one: Found, other: Found) -> bool:
+    """Whether two networks share their values: an alias, as DenseCL's ``backbone`` is of ``encoder_q.0``."""
+    return one.family is other.family and all(
+        name in other.weights
+        and one.weights[name].shape == other.weights[name].shape
+        and torch.equal(one.weights[name], other.weights[name])
+        for name in _own_names(one)
+    )
+
+
+def _is_part(one: Found, other: Found) -> bool:
+    """Whether a network is a piece of a larger one, as the blocks of a Swin's stage are named like a ViT's."""
+    return one.prefix.startswith(other.prefix) and all(
+        other.family.own.fullmatch(one.prefix[len(other.prefix) :] + name) for name in _own_names(one)
+    )
+
+
+def _meant(candidates: list[Found]) -> Found:
+    """Choose among networks: the student of a queue, the teacher of self-distillation, never an averaged copy."""
+    left = [one for one in candidates if not _AVERAGED.search(one.prefix)] or candidates
+    if any(_STUDENT.search(one.prefix) for one in left):
+        left = [one for one in left if _TEACHER.search(one.prefix)] or left
+    if len(left) > 1:
+        raise WeightsRefused(f"there are {len(left)} networks in it, expected one: name its --prefix: {_listed(left)}")
+    return left[0]
+
+
+def _listed(candidates: Iterable[Found]) -> str:
+    return ", ".join(repr(one.prefix) for one in candidates) or "none"
+
+
+def _refuse_volumes(weights: Tensors) -> None:
+    for name, value in weights.items():
+        if value.ndim == 5:
+            raise WeightsRefused(f"it is a network for volumes ({name} has 3 spatial axes), expected one for images")

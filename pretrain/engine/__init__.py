@@ -1,0 +1,1 @@
+"""The engine: stages, epochs, steps, resuming, several processes."""

@@ -1,0 +1,36 @@
+"""What a run tells of its epochs: one entry each, and one summary a stage."""
+
+from __future__ import annotations
+
+import itertools
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from eden_bench.files import atomic
+
+FILE = "history.jsonl"
+EXHAUSTED_FROM = 0.99
+"""Share of queries without any negative from which an epoch's loss says nothing."""
+_LAST = ("validation_loss", "kept", "without_negatives")
+
+
+def write(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
+    """Write one JSON line an epoch."""
+    atomic.write_text(folder / FILE, "".join(json.dumps(entry) + "\n" for entry in history))
+
+
+def is_exhausted(entry: Mapping[str, Any]) -> bool:
+    """Whether the pruner left an epoch next to nothing to learn from."""
+    return bool(entry.get("without_negatives", 0) >= EXHAUSTED_FROM)
+
+
+def of_stages(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """Return one summary a stage: name, epochs, first and last loss, and the last of what else was measured."""
+    found = []
+    for name, entries in itertools.groupby(history, lambda entry: entry["stage"]):
+        epochs = list(entries)
+        told = {"name": name, "epochs": len(epochs), "first_loss": epochs[0]["loss"], "last_loss": epochs[-1]["loss"]}
+        found.append(told | {key: epochs[-1][key] for key in _LAST if key in epochs[-1]})
+    return found

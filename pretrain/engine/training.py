@@ -1,0 +1,375 @@
+"""The training loop: stages, epochs, steps, turns, validation, and where they stop and go on.
+
+Everything random in a step is drawn from (seed, stage, epoch, step), so a run resumed at any step goes on as if it
+had not been stopped, bit for bit on a CPU with equal threads.
+"""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+import warnings
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any, cast
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from eden_bench import registry, seeds
+from eden_bench.contracts import Context, Method, PretrainConfig, Stage, ViewRecipe, Views
+from eden_bench.encoders import seeded
+from eden_bench.errors import TrainingDiverged, UsageError
+from pretrain.engine import distributed, history, state
+from pretrain.engine.data import PretrainData
+from pretrain.engine.optimisation import Schedule, autocast_dtype, set_lr
+from pretrain.views.stream import ViewStream
+
+CHECK_EVERY_STEPS = 20
+"""Losses are looked at this often, because looking makes an accelerator wait."""
+_log = logging.getLogger("eden_bench")
+
+
+@dataclass(kw_only=True)
+class Training:
+    """One method being pretrained on one device; with several processes each has its own.
+
+    Attributes:
+        method: as built from the seed, then as the state left it.
+        at: the state, kept current in its counters and brought up to date in its tensors when it is saved.
+    """
+
+    name: str
+    config: PretrainConfig
+    data: PretrainData
+    seed: int
+    folder: Path
+    context: Context
+    device: torch.device
+    recipe: str
+    save_every_s: float
+    method: Method = field(init=False)
+    at: state.TrainingState = field(init=False)
+    _data: PretrainData = field(init=False)
+    _network: nn.Module = field(init=False)
+    _optimisers: dict[str, torch.optim.Optimizer] = field(init=False, default_factory=dict)
+    _stream: ViewStream = field(init=False)
+    _recent: list[Tensor] = field(init=False, default_factory=list)
+    _saved_at: float = field(init=False, default_factory=time.monotonic)
+    _since: float = field(init=False, default_factory=time.perf_counter)
+
+    def __post_init__(self) -> None:
+        """Build the method from the seed, and load the state where there is one."""
+        processes, self._data = distributed.size(), self.data
+        if self.config.batch_size % processes:
+            raise UsageError(f"batch_size {self.config.batch_size} does not divide among {processes} processes")
+        groups = getattr(self.config, "bn_groups", processes)
+        if groups % processes:
+            raise UsageError(
+                f"bn_groups {groups} does not divide among {processes} processes, which would normalise in other "
+                "groups than the config says: start as many processes as divide it, or change bn_groups"
+            )
+        with seeded(self.seed, "method"):
+            self.method = registry.methods.get(self.name)(self.config)
+        self.at = state.load(self.folder, self.recipe)
+        if self.at.method:
+            self._module.load_state_dict(self.at.method)
+        self._module.to(self.device).to(memory_format=torch.channels_last)
+
+    @property
+    def steps(self) -> int:
+        """Steps of an epoch of this stage; the ragged last batch is dropped."""
+        return len(self._data.train) // self.config.batch_size
+
+    def run(self) -> None:
+        """Train until the last stage has ended."""
+        stages = self.config.stages
+        while self.at.stage < len(stages):
+            stage = stages[self.at.stage]
+            self._start(stage)
+            while self.at.epoch < stage.epochs and not self._is_over(stage):
+                self._epoch(stage, is_last=self.at.stage == len(stages) - 1)
+            self._end_stage()
+
+    def selected(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
+        """Return the encoder's weights to hand on, and which epoch they are from."""
+        last = {"rule": "last", "stage": self.config.stages[-1].name, **_summary(self.at.history[-1])}
+        if self.config.select == "last" or self.at.best is None:
+            return self.method.encoder.state_dict(), last
+        best = self.at.best
+        chosen = next(e for e in self.at.history if (e["stage"], e["epoch"]) == (last["stage"], best["epoch"]))
+        return best["encoder"], {**last, "rule": "best", **_summary(chosen)}
+
+    def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
+        """Return the method's recipes of a stage, as strong and as normalised as the config says.
+
+        A config whose ``normalises_itself`` is true leaves normalising to its method.
+        """
+        strength, normalisation = self.config.view_strength, self.config.normalisation
+        given = "own" if getattr(self.config, "normalises_itself", False) else normalisation
+        return tuple(r.weakened(strength).normalised(given) for r in self.method.recipes(stage))
+
+    @property
+    def _module(self) -> nn.Module:
+        return cast(nn.Module, self.method)
+
+    @property
+    def _own_batch(self) -> int:
+        return self.config.batch_size // distributed.size()
+
+    def _start(self, stage: Stage) -> None:
+        """Make data, optimisers, schedule and views anew; take over the optimisers' state inside a stage."""
+        self.method.start_stage(stage)
+        if hasattr(self.method, "stage_data"):
+            self._data = self.method.stage_data(stage, self.data, self.seed)
+        if self.steps < 1:
+            raise UsageError(
+                f"{self.name}: found {len(self._data.train)} images to pretrain on, expected at least one batch of "
+                f"{self.config.batch_size}: lower batch_size or add images"
+            )
+        self._module.train()
+        self._optimisers = self.method.optimisers()
+        for name, saved in self.at.optimisers.items():
+            self._optimisers[name].load_state_dict(saved)
+        self._network = _parallel(_Losses(self.method), turns=len(self._optimisers))
+        self._stream = ViewStream(
+            self._data.pyramid,
+            self.recipes(stage),
+            stage,
+            seed=self.seed,
+            batch_size=self._own_batch,
+            device=self.device,
+            labels=self._data.labels,
+        )
+
+    def _epoch(self, stage: Stage, *, is_last: bool) -> None:
+        """Train for what is left of an epoch, validate, note it and save."""
+        self._since = time.perf_counter()
+        for views in self._awaited(self._stream.epoch(self.at.epoch, self._order(stage), first_batch=self.at.step)):
+            self._set_rates(stage)
+            self._step(_laid_out(views))
+            self._look_up(stage)
+        self._check(stage)
+        loss = self._validate()
+        if not math.isfinite(loss):
+            raise self._diverged("validation loss", stage, self.at.step)
+        self._note(stage, loss)
+        self._warn_if_exhausted(stage)
+        if is_last:
+            self._keep_if_best(loss)
+        self.at.begin_epoch(self.at.epoch + 1)
+        self._save()
+
+    def _set_rates(self, stage: Stage) -> None:
+        """Set each turn's learning rate for the coming step."""
+        epoch, losses = self.at.epoch + self.at.step / self.steps, self._validation_losses(stage)
+        for turn, optimiser in self._optimisers.items():
+            set_lr(optimiser, self._schedule(turn).factor(epoch, stage.epochs, losses))
+
+    def _is_over(self, stage: Stage) -> bool:
+        """Whether the schedule of the turn that validates ends the stage before its last epoch."""
+        return self._schedule(next(iter(self._optimisers))).is_over(self._validation_losses(stage))
+
+    def _schedule(self, turn: str) -> Schedule:
+        own = getattr(self.method, "schedule", None)
+        return own(turn) if own else Schedule(warmup_epochs=self.config.warmup_epochs)
+
+    def _validation_losses(self, stage: Stage) -> list[float]:
+        """Return the loss of each finished epoch of a stage."""
+        return [entry["validation_loss"] for entry in self.at.history if entry["stage"] == stage.name]
+
+    def _step(self, views: Views) -> None:
+        """One optimiser step for each turn, then the method's own update."""
+        for turn, optimiser in self._optimisers.items():
+            with self._autocast():
+                losses: dict[str, Tensor] = self._network(views, turn)
+            total = torch.stack(list(losses.values())).sum()
+            optimiser.zero_grad(set_to_none=True)
+            total.backward()  # type: ignore[no-untyped-call]
+            self._clip(optimiser)
+            optimiser.step()
+            self._recent.append(total.detach())
+            self._add({"loss": total, **{f"loss/{name}": loss for name, loss in losses.items()}})
+        self._add(getattr(self.method, "metrics", {}))
+        self.method.after_step()
+        self.at.step += 1
+
+    def _clip(self, optimiser: torch.optim.Optimizer) -> None:
+        """Shorten the gradient to the config's ``clip_norm``, where it has one."""
+        clip_norm = getattr(self.config, "clip_norm", None)
+        if clip_norm is not None:
+            nn.utils.clip_grad_norm_([p for group in optimiser.param_groups for p in group["params"]], clip_norm)
+
+    def _order(self, stage: Stage) -> np.ndarray:
+        """Return this process's part of the shuffled training images, whole batches only."""
+        train = self._data.train
+        order = train[seeds.shuffled(len(train), self.seed, "order", stage.name, self.at.epoch)]
+        batches = order[: self.steps * self.config.batch_size].reshape(self.steps, distributed.size(), self._own_batch)
+        return batches[:, distributed.rank()].reshape(-1)
+
+    @torch.no_grad()
+    def _validate(self) -> float:
+        """Return the mean loss of the first turn on held-out patients: eval mode, fixed views, nothing changes.
+
+        Not as in Adam's released code, which enqueues validation keys and moves the teacher.
+        """
+        distributed.share_buffers(self._module)
+        self._module.eval()
+        turn = next(iter(self._optimisers))
+        own = self._data.validation[distributed.rank() :: distributed.size()]
+        sums = torch.zeros(2, device=self.device)
+        for views in self._stream.epoch(0, own, purpose="validation"):
+            with self._autocast():
+                losses = self.method.losses(_laid_out(views), turn)
+            count = len(views.samples)
+            sums[0] += torch.stack(list(losses.values())).sum() * count
+            sums[1] += count
+        self._module.train()
+        total, images = distributed.summed(sums).tolist()
+        return float(total / max(images, 1))
+
+    def _autocast(self) -> torch.autocast:
+        dtype = autocast_dtype(self.device)
+        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16)
+
+    def _add(self, values: dict[str, Tensor]) -> None:
+        for name, value in values.items():
+            self.at.sums[name] = self.at.sums.get(name, 0) + value.detach().float()
+
+    def _look_up(self, stage: Stage) -> None:
+        """Tell progress; at times look at the losses and, if it has been long, save."""
+        done = len(self.at.history) * self.steps + self.at.step
+        total = sum(s.epochs for s in self.config.stages) * self.steps
+        if distributed.rank() == 0:
+            self.context.progress(f"{self.name} {stage.name}, epoch {self.at.epoch + 1}/{stage.epochs}", done, total)
+        if self.at.step % CHECK_EVERY_STEPS == 0:
+            self._check(stage)
+            if time.monotonic() - self._saved_at >= self.save_every_s:
+                self._save()
+
+    def _check(self, stage: Stage) -> None:
+        """Raise TrainingDiverged where a loss since the last look is not finite, or what the last step left is not.
+
+        All processes do so together.
+        """
+        if not self._recent:
+            return
+        bad = distributed.summed((~torch.isfinite(torch.stack(self._recent))).float()) > 0
+        self._recent.clear()
+        if bad.any():
+            step = self.at.step + 1 + (int(bad.float().argmax()) - len(bad)) // len(self._optimisers)
+            raise self._diverged("loss", stage, step)
+        if distributed.summed(_not_finite(self._module)) > 0:
+            raise self._diverged("network", stage, self.at.step)
+
+    def _diverged(self, what: str, stage: Stage, step: int) -> TrainingDiverged:
+        kept = state.load(self.folder, self.recipe)
+        return TrainingDiverged(
+            f"{self.name}: the {what} is not finite at stage {stage.name}, epoch {self.at.epoch + 1}, step {step}; "
+            f"nothing is handed on, the last good state is {kept.where() if kept.method else 'the start'}: lower lr, "
+            "or look for damaged images with `eden-bench data check`"
+        )
+
+    def _note(self, stage: Stage, validation_loss: float) -> None:
+        """Add the epoch to the history."""
+        shares = self.steps * distributed.size()
+        means = {name: float(distributed.summed(value)) / shares for name, value in sorted(self.at.sums.items())}
+        lrs = {group["lr"] for optimiser in self._optimisers.values() for group in optimiser.param_groups}
+        entry = {"stage": stage.name, "epoch": self.at.epoch, "steps": self.steps, "validation_loss": validation_loss}
+        self._clock()
+        times = {"seconds": round(self.at.seconds, 3), "waited_s": round(self.at.waited_s, 3)}
+        self.at.history.append({**entry, "lr": max(lrs), **means, **times})
+
+    def _keep_if_best(self, loss: float) -> None:
+        """Keep the encoder where its validation loss is the lowest and means something.
+
+        It means nothing while the queue is not real and where the pruner left no negatives.
+        """
+        says = getattr(self.method, "ready", True) and not history.is_exhausted(self.at.history[-1])
+        if says and (self.at.best is None or loss < self.at.best["loss"]):
+            weights = {name: value.detach().cpu().clone() for name, value in self.method.encoder.state_dict().items()}
+            self.at.best = {"loss": loss, "epoch": self.at.epoch, "encoder": weights}
+
+    def _warn_if_exhausted(self, stage: Stage) -> None:
+        """Say once a stage that the pruner left nothing to learn from."""
+        exhausted = [e["epoch"] for e in self.at.history if e["stage"] == stage.name and history.is_exhausted(e)]
+        if distributed.rank() == 0 and exhausted == [self.at.epoch]:
+            _log.warning(
+                "%s, stage %s, epoch %d: the pruner left %.0f%% of the queries without a negative, so there is next to "
+                "nothing to learn from: lower pruning_threshold, or pretrain the coarser stage longer",
+                self.name,
+                stage.name,
+                self.at.epoch + 1,
+                100 * self.at.history[-1]["without_negatives"],
+            )
+
+    def _end_stage(self) -> None:
+        self.at.stage, self.at.optimisers, self._optimisers = self.at.stage + 1, {}, {}
+        self.at.begin_epoch(0)
+        self._save()
+
+    def _save(self) -> None:
+        """Write state and history; process 0 does it for all."""
+        self._saved_at = time.monotonic()
+        self._clock()
+        if distributed.rank() != 0:
+            return
+        self.at.method = self._module.state_dict()
+        self.at.optimisers = {name: optimiser.state_dict() for name, optimiser in self._optimisers.items()}
+        state.save(self.folder, self.at)
+        history.write(self.folder, self.at.history)
+
+    def _clock(self) -> None:
+        """Count the time since the last call towards the epoch."""
+        now = time.perf_counter()
+        self.at.seconds, self._since = self.at.seconds + now - self._since, now
+
+    def _awaited(self, stream: Iterator[Views]) -> Iterator[Views]:
+        """Pass on a stream, and count the time that training waits for it."""
+        while True:
+            start = time.perf_counter()
+            views = next(stream, None)
+            self.at.waited_s += time.perf_counter() - start
+            if views is None:
+                return
+            yield views
+
+
+class _Losses(nn.Module):
+    """A method's losses as a module's forward, which is what DistributedDataParallel wraps."""
+
+    def __init__(self, method: Method) -> None:
+        super().__init__()
+        self.method = method
+
+    def forward(self, views: Views, turn: str) -> dict[str, Tensor]:
+        return self.method.losses(views, turn)
+
+
+def _not_finite(module: nn.Module) -> Tensor:
+    """Return how many parameters and buffers hold a number that is not finite, a float tensor without axes."""
+    values = [value for value in module.state_dict().values() if value.is_floating_point()]
+    return torch.stack([~value.isfinite().all() for value in values]).sum().float()
+
+
+def _parallel(network: nn.Module, turns: int) -> nn.Module:
+    """Average gradients over processes, where there are several; each turn leaves the other turns' parameters out."""
+    if distributed.size() == 1:
+        return network
+    with warnings.catch_warnings():  # torch 2.15 renames broadcast_buffers, 2.10 does not know the new name
+        warnings.simplefilter("ignore", FutureWarning)
+        return DistributedDataParallel(network, broadcast_buffers=False, find_unused_parameters=turns > 1)
+
+
+def _laid_out(views: Views) -> Views:
+    """Return views in the memory layout that convolutions are fast in."""
+    images = (view.image.contiguous(memory_format=torch.channels_last) for view in views.views)
+    return replace(views, views=tuple(replace(v, image=image) for v, image in zip(views.views, images, strict=True)))
+
+
+def _summary(entry: dict[str, Any]) -> dict[str, Any]:
+    return {name: entry[name] for name in ("epoch", "validation_loss")}

@@ -1,0 +1,1 @@
+"""Views of anchors: drawn, rendered on CPU or device, streamed."""

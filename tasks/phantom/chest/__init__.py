@@ -1,0 +1,1 @@
+"""The chest phantom: anatomy, projection, lesions."""

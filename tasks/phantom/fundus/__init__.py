@@ -1,0 +1,1 @@
+"""The fundus phantom: vessels, disc, lesions."""

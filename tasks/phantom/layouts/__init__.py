@@ -1,0 +1,1 @@
+"""Write the phantom in the layout of each dataset."""

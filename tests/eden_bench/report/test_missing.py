@@ -1,0 +1,37 @@
+"""Cells without a score: their method keeps its row in the tables."""
+
+import json
+
+from eden_bench import api, records
+from eden_bench.report import formats
+from eden_bench.report.build import build
+from eden_bench.report.missing import excused, failure_notes, with_absent
+
+
+def test_a_method_without_weights_keeps_its_row(here):
+    done = api.run("fake-random,fake-absent", "fake-heart", n_seeds=2, **here)
+    assert done.exit_code == 0
+    stored = records.failures(here["out"])
+    assert excused(stored) == [("fake-absent", "fake-heart")]
+    assert failure_notes(stored) == ["weights missing: fake-absent: get the weights from nowhere"]
+    (table,) = with_absent(build(records.load(here["out"])), excused(stored))
+    assert table.absent == ("fake-absent",)
+    assert formats.cells(table)[-1][:2] == ["fake-absent", "weights missing"]
+    assert "| fake-absent | weights missing |" in formats.markdown([table])
+    assert json.loads(formats.as_json([table]))["tables"][0]["weights_missing"] == ["fake-absent"]
+
+
+def test_its_row_is_in_no_table_that_it_was_not_asked_for(here):
+    api.run("fake-random", "fake-lung", n_seeds=1, **here)
+    api.run("fake-random,fake-absent", "fake-heart", n_seeds=1, **here)
+    stored = records.failures(here["out"])
+    tables = with_absent(build(records.load(here["out"])), excused(stored))
+    assert {table.task: table.absent for table in tables} == {"fake-heart": ("fake-absent",), "fake-lung": ()}
+
+
+def test_weights_that_have_come_are_missed_no_more(here, fakes, monkeypatch):
+    api.run("fake-random,fake-absent", "fake-heart", n_seeds=1, **here)
+    monkeypatch.setattr(fakes.FakeAbsent, "weights_digest", lambda self: "a" * 64)
+    done = api.run("fake-random,fake-absent", "fake-heart", n_seeds=1, only_failed=True, **here)
+    assert [slot.state for slot in done.slots if slot.backbone.method == "fake-absent"] == ["ran"]
+    assert records.failures(here["out"]) == {}

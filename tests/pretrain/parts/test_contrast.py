@@ -1,0 +1,151 @@
+import math
+
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from torch.nn import functional as F  # noqa: N812
+
+from pretrain.parts import contrast
+from pretrain.parts.contrast import info_nce
+
+
+def unit(rows, dim, seed, dtype=torch.float32):
+    return F.normalize(torch.randn(rows, dim, generator=torch.Generator().manual_seed(seed), dtype=dtype), dim=1)
+
+
+def plain_loop(query, key, queue, temperature, prune_from=None):
+    """Algorithm 1, written sample by sample from the formula; differentiable."""
+    losses, kept = [], []
+    for q, k in zip(query, key, strict=True):
+        own = torch.exp(torch.dot(q, k) / temperature)
+        others = [torch.dot(q, column) for column in queue.T]
+        others = [s for s in others if prune_from is None or s < prune_from]
+        losses.append(-torch.log(own / (own + sum(torch.exp(s / temperature) for s in others))))
+        kept.append(len(others))
+    return torch.stack(losses).mean(), kept
+
+
+def similar_to(query, rows, seed):
+    """Keys of which every third is close to a query, so that a threshold of 0.8 prunes some."""
+    keys = torch.randn(rows, query.shape[1], generator=torch.Generator().manual_seed(seed), dtype=query.dtype)
+    keys[::3] = query[torch.arange(len(keys[::3])) % len(query)] + 0.1 * keys[::3]
+    return F.normalize(keys, dim=1).T
+
+
+@pytest.mark.parametrize("prune_from", [None, 0.8, 0.0, -0.5])
+@settings(max_examples=15, deadline=None)
+@given(
+    batch=st.integers(1, 5),
+    size=st.integers(1, 12),
+    temperature=st.floats(0.05, 2),
+    seed=st.integers(0, 1000),
+)
+def test_loss_gradient_and_count_equal_the_plain_loop(prune_from, batch, size, temperature, seed):
+    query = unit(batch, 6, seed).requires_grad_()
+    key = unit(batch, 6, seed + 1).requires_grad_()
+    queue = similar_to(query.detach(), size, seed + 2)
+    found = info_nce(query, key, queue, temperature=temperature, prune_from=prune_from)
+    found.loss.backward()
+    exact_query, exact_key = (x.detach().double().requires_grad_() for x in (query, key))
+    expected, kept = plain_loop(exact_query, exact_key, queue.double(), temperature, prune_from)
+    expected.backward()
+    assert found.loss.item() == pytest.approx(expected.item(), rel=1e-4, abs=1e-5)
+    torch.testing.assert_close(query.grad, exact_query.grad.float(), rtol=1e-4, atol=1e-5)
+    torch.testing.assert_close(key.grad, exact_key.grad.float(), rtol=1e-4, atol=1e-5)
+    assert found.kept.tolist() == kept
+
+
+@pytest.mark.parametrize("tile", [(2, 5), (3, 100), (100, 1)])
+def test_the_result_does_not_depend_on_the_tiles(tile, monkeypatch):
+    query, key = unit(7, 4, 0), unit(7, 4, 1)
+    queue = similar_to(query, 23, 2)
+    whole = info_nce(query, key, queue, temperature=0.2, prune_from=0.8)
+    monkeypatch.setitem(contrast._TILE, "cpu", tile)
+    tiled = info_nce(query, key, queue, temperature=0.2, prune_from=0.8)
+    torch.testing.assert_close(tiled.loss, whole.loss)
+    assert tiled.kept.equal(whole.kept)
+
+
+def test_one_negative_by_hand():
+    query = torch.tensor([[1.0, 0.0]])
+    found = info_nce(query, query, torch.tensor([[0.0], [1.0]]), temperature=0.5)
+    assert found.loss.item() == pytest.approx(math.log(1 + math.exp(-2)))
+
+
+def test_it_is_cross_entropy_with_label_zero():
+    query, key, queue = unit(6, 16, 0), unit(6, 16, 1), unit(50, 16, 2).T
+    logits = torch.cat([(query * key).sum(1, keepdim=True), query @ queue], dim=1) / 0.2
+    expected = F.cross_entropy(logits, torch.zeros(6, dtype=torch.long))
+    torch.testing.assert_close(info_nce(query, key, queue, temperature=0.2).loss, expected)
+
+
+def test_only_cosines_strictly_below_the_threshold_stay():
+    query = torch.tensor([[1.0, 0.0]])
+    cosines = torch.tensor([0.79, 0.80, 0.81])
+    queue = torch.stack([cosines, (1 - cosines**2).sqrt()])
+    found = info_nce(query, query, queue, temperature=0.2, prune_from=0.8)
+    assert found.kept.tolist() == [1]
+    assert found.loss.item() == pytest.approx(math.log(1 + math.exp((0.79 - 1) / 0.2)), rel=1e-5)
+
+
+def test_pruning_compares_cosines_not_tempered_ones():
+    query = torch.tensor([[1.0, 0.0]])
+    queue = torch.tensor([[0.5], [0.75**0.5]])  # 0.5 / 0.2 is above 0.8, 0.5 is not
+    assert info_nce(query, query, queue, temperature=0.2, prune_from=0.8).kept.tolist() == [1]
+
+
+def test_a_threshold_above_one_prunes_nothing():
+    query, key, queue = unit(5, 8, 0), unit(5, 8, 1), unit(30, 8, 2).T
+    plain = info_nce(query, key, queue, temperature=0.2)
+    assert info_nce(query, key, queue, temperature=0.2, prune_from=1.1).loss.equal(plain.loss)
+
+
+def test_a_query_without_negatives_costs_nothing_and_pulls_nothing():
+    query = unit(5, 8, 0).requires_grad_()
+    found = info_nce(query, unit(5, 8, 1), unit(30, 8, 2).T, temperature=0.2, prune_from=-1.0)
+    found.loss.backward()
+    assert found.loss.item() == pytest.approx(0, abs=1e-6)
+    assert query.grad.abs().max() < 1e-6
+    metrics = found.metrics(30)
+    assert (metrics["kept"], metrics["without_negatives"]) == (0, 1)
+
+
+def test_a_similar_positive_is_never_pruned():
+    query = unit(4, 8, 0)
+    found = info_nce(query, query, unit(30, 8, 2).T, temperature=0.2, prune_from=0.8)
+    assert found.loss > 0
+
+
+def test_the_gradient_scales_and_survives_a_second_backward():
+    query, key, queue = unit(5, 8, 0).requires_grad_(), unit(5, 8, 1), unit(30, 8, 2).T
+    loss = info_nce(query, key, queue, temperature=0.2).loss
+    loss.backward(retain_graph=True)
+    once = query.grad.clone()
+    query.grad = None
+    (3 * loss + loss).backward()
+    torch.testing.assert_close(query.grad, 4 * once)
+
+
+def test_the_queue_may_be_overwritten_before_backward():
+    query, key, queue = unit(5, 8, 0).requires_grad_(), unit(5, 8, 1), unit(30, 8, 2).T.clone()
+    info_nce(query, key, queue, temperature=0.2).loss.backward()
+    expected, query.grad = query.grad, None
+    loss = info_nce(query, key, queue, temperature=0.2).loss
+    queue.zero_()
+    loss.backward()
+    assert query.grad.equal(expected)
+
+
+def test_it_is_computed_in_float32_under_autocast():
+    query, key, queue = unit(5, 8, 0), unit(5, 8, 1), unit(30, 8, 2).T
+    expected = info_nce(query, key, queue, temperature=0.2).loss
+    with torch.autocast("cpu", dtype=torch.bfloat16):
+        found = info_nce(query, key, queue, temperature=0.2).loss
+    assert found.dtype == torch.float32
+    assert found.equal(expected)
+
+
+def test_too_low_a_temperature_is_refused():
+    with pytest.raises(ValueError, match=r"temperature must be at least 0\.025, not 0\.01"):
+        info_nce(unit(2, 4, 0), unit(2, 4, 1), unit(3, 4, 2).T, temperature=0.01)
