@@ -43,14 +43,14 @@ def audit_datasets(
     """
     from eden_bench.audit import storage
     from eden_bench.audit.audit import audit
-    from eden_bench.cli.data import chosen
+    from eden_bench.data.dataset_folders import choose
     from eden_bench.registry import load_plugin_files
 
     load_plugin_files(plugin)
     settings = resolve(data=data, out=out, cache=cache)
     pretrainings = _pretrainings(checkpoint or [], methods or [], settings)
     with bars() as progress:
-        audits = audit(chosen(names or ["all"], settings), settings, pretrainings, say=_say, progress=progress)
+        audits = audit(choose(names or ["all"], settings), settings, pretrainings, say=_say, progress=progress)
     folder = storage.write(settings.out, audits)
     if as_json:
         print_json([content for each in audits for content in storage.summary(each)])

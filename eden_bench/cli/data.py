@@ -52,9 +52,11 @@ def check_datasets(
     as_json: Json = False,
 ) -> None:
     """Look at every file: counts, sizes, pairing, splits, patients. Exit code 4 where something is wrong."""
+    from eden_bench.data.dataset_folders import choose
+
     registry.load_plugin_files(plugin)
     settings = resolve(data=data, cache=cache)
-    rows = [row for name in chosen(names, settings) for row in _findings(name, settings)]
+    rows = [row for name in choose(names, settings) for row in _findings(name, settings)]
     if as_json:
         print_json(rows)
     else:
@@ -141,21 +143,6 @@ def _state(row: Row, settings: Settings) -> str:
         return "absent" if settings.data else "absent: no data folder is set, the phantom serves"
     counted = "whole" if row.images >= row.expected else f"{row.images:,} of {row.expected:,} images"
     return f"PHANTOM, {row.images:,} images" if row.phantom else counted
-
-
-def chosen(names: list[str], settings: Settings) -> list[str]:
-    """Resolve names; 'all' is every dataset that is there, or every phantom where no data folder is set."""
-    from eden_bench.data.dataset_folders import inventory
-
-    patterns = [part for name in names for part in name.split(",")]
-    if "all" not in patterns:
-        return registry.datasets.select(patterns)
-    if settings.data is None:
-        return registry.datasets.names()
-    there = [row.name for row in inventory(settings) if row.found or row.problem]
-    if not there:
-        raise DataMissing(f"{settings.data} holds none of the datasets: 'eden-bench data list' says where to get them")
-    return there
 
 
 def _findings(name: str, settings: Settings) -> list[dict[str, object]]:

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -142,6 +142,24 @@ def need_folder(dataset: Dataset, data: Path) -> Path:
 def inventory(settings: Settings) -> list[Row]:
     """Say for every known dataset where it was found, how much of it, its licence and how to get it."""
     return [_row(reader(name), settings) for name in datasets.names()]
+
+
+def choose(names: Iterable[str], settings: Settings) -> list[str]:
+    """Resolve names, globs and groups of datasets; 'all' is every one there, or every phantom without a data folder.
+
+    Raises:
+        UsageError: a pattern matches nothing.
+        DataMissing: the data folder holds none of the datasets.
+    """
+    patterns = [part for name in names for part in name.split(",")]
+    if "all" not in patterns:
+        return datasets.select(patterns)
+    if settings.data is None:
+        return datasets.names()
+    there = [row.name for row in inventory(settings) if row.found or row.problem]
+    if not there:
+        raise DataMissing(f"{settings.data} holds none of the datasets: 'eden-bench data list' says where to get them")
+    return there
 
 
 def check(name: str, settings: Settings, progress: Progress = no_progress) -> list[Finding]:

@@ -17,10 +17,9 @@ from eden_bench.digests import digest
 from eden_bench.errors import UsageError, unknown
 from eden_bench.records import Record
 from eden_bench.report import pretraining
-from eden_bench.report.statistics import TTest, two_sample_t
+from eden_bench.report.statistics import LEVEL, TTest, two_sample_t
 from eden_bench.report.tables import Backbone, Comparison, Marks, Row, Table, Verdict, ranges
 
-LEVEL = 0.05
 _DEFAULT_METHOD = "adam"
 _SHORT = 8
 _EXHAUSTED_FROM = 0.99
@@ -51,13 +50,6 @@ def build(
     tables = [part for group in groups.values() for part in _split_by_pretraining(group)]
     made = [_table(part, method, allow_unequal, audits or {}) for part in tables]
     return sorted(made, key=_place)
-
-
-def summary(records: Iterable[Record], *, method: str = "", failures: Sequence[str] = ()) -> str:
-    """Return the tables as plain text: what a run ends with."""
-    from eden_bench.report.formats import plain
-
-    return plain(build(records, method=method), failures)
 
 
 def select(records: Iterable[Record], patterns: Iterable[str]) -> list[Record]:

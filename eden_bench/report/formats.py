@@ -9,8 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from eden_bench.printable import csv_cell, markdown_text, printable, printable_line
-from eden_bench.report.build import LEVEL
-from eden_bench.report.statistics import CONFIDENCE, Summary
+from eden_bench.report.statistics import CONFIDENCE, LEVEL, Summary
 from eden_bench.report.tables import Comparison, Row, Table, ranges
 from eden_bench.report.text_table import aligned
 

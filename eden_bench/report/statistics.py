@@ -13,6 +13,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 CONFIDENCE = 0.95
+LEVEL = 0.05
+"""Significance level: a smaller p is called a difference."""
 
 
 @dataclass(frozen=True)

@@ -8,10 +8,9 @@ from dataclasses import replace
 import pytest
 import scipy.stats
 
-from eden_bench import records
 from eden_bench.errors import UsageError
 from eden_bench.report import formats
-from eden_bench.report.build import build, select, summary
+from eden_bench.report.build import build, select
 from eden_bench.report.missing import failure_notes
 from eden_bench.report.tables import ranges
 from tests.eden_bench.stored import DICE, PRETRAIN, store, store_three
@@ -298,12 +297,6 @@ def test_failures_are_stated_with_the_command_that_redoes_them():
     failure = {"what": "adam · scr-heart · full · seed 3", "error": "boom\nmore", "command": "eden-bench run"}
     (note,) = failure_notes({"0" * 64: failure})
     assert note == "failed: adam · scr-heart · full · seed 3: boom. Redo: eden-bench run"
-
-
-def test_the_summary_of_a_run_is_the_plain_table(tmp_path):
-    stored = store_three(tmp_path)
-    assert summary(stored) == formats.plain(build(records.load(tmp_path)))
-    assert "adam     80.00  1.00  3  77.52 to 82.48  0-2" in summary(stored)
 
 
 @pytest.mark.parametrize(("seeds", "text"), [([], ""), ([3], "3"), ([0, 1, 2], "0-2"), ([5, 0, 1, 7], "0-1,5,7")])
