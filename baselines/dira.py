@@ -8,8 +8,9 @@ Not as in the paper: see ``DiRA.card.differences``; the paper's and the released
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, NamedTuple
+from typing import Any, ClassVar, NamedTuple
 
 import numpy as np
 import torch
@@ -62,6 +63,13 @@ class DiRAConfig(ContrastConfig):
     decoder_channels: tuple[int, ...] = DECODER_CHANNELS
     target_follows_flip: bool = False
     """Mirror the target where the view is mirrored; the released code does not, so half the targets are mirrored."""
+
+    quick: ClassVar[Mapping[str, Any]] = {
+        "epochs": 12,
+        "decoder_channels": (64, 32, 16, 16, 8),
+        "discriminator_width": 16,
+    }
+    """Epochs by cost (the middle stage's, beside 2 and 4); decoder and discriminator are thin."""
 
     def __post_init__(self) -> None:
         """Refuse values no run can mean."""

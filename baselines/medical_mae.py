@@ -7,7 +7,9 @@ Not as in the paper: anchors are resized bilinearly, not bicubically.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from timm.layers.norm import LayerNorm
@@ -46,6 +48,16 @@ class MedicalMAEConfig(PretrainConfig):
     decoder_blocks: int = 8
     decoder_heads: int = 16
     crop_scale: tuple[float, float] = (0.5, 1.0)
+
+    quick: ClassVar[Mapping[str, Any]] = {
+        "arch": "vit_mini_patch8_64",
+        "lr": 1e-3,
+        "warmup_epochs": 2,
+        "decoder_dim": 64,
+        "decoder_blocks": 2,
+        "decoder_heads": 4,
+    }
+    """The smallest ViT, since no ResNet will do; a higher learning rate for the few steps."""
 
     def __post_init__(self) -> None:
         """Refuse values no run can mean."""

@@ -8,8 +8,9 @@ which transformation it shall restore is told by attention on the bottleneck. Wr
 from __future__ import annotations
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any, Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import numpy as np
 import torch
@@ -52,6 +53,9 @@ class PCRLConfig(ContrastConfig):
     """The released estimator, its normaliser fixed by the first batch, or MoCo's loss with the same queue."""
     nce_images: int = 1227
     """The estimator's number of images; the released code counts batches: ⌈78,467 / 64⌉. Cancels but for ε."""
+
+    quick: ClassVar[Mapping[str, Any]] = {"epochs": 7, "lr": 0.03, "decoder_channels": (64, 32, 16, 16, 8)}
+    """Epochs by cost, learning rate by its own validation loss; a thin decoder."""
 
     def __post_init__(self) -> None:
         """Refuse values no run can mean."""

@@ -9,7 +9,9 @@ Not as in the paper: the warm-up starts from 0; anchors are resized bilinearly.
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import Tensor, nn
@@ -46,6 +48,14 @@ class SimMIMConfig(PretrainConfig):
     """Side of the squares that are hidden."""
     mask_ratio: float = 0.6
     crop_scale: tuple[float, float] = (0.67, 1.0)
+
+    quick: ClassVar[Mapping[str, Any]] = {
+        "arch": "swin_mini_patch4_window4_64",
+        "mask_unit_px": 16,
+        "lr": 1e-3,
+        "warmup_epochs": 2,
+    }
+    """The smallest Swin, since no ResNet will do; a higher learning rate for the few steps."""
 
     def __post_init__(self) -> None:
         """Refuse values no run can mean."""

@@ -7,8 +7,9 @@ Not as in the paper: two dimensions, whose settings were never released; see ``T
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
+from typing import Any, ClassVar
 
 import numpy as np
 import torch
@@ -78,6 +79,18 @@ class TransVWConfig(PretrainConfig):
     spacing_px: int = 10
     least_level: float = 0.1
     """A reference crop's mean grey level in [0, 1], below which it is taken for air."""
+
+    quick: ClassVar[Mapping[str, Any]] = {
+        "epochs": 16,
+        "fall_every_epochs": 4,
+        "words": 10,
+        "nearest": 10,
+        "validation_nearest": 5,
+        "decoder_channels": (64, 32, 16, 16, 8),
+        "autoencoder_px": 64,
+        "autoencoder_width": 8,
+    }
+    """Epochs by cost; words, and how often the rate halves, fit the phantom and the epochs; thin networks."""
 
     def __post_init__(self) -> None:
         """Refuse values no run can mean."""

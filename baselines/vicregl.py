@@ -11,10 +11,10 @@ synchronised batch norm; several processes need as many groups. 200 epochs, the 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import Literal, NamedTuple
+from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
@@ -60,6 +60,17 @@ class VICRegLConfig(PretrainConfig):
     """The official views, or another method's."""
     bn_groups: int = 1
     """Groups that a batch is cut into for batch norm, over all processes."""
+
+    quick: ClassVar[Mapping[str, Any]] = {
+        "lr": 8.0,
+        "warmup_epochs": 2,
+        "expander": (512, 512, 512),
+        "local_expander": (128, 128, 128),
+        "num_matches": (2, 1),
+        "bn_groups": 1,
+    }
+    """Learning rate by its own validation loss; one batch-norm group, as its SyncBN is; expanders and matches to the
+    measure of the encoder and of 2 × 2 maps."""
 
     def __post_init__(self) -> None:
         """Refuse values no run can mean."""

@@ -67,6 +67,8 @@ class PretrainConfig:
     """The encoder handed on: lowest validation loss of the last stage, or its last epoch."""
     keeps: ClassVar[tuple[str, ...]] = ()
     """Fields that a protocol's ``fair`` table leaves alone, since the method means nothing with another value."""
+    quick: ClassVar[Mapping[str, Any]] = {}
+    """Values under protocol "quick" that differ from those it gives to every method; the class says why."""
 
     def __post_init__(self) -> None:
         """Refuse values no run can mean."""

@@ -61,9 +61,10 @@ class Protocol:
         """Return a method's or a variant's config under this protocol."""
         known = {f.name for f in fields(config)} - set(getattr(config, "keeps", ()))
         shared = {key: value for key, value in self.pretrain.items() if key in known}
+        quick = getattr(config, "quick", {}) if self.base == "quick" else {}
         own = {**self.methods.get(self.method_of(name), {}), **self.variants.get(name, {})}
         own.pop("method", None)
-        overrides = {**shared, **own, **fair.shared(self.fair, config)}
+        overrides = {**shared, **quick, **own, **fair.shared(self.fair, config)}
         made = with_overrides(config, overrides, f"protocol {self.name}, method {name}")
         total = self.fair.get("epochs_total") if hasattr(made, "stages") else None
         return fair.with_epochs_total(made, total) if total else made
@@ -89,56 +90,13 @@ QUICK = Protocol(
         "teacher_momentum": 0.99,
         "view_strength": 0.25,
     },
-    methods={
-        "vicregl": {
-            "lr": 8.0,
-            "warmup_epochs": 2,
-            "expander": (512, 512, 512),
-            "local_expander": (128, 128, 128),
-            "num_matches": (2, 1),
-            "bn_groups": 1,
-        },
-        "simmim": {
-            "arch": "swin_mini_patch4_window4_64",
-            "mask_unit_px": 16,
-            "lr": 1e-3,
-            "warmup_epochs": 2,
-        },
-        "medical-mae": {
-            "arch": "vit_mini_patch8_64",
-            "lr": 1e-3,
-            "warmup_epochs": 2,
-            "decoder_dim": 64,
-            "decoder_blocks": 2,
-            "decoder_heads": 4,
-        },
-        "dira": {"epochs": 12, "decoder_channels": (64, 32, 16, 16, 8), "discriminator_width": 16},
-        "pcrl": {"epochs": 7, "lr": 0.03, "decoder_channels": (64, 32, 16, 16, 8)},
-        "transvw": {
-            "epochs": 16,
-            "fall_every_epochs": 4,
-            "words": 10,
-            "nearest": 10,
-            "validation_nearest": 5,
-            "decoder_channels": (64, 32, 16, 16, 8),
-            "autoencoder_px": 64,
-            "autoencoder_width": 8,
-        },
-    },
 )
 """Not as in the paper: a ResNet-18 at a quarter of the width, 64-px views, 20 epochs a stage, batches of 32, a faster
 teacher (0.999 would move it by a tenth in the few hundred steps there are), and a queue of 192 keys, which is to the
 phantom's 283 images what 65,536 is to ChestX-ray14's 75,312: a longer one would hold several keys of each image as
 its own negatives. Crops and colours are at a quarter of their strength: at full strength two 64-px views of one phantom
 are less alike than two phantoms, and in so few steps no loss leaves chance. These were chosen by MoCo-v2's validation
-loss, and nothing here by a downstream score. Single methods differ:
-
-- vicregl: its learning rate by its validation loss; one batch-norm group, as its SyncBN is; expanders and matches to
-  the measure of the encoder and of 2 × 2 maps.
-- simmim, medical-mae: the smallest transformers, since no ResNet will do; learning rate 1e-3 for the few steps.
-- dira, pcrl, transvw: epochs by cost (dira's are its middle stage's, beside 2 and 4). pcrl's learning rate by its
-  validation loss. Decoders, discriminator and auto-encoder are thin; transvw's words, and how often its rate halves,
-  fit the phantom and the epochs."""
+loss, and nothing here by a downstream score. What single methods differ in stands on their configs (``quick``)."""
 
 _BUILT_IN = {protocol.name: protocol for protocol in (PAPER, QUICK)}
 
