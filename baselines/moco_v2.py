@@ -16,9 +16,9 @@ from torch import Tensor, nn
 from eden_bench.contracts import MethodCard, Stage, ViewRecipe, Views
 from eden_bench.encoders import Encoder
 from eden_bench.registry import register_method
-from pretrain import published
 from pretrain.engine.optimisation import sgd
 from pretrain.parts.moco import ContrastConfig, MomentumContrast
+from pretrain.published import adams_figure
 from pretrain.views.recipes import ANCHORS, recipe_of
 
 
@@ -56,7 +56,10 @@ class MoCoV2(nn.Module):
             "method's",
             ANCHORS,
         ),
-        reference=published.reference("moco-v2"),
+        reference=adams_figure(
+            "82.90±3.81 92.45±0.89 70.84±1.27 67.90±0.12 69.62±0.71 80.37±0.24 85.24±1.97 91.58±1.55",
+            drive="78.43±0.34",
+        ),
     )
 
     def __init__(self, config: MoCoV2Config) -> None:

@@ -22,7 +22,7 @@ from eden_bench.errors import WeightsMissing, WeightsRefused
 from eden_bench.registry import register_method
 from eden_bench.settings import gather
 from eden_bench.weights.checkpoints import refuse_misfit
-from pretrain import published
+from pretrain.published import adams_figure
 
 FILES: Mapping[str, tuple[str, ...]] = {
     "resnet18": ("resnet18-5c106cde.pth", "resnet18-f37072fd.pth"),
@@ -55,7 +55,10 @@ class SupervisedImageNet:
             "weights are read from a file (resnet50-19c8e357.pth or resnet50-0676ba61.pth), never downloaded; without "
             "it, or with an arch that has none (protocol quick's resnet18-w16), cells say: weights missing",
         ),
-        reference=published.reference("supervised-imagenet"),
+        reference=adams_figure(
+            "86.96±1.98 93.58±1.01 73.01±0.67 67.94±1.42 70.38±1.37 81.71±0.12 88.76±1.76 95.62±0.60",
+            drive="79.20±0.35",
+        ),
     )
 
     def __init__(self, config: SupervisedImageNetConfig) -> None:

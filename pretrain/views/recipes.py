@@ -28,11 +28,6 @@ ANCHORS = (
 """A difference that every method here has; for its card."""
 
 
-def from_adams_figure(value: str) -> str:
-    """Say of a number where it was read: the Adam paper's Fig. 3 prints bars and no numbers."""
-    return f"{value} (digitised from Fig. 3 of arXiv:2309.15358: mean ± half the error bar; s.d. or s.e. not stated)"
-
-
 def moco_recipe(size_px: int) -> ViewRecipe:
     """Return MoCo-v2's view (Chen et al., arXiv:2003.04297): crop, colour jitter, grey, blur, flip."""
     return ViewRecipe(
