@@ -121,7 +121,7 @@ def run(
 def pretrain(
     methods: Names,
     *,
-    data_name: str = "chestxray14",
+    data_name: str | None = None,
     protocol: str | None = None,
     seed: int = 0,
     plugins: Iterable[Path | str] = (),
@@ -132,7 +132,7 @@ def pretrain(
 
     Args:
         methods: names, globs or groups; those that bring their weights along are passed over.
-        data_name: dataset to pretrain on.
+        data_name: dataset to pretrain on; None for the bench's own of its first modality, chest X-rays.
         protocol: as in ``run``.
         seed: of the pretraining.
         plugins: plugin files to load first.
@@ -147,6 +147,7 @@ def pretrain(
         DataMissing: the dataset is not at hand.
     """
     from eden_bench import protocols
+    from eden_bench.data.dataset_folders import pretraining_sets
     from eden_bench.execution.inputs import is_source
     from eden_bench.execution.runner import cpu_threads
     from eden_bench.weights.checkpoints import Checkpoint
@@ -154,6 +155,7 @@ def pretrain(
     load_plugins(plugins)
     watch = watch or Silent()
     inputs = open_inputs(resolve(**settings), watch)
+    data_name = data_name or next(iter(pretraining_sets().values()))
     phantom = inputs.index(data_name).phantom
     recipe = protocols.load(protocol or ("quick" if phantom else "paper"))
     chosen = request.choose_methods(_names(methods), recipe.variants)

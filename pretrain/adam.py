@@ -58,6 +58,7 @@ class Adam(nn.Module):
 
     Config = AdamConfig
     card = MethodCard(
+        headline=True,
         title="Adam",
         paper="Hosseinzadeh Taher et al., DART at MICCAI 2023, arXiv:2309.15358",
         licence="ASU GitHub Project License (original code and weights): non-commercial, patents pending",

@@ -109,6 +109,7 @@ class ChestXray14:
         source="NIH Clinical Center, https://nihcc.app.box.com/v/ChestXray-NIHCC",
         folders=("chestxray14", "nih_chestxray14", "ChestX-ray14", "NIH", "CXR8"),
         expected_images=112_120,
+        pretraining_set=True,
     )
     phantom_patients = 320
     phantom_version = VERSION

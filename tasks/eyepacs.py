@@ -71,6 +71,7 @@ class EyePACS:
         source="Kaggle, https://www.kaggle.com/c/diabetic-retinopathy-detection/data (train.zip, trainLabels.csv.zip)",
         folders=("eyepacs", "diabetic-retinopathy-detection", "kaggle-dr"),
         expected_images=sum(_IMAGES.values()),
+        pretraining_set=True,
     )
     phantom_patients = 120
     phantom_version = FUNDUS_VERSION

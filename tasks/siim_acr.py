@@ -74,6 +74,10 @@ class SiimAcr:
         source="SIIM-ACR Pneumothorax Segmentation challenge (Kaggle; registration)",
         folders=("siim-acr", "siim_acr", "siim", "siim-acr-pneumothorax-segmentation"),
         expected_images=10_675,
+        derived_from={
+            "chestxray14": "SIIM-ACR was annotated on ChestX-ray14's radiographs (reported: Filice et al., J Digit "
+            "Imaging 2020)"
+        },
     )
     phantom_patients = 120
     phantom_version = VERSION

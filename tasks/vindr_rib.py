@@ -72,6 +72,9 @@ class VinDrRib:
         source="VinBigData, https://vindr.ai/datasets/ribcxr (registration)",
         folders=("vindr-rib", "vindr-ribcxr", "VinDr-RibCXR", "vindr_ribcxr"),
         expected_images=sum(_COUNTS.values()),
+        derived_from={
+            "vindr-cxr": "all 245 images of VinDr-RibCXR were taken from VinDr-CXR (Nguyen et al., MIDL 2021)"
+        },
     )
     phantom_patients = 60
     phantom_version = VERSION

@@ -10,9 +10,8 @@ from eden_bench.audit import fingerprints
 from eden_bench.audit.findings import Finding, Pretraining, find
 from eden_bench.audit.groups import Films, group
 from eden_bench.contracts import DatasetIndex, Progress, no_progress
-from eden_bench.data.dataset_folders import open_index, reader
+from eden_bench.data.dataset_folders import open_index, pretraining_sets, reader
 from eden_bench.errors import DataMissing, UsageError
-from eden_bench.execution.inputs import pretraining_sets
 from eden_bench.settings import Settings
 
 

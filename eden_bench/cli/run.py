@@ -111,7 +111,7 @@ def pretrain(
     with watching(quiet or not is_first) as watch:
         made = api.pretrain(
             _given(methods, "--methods"),
-            data_name=pretrain_data or "chestxray14",
+            data_name=pretrain_data,
             protocol=protocol,
             seed=seed,
             plugins=plugin or (),

@@ -32,6 +32,10 @@ class DatasetCard:
     expected_images: int
     notes: tuple[str, ...] = ()
     """What a reader of scores on it must know."""
+    pretraining_set: bool = False
+    """Methods are pretrained on it, where no other is named, before tasks of its modality."""
+    derived_from: Mapping[str, str] = field(default_factory=dict)
+    """Dataset whose images it is made of, by name, to the sentence that says so and who says it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -32,6 +32,8 @@ class MethodCard:
     """Where this implementation is not as in the paper."""
     reference: Mapping[str, str] = field(default_factory=dict)
     """Numbers of the paper, task to "value ± spread", each saying how it was read and what the spread is."""
+    headline: bool = False
+    """A report tests this method's rows against the others where the reader names none."""
 
 
 class Stage(NamedTuple):

@@ -10,7 +10,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +55,16 @@ def reader(name: str) -> Dataset:
     """
     found = datasets.get(name)
     return found() if isinstance(found, type) else found
+
+
+def pretraining_sets() -> Mapping[str, str]:
+    """Return modality to the dataset that methods are pretrained on by default, modalities sorted.
+
+    Of several that say so on their cards it is the first by name; ``--pretrain-data`` names another.
+    """
+    cards = {name: reader(name).card for name in datasets.names()}
+    sets = {card.modality: name for name, card in reversed(cards.items()) if card.pretraining_set}
+    return dict(sorted(sets.items()))
 
 
 def open_index(name: str, settings: Settings, progress: Progress = no_progress) -> DatasetIndex:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from eden_bench import registry
 from eden_bench.contracts import Context, DatasetIndex, OpenTask, Progress, Task, no_progress
+from eden_bench.data.dataset_folders import pretraining_sets
 from eden_bench.digests import canonical_json
 from eden_bench.errors import UsageError
 from eden_bench.protocols import Protocol
@@ -22,7 +23,6 @@ if TYPE_CHECKING:
 V = TypeVar("V")
 SEEDED = "seeded"
 _FEW_SHOT = "few_shot_"
-_PRETRAINED_ON = {"chest-x-ray": "chestxray14", "fundus": "eyepacs"}
 
 
 @dataclass(frozen=True)
@@ -129,11 +129,6 @@ class Inputs:
         return kept
 
 
-def pretraining_sets() -> Mapping[str, str]:
-    """Return modality to the dataset that methods are pretrained on."""
-    return _PRETRAINED_ON
-
-
 def pretraining_dataset(task: Task) -> str:
     """Return the dataset that methods are pretrained on before a task of this modality.
 
@@ -141,9 +136,10 @@ def pretraining_dataset(task: Task) -> str:
         UsageError: the modality has none.
     """
     modality = registry.datasets.get(task.dataset).card.modality
-    if modality not in _PRETRAINED_ON:
+    known = pretraining_sets()
+    if modality not in known:
         raise UsageError(f"task {task.name}: nothing to pretrain on for {modality!r}: name it with --pretrain-data")
-    return _PRETRAINED_ON[modality]
+    return known[modality]
 
 
 def is_source(method: Any) -> bool:  # noqa: ANN401 - a method class

@@ -21,7 +21,12 @@ def sections(slot: Slot, opened: OpenedTask, plan: Plan, inputs: Inputs) -> dict
     card = registry.methods.get(slot.backbone.method).card
     return {
         "task": {"name": task.name, "title": task.title, "kind": task.kind, "dataset": task.dataset},
-        "method": {"name": slot.backbone.method, "title": card.title, **_variant(slot.backbone)},
+        "method": {
+            "name": slot.backbone.method,
+            "title": card.title,
+            **({"headline": True} if card.headline else {}),
+            **_variant(slot.backbone),
+        },
         "data": {**data, "licence": registry.datasets.get(task.dataset).card.licence},
         "marks": {
             "phantom": bool(data["phantom"]),

@@ -20,7 +20,6 @@ from eden_bench.report import pretraining
 from eden_bench.report.statistics import LEVEL, TTest, two_sample_t
 from eden_bench.report.tables import Backbone, Comparison, Marks, Row, Table, Verdict, ranges
 
-_DEFAULT_METHOD = "adam"
 _SHORT = 8
 _EXHAUSTED_FROM = 0.99
 """Share of queries without a negative from which a loss says nothing; the engine stops selecting there too."""
@@ -33,7 +32,7 @@ def build(
 
     Args:
         records: stored cells, in any order.
-        method: whose rows are tested; empty for adam where it is present, else each table's best.
+        method: whose rows are tested; empty for the method whose card is the headline, else each table's best.
         allow_unequal: test rows of different seeds too.
         audits: what ``data audit`` found, for the notes on leakage.
 
@@ -170,10 +169,17 @@ def _rows(group: Sequence[Record]) -> list[Row]:
             pretraining=_origin(records[0]),
             warnings=tuple(_starved(records[0])),
             facts=pretraining.facts(records[0]),
+            headline=_is_headline(records[0]),
         )
         for backbone, records in found.items()
     ]
     return sorted(rows, key=lambda row: (-row.summary.mean, row.label))
+
+
+def _is_headline(record: Record) -> bool:
+    """Tell whether the method's card says headline; a variant of it is another row."""
+    about = record.content.get("method", {})
+    return bool(about.get("headline")) and "variant" not in about
 
 
 def _label(backbone: Backbone, all_backbones: Iterable[Backbone]) -> str:
@@ -222,8 +228,7 @@ def _starved(record: Record) -> list[str]:
 
 
 def _comparisons(rows: Sequence[Row], method: str, allow_unequal: bool) -> tuple[Comparison, ...]:
-    methods = [row.backbone.method for row in rows]
-    chosen = method or (_DEFAULT_METHOD if _DEFAULT_METHOD in methods else methods[0])
+    chosen = method or next((row for row in rows if row.headline), rows[0]).backbone.method
     others = [row for row in rows if row.backbone.method != chosen]
     if not others:
         return ()

@@ -56,7 +56,9 @@ class Row:
     warnings: tuple[str, ...] = ()
     """What makes the pretraining doubtful, in words."""
     facts: Mapping[str, Any] = field(default_factory=dict)
-    """What the pretraining is compared by; from ``fair.facts``."""
+    """What the pretraining is compared by; from ``pretraining.facts``."""
+    headline: bool = False
+    """It is tested against the others where no method is named (``MethodCard.headline``)."""
 
     @cached_property
     def summary(self) -> Summary:

@@ -22,16 +22,16 @@ FUNDUS_VERSION = 1
 """The same for photographs of the fundus."""
 
 _HOME = {
-    "Anatomy": "patient",
-    "Film": "patient",
-    "Lesion": "patient",
-    "Patient": "patient",
-    "draw_patient": "patient",
-    "Rendering": "rendering",
-    "render": "rendering",
-    "write_scr": "scr",
-    "write_chestxray14": "chestxray14",
-    "write_sheet": "sheet",
+    "Anatomy": "chest.patient",
+    "Film": "chest.patient",
+    "Lesion": "chest.patient",
+    "Patient": "chest.patient",
+    "draw_patient": "chest.patient",
+    "Rendering": "chest.rendering",
+    "render": "chest.rendering",
+    "write_scr": "layouts.scr",
+    "write_chestxray14": "layouts.chestxray14",
+    "write_sheet": "sheets.chest",
 }
 
 __all__ = [

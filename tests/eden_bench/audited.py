@@ -1,6 +1,7 @@
 """Datasets of a few small films for the tests of the audit, where every copy is planted."""
 
 import functools
+from dataclasses import replace
 from pathlib import Path
 
 import cv2
@@ -9,7 +10,11 @@ import numpy as np
 from eden_bench import seeds
 from eden_bench.contracts import DatasetCard, DatasetIndex, Item
 from eden_bench.errors import DataDamaged
+from eden_bench.registry import datasets
 from tasks.phantom import draw_patient, render
+
+CARDS = {name: datasets.get(name).card for name in datasets.names()}
+"""The real cards, before any test puts another dataset in the place of one."""
 
 
 @functools.cache
@@ -50,9 +55,11 @@ class Films:
         self.name = name
         self.decoded = 0
         self.expected_images = 0
-        self.card = DatasetCard(
+        made = DatasetCard(
             title=name, modality=modality, citation="", licence="", source="", folders=(name,), expected_images=0
         )
+        real = CARDS.get(name, made)
+        self.card = replace(made, pretraining_set=real.pretraining_set, derived_from=real.derived_from)
 
     def index(self, root: Path) -> DatasetIndex:
         items = []

@@ -19,7 +19,7 @@ def fakes(monkeypatch):
         monkeypatch.setattr(kind, "_made", dict(kind._made))
         monkeypatch.setattr(kind, "_origins", dict(kind._origins))
     monkeypatch.setattr(registry, "engine", registry.engine)
-    monkeypatch.setitem(inputs._PRETRAINED_ON, "chest-x-ray", "fake-set")
+    monkeypatch.setattr(inputs, "pretraining_sets", lambda: {"chest-x-ray": "fake-set"})
     for name in ("FAKE_LOG", "FAKE_BREAK", "FAKE_SLEEP_S"):
         monkeypatch.delenv(name, raising=False)
     registry.load_plugin_file(FAKES)

@@ -54,7 +54,7 @@ def store(
     )
     sections = {
         "task": {"name": task, "title": "Heart", "kind": "segmentation", "dataset": dataset},
-        "method": {"name": method, "title": method},
+        "method": {"name": method, "title": method} | ({"headline": True} if method == "adam" else {}),
         "data": {"dataset": dataset, "digest": data, "train": 112, "validation": 12, "test": 123, "part": part}
         | (told or {}),
         "marks": {"phantom": phantom, "quick": quick, "part": part, "protocol": protocol, "base": protocol},

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from eden_bench import protocols, registry
 from eden_bench.contracts import ViewRecipe
+from eden_bench.data.dataset_folders import pretraining_sets
 from eden_bench.execution.inputs import is_source
 from eden_bench.plugins.conformance.findings import Checks, check_card, need, phantom
 
@@ -213,7 +214,7 @@ def _check_pretraining(name: str, folder: Path) -> None:
     known = {f.name for f in fields(config)}
     small = {"epochs": 2, "batch_size": _BATCH, "queue_size": 4 * _BATCH, "warmup_epochs": 0}
     config = replace(config, **{key: value for key, value in small.items() if key in known})
-    context, index = phantom("chestxray14", folder)
+    context, index = phantom(next(iter(pretraining_sets().values())), folder)
     data = engine.open_data(index, context)
     cards = [
         engine.pretrain(name, config, data, seed=0, folder=folder / f"run-{run}", context=context).card
