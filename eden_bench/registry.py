@@ -13,43 +13,19 @@ Names of methods are listed from file names and docstrings, without importing a 
 
 from __future__ import annotations
 
-import ast
 import fnmatch
-import functools
 import importlib
 import importlib.util
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, TypeVar
 
 from eden_bench.errors import PluginError, unknown
+from eden_bench.plugin_modules import Source, in_a_line, installed, origin_of, sources_of, try_import
 
 P = TypeVar("P")
-
-
-@dataclass
-class Source:
-    """Where a plugin module comes from, and what is known of it before it is imported."""
-
-    module: str
-    origin: str
-    """Distribution and entry point, or the file, for messages."""
-    path: Path | None
-    stem: str
-    """The name its file promises: ``moco_v2.py`` is ``moco-v2``."""
-
-    def summary(self) -> str:
-        """First line of the module's docstring, read without importing it."""
-        if self.path is None or not self.path.is_file():
-            return ""
-        try:
-            docstring = ast.get_docstring(ast.parse(self.path.read_bytes())) or ""
-        except (SyntaxError, ValueError, RecursionError, OSError):
-            return ""
-        return docstring.partition("\n")[0]
 
 
 @dataclass
@@ -163,12 +139,12 @@ class Registry:
         """Return every plugin module that entry points offer, found without importing it."""
         if self._sources is None:
             self._sources = []
-            for point in _installed(f"eden_bench.{self.kind}s"):
+            for point in installed(f"eden_bench.{self.kind}s"):
                 try:
-                    self._sources += _sources_of(point)
+                    self._sources += sources_of(point)
                 except (Exception, SystemExit) as error:  # finding a module runs the packages above it
-                    self._unfound[_origin(point)] = _in_a_line(error)
-                    self.warn(f"plugin {_origin(point)} is left out: {_in_a_line(error)}")
+                    self._unfound[origin_of(point)] = in_a_line(error)
+                    self.warn(f"plugin {origin_of(point)} is left out: {in_a_line(error)}")
         return self._sources
 
     def _matching(self, pattern: str) -> list[str]:
@@ -201,7 +177,7 @@ class Registry:
 
     def _load(self, source: Source) -> str:
         if source.module not in self._tried:
-            self._tried[source.module] = _import(source.module)
+            self._tried[source.module] = try_import(source.module)
             if self._tried[source.module]:
                 self.warn(f"plugin {source.origin} is left out: {self._tried[source.module]}")
         return self._tried[source.module]
@@ -243,7 +219,7 @@ def load_plugin_file(path: Path) -> None:
     """
     if not path.is_file():
         raise PluginError(f"--plugin {path}: no such file")
-    for point in _installed("eden_bench.plugin_files"):
+    for point in installed("eden_bench.plugin_files"):
         if path.suffix == f".{point.name}":
             point.load()(path)
             return
@@ -260,7 +236,7 @@ def load_plugin_file(path: Path) -> None:
 
 def engine() -> Any:  # noqa: ANN401 - the module behind the entry point
     """Return the pretraining engine, found by its entry point, because the bench imports no method."""
-    (point,) = (point for point in _installed("eden_bench.engines") if point.name == "default")
+    (point,) = (point for point in installed("eden_bench.engines") if point.name == "default")
     return point.load()
 
 
@@ -270,46 +246,6 @@ def groups_of(plugin: object) -> Iterator[str]:
         if value := getattr(plugin, name, None):
             yield str(value)
     yield from getattr(plugin, "groups", ())
-
-
-def _installed(group: str) -> list[EntryPoint]:
-    return list(_all_installed().select(group=group))
-
-
-@functools.cache
-def _all_installed() -> Any:  # noqa: ANN401 - SelectableGroups in Python 3.11, EntryPoints from 3.12
-    """Read the entry points of every distribution once; it takes 20 ms each time."""
-    return entry_points()
-
-
-def _sources_of(point: EntryPoint) -> list[Source]:
-    spec = importlib.util.find_spec(point.module)
-    if spec is None:
-        raise ImportError(f"no module named {point.module!r}")
-    if spec.submodule_search_locations is None:
-        return [Source(point.module, _origin(point), Path(spec.origin) if spec.origin else None, point.name)]
-    files = sorted(file for place in spec.submodule_search_locations for file in Path(place).glob("[!_]*.py"))
-    return [
-        Source(f"{point.module}.{file.stem}", f"{_origin(point)}.{file.stem}", file, file.stem.replace("_", "-"))
-        for file in files
-    ]
-
-
-def _origin(point: EntryPoint) -> str:
-    return f"{point.dist.name if point.dist else 'unknown distribution'}: {point.name} = {point.value}"
-
-
-def _import(module: str) -> str:
-    try:
-        importlib.import_module(module)
-    except (Exception, SystemExit) as error:
-        return _in_a_line(error)
-    return ""
-
-
-def _in_a_line(error: BaseException) -> str:
-    text = str(error).partition("\n")[0]
-    return f"{type(error).__name__}: {text}"
 
 
 def _caller() -> str:

@@ -31,7 +31,7 @@ def offered(monkeypatch, tmp_path):
         monkeypatch.syspath_prepend(str(tmp_path))
         name, _, value = point.partition(" = ")
         points = [EntryPoint(name, value, "eden_bench.methods")]
-        monkeypatch.setattr(registry, "_installed", lambda group: points)
+        monkeypatch.setattr(registry, "installed", lambda group: points)
         lines = []
         made = Registry("method", file_is_name=file_is_name, warn=lines.append)
         monkeypatch.setattr(registry, "methods", made)
@@ -176,7 +176,7 @@ def test_a_package_that_fails_is_one_warning_line(monkeypatch, tmp_path, text):
     (tmp_path / "failing_package" / "__init__.py").write_text(text)
     monkeypatch.syspath_prepend(str(tmp_path))
     points = [EntryPoint("bad", "failing_package.methods", "eden_bench.methods")]
-    monkeypatch.setattr(registry, "_installed", lambda group: points)
+    monkeypatch.setattr(registry, "installed", lambda group: points)
     lines = []
     made = Registry("method", file_is_name=True, warn=lines.append)
     assert made.names() == []
