@@ -21,6 +21,7 @@ from eden_bench.execution.request import Ask
 from eden_bench.execution.runner import Runner, Silent, Watch
 from eden_bench.execution.runner import pretrain as pretrain_backbone
 from eden_bench.records import Record
+from eden_bench.records.frame import frame
 from eden_bench.settings import Settings, gather, resolve
 
 if TYPE_CHECKING:
@@ -30,10 +31,6 @@ if TYPE_CHECKING:
     from eden_bench.weights.checkpoints import Checkpoint
 
 Names = str | Iterable[str]
-COLUMNS = (
-    *("id", "method", "task", "dataset", "kind", "shots", "seed", "score", "value", "protocol", "quick", "phantom"),
-    *("part", "checkpoint", "data", "splits", "score_version", "device", "threads", "seconds", "started"),
-)
 
 
 @dataclass(frozen=True)
@@ -62,8 +59,8 @@ class Result:
     def results(self) -> pd.DataFrame:
         """Return one row a cell, as ``eden_bench.results``, with a column "reused"."""
         reused = {slot.record.id: slot.state == "reused" for slot in self.slots if slot.record is not None}
-        frame = _frame(self.records)
-        return frame.assign(reused=[reused[name] for name in frame["id"]])
+        made = frame(self.records)
+        return made.assign(reused=[reused[name] for name in made["id"]])
 
 
 def run(
@@ -186,7 +183,7 @@ def results(
         Columns ``COLUMNS``; "shots" is missing (NA) for the full training set, "value" in [0, 1].
     """
     found = records.load(gather(out=out).out) if records_of is None else records_of
-    return _frame(found, alternatives)
+    return frame(found, alternatives)
 
 
 def make_ask(methods: Names, tasks: Names, **more: Any) -> Ask:  # noqa: ANN401 - the fields of Ask, as typed
@@ -266,45 +263,3 @@ def _folder(backbone: Backbone) -> Path:
 
 def _names(names: Names) -> list[str]:
     return [names] if isinstance(names, str) else list(names)
-
-
-def _frame(found: Iterable[Record], alternatives: bool = False) -> pd.DataFrame:
-    import pandas as pd
-
-    rows = [_row(record, name) for record in found for name in _score_names(record, alternatives)]
-    frame = pd.DataFrame(rows, columns=list(COLUMNS))
-    frame["shots"] = frame["shots"].astype("Int64")
-    order = ["task", "method", "shots", "seed", "id", "score"]
-    return frame.sort_values(order, na_position="last", ignore_index=True)
-
-
-def _score_names(record: Record, alternatives: bool) -> list[str]:
-    return list(record.scores) if alternatives else [record.score.name]
-
-
-def _row(record: Record, score: str) -> dict[str, Any]:
-    cell, content = record.cell, record.content
-    marks, task, provenance = content["marks"], content["task"], content["provenance"]
-    return {
-        "id": record.id,
-        "method": record.label,
-        "task": cell.task,
-        "dataset": task["dataset"],
-        "kind": task["kind"],
-        "shots": cell.shots,
-        "seed": cell.seed,
-        "score": score,
-        "value": record.scores[score],
-        "protocol": marks["protocol"],
-        "quick": marks["quick"],
-        "phantom": marks["phantom"],
-        "part": marks["part"],
-        "checkpoint": cell.checkpoint,
-        "data": cell.data,
-        "splits": cell.splits,
-        "score_version": cell.score_version,
-        "device": provenance.get("device", ""),
-        "threads": cell.threads,
-        "seconds": record.seconds,
-        "started": provenance.get("started", ""),
-    }

@@ -7,6 +7,7 @@ import pytest
 
 import eden_bench
 from eden_bench import api
+from eden_bench.records import frame as frames
 from tests.eden_bench.stored import store, store_three
 from tests.eden_bench.test_runner import run
 
@@ -44,7 +45,7 @@ def test_results_are_a_data_frame_of_one_row_a_cell(tmp_path):
     store_three(tmp_path, shots=3)
     store(tmp_path, "random", 0.4, 0)
     frame = eden_bench.results(tmp_path)
-    assert list(frame.columns) == list(api.COLUMNS)
+    assert list(frame.columns) == list(frames.COLUMNS)
     assert len(frame) == 10
     assert frame["shots"].isna().sum() == 1
     assert frame["method"].tolist() == ["adam"] * 3 + ["densecl"] * 3 + ["random"] * 4
@@ -54,7 +55,7 @@ def test_results_are_a_data_frame_of_one_row_a_cell(tmp_path):
 
 def test_results_of_nothing_have_the_columns_all_the_same(tmp_path):
     frame = eden_bench.results(tmp_path)
-    assert list(frame.columns) == list(api.COLUMNS)
+    assert list(frame.columns) == list(frames.COLUMNS)
     assert frame.empty
 
 

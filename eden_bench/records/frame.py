@@ -1,0 +1,64 @@
+"""Records as a data frame: one row a cell, or one row a score."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, Any
+
+from eden_bench.records import Record
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+COLUMNS = (
+    *("id", "method", "task", "dataset", "kind", "shots", "seed", "score", "value", "protocol", "quick", "phantom"),
+    *("part", "checkpoint", "data", "splits", "score_version", "device", "threads", "seconds", "started"),
+)
+
+
+def frame(found: Iterable[Record], alternatives: bool = False) -> pd.DataFrame:
+    """Return columns ``COLUMNS``, sorted by task, method, shots and seed.
+
+    Args:
+        found: the records.
+        alternatives: also one row for each score beside the primary one.
+    """
+    import pandas as pd
+
+    rows = [_row(record, name) for record in found for name in _score_names(record, alternatives)]
+    made = pd.DataFrame(rows, columns=list(COLUMNS))
+    made["shots"] = made["shots"].astype("Int64")
+    order = ["task", "method", "shots", "seed", "id", "score"]
+    return made.sort_values(order, na_position="last", ignore_index=True)
+
+
+def _score_names(record: Record, alternatives: bool) -> list[str]:
+    return list(record.scores) if alternatives else [record.score.name]
+
+
+def _row(record: Record, score: str) -> dict[str, Any]:
+    cell, content = record.cell, record.content
+    marks, task, provenance = content["marks"], content["task"], content["provenance"]
+    return {
+        "id": record.id,
+        "method": record.label,
+        "task": cell.task,
+        "dataset": task["dataset"],
+        "kind": task["kind"],
+        "shots": cell.shots,
+        "seed": cell.seed,
+        "score": score,
+        "value": record.scores[score],
+        "protocol": marks["protocol"],
+        "quick": marks["quick"],
+        "phantom": marks["phantom"],
+        "part": marks["part"],
+        "checkpoint": cell.checkpoint,
+        "data": cell.data,
+        "splits": cell.splits,
+        "score_version": cell.score_version,
+        "device": provenance.get("device", ""),
+        "threads": cell.threads,
+        "seconds": record.seconds,
+        "started": provenance.get("started", ""),
+    }
