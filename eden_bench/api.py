@@ -16,7 +16,8 @@ from eden_bench import records, registry
 from eden_bench.contracts import no_progress
 from eden_bench.errors import CellsFailed, DataMissing, EdenError
 from eden_bench.execution import locks, request
-from eden_bench.execution.plan import Backbone, Plan, Slot, find_checkpoint, make_backbone, make_plan
+from eden_bench.execution.backbones import Backbone, find_checkpoint, make_backbone
+from eden_bench.execution.plan import Plan, Slot, make_plan
 from eden_bench.execution.request import Ask
 from eden_bench.execution.runner import Runner, Silent, Watch
 from eden_bench.execution.runner import pretrain as pretrain_backbone

@@ -69,7 +69,7 @@ def _pretrainings(folders: list[Path], methods: list[str], settings: Settings) -
     from eden_bench import registry
     from eden_bench.audit.audit import checkpoint_pretrainings
     from eden_bench.execution import request
-    from eden_bench.execution.plan import checkpoint_folders
+    from eden_bench.execution.backbones import checkpoint_folders
 
     found = list(folders)
     for method in request.choose(registry.methods, methods) if methods else ():

@@ -198,7 +198,7 @@ def _plan_rows(plan: Plan) -> list[dict[str, Any]]:
 
 def _problems(plan: Plan) -> list[str]:
     """Say why cells cannot be run, each reason once."""
-    from eden_bench.execution.plan import STATES
+    from eden_bench.execution.backbones import STATES
 
     found = [(slot.backbone.label, slot.problem or slot.backbone.problem) for slot in plan.slots if not slot.record]
     return list(dict.fromkeys(f"{STATES[one.kind]}: {label}: {one.text}" for label, one in found if one))
@@ -262,7 +262,7 @@ def _as_json(done: Result) -> dict[str, Any]:
 
 def _closing(done: Result) -> list[str]:
     """Say how many cells ended how, and each reason once."""
-    from eden_bench.execution.plan import STATES
+    from eden_bench.execution.backbones import STATES
 
     counts = Counter(slot.state for slot in done.slots)
     lines = [", ".join(f"{number} {STATES[state]}" for state, number in counts.items())]

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eden_bench.errors import EdenError
-from eden_bench.execution.plan import Backbone, Plan, Slot, checkpoint_folders
+from eden_bench.execution.backbones import Backbone, checkpoint_folders
+from eden_bench.execution.plan import Plan, Slot
 from eden_bench.records import Record
 from eden_bench.weights.checkpoints import Checkpoint
 

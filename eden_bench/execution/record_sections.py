@@ -6,8 +6,9 @@ import shlex
 from typing import Any
 
 from eden_bench import registry
+from eden_bench.execution.backbones import Backbone
 from eden_bench.execution.inputs import SEEDED, Inputs, OpenedTask
-from eden_bench.execution.plan import Backbone, Plan, Slot
+from eden_bench.execution.plan import Plan, Slot
 
 _CARD = (
     *("method", "arch", "recipe", "data", "seed", "epochs", "steps", "selected", "stages", "parent", "precision"),

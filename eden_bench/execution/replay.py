@@ -8,8 +8,8 @@ from typing import TYPE_CHECKING
 from eden_bench import records, registry
 from eden_bench.contracts import EncoderSource, Outcome, Task
 from eden_bench.errors import DataMissing, UsageError, WeightsMissing, WeightsRefused
+from eden_bench.execution.backbones import checkpoint_folders
 from eden_bench.execution.inputs import Inputs, is_source, rebuilt
-from eden_bench.execution.plan import checkpoint_folders
 from eden_bench.execution.runner import cpu_threads
 from eden_bench.records import Record
 from eden_bench.weights.file_method import register_file

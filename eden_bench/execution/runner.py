@@ -18,8 +18,9 @@ from eden_bench import records, registry
 from eden_bench.contracts import Cell
 from eden_bench.errors import EdenError, StoreFailed
 from eden_bench.execution import locks, record_sections
+from eden_bench.execution.backbones import STATES, Backbone, Problem, find_checkpoint
 from eden_bench.execution.inputs import Inputs
-from eden_bench.execution.plan import STATES, Backbone, Plan, Problem, Slot, find_checkpoint
+from eden_bench.execution.plan import Plan, Slot
 from eden_bench.records import Record, provenance
 
 if TYPE_CHECKING:

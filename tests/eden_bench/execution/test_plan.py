@@ -10,9 +10,10 @@ from eden_bench.contracts import Cell
 from eden_bench.data.dataset_folders import cached_phantom
 from eden_bench.errors import DataMissing, UsageError
 from eden_bench.execution import request
+from eden_bench.execution.backbones import checkpoint_folders
 from eden_bench.execution.estimate import estimate
 from eden_bench.execution.inputs import Inputs
-from eden_bench.execution.plan import checkpoint_folders, make_plan
+from eden_bench.execution.plan import make_plan
 from eden_bench.execution.replay import replay
 from eden_bench.settings import Settings
 

@@ -1,0 +1,136 @@
+"""Backbones of a plan: which checkpoint each has, or needs, or what hinders it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal, get_args
+
+from eden_bench import registry
+from eden_bench.errors import DataMissing, EdenError, WeightsMissing, WeightsRefused
+from eden_bench.execution.inputs import Inputs, plain
+from eden_bench.protocols import Protocol, fair
+
+State = Literal["pending", "reused", "ran", "failed", "missing", "excused"]
+STATES: Mapping[State, str] = {state: state for state in get_args(State)} | {"excused": "weights missing"}
+"""What people read of each state."""
+
+
+@dataclass(frozen=True)
+class Problem:
+    """Why cells cannot be run."""
+
+    kind: Literal["failed", "missing", "excused"]
+    text: str
+    traceback: str = ""
+
+    @classmethod
+    def of(cls, error: Exception | SystemExit) -> Problem:
+        """Sort an error: weights not at hand are excused, data not at hand are missing, all else failed."""
+        import traceback
+
+        if isinstance(error, WeightsMissing):
+            return cls("excused", str(error))
+        if isinstance(error, DataMissing):
+            return cls("missing", str(error))
+        text = str(error) if isinstance(error, EdenError) else f"{type(error).__name__}: {error}"
+        return cls("failed", text, "".join(traceback.format_exception(error)))
+
+
+@dataclass(eq=False)
+class Backbone:
+    """A method's encoder: what it is made from, and its weights' digest once they are there."""
+
+    method: str
+    config: Any
+    dataset: str | None
+    """What it is pretrained on; None for weights that are brought along."""
+    seed: int = 0
+    folder: Path | None = None
+    digest: str | None = None
+    """None until pretrained."""
+    problem: Problem | None = None
+    label: str = ""
+    """What the command calls it: the method, or a variant that the protocol names."""
+    images_seen: int | None = None
+    """How many images it is to see, where the protocol makes that alike; turned into epochs when the data are open."""
+
+    def __post_init__(self) -> None:
+        """A method is called by its name."""
+        self.label = self.label or self.method
+
+    @property
+    def name(self) -> str:
+        """Name of its lock and of its failure."""
+        return self.folder.name if self.folder else f"method-{self.label}"
+
+    @property
+    def source(self) -> Any:  # noqa: ANN401 - an EncoderSource
+        """The method's object, where it brings its encoder along."""
+        return registry.methods.get(self.method)(self.config)
+
+
+def make_backbone(label: str, protocol: Protocol, dataset: str | None, seed: int) -> Backbone:
+    """Return the backbone that a protocol makes of a method or variant."""
+    method = protocol.method_of(label)
+    config = protocol.method_config(label, registry.methods.get(method).Config())
+    images_seen = protocol.fair.get("images_seen") if dataset else None
+    return Backbone(method, config, dataset, seed, label=label, images_seen=images_seen)
+
+
+def find_checkpoint(backbone: Backbone, inputs: Inputs) -> None:
+    """Set a pretrained backbone's folder, and its digest where the checkpoint is there and whole.
+
+    Raises:
+        DataMissing: the pretraining data are not at hand, nor one checkpoint that was surely made from them.
+    """
+    from eden_bench.devices import fast_precision
+    from eden_bench.weights.checkpoints import Checkpoint, recipe_id
+
+    try:
+        data = inputs.pretrain_data(str(backbone.dataset))
+    except DataMissing:
+        backbone.folder = _made_elsewhere(backbone, inputs)
+        if backbone.folder is None:
+            raise
+    else:
+        if backbone.images_seen is not None:
+            backbone.config = fair.with_images_seen(backbone.config, backbone.images_seen, len(data.train))
+        precision = fast_precision(inputs.device)
+        recipe = recipe_id(
+            backbone.method, backbone.config, data.digest, backbone.seed, inputs.threads, precision=precision
+        )
+        backbone.folder = inputs.settings.out / "checkpoints" / f"{backbone.method}-{recipe[:12]}"
+    checkpoint = Checkpoint(backbone.folder)
+    backbone.digest = checkpoint.encoder_digest if checkpoint.exists else None
+
+
+def _made_elsewhere(backbone: Backbone, inputs: Inputs) -> Path | None:
+    """Return the one checkpoint with this method, config, seed and dataset, as copied from another machine."""
+    from eden_bench.weights.checkpoints import Checkpoint
+
+    fitting = []
+    for folder in checkpoint_folders(inputs.settings.out, backbone.method):
+        card = Checkpoint(folder).card
+        data = card.get("data")
+        told = (data.get("dataset"), data.get("phantom")) if isinstance(data, dict) else ()
+        found = (card["method"], card.get("config"), card.get("seed"), *told)
+        wanted = (backbone.method, plain(backbone.config), backbone.seed, backbone.dataset, inputs.phantom)
+        fitting += [folder] if found == wanted else []
+    return fitting[0] if len(fitting) == 1 else None
+
+
+def checkpoint_folders(out: Path, method: str = "*") -> list[Path]:
+    """Folders of finished checkpoints, of one method or of all; one whose card cannot be read is passed over."""
+    folders = sorted(card.parent for card in (out / "checkpoints").glob(f"{method}-*/card.json"))
+    return [folder for folder in folders if _has_card(folder)]
+
+
+def _has_card(folder: Path) -> bool:
+    from eden_bench.weights.checkpoints import Checkpoint
+
+    try:
+        return bool(Checkpoint(folder).card)
+    except (WeightsMissing, WeightsRefused):
+        return False
