@@ -12,24 +12,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from eden_bench import records, registry
+from eden_bench import protocols, records, registry
 from eden_bench.contracts import no_progress
+from eden_bench.data.dataset_folders import pretraining_sets
 from eden_bench.errors import CellsFailed, DataMissing, EdenError
 from eden_bench.execution import locks, request
 from eden_bench.execution.backbones import Backbone, find_checkpoint, make_backbone
+from eden_bench.execution.inputs import Inputs, is_source
 from eden_bench.execution.plan import Plan, Slot, make_plan
 from eden_bench.execution.request import Ask
-from eden_bench.execution.runner import Runner, Silent, Watch
+from eden_bench.execution.runner import Runner, Silent, Watch, cpu_threads
 from eden_bench.execution.runner import pretrain as pretrain_backbone
 from eden_bench.records import Record
 from eden_bench.records.frame import frame
 from eden_bench.settings import Settings, gather, resolve
+from eden_bench.weights.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
     import pandas as pd
 
-    from eden_bench.execution.inputs import Inputs
-    from eden_bench.weights.checkpoints import Checkpoint
 
 Names = str | Iterable[str]
 
@@ -144,12 +145,6 @@ def pretrain(
         UsageError: names or values do not fit.
         DataMissing: the dataset is not at hand.
     """
-    from eden_bench import protocols
-    from eden_bench.data.dataset_folders import pretraining_sets
-    from eden_bench.execution.inputs import is_source
-    from eden_bench.execution.runner import cpu_threads
-    from eden_bench.weights.checkpoints import Checkpoint
-
     load_plugins(plugins)
     watch = watch or Silent()
     inputs = open_inputs(resolve(**settings), watch)
@@ -221,15 +216,11 @@ def load_plugins(files: Iterable[Path | str]) -> tuple[str, ...]:
 
 def open_inputs(settings: Settings, watch: Watch | None = None) -> Inputs:
     """Return the inputs of a run under some settings."""
-    from eden_bench.execution.inputs import Inputs
-
     return Inputs(settings, watch.progress if watch else no_progress)
 
 
 def _check_protocol(name: str, methods: Iterable[str]) -> None:
     """Refuse a protocol that changes what none of the methods has."""
-    from eden_bench import protocols
-
     protocol = protocols.load(name)
     made = {method: registry.methods.get(protocol.method_of(method)) for method in methods}
     protocols.check_used(protocol, {method: made[method].Config() for method in made})
@@ -237,8 +228,6 @@ def _check_protocol(name: str, methods: Iterable[str]) -> None:
 
 def _variants(protocol: str | None) -> Collection[str]:
     """Return the variants that a protocol names; without one there are none."""
-    from eden_bench import protocols
-
     return protocols.load(protocol).variants if protocol else ()
 
 

@@ -13,6 +13,7 @@ from eden_bench.contracts import DatasetIndex, Progress, no_progress
 from eden_bench.data.dataset_folders import open_index, pretraining_sets, reader
 from eden_bench.errors import DataMissing, UsageError
 from eden_bench.settings import Settings
+from eden_bench.weights.checkpoints import Checkpoint
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,6 @@ def checkpoint_pretrainings(folders: Iterable[Path]) -> list[Pretraining]:
         WeightsMissing: a folder holds no finished checkpoint.
         UsageError: a card does not name a dataset.
     """
-    from eden_bench.weights.checkpoints import Checkpoint
-
     found = []
     for folder in folders:
         card = Checkpoint(folder).card

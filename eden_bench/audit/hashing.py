@@ -14,6 +14,8 @@ from itertools import product
 
 import numpy as np
 
+from eden_bench.data.image_store import resized, with_channels
+
 THUMB_PX = 64
 CUTS = (0.0, 1 / 32, 1 / 16)
 """Shares of a side that a trim takes off an edge: 0, 32 and 64 px of 1024."""
@@ -54,8 +56,6 @@ class Hashes:
 
 def thumbnail(image: np.ndarray) -> np.ndarray:
     """Reduce an image (H, W) or (H, W, 3) uint8 to (64, 64) uint8, whatever its shape."""
-    from eden_bench.data.image_store import resized, with_channels
-
     return resized(with_channels(image, 1), THUMB_PX)
 
 

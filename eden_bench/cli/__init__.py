@@ -19,6 +19,7 @@ import typer
 
 from eden_bench.cli.fast_start import LeanCommand, LeanGroup
 from eden_bench.errors import EdenError, OutputFailed, PluginError, UsageError, nearest
+from eden_bench.plugins.name_conflicts import shadows
 from eden_bench.printable import legible
 
 _OK, _INTERNAL, _USAGE, _INTERRUPTED, _CUT_OFF = 0, 1, 2, 130, 141
@@ -217,8 +218,6 @@ def _command(function: Any, summary: str = "") -> Any:  # noqa: ANN401 - a funct
 
 
 def _refuse_shadows() -> None:
-    from eden_bench.plugins.name_conflicts import shadows
-
     for finding in shadows():
         raise PluginError(finding)
 

@@ -7,10 +7,17 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from eden_bench import registry
+from eden_bench.audit import storage
+from eden_bench.audit.storage import examples
 from eden_bench.cli.options import Cache, Data, Json, Out, Plugins
 from eden_bench.cli.output import print_json, print_table
 from eden_bench.cli.progress import bars
+from eden_bench.data.dataset_folders import choose
 from eden_bench.errors import CellsFailed, UsageError
+from eden_bench.execution import request
+from eden_bench.execution.backbones import checkpoint_folders
+from eden_bench.registry import load_plugin_files
 from eden_bench.settings import Settings, resolve
 
 if TYPE_CHECKING:
@@ -41,10 +48,7 @@ def audit_datasets(
     Copies are found although they were resized, re-encoded, re-windowed or trimmed. What is found is written to
     OUT/audit, and the report says it. Findings are exit code 0, or 3 for a leak with --strict.
     """
-    from eden_bench.audit import storage
     from eden_bench.audit.audit import audit
-    from eden_bench.data.dataset_folders import choose
-    from eden_bench.registry import load_plugin_files
 
     load_plugin_files(plugin)
     settings = resolve(data=data, out=out, cache=cache)
@@ -66,10 +70,7 @@ def _pretrainings(folders: list[Path], methods: list[str], settings: Settings) -
     Raises:
         UsageError: a method has no checkpoint under OUT.
     """
-    from eden_bench import registry
     from eden_bench.audit.audit import checkpoint_pretrainings
-    from eden_bench.execution import request
-    from eden_bench.execution.backbones import checkpoint_folders
 
     found = list(folders)
     for method in request.choose(registry.methods, methods) if methods else ():
@@ -85,7 +86,6 @@ def _pretrainings(folders: list[Path], methods: list[str], settings: Settings) -
 
 def _show(audits: list[Audit], folder: Path) -> None:
     from eden_bench.audit.findings import ADVICE
-    from eden_bench.audit.storage import examples
 
     for each in audits:
         looked = ", ".join(f"{index.dataset} ({_counted(index)})" for index in each.indexes)

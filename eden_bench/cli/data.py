@@ -14,6 +14,9 @@ from eden_bench.cli.fast_start import LeanCommand, LeanGroup
 from eden_bench.cli.options import Cache, Data, Json, Plugins, Splits
 from eden_bench.cli.output import print_json, print_pairs, print_table
 from eden_bench.cli.progress import bars
+from eden_bench.data import dataset_folders
+from eden_bench.data.dataset_folders import check, choose, inventory, lists_of
+from eden_bench.data.split_lists import write
 from eden_bench.errors import DataMissing, EdenError
 from eden_bench.settings import Settings, resolve
 
@@ -31,8 +34,6 @@ app = typer.Typer(
 @app.command("list", cls=LeanCommand)
 def list_datasets(data: Data = None, plugin: Plugins = None, as_json: Json = False) -> None:
     """List datasets: where each was found, how much of it, its licence and how to get it."""
-    from eden_bench.data.dataset_folders import inventory
-
     registry.load_plugin_files(plugin)
     settings = resolve(data=data)
     rows = inventory(settings)
@@ -52,8 +53,6 @@ def check_datasets(
     as_json: Json = False,
 ) -> None:
     """Look at every file: counts, sizes, pairing, splits, patients. Exit code 4 where something is wrong."""
-    from eden_bench.data.dataset_folders import choose
-
     registry.load_plugin_files(plugin)
     settings = resolve(data=data, cache=cache)
     rows = [row for name in choose(names, settings) for row in _findings(name, settings)]
@@ -78,9 +77,6 @@ def write_splits(
     as_json: Json = False,
 ) -> None:
     """Show who trains, validates and is tested, and write the lists; --splits FOLDER reads them, or your own."""
-    from eden_bench.data.dataset_folders import lists_of
-    from eden_bench.data.split_lists import write
-
     registry.load_plugin_files(plugin)
     found = lists_of(name, resolve(data=data, cache=cache, splits=splits))
     if out is not None:
@@ -105,8 +101,6 @@ def write_phantoms(
     as_json: Json = False,
 ) -> None:
     """Write the phantom, an anatomy with known truth, in the very layouts of the real datasets."""
-    from eden_bench.data import dataset_folders
-
     registry.load_plugin_files(plugin)
     chosen = [name for name in registry.datasets.select(names or ["@all"]) if _has_phantom(name, names)]
     with bars() as progress:
@@ -127,8 +121,6 @@ app.command("audit", cls=LeanCommand)(audit_datasets)
 
 def _has_phantom(name: str, asked: list[str] | None) -> bool:
     """Tell whether a dataset can write a phantom; say so where not, unless it was asked for by name (an error)."""
-    from eden_bench.data import dataset_folders
-
     by_name = name in ",".join(asked or ()).split(",")
     if by_name or dataset_folders.own_folder(dataset_folders.reader(name)) is None:
         return True
@@ -147,8 +139,6 @@ def _state(row: Row, settings: Settings) -> str:
 
 def _findings(name: str, settings: Settings) -> list[dict[str, object]]:
     """Check one dataset; what stops its reader is a finding like any other."""
-    from eden_bench.data.dataset_folders import check
-
     try:
         with bars() as progress:
             found = check(name, settings, progress)

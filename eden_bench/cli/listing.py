@@ -12,7 +12,10 @@ import typer
 from eden_bench import protocols, registry, settings
 from eden_bench.cli.options import Cache, Data, Device, Json, Out, Plugins, Splits, Threads
 from eden_bench.cli.output import print_json, print_pairs, print_table
+from eden_bench.cli.progress import bars
 from eden_bench.errors import EdenError, PluginError, unknown
+from eden_bench.plugins.conformance import check
+from eden_bench.plugins.template import write_package
 
 _REGISTRIES = {"methods": registry.methods, "tasks": registry.tasks, "datasets": registry.datasets}
 _KINDS = (*_REGISTRIES, "protocols")
@@ -83,17 +86,12 @@ def plugins(
 
 
 def _write_new(name: str) -> None:
-    from eden_bench.plugins.template import write_package
-
     for file in write_package(name, Path()):
         typer.echo(str(file))
     typer.echo(f"next: pip install -e {name} && eden-bench plugins --check {name}", err=True)
 
 
 def _check_contract(name: str, as_json: bool) -> None:
-    from eden_bench.cli.progress import bars
-    from eden_bench.plugins.conformance import check
-
     kinds = [kind for kind, each in _REGISTRIES.items() if name in each.names()]
     if not kinds:
         raise unknown("plugin", name, (known for each in _REGISTRIES.values() for known in each.names()))

@@ -9,8 +9,16 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from eden_bench import records
+from eden_bench.audit.storage import load as load_audits
 from eden_bench.cli.options import Json, Out
+from eden_bench.cli.output import print_table
 from eden_bench.errors import EdenError, unknown
+from eden_bench.files import atomic
+from eden_bench.report import formats
+from eden_bench.report.build import build, need, select
+from eden_bench.report.missing import excused, failure_notes, with_absent
+from eden_bench.settings import gather
 
 if TYPE_CHECKING:
     from eden_bench.report.tables import Table
@@ -27,12 +35,6 @@ def report(
     as_json: Json = False,
 ) -> None:
     """Show mean, s.d., n, 95 % interval and the paper's t-test; write report.md, .csv and .json to OUT/report."""
-    from eden_bench import records
-    from eden_bench.audit.storage import load as load_audits
-    from eden_bench.report.build import build, need, select
-    from eden_bench.report.missing import excused, failure_notes, with_absent
-    from eden_bench.settings import gather
-
     if form not in FORMATS:
         raise unknown("format", form, FORMATS)
     folder = gather(out=out).out
@@ -48,8 +50,6 @@ def report(
 
 def show(tables: Sequence[Table], failures: Sequence[str] = (), form: str = "terminal") -> None:
     """Print a report; "terminal" is rich tables on a terminal and aligned text off it."""
-    from eden_bench.report import formats
-
     if form == "terminal" and sys.stdout.isatty():
         _print_rich(tables, failures)
         return
@@ -58,9 +58,6 @@ def show(tables: Sequence[Table], failures: Sequence[str] = (), form: str = "ter
 
 
 def _print_rich(tables: Sequence[Table], failures: Sequence[str]) -> None:
-    from eden_bench.cli.output import print_table
-    from eden_bench.report import formats
-
     for table in tables:
         top, below = formats.heading(table)
         print_table(formats.COLUMNS, formats.cells(table), top)
@@ -70,9 +67,6 @@ def _print_rich(tables: Sequence[Table], failures: Sequence[str]) -> None:
 
 def _write(folder: Path, tables: Sequence[Table], failures: Sequence[str]) -> None:
     """Write the report's files; a folder that cannot be written is a warning, since the tables are shown anyway."""
-    from eden_bench.files import atomic
-    from eden_bench.report import formats
-
     try:
         atomic.write_text(folder / "report.md", formats.markdown(tables, failures))
         atomic.write_text(folder / "report.csv", formats.as_csv(tables))

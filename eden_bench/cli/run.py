@@ -8,8 +8,21 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from eden_bench import api, records
 from eden_bench.cli.options import Cache, Data, Device, Json, Out, Plugins, Splits, Threads
+from eden_bench.cli.output import print_json, print_table
+from eden_bench.cli.replay import replay_and_show
+from eden_bench.cli.report import show
+from eden_bench.cli.watching import watching
 from eden_bench.errors import UsageError
+from eden_bench.execution.backbones import STATES
+from eden_bench.execution.estimate import estimate
+from eden_bench.execution.plan import make_plan
+from eden_bench.execution.request import shots_text
+from eden_bench.execution.runner import Runner
+from eden_bench.report import build
+from eden_bench.report.missing import with_absent
+from eden_bench.settings import resolve
 
 if TYPE_CHECKING:
     from eden_bench.api import Result
@@ -53,17 +66,12 @@ def run(
     quiet: Quiet = False,
 ) -> None:
     """Pretrain what is missing, fine-tune, score; then show the table. Issued again, it goes on where it stopped."""
-    from eden_bench import api
-    from eden_bench.settings import resolve
-
     _refuse_torchrun()
     if on_error not in ("continue", "stop"):
         raise UsageError(f"--on-error {on_error}: expected continue or stop")
     plugins = api.load_plugins(plugin or ())
     settings = resolve(data=data, out=out, cache=cache, device=device, threads=threads, splits=splits)
     if replay is not None:
-        from eden_bench.cli.replay import replay_and_show
-
         replay_and_show(replay, settings, as_json=as_json)
         return
     wanted = api.make_ask(
@@ -103,10 +111,6 @@ def pretrain(
     quiet: Quiet = False,
 ) -> None:
     """Pretrain methods without fine-tuning them; on several GPUs, torchrun -m eden_bench pretrain."""
-    from eden_bench import api
-    from eden_bench.cli.output import print_json, print_table
-    from eden_bench.cli.watching import watching
-
     is_first = os.environ.get("RANK", "0") == "0"
     with watching(quiet or not is_first) as watch:
         made = api.pretrain(
@@ -127,11 +131,6 @@ def pretrain(
 
 def _carry_out(wanted: Ask, settings: Any, how: dict[str, Any], quiet: bool) -> Result:  # noqa: ANN401 - Settings
     """Plan and run; when interrupted, say what is stored."""
-    from eden_bench import api, records
-    from eden_bench.cli.watching import watching
-    from eden_bench.execution.plan import make_plan
-    from eden_bench.execution.runner import Runner
-
     done = None
     try:
         with watching(quiet) as watch:
@@ -159,11 +158,6 @@ def _opening(plan: Plan, inputs: Inputs) -> str:
 
 
 def _show_plan(wanted: Ask, inputs: Inputs, as_json: bool) -> None:
-    from eden_bench import records
-    from eden_bench.cli.output import print_json, print_table
-    from eden_bench.execution.estimate import estimate
-    from eden_bench.execution.plan import make_plan
-
     past = records.load(inputs.settings.out)
     plan = make_plan(wanted, inputs, past, look_only=True)
     cost = estimate(plan, past, inputs.settings.out)
@@ -181,8 +175,6 @@ def _show_plan(wanted: Ask, inputs: Inputs, as_json: bool) -> None:
 
 def _plan_rows(plan: Plan) -> list[dict[str, Any]]:
     """Return one row for each task, number of shots and method."""
-    from eden_bench.execution.request import shots_text
-
     rows: dict[tuple[str, str, str], Counter[str]] = {}
     for slot in plan.slots:
         key = (slot.task, shots_text(slot.shots), slot.backbone.label)
@@ -198,8 +190,6 @@ def _plan_rows(plan: Plan) -> list[dict[str, Any]]:
 
 def _problems(plan: Plan) -> list[str]:
     """Say why cells cannot be run, each reason once."""
-    from eden_bench.execution.backbones import STATES
-
     found = [(slot.backbone.label, slot.problem or slot.backbone.problem) for slot in plan.slots if not slot.record]
     return list(dict.fromkeys(f"{STATES[one.kind]}: {label}: {one.text}" for label, one in found if one))
 
@@ -223,11 +213,6 @@ def _time(seconds: float | None) -> str:
 
 def _show_result(done: Result, as_json: bool) -> None:
     """Print the table of this plan's cells, then what failed and how to redo it."""
-    from eden_bench.cli.output import print_json
-    from eden_bench.cli.report import show
-    from eden_bench.report import build
-    from eden_bench.report.missing import with_absent
-
     if as_json:
         print_json(_as_json(done))
     elif done.records:
@@ -262,8 +247,6 @@ def _as_json(done: Result) -> dict[str, Any]:
 
 def _closing(done: Result) -> list[str]:
     """Say how many cells ended how, and each reason once."""
-    from eden_bench.execution.backbones import STATES
-
     counts = Counter(slot.state for slot in done.slots)
     lines = [", ".join(f"{number} {STATES[state]}" for state, number in counts.items())]
     reasons = Counter((slot.state, slot.backbone.label, slot.problem.text) for slot in done.slots if slot.problem)

@@ -11,6 +11,8 @@ import typer
 from eden_bench.cli.options import Json, Out
 from eden_bench.cli.output import print_json, print_pairs
 from eden_bench.errors import UsageError
+from eden_bench.settings import resolve
+from eden_bench.weights.places import named_after
 
 if TYPE_CHECKING:
     from eden_bench.weights.importing import Imported
@@ -30,9 +32,7 @@ def import_file(
 
     Nothing in the file is executed: it is read with weights_only in a process of its own, with limits.
     """
-    from eden_bench.settings import resolve
     from eden_bench.weights.importing import import_weights, write
-    from eden_bench.weights.places import named_after
 
     called = named_after(file) if name is None else name
     if not called.replace("-", "").replace("_", "").isalnum():

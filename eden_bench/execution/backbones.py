@@ -8,9 +8,11 @@ from pathlib import Path
 from typing import Any, Literal, get_args
 
 from eden_bench import registry
+from eden_bench.devices import fast_precision
 from eden_bench.errors import DataMissing, EdenError, WeightsMissing, WeightsRefused
 from eden_bench.execution.inputs import Inputs, plain
 from eden_bench.protocols import Protocol, fair
+from eden_bench.weights.checkpoints import Checkpoint, recipe_id
 
 State = Literal["pending", "reused", "ran", "failed", "missing", "excused"]
 STATES: Mapping[State, str] = {state: state for state in get_args(State)} | {"excused": "weights missing"}
@@ -85,9 +87,6 @@ def find_checkpoint(backbone: Backbone, inputs: Inputs) -> None:
     Raises:
         DataMissing: the pretraining data are not at hand, nor one checkpoint that was surely made from them.
     """
-    from eden_bench.devices import fast_precision
-    from eden_bench.weights.checkpoints import Checkpoint, recipe_id
-
     try:
         data = inputs.pretrain_data(str(backbone.dataset))
     except DataMissing:
@@ -108,8 +107,6 @@ def find_checkpoint(backbone: Backbone, inputs: Inputs) -> None:
 
 def _made_elsewhere(backbone: Backbone, inputs: Inputs) -> Path | None:
     """Return the one checkpoint with this method, config, seed and dataset, as copied from another machine."""
-    from eden_bench.weights.checkpoints import Checkpoint
-
     fitting = []
     for folder in checkpoint_folders(inputs.settings.out, backbone.method):
         card = Checkpoint(folder).card
@@ -128,8 +125,6 @@ def checkpoint_folders(out: Path, method: str = "*") -> list[Path]:
 
 
 def _has_card(folder: Path) -> bool:
-    from eden_bench.weights.checkpoints import Checkpoint
-
     try:
         return bool(Checkpoint(folder).card)
     except (WeightsMissing, WeightsRefused):

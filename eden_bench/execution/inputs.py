@@ -11,11 +11,12 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from eden_bench import registry
 from eden_bench.contracts import Context, DatasetIndex, OpenTask, Progress, Task, no_progress
-from eden_bench.data.dataset_folders import pretraining_sets
+from eden_bench.data.dataset_folders import open_index, pretraining_sets, reader
 from eden_bench.digests import canonical_json
 from eden_bench.errors import UsageError
 from eden_bench.protocols import Protocol
 from eden_bench.settings import Settings, resolve_device
+from eden_bench.weights.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
     from eden_bench.encoders import Encoder
@@ -89,14 +90,10 @@ class Inputs:
 
     def context(self, dataset: str) -> Context:
         """Return the context that a task or the engine runs in."""
-        from eden_bench.data.dataset_folders import reader
-
         return Context(cache=self.settings.cache, device=self.device, dataset=reader(dataset), progress=self.progress)
 
     def encoder(self, checkpoint: Path) -> Encoder:
         """Return a fresh copy of a checkpoint's encoder; the last few are kept, so the file is read once."""
-        from eden_bench.weights.checkpoints import Checkpoint
-
         key = ("encoder", str(checkpoint))
         kept = [known for known in self._kept if known[0] == "encoder" and known != key]
         for old in kept[:-3]:
@@ -109,8 +106,6 @@ class Inputs:
         return any(kept.phantom for key, kept in self._kept.items() if key[0] == "index")
 
     def _checked(self, dataset: str) -> DatasetIndex:
-        from eden_bench.data.dataset_folders import open_index
-
         index = open_index(dataset, self.settings, self.progress)
         others = {key[1]: kept for key, kept in self._kept.items() if key[0] == "index"}
         for name, other in others.items():

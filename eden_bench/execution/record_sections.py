@@ -9,6 +9,7 @@ from eden_bench import registry
 from eden_bench.execution.backbones import Backbone
 from eden_bench.execution.inputs import SEEDED, Inputs, OpenedTask
 from eden_bench.execution.plan import Plan, Slot
+from eden_bench.weights.checkpoints import Checkpoint
 
 _CARD = (
     *("method", "arch", "recipe", "data", "seed", "epochs", "steps", "selected", "stages", "parent", "precision"),
@@ -70,7 +71,6 @@ def _checkpoint(backbone: Backbone) -> dict[str, Any]:
     if backbone.folder is None:
         told = {"digest": backbone.digest, "from": "the cell's seed" if backbone.digest == SEEDED else "a file"}
         return told | (backbone.source.told() if brought_file(backbone) else {})
-    from eden_bench.weights.checkpoints import Checkpoint
 
     card = Checkpoint(backbone.folder).card
     kept = {name: card[name] for name in _CARD if name in card}

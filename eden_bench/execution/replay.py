@@ -12,6 +12,7 @@ from eden_bench.execution.backbones import checkpoint_folders
 from eden_bench.execution.inputs import Inputs, is_source, rebuilt
 from eden_bench.execution.runner import cpu_threads
 from eden_bench.records import Record
+from eden_bench.weights.checkpoints import Checkpoint
 from eden_bench.weights.file_method import register_file
 
 if TYPE_CHECKING:
@@ -107,8 +108,6 @@ def _brought(source: EncoderSource, record: Record) -> Encoder:
 
 def _weights(folder: Path) -> str:
     """Return the digest of a checkpoint's weights, "" where its card cannot be read."""
-    from eden_bench.weights.checkpoints import Checkpoint
-
     try:
         return Checkpoint(folder).encoder_digest
     except WeightsRefused:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from eden_bench.contracts import MethodCard
 from eden_bench.errors import UsageError
 from eden_bench.registry import Registry
+from eden_bench.weights.checkpoints import Checkpoint
 from eden_bench.weights.places import is_there, wrong_folder
 
 if TYPE_CHECKING:
@@ -106,8 +107,6 @@ def refuse_missing(text: str) -> None:
     Raises:
         UsageError: there is nothing there, or a folder of something else.
     """
-    from eden_bench.weights.checkpoints import Checkpoint
-
     path = path_of(text)
     if not is_there(path):
         raise UsageError(
@@ -135,7 +134,6 @@ def _changed(path: Path) -> tuple[int, int]:
 @functools.lru_cache(maxsize=4)
 def _read(path: Path, size: int, changed: int) -> _Weights:
     """Read once for all cells; say so where the encoder is not whole."""
-    from eden_bench.weights.checkpoints import Checkpoint
     from eden_bench.weights.importing import import_weights
 
     if path.is_dir():

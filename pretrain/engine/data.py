@@ -10,6 +10,7 @@ import numpy as np
 
 from eden_bench import seeds
 from eden_bench.contracts import Context, DatasetIndex, Item, in_range
+from eden_bench.data.image_store import open_pyramid
 from eden_bench.digests import digest
 from eden_bench.errors import DataMissing
 
@@ -53,8 +54,6 @@ def open_data(
     Raises:
         DataMissing: there are fewer than two patients.
     """
-    from eden_bench.data.image_store import open_pyramid
-
     if context.dataset is None:
         raise ValueError("open_data needs a context with its dataset")
     items = index.split("train")

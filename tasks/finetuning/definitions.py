@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Literal
 
+from eden_bench import registry
 from eden_bench.contracts import Context, Dataset, DatasetIndex, OpenTask, ScoreDefinition
 from eden_bench.errors import unknown
 from tasks.finetuning.protocol import (
@@ -150,7 +151,6 @@ def _lists(index: DatasetIndex, protocol: FinetuneProtocol) -> tuple[dict[str, l
 def _dataset(name: str, context: Context) -> Dataset:
     if context.dataset is not None:
         return context.dataset
-    from eden_bench import registry
 
     found: Dataset = registry.datasets.get(name)
     return found

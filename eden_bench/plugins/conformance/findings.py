@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from eden_bench.contracts import Context, Dataset, DatasetIndex
+from eden_bench.data.dataset_folders import reader
 
 _PATIENTS = 16
 
@@ -34,8 +35,6 @@ def check_card(card: Any) -> None:  # noqa: ANN401 - a card of any kind
 
 def phantom(dataset: str, folder: Path) -> tuple[Context, DatasetIndex]:
     """Return a dataset's small phantom, written once below a folder."""
-    from eden_bench.data.dataset_folders import reader
-
     found: Dataset = reader(dataset)
     root = folder / dataset
     if not root.exists():

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from eden_bench import protocols, registry
-from eden_bench.contracts import ViewRecipe
+from eden_bench.contracts import View, ViewRecipe, Views
 from eden_bench.data.dataset_folders import pretraining_sets
 from eden_bench.execution.inputs import is_source
 from eden_bench.plugins.conformance.findings import Checks, check_card, need, phantom
@@ -17,7 +17,6 @@ from eden_bench.plugins.conformance.findings import Checks, check_card, need, ph
 if TYPE_CHECKING:
     import torch
 
-    from eden_bench.contracts import Views
 
 _BATCH = 8
 
@@ -84,8 +83,6 @@ class _Trial:
 
     def views(self, made: Any, stage: int, seed: int = 0) -> Views:  # noqa: ANN401
         import torch
-
-        from eden_bench.contracts import View, Views
 
         draw = torch.Generator().manual_seed(seed)
         recipes = made.recipes(self.config.stages[stage])

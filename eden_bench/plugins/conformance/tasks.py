@@ -8,6 +8,7 @@ from typing import Any
 
 from eden_bench import registry
 from eden_bench.contracts import Dataset, Task
+from eden_bench.data.dataset_folders import reader
 from eden_bench.errors import EdenError
 from eden_bench.plugins.conformance.findings import Broken, Checks, check_card, need, phantom
 
@@ -89,8 +90,6 @@ class _TaskTrial:
 
 def checks_of_dataset(name: str, folder: Path) -> Checks:
     """Yield the checks of a dataset's reader."""
-    from eden_bench.data.dataset_folders import reader
-
     dataset: Dataset = reader(name)
     yield "its card says where it comes from and under which terms", lambda: check_card(dataset.card)
     yield "an empty folder is refused in one sentence", lambda: _check_empty(dataset, folder)

@@ -15,6 +15,8 @@ import numpy as np
 
 from eden_bench.contracts import Progress, at_least, no_progress
 from eden_bench.errors import UsageError
+from tasks.phantom.chest import organs
+from tasks.phantom.chest.canvas import Projection, to_px
 from tasks.phantom.chest.patient import Patient, draw_patient
 from tasks.phantom.chest.rendering import ORGANS, render
 from tasks.phantom.layouts.writing import for_each, seal, start, write_gif
@@ -104,9 +106,6 @@ def _nodule_row(film: _Film) -> str:
 
 
 def _nodule_place(patient: Patient) -> tuple[int, int]:
-    from tasks.phantom.chest import organs
-    from tasks.phantom.chest.canvas import Projection, to_px
-
     point = organs.lung_point(patient, patient.lesions[0])
     x, y = to_px(Projection(patient.film)(point), IMAGE_PX)
     return round(float(x)), round(float(y))
