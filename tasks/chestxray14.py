@@ -18,7 +18,7 @@ from eden_bench.contracts import PHANTOM, DatasetCard, DatasetIndex, Finding, It
 from eden_bench.errors import DataDamaged, DataMissing, EdenError, nearest
 from eden_bench.registry import register_dataset, register_task
 from tasks.finetuning import ClassificationTask
-from tasks.phantom import VERSION, write_chestxray14
+from tasks.phantom import VERSION
 from tasks.reading.files import damaged, files_under, need_folder, no_masks, read_lines, read_table, readable
 
 if TYPE_CHECKING:
@@ -156,6 +156,8 @@ class ChestXray14:
 
     def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:
         """Write the phantom as PNG, csv and lists."""
+        from tasks.phantom.layouts.chestxray14 import write_chestxray14
+
         write_chestxray14(root, patients=patients, seed=seed, progress=progress)
 
     def _index_of(self, root: Path, found: _Found) -> DatasetIndex:

@@ -17,7 +17,7 @@ from eden_bench.contracts import PHANTOM, DatasetCard, DatasetIndex, Finding, It
 from eden_bench.errors import DataDamaged, DataMissing, EdenError, unknown
 from eden_bench.registry import register_dataset, register_task
 from tasks.finetuning import SegmentationTask
-from tasks.phantom import VERSION, write_scr
+from tasks.phantom import VERSION
 from tasks.reading.files import damaged, files_under, need_folder, readable
 
 if TYPE_CHECKING:
@@ -137,6 +137,8 @@ class SCR:
 
     def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:
         """Write the phantom as JSRT .IMG and SCR .gif."""
+        from tasks.phantom.layouts.scr import write_scr
+
         write_scr(root, patients=patients, seed=seed, progress=progress)
 
     def _nodule_findings(self, root: Path) -> Iterator[Finding]:

@@ -6,7 +6,7 @@ from importlib.util import find_spec
 from pathlib import Path
 
 PACKAGES = ("baselines", "pretrain", "tasks")
-HOME = Path(__file__).absolute().parent.parent
+HOME = Path(__file__).absolute().parents[2]
 
 
 def shadows() -> list[str]:
