@@ -79,7 +79,7 @@ def bare_vessels(root: Path) -> None:
 
 def oblong(root: Path) -> None:
     file = next(path for path in root.rglob("*.png") if "train" in str(path))
-    Image.new("L", (512, 256), 9).save(file)
+    Image.linear_gradient("L").resize((512, 256)).save(file)
 
 
 CASES = [

@@ -71,7 +71,7 @@ def test_the_defaults_are_the_papers_values(protocol, values):
         ("loss", "focal", "loss must be 'dice' or 'bce', not 'focal'"),
         ("distortions", ["wave"], "distortions may be elastic, grid and optical, not wave"),
         ("crop_p", 2, r"crop_p must be in \[0, 1\], not 2"),
-        ("lr", float("nan"), "lr must be at least 0, not nan"),
+        ("lr", float("nan"), "lr must be finite, not nan"),
         ("batch_size", 1, "batch_size must be at least 2"),
         ("learning_rate", 1, "unknown option 'learning_rate'"),
     ],
