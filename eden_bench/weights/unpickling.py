@@ -328,7 +328,7 @@ def reason(error: Exception) -> str:
         return "there is no room for it in the folder for temporary files: make room, or name another with TMPDIR"
     if isinstance(error, zipfile.BadZipFile) or "PytorchStreamReader" in text:
         return f"its archive is damaged or cut off: {AGAIN}"
-    if text.endswith("Unsupported operand 149"):  # a frame, as protocol 4 begins
+    if "Unsupported operand 149" in text:  # a frame, as protocol 4 begins
         return "it is a pickle of a protocol that is not read here, expected protocol 2 as torch.save writes"
     if isinstance(error, (MemoryError, RecursionError)) or "allocate memory" in text:
         return "it claims more memory than its size allows"
