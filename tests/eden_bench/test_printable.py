@@ -60,6 +60,13 @@ def test_a_stream_takes_every_text_whatever_its_encoding(encoding, written):
     assert raw.getvalue() == written
 
 
+def test_nothing_that_is_printed_acts_on_a_terminal():
+    raw = io.BytesIO()
+    stream = legible(io.TextIOWrapper(raw, "utf-8"))
+    print("a\x1b]0;title\x07\x9b2J\u202e", file=stream, flush=True)
+    assert raw.getvalue() == rb"a\u001b]0;title\u0007\u009b2J\u202e" + b"\n"
+
+
 def test_an_ascii_stream_becomes_utf_8():
     raw = io.BytesIO()
     stream = legible(io.TextIOWrapper(raw, "ascii"))
