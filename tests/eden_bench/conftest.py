@@ -16,6 +16,7 @@ FAKES = Path(__file__).parent / "fakes.py"
 def fakes(monkeypatch):
     """The fake plugins, loaded as ``--plugin`` does; gone after the test."""
     for kind in (registry.methods, registry.tasks, registry.datasets):
+        kind.load_all()  # what is first imported meanwhile would register into a copy and be forgotten with it
         monkeypatch.setattr(kind, "_made", dict(kind._made))
         monkeypatch.setattr(kind, "_origins", dict(kind._origins))
     monkeypatch.setattr(registry, "engine", registry.engine)
