@@ -1,4 +1,4 @@
-"""."""
+"""Build an encoder by its name: a ResNet of any width, or one of timm's or torchvision's other networks."""
 
 from __future__ import annotations
 
