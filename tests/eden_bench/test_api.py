@@ -8,8 +8,8 @@ import pytest
 import eden_bench
 from eden_bench import api
 from eden_bench.records import frame as frames
+from tests.eden_bench.execution.test_runner import run
 from tests.eden_bench.stored import store, store_three
-from tests.eden_bench.test_runner import run
 
 HEAVY = "torch pandas numpy scipy cv2 typer rich"
 

@@ -15,7 +15,7 @@ from eden_bench.execution.inputs import Inputs
 from eden_bench.execution.replay import replay
 from eden_bench.files import atomic
 from eden_bench.settings import Settings
-from tests.eden_bench.test_plan import real_data
+from tests.eden_bench.execution.test_plan import real_data
 
 
 def stored(out):

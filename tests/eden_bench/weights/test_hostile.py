@@ -17,16 +17,16 @@ from tests.eden_bench.weights.dialects import weights
 ALL_IN_ONE = """
 import json, sys, time
 from pathlib import Path
-from eden_bench.weights import child
+from eden_bench.weights import unpickling
 folder = Path(sys.argv[1])
-child.limit(max(folder.iterdir(), key=lambda path: path.stat().st_size))
+unpickling.limit(max(folder.iterdir(), key=lambda path: path.stat().st_size))
 for path in sorted(folder.iterdir()):
     begun, told = time.process_time(), "read"
     try:
         with (folder.parent / "out.safetensors").open("wb") as out:
-            child.convert(path, out)
+            unpickling.convert(path, out)
     except Exception as error:
-        told = child.reason(error)
+        told = unpickling.reason(error)
     print(json.dumps([path.name, told, time.process_time() - begun]), flush=True)
 """
 
@@ -135,7 +135,7 @@ def test_a_file_that_may_not_be_read_says_so(tmp_path, monkeypatch):
 def test_the_limits_hold_in_the_child(tmp_path):
     (tmp_path / "file").write_bytes(b"x" * 100)
     code = (
-        "import resource, sys, pathlib; from eden_bench.weights import child; child.limit(pathlib.Path(sys.argv[1]));"
+        "import resource, sys, pathlib; from eden_bench.weights import unpickling; unpickling.limit(pathlib.Path(sys.argv[1]));"
         "print(*(resource.getrlimit(getattr(resource, 'RLIMIT_' + n))[1] for n in ('DATA', 'CPU', 'FSIZE', 'CORE')))"
     )
     done = subprocess.run([sys.executable, "-c", code, tmp_path / "file"], capture_output=True, text=True, check=True)

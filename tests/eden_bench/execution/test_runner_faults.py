@@ -13,7 +13,7 @@ from collections import Counter
 import pytest
 
 from eden_bench import api, records
-from tests.eden_bench.test_runner import run, stored
+from tests.eden_bench.execution.test_runner import run, stored
 
 PLAN = {"methods": "fake-random,fake-trained", "tasks": "fake-heart,fake-lung", "seeds": "0-4", "shots": "3,full"}
 CELLS = 40
