@@ -15,7 +15,7 @@ LONGER = {
         "tasks.scr": 305,
         "tasks.vindr_rib": 308,
         "tasks.vindr_cxr": 309,
-        "tasks.chestxray14": 340,
+        "tasks.chestxray14": 342,
         "tasks.chestx_det": 356,
     },
     **{"baselines.transvw": 312, "baselines.pcrl": 322, "baselines.vicregl": 335, "pretrain.engine.training": 375},

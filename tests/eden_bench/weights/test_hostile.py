@@ -135,7 +135,8 @@ def test_a_file_that_may_not_be_read_says_so(tmp_path, monkeypatch):
 def test_the_limits_hold_in_the_child(tmp_path):
     (tmp_path / "file").write_bytes(b"x" * 100)
     code = (
-        "import resource, sys, pathlib; from eden_bench.weights import unpickling; unpickling.limit(pathlib.Path(sys.argv[1]));"
+        "import resource, sys, pathlib; from eden_bench.weights import unpickling as child;"
+        "child.limit(pathlib.Path(sys.argv[1]));"
         "print(*(resource.getrlimit(getattr(resource, 'RLIMIT_' + n))[1] for n in ('DATA', 'CPU', 'FSIZE', 'CORE')))"
     )
     done = subprocess.run([sys.executable, "-c", code, tmp_path / "file"], capture_output=True, text=True, check=True)
