@@ -27,7 +27,7 @@ def build_encoder(arch: str, seed: int | None = None) -> Encoder:
             method's constructor wants (the engine builds every method inside one).
 
     Raises:
-        UsageError: arch is not known, or narrower than 8; names the nearest one that is.
+        UsageError: arch is not known, or narrower than 16; names the nearest one that is.
     """
     with seeded(seed, "encoder") if seed is not None else contextlib.nullcontext():
         if arch.startswith(("vit_", "swin_")):

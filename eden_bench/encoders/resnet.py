@@ -14,8 +14,9 @@ _RESNETS: dict[str, tuple[type[BasicBlock | Bottleneck], tuple[int, int, int, in
     "resnet101": (Bottleneck, (3, 4, 23, 3)),
 }
 _FULL_WIDTH = 64
-_LEAST_WIDTH = 8
-"""Below it oneDNN's backward pass of a strided 1×1 convolution, channels last, writes past its memory (torch 2.15)."""
+_LEAST_WIDTH = 16
+"""Below it oneDNN's backward pass of a strided 1×1 convolution, channels last, writes past its memory (torch 2.15): under 8
+channels with AVX2, at 8 with AVX-512, whose vectors hold 16."""
 
 
 class _ScaledResNet(ResNet):

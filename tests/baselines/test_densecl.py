@@ -47,7 +47,7 @@ def test_embeddings_have_their_shapes_and_unit_length():
     made = method("densecl").student
     found = made(views().images[0])
     shapes = [tuple(part.shape) for part in found]
-    assert shapes == [(8, 4, 64), (8, 8), (8, 4, 8), (8, 8)]
+    assert shapes == [(8, 4, 128), (8, 8), (8, 4, 8), (8, 8)]
     for part in found:
         torch.testing.assert_close(part.norm(dim=-1), torch.ones(part.shape[:-1]))
 

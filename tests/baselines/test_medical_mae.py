@@ -153,8 +153,8 @@ def test_views_are_cropped_and_normalised_as_published():
 
 
 def test_a_network_that_is_no_vit_is_refused():
-    with pytest.raises(UsageError, match="medical-mae: arch is 'resnet18-w8', expected a ViT"):
-        method("medical-mae", arch="resnet18-w8")
+    with pytest.raises(UsageError, match="medical-mae: arch is 'resnet18-w16', expected a ViT"):
+        method("medical-mae", arch="resnet18-w16")
 
 
 def test_a_decoder_that_cannot_be_cut_into_heads_is_refused():

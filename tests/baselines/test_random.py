@@ -2,7 +2,7 @@ from baselines.random import Random, RandomConfig
 
 
 def weights(seed):
-    return Random(RandomConfig(arch="resnet18-w8")).load_encoder(seed).conv1.weight
+    return Random(RandomConfig(arch="resnet18-w16")).load_encoder(seed).conv1.weight
 
 
 def test_the_cells_seed_draws_the_weights():

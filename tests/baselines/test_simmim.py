@@ -153,5 +153,5 @@ def test_units_that_do_not_fit_are_refused():
 
 
 def test_a_network_without_patches_is_refused():
-    with pytest.raises(UsageError, match="simmim: arch is 'resnet18-w8', expected a Swin or a ViT"):
-        method("simmim", arch="resnet18-w8")
+    with pytest.raises(UsageError, match="simmim: arch is 'resnet18-w16', expected a Swin or a ViT"):
+        method("simmim", arch="resnet18-w16")

@@ -360,7 +360,7 @@ def test_the_rate_warms_up_step_by_step_and_ends_at_a_thousandth():
     assert schedule.factor(55, 100) == pytest.approx(0.001 + 0.999 * 0.5)
 
 
-@pytest.mark.parametrize(("arch", "norm"), [("resnet18-w8", "bn2"), ("resnet50-w8", "bn3")])
+@pytest.mark.parametrize(("arch", "norm"), [("resnet18-w16", "bn2"), ("resnet50-w16", "bn3")])
 def test_every_residual_block_begins_as_the_identity(arch, norm):
     encoder = ExpandedEncoder(config("vicregl", arch=arch)).encoder
     scales = [value for key, value in encoder.state_dict().items() if key.endswith(f"{norm}.weight")]

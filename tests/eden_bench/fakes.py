@@ -209,10 +209,10 @@ class FakeEngine:
         if os.environ.get("FAKE_BREAK") == method_name:
             raise RuntimeError("planted fault in pretraining")
         recipe = recipe_id(method_name, config, data.digest, seed, torch.get_num_threads())
-        encoder = build_encoder("resnet18-w8", seed=int(recipe[:6], 16))
+        encoder = build_encoder("resnet18-w16", seed=int(recipe[:6], 16))
         atomic.write_text(folder / "state.txt", "half way")
         told = {"dataset": "fake-set", "digest": data.digest, "phantom": data.phantom}
-        written = {"method": method_name, "arch": "resnet18-w8", "recipe": recipe, "seed": seed, "data": told}
+        written = {"method": method_name, "arch": "resnet18-w16", "recipe": recipe, "seed": seed, "data": told}
         return write_checkpoint(
             folder, encoder.state_dict(), {**written, "config": vars(config), "history": {"seconds": 2.0}}
         )

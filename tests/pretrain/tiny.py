@@ -14,7 +14,7 @@ from pretrain.engine.data import PretrainData
 from pretrain.engine.pretraining import pretrain
 
 TINY = {
-    "arch": "resnet18-w8",
+    "arch": "resnet18-w16",
     "size_px": 64,
     "epochs": 2,
     "batch_size": 8,

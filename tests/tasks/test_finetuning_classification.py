@@ -17,7 +17,7 @@ from tests.tasks.toy_anatomy import ToyAnatomy, toy_index
 
 TASK = ClassificationTask(name="toy-labels", dataset="toy", title="Toy labels")
 PROTOCOL = replace(TASK.quick, size_px=32, source_px=40, max_steps=4, validate_every=2, batch_size=4)
-ARCH = "resnet18-w8"
+ARCH = "resnet18-w16"
 
 
 def opened(tmp_path, protocol=PROTOCOL, index=None):

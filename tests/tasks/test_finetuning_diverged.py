@@ -32,7 +32,7 @@ def run(folder, kind, shots=None, encoder=None, **changes):
     task, protocol = KINDS[kind]
     context = Context(cache=folder / "cache", dataset=ToyAnatomy())
     opened = task.open(toy_index(folder), replace(protocol, **changes), context)
-    return opened.run(encoder or build_encoder("resnet18-w8", 0), 0, shots)
+    return opened.run(encoder or build_encoder("resnet18-w16", 0), 0, shots)
 
 
 @ANY
@@ -51,7 +51,7 @@ def test_weights_that_a_step_destroys_fail_in_validation(tmp_path, kind):
 @ANY
 @pytest.mark.parametrize("shots", [3, None])
 def test_an_encoder_that_is_not_finite_fails_at_its_first_step(tmp_path, kind, shots):
-    encoder = build_encoder("resnet18-w8", 0)
+    encoder = build_encoder("resnet18-w16", 0)
     with torch.no_grad():
         next(encoder.parameters()).view(-1)[0] = math.inf
     with pytest.raises(TrainingDiverged, match="training loss became nan at step 1"):

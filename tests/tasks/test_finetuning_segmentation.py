@@ -18,7 +18,7 @@ from tests.tasks.toy_anatomy import ToyAnatomy, toy_index
 
 TASK = SegmentationTask(name="toy-heart", dataset="toy", title="Toy heart", structures=("heart",))
 PROTOCOL = replace(TASK.quick, size_px=32, score_px=48, max_steps=4, validate_every=2, batch_size=4, distortion_p=0.5)
-ARCH = "resnet18-w8"
+ARCH = "resnet18-w16"
 
 
 def opened(tmp_path, protocol=PROTOCOL, task=TASK):
@@ -178,7 +178,7 @@ def test_what_auto_means_is_settled_when_the_task_is_opened(tmp_path, monkeypatc
 
 def test_a_toy_heart_is_learnt(tmp_path):
     protocol = replace(PROTOCOL, max_steps=40, validate_every=20, batch_size=8)
-    assert opened(tmp_path, protocol).run(build_encoder("resnet18-w8", 0), 0).scores["dice"] > 0.7
+    assert opened(tmp_path, protocol).run(build_encoder("resnet18-w16", 0), 0).scores["dice"] > 0.7
 
 
 def test_every_protocol_opens_as_the_same_kind():

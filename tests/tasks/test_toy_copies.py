@@ -145,7 +145,7 @@ def outcome(copy: Copy, root: Path, run_seeds=SEEDS) -> Row:
         opened = TASK.open(dataset.index(root), PROTOCOL, Context(cache=root / "cache", dataset=dataset))
     except EdenError as error:
         return Row((), str(error), len(errors), notes)
-    scores = [opened.run(build_encoder("resnet18-w8", 0), seed).scores["dice"] for seed in run_seeds]
+    scores = [opened.run(build_encoder("resnet18-w16", 0), seed).scores["dice"] for seed in run_seeds]
     return Row(tuple(scores), "", len(errors), notes)
 
 

@@ -231,7 +231,7 @@ def test_a_name_that_is_not_understood_is_refused(arch, message):
 
 
 def test_timm_is_imported_only_for_a_transformer():
-    build = "from eden_bench.encoders import build_encoder; build_encoder('resnet18-w8', 0)"
+    build = "from eden_bench.encoders import build_encoder; build_encoder('resnet18-w16', 0)"
     told = subprocess.run(
         [sys.executable, "-c", f"{build}; import sys; print('timm' in sys.modules)"],
         capture_output=True,

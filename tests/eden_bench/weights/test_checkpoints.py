@@ -9,7 +9,7 @@ from eden_bench.encoders import build_encoder
 from eden_bench.errors import WeightsMissing, WeightsRefused
 from eden_bench.weights.checkpoints import CARD, WEIGHTS, Checkpoint, read_weights, recipe_id, write_checkpoint
 
-ARCH = "resnet18-w8"
+ARCH = "resnet18-w16"
 
 
 @pytest.fixture
@@ -106,7 +106,7 @@ def test_altered_weights_are_refused(checkpoint):
 
 def test_another_architecture_is_refused_by_its_first_key(checkpoint):
     path = checkpoint.folder / CARD
-    path.write_text(json.dumps(checkpoint.card | {"arch": "resnet18-w16"}))
+    path.write_text(json.dumps(checkpoint.card | {"arch": "resnet18-w24"}))
     with pytest.raises(WeightsRefused, match=r"does not fit resnet18-w16: \d+ of \d+ entries differ, first 'bn1"):
         Checkpoint(checkpoint.folder).load_encoder()
 

@@ -80,7 +80,7 @@ def test_the_checkpoint_is_torchvisions_encoder_and_says_what_made_it(tmp_path):
     card = checkpoint.card
     assert (card["method"], card["arch"], card["seed"], card["epochs"], card["steps"]) == (
         "adam",
-        "resnet18-w8",
+        "resnet18-w16",
         0,
         6,
         12,
@@ -89,7 +89,7 @@ def test_the_checkpoint_is_torchvisions_encoder_and_says_what_made_it(tmp_path):
     assert card["data"]["dataset"] == "noise"
     assert card["selected"]["stage"] == "n4"
     assert card["versions"]["torch"]
-    assert checkpoint.load_encoder().arch == "resnet18-w8"
+    assert checkpoint.load_encoder().arch == "resnet18-w16"
 
 
 def test_a_finished_run_is_returned_as_it_is(tmp_path):
