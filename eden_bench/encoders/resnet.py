@@ -15,8 +15,8 @@ _RESNETS: dict[str, tuple[type[BasicBlock | Bottleneck], tuple[int, int, int, in
 }
 _FULL_WIDTH = 64
 _LEAST_WIDTH = 16
-"""Below it oneDNN's backward pass of a strided 1×1 convolution, channels last, writes past its memory (torch 2.15): under 8
-channels with AVX2, at 8 with AVX-512, whose vectors hold 16."""
+"""Below it oneDNN's backward pass of a strided 1×1 convolution, channels last, writes past its memory (torch 2.15):
+under 8 channels with AVX2, at 8 with AVX-512, whose vectors hold 16."""
 
 
 class _ScaledResNet(ResNet):

@@ -107,7 +107,7 @@ def test_altered_weights_are_refused(checkpoint):
 def test_another_architecture_is_refused_by_its_first_key(checkpoint):
     path = checkpoint.folder / CARD
     path.write_text(json.dumps(checkpoint.card | {"arch": "resnet18-w24"}))
-    with pytest.raises(WeightsRefused, match=r"does not fit resnet18-w16: \d+ of \d+ entries differ, first 'bn1"):
+    with pytest.raises(WeightsRefused, match=r"does not fit resnet18-w24: \d+ of \d+ entries differ, first 'bn1"):
         Checkpoint(checkpoint.folder).load_encoder()
 
 
