@@ -16,7 +16,7 @@ from eden_bench.audit.storage import Audits, leakage
 from eden_bench.digests import digest
 from eden_bench.errors import UsageError, unknown
 from eden_bench.records import Record
-from eden_bench.report import pretraining
+from eden_bench.report import notes, pretraining
 from eden_bench.report.statistics import LEVEL, TTest, two_sample_t
 from eden_bench.report.tables import Backbone, Comparison, Marks, Row, Table, Verdict, ranges
 
@@ -253,31 +253,7 @@ def _notes(group: Sequence[Record], rows: Sequence[Row]) -> tuple[str, ...]:
     warned = [f"{row.label}: {warning}" for row in rows for warning in row.warnings]
     told = [f"{label}: {origin}" for label, origin in origins]
     alike = pretraining.compared({row.label: row.facts for row in rows})
-    return (*lacks, *told, *warned, *alike, *_without_auc(group), *_one_valued(group), *_shares(group), *mixed)
-
-
-def _without_auc(group: Sequence[Record]) -> list[str]:
-    """Name the labels that a mean over labels leaves out; the test set decides, so one record speaks for all."""
-    data = group[0].content["data"]
-    absent, labels = data.get("labels_without_auc"), data.get("labels")
-    if not absent or not labels:
-        return []
-    counted = f"{len(labels) - len(absent)} of {len(labels)} labels"
-    return [f"AUC is the mean over {counted}; without both values in the test set: {', '.join(absent)}"]
-
-
-def _one_valued(group: Sequence[Record]) -> list[str]:
-    """Say how many labels or structures the training images of a seed had no second value of."""
-    data = group[0].content["data"]
-    labels = data.get("labels") or data.get("structures") or ()
-    told = [(record.content.get("training") or {}).get("one_value_in_training") or [] for record in group]
-    most, fewest = max(map(len, told)), min(map(len, told))
-    if not most:
-        return []
-    what = "labels had one value" if data.get("labels") else "structures were not drawn"
-    names = ", ".join(dict.fromkeys(name for names in told for name in names))
-    count = f"{fewest} to {most}" if most > fewest else str(most)
-    return [f"{count} of {len(labels)} {what} in the training images of a seed, so nothing teaches them there: {names}"]
+    return (*lacks, *told, *warned, *alike, *notes.of_data(group), *_shares(group), *mixed)
 
 
 def _shares(group: Sequence[Record]) -> list[str]:

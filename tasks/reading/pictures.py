@@ -34,7 +34,7 @@ MOST_PIXELS = 64_000_000
 
 _MOST_SCANS = 64
 """Of a progressive JPEG, which has about ten; each one goes over all the pixels again."""
-_REMEDY = "unpack or copy it again"
+_REMEDY = "unpack or copy it again, or remove it"
 _ORIENTATION, _BITS_A_SAMPLE, _PHOTOMETRIC = 0x0112, 258, 262
 _TURNS = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,

@@ -170,6 +170,12 @@ def test_labels_that_had_one_value_in_training_are_counted_over_the_seeds():
     assert not any("training images of a seed" in note for note in table.notes)
 
 
+@pytest.mark.parametrize(("count", "said"), [(1, "1 test image: too few"), (9, "9 test images: too few"), (10, "")])
+def test_few_test_images_are_warned_of_below_the_table(count, said):
+    (table,) = build([store(None, "adam", 0.8, 0, told={"test": count})])
+    assert [note[: len(said)] for note in table.notes if "too few" in note] == ([said] if said else [])
+
+
 def test_a_random_encoder_stands_in_the_table_of_every_pretraining_set():
     stored = [
         store(None, "adam", 0.8, 0),
