@@ -218,7 +218,7 @@ def load_plugin_file(path: Path) -> None:
         PluginError: the file is absent or fails.
     """
     if not path.is_file():
-        raise PluginError(f"--plugin {path}: no such file")
+        raise PluginError(f"--plugin {path}: {'it is no regular file' if path.exists() else 'no such file'}")
     for point in installed("eden_bench.plugin_files"):
         if path.suffix == f".{point.name}":
             point.load()(path)

@@ -24,7 +24,7 @@ from eden_bench.contracts import Item, Progress
 from eden_bench.data.dry_run import may_build
 from eden_bench.digests import digest, file_stamp
 from eden_bench.errors import DataMissing, EdenError
-from eden_bench.files import atomic
+from eden_bench.files import atomic, plain_text
 from eden_bench.settings import available_cores
 
 R = TypeVar("R")
@@ -123,14 +123,17 @@ def open_store(plan: Plan, cache: Path, progress: Progress) -> Store:
 
 
 def _load(plan: Plan, folder: Path, stamp: str) -> Store | None:
-    """Map a store; None where there is none, or its sources changed, or its files are cut short."""
+    """Map a store; None where there is none, its sources changed, or its files are cut short or no regular files."""
+    pixels_file, sizes_file = folder / "pixels.npy", folder / "native_px.npy"
+    if not (pixels_file.is_file() and sizes_file.is_file()):  # a pipe would be waited for
+        return None
     try:
-        manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
-        pixels = np.load(folder / "pixels.npy", mmap_mode="r")
-        native_px = np.load(folder / "native_px.npy")
+        manifest = plain_text.read_json(folder / "manifest.json")
+        pixels = np.load(pixels_file, mmap_mode="r")
+        native_px = np.load(sizes_file)
     except (OSError, ValueError, EOFError):
         return None
-    whole = isinstance(manifest, dict) and manifest.get("stamp") == stamp and "digest" in manifest
+    whole = manifest.get("stamp") == stamp and "digest" in manifest
     if not whole or pixels.shape != (len(plan.items), *plan.shape) or pixels.dtype != np.uint8:
         return None
     return Store(folder, plan.ids, manifest["digest"], native_px, pixels)

@@ -213,6 +213,18 @@ def test_a_manifest_that_is_none_counts_as_no_store(items, cache, manifest):
     assert open_images(items, read_npy, name="x", size_px=32, cache=cache).digest == first.digest
 
 
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("file", ["manifest.json", "pixels.npy", "native_px.npy"])
+@pytest.mark.parametrize("put", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), Path.mkdir])
+def test_what_is_no_regular_file_is_never_waited_for_and_the_store_is_built_again(items, cache, file, put):
+    made = open_images(items, read_npy, name="toy", size_px=16, cache=cache)
+    (made.folder / file).unlink()
+    put(made.folder / file)
+    again = open_images(items, read_npy, name="toy", size_px=16, cache=cache)
+    assert again.digest == made.digest
+    assert (again.folder / file).is_file()
+
+
 def test_a_full_disk_is_one_sentence_before_anything_is_decoded(items, cache, monkeypatch):
     monkeypatch.setattr(pixel_store.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10})())
     with pytest.raises(EdenError, match=r"GB free, expected 0\.0 GB for .*x-.*EDEN_BENCH_CACHE"):
