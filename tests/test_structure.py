@@ -144,6 +144,12 @@ def test_a_file_fits_in_the_head(module):
     assert len(MODULES[module].read_text(encoding="utf-8").splitlines()) <= LONGER.get(module, LINES)
 
 
+@pytest.mark.parametrize("module", MODULES)
+def test_a_module_says_in_words_what_it_is(module):
+    said = ast.get_docstring(ast.parse(MODULES[module].read_text(encoding="utf-8"))) or ""
+    assert len(said.split()) > 2, f"{module} begins with {said!r}"
+
+
 def test_no_file_is_called_long_that_is_not():
     long = {name for name, file in MODULES.items() if len(file.read_text(encoding="utf-8").splitlines()) > LINES}
     assert set(LONGER) == long
