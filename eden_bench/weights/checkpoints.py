@@ -92,12 +92,14 @@ def read_weights(path: Path) -> dict[str, torch.Tensor]:
     """Read a safetensors file.
 
     Raises:
-        WeightsRefused: the file is absent, truncated or not safetensors.
+        WeightsRefused: the file is absent, truncated, not safetensors or no file (a pipe would be waited for).
     """
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     try:
+        if path.exists() and not path.is_file():
+            raise ValueError("it is no regular file")
         return dict(load_file(path))
     except (OSError, SafetensorError, ValueError) as error:
         raise WeightsRefused(

@@ -1,4 +1,5 @@
 import json
+import os
 from dataclasses import dataclass
 
 import pytest
@@ -128,3 +129,13 @@ def test_a_change_of_the_code_that_moves_numbers_renames_every_recipe(monkeypatc
     before = recipe_id("adam", Config(), "data", 0, 1)
     monkeypatch.setattr("eden_bench.weights.checkpoints.NUMBERS_VERSION", 0)
     assert recipe_id("adam", Config(), "data", 0, 1) != before
+
+
+@pytest.mark.timeout(20)
+@pytest.mark.parametrize("put", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.mkdir()])
+def test_weights_that_are_no_regular_file_are_refused_and_never_waited_for(checkpoint, put):
+    path = checkpoint.folder / WEIGHTS
+    path.unlink()
+    put(path)
+    with pytest.raises(WeightsRefused, match="is no regular file"):
+        checkpoint.load_encoder()
