@@ -27,6 +27,8 @@ _EXTENSIONS = (".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".gif", ".tif", ".tiff
 _ENDS = re.compile(r" *[,;\t] *| +")
 """Where a name may end and a label begin."""
 _NUMBER = re.compile(r"[-+]?\d+(\.\d*)?")
+_LABEL = re.compile(r"[-+]?(0|[1-9]\d*)(\.\d*)?")
+"""A number that may be a label though an image has it for a name; of zeros in front, it is a name."""
 
 
 def applied(index: DatasetIndex, folder: Path) -> DatasetIndex:
@@ -138,12 +140,18 @@ class _Names:
                 yield line[: end.start()]
 
     def _ends_a_name(self, name: str, sign: str, rest: str) -> bool:
-        """Tell whether a name ends here: no other picture follows, and no name of the dataset goes on like this."""
+        """Tell whether a name ends here: no other image follows, and no name of the dataset goes on like this."""
         words, whole = _ENDS.split(rest), name.lower().endswith(_EXTENSIONS)
+        if any(self._is_another(word, name) for word in words):
+            return False
         pictures = [_stem(word) for word in words if word.lower().endswith(_EXTENSIONS)]
         if whole or pictures:
             return whole and all(re.match(re.escape(_stem(name)) + r"([_.-]|$)", other) for other in pictures)
         return sign not in self._signs and (sign != " " or all(map(_NUMBER.fullmatch, words)))
+
+    def _is_another(self, word: str, name: str) -> bool:
+        """Tell whether a word is no label but another image of the dataset."""
+        return not _LABEL.fullmatch(word) and bool(self._called(word)) and _stem(word.strip('"')) != _stem(name)
 
     def _called(self, name: str) -> list[str]:
         """Return the id that a name is, or those it may be without folders and extension."""

@@ -104,6 +104,19 @@ def test_what_stands_before_a_blank_is_not_taken_for_another_image(tmp_path, lin
         among(tmp_path, ("007", "patient"), line)
 
 
+@pytest.mark.parametrize(
+    "line", ["a,b", "a\tb", "a;b", "a,b,c", "a.png b", "a.png,b", "a.png a_2.png", "01,02", "a,1,b"]
+)
+def test_a_line_of_two_images_is_not_taken_for_the_first(tmp_path, line):
+    with pytest.raises(UsageError, match="1 of 1 images are not in the dataset"):
+        among(tmp_path, ("a", "b", "c", "a_2", "01", "02", "1"), line)
+
+
+@pytest.mark.parametrize("line", ["7,1", "7.png 1", "7\t1,0", "7.png,7", "7,sick", "7.png,7_mask.png"])
+def test_a_label_may_be_a_number_that_an_image_has_for_a_name(tmp_path, line):
+    assert among(tmp_path, ("7", "1", "0"), line) == ["7"]
+
+
 def test_a_blank_before_a_number_ends_no_name_where_names_hold_blanks(tmp_path):
     assert among(tmp_path, ("007",), "007 2") == ["007"]
     with pytest.raises(UsageError, match="not in the dataset, for example '007 2'"):
