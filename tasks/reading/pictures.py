@@ -186,6 +186,7 @@ def opened(
             if picture.width * picture.height > MOST_PIXELS:
                 raise _too_large(dataset, path, f"claims {picture.width:,}×{picture.height:,} pixels")
             _need_readable_values(dataset, path, picture)
+            _need_one_page(dataset, path, picture)
             if decode and "progressive" in picture.info:
                 _need_few_scans(dataset, path)
             yield _upright(path, picture, decode)
@@ -203,6 +204,18 @@ def _need_readable_values(dataset: str, path: Path, picture: Image.Image) -> Non
         raise damaged(dataset, path, "holds real numbers", "whole ones of 8 or 16 bits", "convert it")
     if picture.mode.startswith("I") and getattr(picture, "tag_v2", {}).get(_PHOTOMETRIC) == 0:
         raise damaged(dataset, path, "is deep and has white at 0", "black at 0", "convert it")
+
+
+def _need_one_page(dataset: str, path: Path, picture: Image.Image) -> None:
+    """Raise DataDamaged for a stack, of which the first page alone would be read."""
+    if picture.format not in ("TIFF", "GIF"):
+        return
+    try:
+        picture.seek(1)
+    except EOFError:
+        picture.seek(0)
+        return
+    raise damaged(dataset, path, "has several pages", "one", "save the one that is meant as a file of its own")
 
 
 def _upright(path: Path, picture: Image.Image, decode: bool) -> tuple[Image.Image, Seen]:
@@ -264,7 +277,7 @@ def _to_8_bits(dataset: str, path: Path, pixels: np.ndarray, bits: int, told: bo
         found = f"holds values from {lowest} to {highest}"
         raise damaged(dataset, path, found, f"0 to {most} ({bits} bits)", "convert it from the original again")
     if lowest < highest and not told:
-        _need_range(dataset, path, highest, bits)
+        _need_range(dataset, path, highest, bits, "or say bits = {} in the TOML file of a task of your own")
     return np.rint(pixels * (255 / most)).astype(np.uint8)
 
 
@@ -272,13 +285,13 @@ def _need_deep_colours(dataset: str, path: Path, highest: int, bits: int, told: 
     if bits < 16:
         raise damaged(dataset, path, "has colours of 16 bits", f"grey values of {bits} bits", "convert it to 8 bits")
     if not told:
-        _need_range(dataset, path, highest, bits)
+        _need_range(dataset, path, highest, bits, "for of colours all 16 bits are read")
 
 
-def _need_range(dataset: str, path: Path, highest: int, bits: int) -> None:
+def _need_range(dataset: str, path: Path, highest: int, bits: int, otherwise: str) -> None:
     """Raise DataDamaged where a deep picture uses no more than the lowest quarter of its range."""
     if highest <= 2**bits // 4 - 1:
         fewer = next(few for few in _LIKELY_BITS if highest < 2**few)
         expected = f"some above {2**bits // 4 - 1} where values have {bits} bits"
-        remedy = f"convert it to 8 bits from the original, or say bits = {fewer} in the TOML file of a task of your own"
+        remedy = f"convert it to 8 bits from the original, {otherwise.format(fewer)}"
         raise damaged(dataset, path, f"holds values up to {highest}", expected, remedy)

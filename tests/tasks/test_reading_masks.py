@@ -9,6 +9,7 @@ from PIL import Image
 
 from eden_bench.errors import DataDamaged
 from tasks.reading.masks import read_foreground, read_values
+from tasks.reading.pictures import read_grey
 
 FORMATS = ("PNG", "TIFF", "GIF", "BMP")
 SHAPE = np.zeros((24, 30), bool)
@@ -112,3 +113,16 @@ def test_a_label_map_has_few_labels(tmp_path):
     assert (read_values("toy", put(tmp_path, Image.fromarray(labels)), FORMATS) == labels).all()
     soft = (np.arange(24 * 30).reshape(24, 30) % 65).astype(np.uint8)
     refused(tmp_path, Image.fromarray(soft), "holds 65 values, expected at most 64, one a label", read=read_values)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".gif"])
+@pytest.mark.parametrize("read", [read_foreground, read_grey])
+def test_a_stack_of_pages_is_refused_for_the_first_alone_would_be_read(tmp_path, suffix, read):
+    first, second = (Image.fromarray(np.eye(8, k=k, dtype=np.uint8) * 255) for k in (0, 1))
+    first.save(tmp_path / f"one{suffix}")
+    assert (
+        read("toy", tmp_path / f"one{suffix}", ("TIFF", "GIF")).astype(bool).tolist() == np.eye(8, dtype=bool).tolist()
+    )
+    first.save(tmp_path / f"two{suffix}", save_all=True, append_images=[second])
+    with pytest.raises(DataDamaged, match="has several pages, expected one: save the one that is meant"):
+        read("toy", tmp_path / f"two{suffix}", ("TIFF", "GIF"))
