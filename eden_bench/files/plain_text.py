@@ -18,7 +18,10 @@ def read(path: Path) -> str:
         OSError: it is absent or may not be read.
         ValueError: it is no regular file, too large, no UTF-8, or holds zero bytes.
     """
-    text = read_bytes(path).decode("utf-8-sig")
+    try:
+        text = read_bytes(path).decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ValueError("it is no UTF-8 text: save it as UTF-8") from error
     if "\0" in text:
         raise ValueError("it holds zero bytes")
     return text

@@ -53,7 +53,7 @@ def fold_of(dataset: str, patients: Mapping[str, str], fold: int, folds: int) ->
 
     order = sorted(set(patients.values()), key=lambda patient: seeds.key(0, "test", dataset, patient))
     if len(order) < folds:
-        raise DataMissing(f"{dataset}: {len(order)} patients, expected at least {folds}, one for each of folds")
+        raise DataMissing(f"{dataset}: {len(order)} patients, expected at least {folds}, one a fold: say fewer folds")
     tested = set(order[fold - 1 :: folds])
     return frozenset(image for image, patient in patients.items() if patient in tested)
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eden_bench.errors import DataMissing
-from tasks.reading.splitting import by_patient, few_tested, rule
+from tasks.reading.splitting import by_patient, few_tested, fold_of, rule
 
 PATIENTS = {f"{number}-{image}": f"patient {number}" for number in range(1000) for image in range(1 + number % 3)}
 
@@ -64,3 +64,12 @@ def test_fewer_than_ten_test_images_are_warned_of():
     assert few_tested("x", [str(number) for number in range(10)]) == ()
     (note,) = few_tested("x", ["a", "b"])
     assert note.startswith("x: 2 images are the test set, expected at least 10")
+
+
+def test_more_folds_than_patients_are_refused_and_each_is_tested_once_otherwise():
+    patients = {f"image{k}": f"patient{k // 3}" for k in range(24)}
+    with pytest.raises(DataMissing, match="x: 8 patients, expected at least 9, one a fold: say fewer folds"):
+        fold_of("x", patients, 1, 9)
+    tested = [fold_of("x", patients, fold, 5) for fold in range(1, 6)]
+    assert sorted(image for images in tested for image in images) == sorted(patients)
+    assert sum(len({patients[image] for image in images}) for images in tested) == 8

@@ -184,3 +184,10 @@ def test_written_lists_come_back_and_other_ones_are_never_overwritten(index, tmp
     assert write(tmp_path / "out" / "toy", made, "a rule") == digest
     with pytest.raises(UsageError, match=r"train.txt is there and is another list"):
         write(tmp_path / "out" / "toy", {**made, "train": ["a"]}, "a rule")
+
+
+def test_a_list_in_utf_16_says_what_to_do(tmp_path, index):
+    folder = lists(tmp_path, test="b")
+    (folder / "train.txt").write_text("a\n", encoding="utf-16")
+    with pytest.raises(UsageError, match="it is no UTF-8 text: save it as UTF-8"):
+        split_by(index, folder)
