@@ -49,6 +49,8 @@ _TURNS = {
 _PNG_EXIF = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
 """Chunks that a PNG may have an orientation in, before its pixels or behind them."""
 _LIKELY_BITS = (8, 10, 12, 14)
+_MARKER_SHARE = 0.002
+"""Of the pixels: letters burnt into a film at the top of the range say nothing about the bits of the rest."""
 _DECODERS_RAISE = (
     OSError,
     SyntaxError,
@@ -277,8 +279,16 @@ def _to_8_bits(dataset: str, path: Path, pixels: np.ndarray, bits: int, told: bo
         found = f"holds values from {lowest} to {highest}"
         raise damaged(dataset, path, found, f"0 to {most} ({bits} bits)", "convert it from the original again")
     if lowest < highest and not told:
-        _need_range(dataset, path, highest, bits, "or say bits = {} in the TOML file of a task of your own")
+        otherwise = f"or say bits = {{}} in the TOML file of a task of your own ({bits} where it is as dark as that)"
+        _need_range(dataset, path, _highest_of_most(pixels, 2**bits // 4), bits, otherwise)
     return np.rint(pixels * (255 / most)).astype(np.uint8)
+
+
+def _highest_of_most(pixels: np.ndarray, bright: int) -> int:
+    """Return the highest value, or that below bright where no more than a marker's share of the pixels reaches it."""
+    dark = pixels < bright
+    few = dark.any() and pixels.size - np.count_nonzero(dark) <= _MARKER_SHARE * pixels.size
+    return int(pixels[dark].max() if few else pixels.max())
 
 
 def _need_deep_colours(dataset: str, path: Path, highest: int, bits: int, told: bool) -> None:

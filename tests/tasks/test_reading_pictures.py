@@ -309,6 +309,20 @@ def test_true_sixteen_bits_are_read_by_their_whole_range(tmp_path, suffix, chann
     assert np.abs(read_grey("x", path, ANY).astype(int) - RAMP).max() <= 1
 
 
+@pytest.mark.parametrize(("marked", "refused"), [(0, True), (20, True), (21, False)])
+def test_a_bright_marker_does_not_hide_that_the_film_has_few_bits(tmp_path, marked, refused):
+    """Twelve bits in a file of 16, and letters burnt in at 65,535: at most 2 in 1,000 pixels are letters."""
+    film = np.random.default_rng(5).integers(0, 4096, (100, 100)).astype(np.uint16)
+    film.flat[:marked] = 65_535
+    Image.fromarray(film).save(tmp_path / "film.png")
+    if refused:
+        with pytest.raises(DataDamaged, match="holds values up to 4095, expected some above 16383"):
+            read_grey("toy", tmp_path / "film.png", ("PNG",))
+        assert read_grey("toy", tmp_path / "film.png", ("PNG",), bits=16, told=True).max() <= 255
+    else:
+        assert read_grey("toy", tmp_path / "film.png", ("PNG",)).max() == 255
+
+
 @pytest.mark.parametrize(("bits", "enough"), [(16, 16384), (12, 1024)])
 def test_the_lowest_quarter_of_the_range_is_where_few_bits_are(tmp_path, bits, enough):
     for highest in (enough - 1, enough):
