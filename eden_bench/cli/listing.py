@@ -14,7 +14,6 @@ from eden_bench.cli.options import Cache, Data, Device, Json, Out, Plugins, Spli
 from eden_bench.cli.output import print_json, print_pairs, print_table
 from eden_bench.cli.progress import bars
 from eden_bench.errors import EdenError, PluginError, unknown
-from eden_bench.plugins.conformance import check
 from eden_bench.plugins.template import write_package
 
 _REGISTRIES = {"methods": registry.methods, "tasks": registry.tasks, "datasets": registry.datasets}
@@ -92,6 +91,8 @@ def _write_new(name: str) -> None:
 
 
 def _check_contract(name: str, as_json: bool) -> None:
+    from eden_bench.plugins.conformance import check  # imports torch
+
     kinds = [kind for kind, each in _REGISTRIES.items() if name in each.names()]
     if not kinds:
         raise unknown("plugin", name, (known for each in _REGISTRIES.values() for known in each.names()))

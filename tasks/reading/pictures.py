@@ -22,6 +22,7 @@ import numpy as np
 from PIL import Image, UnidentifiedImageError
 
 from eden_bench.errors import DataDamaged
+from tasks.reading.depth import need_deep_colours, to_8_bits
 from tasks.reading.files import damaged, size_of
 from tasks.reading.noticing import Seen, notice
 
@@ -48,9 +49,6 @@ _TURNS = {
 """EXIF orientation to what makes it upright; Pillow counts rotations the other way round."""
 _PNG_EXIF = (b"eXIf", b"tEXt", b"zTXt", b"iTXt")
 """Chunks that a PNG may have an orientation in, before its pixels or behind them."""
-_LIKELY_BITS = (8, 10, 12, 14)
-_MARKER_SHARE = 0.002
-"""Of the pixels: letters burnt into a film at the top of the range say nothing about the bits of the rest."""
 _DECODERS_RAISE = (
     OSError,
     SyntaxError,
@@ -121,13 +119,13 @@ def _image(
         if picture.mode.startswith("I"):
             bits, told = (seen.bits, True) if 8 < seen.bits < 16 else (bits, told)
             notice(replace(seen, scaled=True))
-            return need_content(dataset, path, _to_8_bits(dataset, path, np.asarray(picture), bits, told))
+            return need_content(dataset, path, to_8_bits(dataset, path, np.asarray(picture), bits, told))
         alpha = alpha_of(picture)
         notice(replace(seen, scaled=seen.bits > 8, transparent=alpha is not None))
         picture.info.pop("transparency", None)
         image = need_content(dataset, path, np.array(_in_mode(picture, mode)))
         if seen.bits > 8:
-            _need_deep_colours(dataset, path, 257 * int(image.max()), bits, told)
+            need_deep_colours(dataset, path, 257 * int(image.max()), bits, told)
         return image
 
 
@@ -271,37 +269,3 @@ def _need_few_scans(dataset: str, path: Path) -> None:
 
 def _too_large(dataset: str, path: Path, found: str) -> Exception:
     return damaged(dataset, path, found, f"at most {MOST_PIXELS / 1e6:.0f} million", "put the original file back")
-
-
-def _to_8_bits(dataset: str, path: Path, pixels: np.ndarray, bits: int, told: bool) -> np.ndarray:
-    lowest, highest, most = int(pixels.min()), int(pixels.max()), 2**bits - 1
-    if lowest < 0 or highest > most:
-        found = f"holds values from {lowest} to {highest}"
-        raise damaged(dataset, path, found, f"0 to {most} ({bits} bits)", "convert it from the original again")
-    if lowest < highest and not told:
-        otherwise = f"or say bits = {{}} in the TOML file of a task of your own ({bits} where it is as dark as that)"
-        _need_range(dataset, path, _highest_of_most(pixels, 2**bits // 4), bits, otherwise)
-    return np.rint(pixels * (255 / most)).astype(np.uint8)
-
-
-def _highest_of_most(pixels: np.ndarray, bright: int) -> int:
-    """Return the highest value, or that below bright where no more than a marker's share of the pixels reaches it."""
-    dark = pixels < bright
-    few = dark.any() and pixels.size - np.count_nonzero(dark) <= _MARKER_SHARE * pixels.size
-    return int(pixels[dark].max() if few else pixels.max())
-
-
-def _need_deep_colours(dataset: str, path: Path, highest: int, bits: int, told: bool) -> None:
-    if bits < 16:
-        raise damaged(dataset, path, "has colours of 16 bits", f"grey values of {bits} bits", "convert it to 8 bits")
-    if not told:
-        _need_range(dataset, path, highest, bits, "for of colours all 16 bits are read")
-
-
-def _need_range(dataset: str, path: Path, highest: int, bits: int, otherwise: str) -> None:
-    """Raise DataDamaged where a deep picture uses no more than the lowest quarter of its range."""
-    if highest <= 2**bits // 4 - 1:
-        fewer = next(few for few in _LIKELY_BITS if highest < 2**few)
-        expected = f"some above {2**bits // 4 - 1} where values have {bits} bits"
-        remedy = f"convert it to 8 bits from the original, {otherwise.format(fewer)}"
-        raise damaged(dataset, path, f"holds values up to {highest}", expected, remedy)

@@ -6,17 +6,15 @@ import copy
 import math
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch
 
 from eden_bench import protocols, registry
 from eden_bench.contracts import View, ViewRecipe, Views
 from eden_bench.data.dataset_folders import pretraining_sets
 from eden_bench.execution.inputs import is_source
 from eden_bench.plugins.conformance.findings import Checks, check_card, need, phantom
-
-if TYPE_CHECKING:
-    import torch
-
 
 _BATCH = 8
 
@@ -49,8 +47,6 @@ def _check_config(made: Any) -> None:  # noqa: ANN401 - a method class
 
 
 def _check_source(made: Any, name: str) -> None:  # noqa: ANN401
-    import torch
-
     method = made(protocols.QUICK.method_config(name, made.Config()))
     first, again = method.load_encoder(1).state_dict(), method.load_encoder(1).state_dict()
     need(all(value.equal(again[key]) for key, value in first.items()), "two calls with one seed give two encoders")
@@ -82,8 +78,6 @@ class _Trial:
         return range(1 if hasattr(self.make, "stage_data") else len(self.config.stages))
 
     def views(self, made: Any, stage: int, seed: int = 0) -> Views:  # noqa: ANN401
-        import torch
-
         draw = torch.Generator().manual_seed(seed)
         recipes = made.recipes(self.config.stages[stage])
         maps, flipped = torch.eye(2, 3).repeat(_BATCH, 1, 1), torch.zeros(_BATCH, dtype=torch.bool)
@@ -136,8 +130,6 @@ class _Trial:
                 need(not reached, f"{key} gets a gradient and is in no optimiser")
 
     def teacher(self) -> None:
-        import torch
-
         made = self.build()
         teachers = [module for key, module in made.named_modules() if key.split(".")[-1] == "teacher"]
         if not teachers:
@@ -165,8 +157,6 @@ class _Trial:
               "state in parameters and buffers")  # fmt: skip
 
     def validates(self) -> None:
-        import torch
-
         made = self.build()
         self.step(made)
         kept = copy.deepcopy(made.state_dict())
@@ -176,23 +166,17 @@ class _Trial:
         need(_same(kept, made.state_dict()), "losses in eval mode change what the method keeps")
 
     def leaves_global_generator(self) -> None:
-        import torch
-
         made = self.build()
         before = torch.get_rng_state()
         self.step(made)
         need(before.equal(torch.get_rng_state()), "a step draws from torch's global generator: use views.generator")
 
     def encoder(self) -> None:
-        import torch
-
         with torch.inference_mode():
             _check_maps(self.build().encoder.eval())
 
 
 def _check_maps(encoder: Any) -> None:  # noqa: ANN401 - an Encoder
-    import torch
-
     side_px = getattr(encoder, "size_px", 64)
     maps = encoder.maps(torch.zeros(2, 3, side_px, side_px))
     found = [(one.shape[1], side_px // one.shape[2]) for one in maps]
