@@ -41,6 +41,7 @@ from pretrain.views.stream import ViewStream
 from pretrain.views.windows import cut
 
 AUTOENCODER, WORDS = "autoencoder", "words"
+_LENGTHS = ("offset_px", "border_px", "spacing_px")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -97,9 +98,7 @@ class TransVWConfig(PretrainConfig):
         super().__post_init__()
         for name in ("words", "nearest", "validation_nearest", "fall_every_epochs", "autoencoder_width", "patch_px"):
             at_least(name, getattr(self, name), 1)
-        for name in ("classification_weight", "restoration_weight", "autoencoder_share"):
-            at_least(name, getattr(self, name), 0)
-        for name in ("offset_px", "border_px", "spacing_px"):
+        for name in ("classification_weight", "restoration_weight", "autoencoder_share", *_LENGTHS):
             at_least(name, getattr(self, name), 0)
         at_least("autoencoder_px", self.autoencoder_px, 32)
         if not 1 <= self.other_sides_px[0] <= self.other_sides_px[1] or self.crops.margin_px > IMAGE_PX / 2:

@@ -15,12 +15,13 @@ from eden_bench.contracts.checks import (
     steps_per_epoch,
     with_overrides,
 )
-from eden_bench.contracts.datasets import PHANTOM, Dataset, DatasetCard, DatasetIndex, Finding, Item
+from eden_bench.contracts.datasets import ENOUGH_TESTED, PHANTOM, Dataset, DatasetCard, DatasetIndex, Finding, Item
 from eden_bench.contracts.methods import EncoderSource, Method, MethodCard, PretrainConfig, Stage
 from eden_bench.contracts.tasks import Context, OpenTask, Outcome, ScoreDefinition, Task
 from eden_bench.contracts.views import NORMALISATIONS, View, ViewRecipe, Views
 
 __all__ = [
+    "ENOUGH_TESTED",
     "NORMALISATIONS",
     "NUMBERS_VERSION",
     "PHANTOM",

@@ -55,6 +55,9 @@ class Item:
     lengths, in the image's own pixels. () is an empty mask; a structure that is not there is not known."""
 
 
+ENOUGH_TESTED = 10
+"""Fewer test images say little about any other, and are warned of."""
+
 PHANTOM = "PHANTOM.json"
 """Marks a folder that ``eden-bench data phantom`` wrote."""
 

@@ -6,7 +6,7 @@ import contextlib
 import re
 
 from eden_bench.encoders.base import TRANSFORMERS, Encoder, seeded
-from eden_bench.encoders.resnet import _FULL_WIDTH, _LEAST_WIDTH, _RESNETS, ResNetEncoder
+from eden_bench.encoders.resnet import FULL_WIDTH, LEAST_WIDTH, RESNETS, ResNetEncoder
 from eden_bench.errors import UsageError, unknown
 
 _FURTHER = ("tf_efficientnet_lite", "densenet")
@@ -15,7 +15,7 @@ _FURTHER = ("tf_efficientnet_lite", "densenet")
 
 def known_archs() -> list[str]:
     """Names ``build_encoder`` takes; each ResNet also takes a width, as in ``resnet18-w16``."""
-    return [*sorted(_RESNETS), *TRANSFORMERS]
+    return [*sorted(RESNETS), *TRANSFORMERS]
 
 
 def build_encoder(arch: str, seed: int | None = None) -> Encoder:
@@ -49,8 +49,8 @@ def _build_convnet(arch: str) -> Encoder:
 
 def _build_resnet(arch: str) -> Encoder:
     match = re.fullmatch(r"([a-z0-9_]+?)(?:-w(\d+))?", arch)
-    if not match or match[1] not in _RESNETS:
+    if not match or match[1] not in RESNETS:
         raise unknown("arch", arch, [*known_archs(), "resnet18-w16"])
-    if int(match[2] or _FULL_WIDTH) < _LEAST_WIDTH:
-        raise UsageError(f"arch {arch!r} is narrower than {_LEAST_WIDTH}: write {match[1]}-w{_LEAST_WIDTH} or wider")
-    return ResNetEncoder(match[1], int(match[2] or _FULL_WIDTH))
+    if int(match[2] or FULL_WIDTH) < LEAST_WIDTH:
+        raise UsageError(f"arch {arch!r} is narrower than {LEAST_WIDTH}: write {match[1]}-w{LEAST_WIDTH} or wider")
+    return ResNetEncoder(match[1], int(match[2] or FULL_WIDTH))

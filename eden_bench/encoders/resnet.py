@@ -7,14 +7,14 @@ from torchvision.models.resnet import BasicBlock, Bottleneck, ResNet
 
 from eden_bench.encoders.base import Encoder
 
-_RESNETS: dict[str, tuple[type[BasicBlock | Bottleneck], tuple[int, int, int, int]]] = {
+RESNETS: dict[str, tuple[type[BasicBlock | Bottleneck], tuple[int, int, int, int]]] = {
     "resnet18": (BasicBlock, (2, 2, 2, 2)),
     "resnet34": (BasicBlock, (3, 4, 6, 3)),
     "resnet50": (Bottleneck, (3, 4, 6, 3)),
     "resnet101": (Bottleneck, (3, 4, 23, 3)),
 }
-_FULL_WIDTH = 64
-_LEAST_WIDTH = 16
+FULL_WIDTH = 64
+LEAST_WIDTH = 16
 """Below it oneDNN's backward pass of a strided 1×1 convolution, channels last, writes past its memory (torch 2.15):
 under 8 channels with AVX2, at 8 with AVX-512, whose vectors hold 16."""
 
@@ -26,7 +26,7 @@ class _ScaledResNet(ResNet):
         self._width = width
         super().__init__(block, list(layers))
         del self.fc, self.avgpool
-        if width != _FULL_WIDTH:
+        if width != FULL_WIDTH:
             self.conv1 = nn.Conv2d(3, width, kernel_size=7, stride=2, padding=3, bias=False)
             nn.init.kaiming_normal_(self.conv1.weight, mode="fan_out", nonlinearity="relu")
             self.bn1 = nn.BatchNorm2d(width)
@@ -34,9 +34,9 @@ class _ScaledResNet(ResNet):
     def _make_layer(
         self, block: type[BasicBlock | Bottleneck], planes: int, blocks: int, stride: int = 1, dilate: bool = False
     ) -> nn.Sequential:
-        if planes == _FULL_WIDTH:  # layer1 is the first to be made, on top of the stem
+        if planes == FULL_WIDTH:  # layer1 is the first to be made, on top of the stem
             self.inplanes = self._width
-        return super()._make_layer(block, planes * self._width // _FULL_WIDTH, blocks, stride, dilate)
+        return super()._make_layer(block, planes * self._width // FULL_WIDTH, blocks, stride, dilate)
 
 
 class ResNetEncoder(Encoder, _ScaledResNet):
@@ -51,10 +51,10 @@ class ResNetEncoder(Encoder, _ScaledResNet):
     layer3: nn.Module
     layer4: nn.Module
 
-    def __init__(self, arch: str, width: int = _FULL_WIDTH) -> None:
-        block, layers = _RESNETS[arch]
+    def __init__(self, arch: str, width: int = FULL_WIDTH) -> None:
+        block, layers = RESNETS[arch]
         _ScaledResNet.__init__(self, block, layers, width)
-        self.arch = arch if width == _FULL_WIDTH else f"{arch}-w{width}"
+        self.arch = arch if width == FULL_WIDTH else f"{arch}-w{width}"
         self.channels = (width, *(width * scale * block.expansion for scale in (1, 2, 4, 8)))
         self.strides = (2, 4, 8, 16, 32)
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from eden_bench.contracts import ENOUGH_TESTED
 from eden_bench.records import Record
-
-ENOUGH_TESTED = 10
-"""Fewer test images say little about any other."""
 
 
 def of_data(group: Sequence[Record]) -> list[str]:

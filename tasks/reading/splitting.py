@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 
+from eden_bench.contracts import ENOUGH_TESTED
 from eden_bench.errors import DataMissing
-
-_ENOUGH_TESTED = 10
 
 
 def by_patient(dataset: str, patients: Mapping[str, str], test_share: float = 0.2) -> frozenset[str]:
@@ -60,10 +59,10 @@ def fold_of(dataset: str, patients: Mapping[str, str], fold: int, folds: int) ->
 
 def few_tested(dataset: str, tested: Collection[str]) -> tuple[str, ...]:
     """Return the warning that a hash left few images to test, or nothing; for ``DatasetIndex.notes``."""
-    if len(tested) >= _ENOUGH_TESTED:
+    if len(tested) >= ENOUGH_TESTED:
         return ()
     return (
-        f"{dataset}: {len(tested)} images are the test set, expected at least {_ENOUGH_TESTED}: scores of so few tell "
+        f"{dataset}: {len(tested)} images are the test set, expected at least {ENOUGH_TESTED}: scores of so few tell "
         "little; get more images, or split them by lists of your own (--splits)",
     )
 
