@@ -8,14 +8,15 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 from eden_bench.audit.known_origins import origins
 from eden_bench.files import atomic, plain_text
 from eden_bench.printable import csv_cell
 from eden_bench.records import Warn, warn_stderr
-from eden_bench.records.shape import misshapen_audit
+from eden_bench.records.shape import Kind, Misshapen, parse
 
 if TYPE_CHECKING:
     from eden_bench.audit.audit import Audit
@@ -23,6 +24,31 @@ if TYPE_CHECKING:
 
 Audits = Mapping[str, Mapping[str, Any]]
 """Dataset to what its last audit found."""
+
+
+def _has(value: Any, *names: str) -> bool:  # noqa: ANN401 - JSON
+    return isinstance(value, dict) and all(isinstance(value.get(name), str) for name in names)
+
+
+_PARTNERS = Kind(
+    "objects with part and train_list",
+    lambda value: isinstance(value, dict) and all(_has(each, "part", "train_list") for each in value.values()),
+)
+_FINDINGS = Kind(
+    "findings",
+    lambda value: isinstance(value, list) and all(_has(each, "level", "kind", "other", "text") for each in value),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Stored:
+    """What an audit's file must say for a report to use it."""
+
+    dataset: str
+    together_with: Annotated[Mapping[str, Any], _PARTNERS]
+    findings: Annotated[tuple[Any, ...], _FINDINGS]
+    test_list: str | None = None
+
 
 _FORMAT = 2
 _SHOWN = 3
@@ -76,13 +102,21 @@ def load(out: Path, warn: Warn = warn_stderr) -> Audits:
         except (OSError, ValueError) as error:
             wrong = str(error)
         else:
-            format_, wrong = content.get("format"), misshapen_audit(content)
+            format_, wrong = content.get("format"), _misshapen(content)
             wrong = wrong if format_ == _FORMAT else f"its format is {format_!s:.20}, expected {_FORMAT}"
         if wrong:
             warn(f"{path} cannot be used ({wrong}); what it says on leakage is left out: 'eden-bench data audit' again")
         else:
             found[str(content["dataset"])] = content
     return found
+
+
+def _misshapen(content: Mapping[str, Any]) -> str:
+    try:
+        parse(_Stored, content)
+    except Misshapen as error:
+        return str(error)
+    return ""
 
 
 def leakage(

@@ -45,7 +45,7 @@ def _as_json(replayed: Replayed) -> dict[str, object]:
 def _show(replayed: Replayed) -> None:
     record = replayed.record
     if replayed.identical:
-        rows = record.content["cases"]["rows"]
+        rows = record.facts.cases.rows
         typer.echo(f"{record.id[:12]} identical: {len(record.scores)} scores and {rows} cases")
         return
     names = sorted({*record.scores, *replayed.scores})

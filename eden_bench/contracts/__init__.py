@@ -5,7 +5,7 @@ Views and methods, datasets, tasks, cells: a module each. Nothing here imports t
 
 from __future__ import annotations
 
-from eden_bench.contracts.cells import NUMBERS_VERSION, Cell
+from eden_bench.contracts.cells import NETWORK_OF, NUMBERS_VERSION, Cell
 from eden_bench.contracts.checks import (
     Progress,
     at_least,
@@ -15,22 +15,37 @@ from eden_bench.contracts.checks import (
     steps_per_epoch,
     with_overrides,
 )
-from eden_bench.contracts.datasets import ENOUGH_TESTED, PHANTOM, Dataset, DatasetCard, DatasetIndex, Finding, Item
+from eden_bench.contracts.datasets import (
+    ENOUGH_TESTED,
+    PHANTOM,
+    Box,
+    Dataset,
+    DatasetCard,
+    DatasetIndex,
+    Finding,
+    Item,
+)
+from eden_bench.contracts.features import Features
 from eden_bench.contracts.methods import EncoderSource, Method, MethodCard, PretrainConfig, Stage
-from eden_bench.contracts.tasks import Context, OpenTask, Outcome, ScoreDefinition, Task
+from eden_bench.contracts.scores import PERCENT, ScoreDefinition
+from eden_bench.contracts.tasks import Context, OpenTask, Outcome, Task
 from eden_bench.contracts.views import NORMALISATIONS, View, ViewRecipe, Views
 
 __all__ = [
     "ENOUGH_TESTED",
+    "NETWORK_OF",
     "NORMALISATIONS",
     "NUMBERS_VERSION",
+    "PERCENT",
     "PHANTOM",
+    "Box",
     "Cell",
     "Context",
     "Dataset",
     "DatasetCard",
     "DatasetIndex",
     "EncoderSource",
+    "Features",
     "Finding",
     "Item",
     "Method",

@@ -8,12 +8,13 @@ from typing import Any
 
 from eden_bench.digests import digest
 
-# ── cells and records ────────────────────────────────────────────────────────────────────────────
-
-
 NUMBERS_VERSION = 4
 """Part of the identity of every cell and pretraining. Raise it when a change of code moves scores and no field of a
 config shows it: in an encoder, a training loop, an augmentation. A score's definition has its own version."""
+
+
+NETWORK_OF = "network_of"
+"""Entry of a cell's protocol: id of the cell whose fine-tuned network it looks at (``Task.looks_at``)."""
 
 
 @dataclass(frozen=True, kw_only=True)

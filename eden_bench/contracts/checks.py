@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Mapping
-from dataclasses import fields, replace
+from dataclasses import fields, is_dataclass, replace
 from typing import TypeVar
 
 from eden_bench.errors import UsageError, nearest
@@ -32,7 +32,7 @@ def at_least(name: str, value: float, low: float) -> None:
 
 
 def with_overrides(config: C, overrides: Mapping[str, object], where: str) -> C:
-    """Return config with some fields replaced.
+    """Return config with some fields replaced; a mapping replaces fields of a field that is a dataclass itself.
 
     Raises:
         UsageError: a key is not a field of config, or its value is refused (inf and nan always are); names the
@@ -44,11 +44,18 @@ def with_overrides(config: C, overrides: Mapping[str, object], where: str) -> C:
             raise UsageError(f"{where}: unknown option {name!r}.{nearest(name, names)} Known: {', '.join(names)}.")
         if not _is_finite(value):
             raise UsageError(f"{where}: {name} must be finite, not {value!r}")
-    values = {k: tuple(v) if isinstance(v, list) else v for k, v in overrides.items()}
+    values = {name: _fitted(getattr(config, name), value, f"{where}, {name}") for name, value in overrides.items()}
     try:
         return replace(config, **values)  # type: ignore[type-var]
     except (ValueError, TypeError) as error:
         raise UsageError(f"{where}: {error}") from error
+
+
+def _fitted(now: object, value: object, where: str) -> object:
+    """Return a value as TOML gives it in the type of the field that it replaces."""
+    if is_dataclass(now) and not isinstance(now, type) and isinstance(value, Mapping):
+        return with_overrides(now, value, where)
+    return tuple(value) if isinstance(value, list) else value
 
 
 def _is_finite(value: object) -> bool:

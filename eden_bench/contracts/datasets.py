@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
 
 from eden_bench.digests import digest
 
@@ -38,6 +38,16 @@ class DatasetCard:
     """Dataset whose images it is made of, by name, to the sentence that says so and who says it."""
 
 
+class Box(NamedTuple):
+    """A finding's rectangle in the image's own pixels, edges between pixels: 0 ≤ left < right ≤ W."""
+
+    label: str
+    left: float
+    top: float
+    right: float
+    bottom: float
+
+
 @dataclass(frozen=True, kw_only=True)
 class Item:
     """One image of a dataset and what is known of it."""
@@ -53,6 +63,11 @@ class Item:
     drawn: Mapping[str, tuple[tuple[float, ...], ...]] = field(default_factory=dict)
     """Structure name to what its mask is drawn from, where masks are no pictures: polygons (x0, y0, x1, y1, …) or run
     lengths, in the image's own pixels. () is an empty mask; a structure that is not there is not known."""
+    points: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """Landmark name to (x, y) in the image's own pixels, the first pixel's centre at (0.5, 0.5); one that is not there
+    is not known."""
+    boxes: tuple[Box, ...] | None = None
+    """Boxed findings; () where a reader looked and found none, None where nobody looked."""
 
 
 ENOUGH_TESTED = 10

@@ -2,51 +2,44 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, Protocol
+from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 if TYPE_CHECKING:
+    import numpy as np
+    from torch import nn
+
     from eden_bench.encoders import Encoder
 from eden_bench.contracts.checks import Progress, no_progress
 from eden_bench.contracts.datasets import Dataset, DatasetIndex
+from eden_bench.contracts.scores import ScoreDefinition
 
-# ── tasks ────────────────────────────────────────────────────────────────────────────────────────
-
-
-@dataclass(frozen=True, kw_only=True)
-class ScoreDefinition:
-    """The one written definition of a task's primary score."""
-
-    name: str
-    """For example "dice"; unless pooled, it is also the column of the cases whose mean it is."""
-    text: str
-    """What is computed, over what, with which threshold and empty-mask rule."""
-    version: int = 1
-    """Part of every cell's identity: raise it when the definition changes."""
-    decimals: int = 2
-    """Digits shown, after scaling to percent."""
-    pooled: bool = False
-    """It is computed from all cases together, by its text from columns of the cases (counts, or probabilities and
-    targets). There need be no column of its name; where there is, as each image's own, its mean is not the score."""
-    alternatives: Mapping[str, str] = field(default_factory=dict)
-    """What stands beside it in every record: name to definition."""
+Seeds = Literal["seeds", "once"]
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one fine-tuning or probe run leaves."""
+    """What one fine-tuning or probe run returns."""
 
     scores: dict[str, float]
-    """The primary score (under ``ScoreDefinition.name``) and its alternatives, each in [0, 1]."""
+    """The primary score (under ``ScoreDefinition.name``) and its alternatives, each within its bounds."""
     cases: dict[str, Sequence[Any]]
     """Columns of equal length, one row a test case: "case", "patient", then numbers."""
     training: dict[str, Any] = field(default_factory=dict)
     """Budget, steps taken, best step, validation curve: whatever the reader needs to judge the run."""
+    controls: dict[str, float] = field(default_factory=dict)
+    """What controls score by the primary definition on the same cases, by name: "chance", "copy the coordinates"."""
+    arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    """Numeric arrays that figures are drawn from, by name; stored beside the record, 64 MB in all at most."""
+    network: nn.Module | None = None
+    """The fine-tuned network, weights of the tested step, where another task may look at it. Kept on disk only where
+    a task that looks at it was asked for."""
 
 
-class OpenTask(Protocol):
+class OpenTask(ABC):
     """A task with its data decoded once, its splits made and its protocol resolved."""
 
     data: dict[str, Any]
@@ -60,22 +53,50 @@ class OpenTask(Protocol):
     cell's identity.
     """
 
+    @abstractmethod
     def run(self, encoder: Encoder, seed: int, shots: int | None = None) -> Outcome:
         """Fine-tune (or embed) and score. May change the encoder it is given; repeats bit for bit on a CPU.
 
         Args:
-            encoder: the backbone to start from.
-            seed: fixes head initialisation, order, augmentation and the few-shot subset, for all methods alike.
+            encoder: the backbone to start from. A task with ``Task.looks_at`` is given that task's fine-tuned network.
+            seed: fixes head initialisation, order, augmentation and the few-shot subset, for all methods alike. A task
+                done once a checkpoint gets the seed of the checkpoint's drawing, 0 for weights that are not drawn.
             shots: number of labelled training images; None for all.
         """
-        ...
+
+    def run_many(
+        self, encoder_of: Callable[[int], Encoder], seeds: Sequence[int], shots: int | None = None
+    ) -> Iterator[tuple[int, Outcome | Exception | SystemExit]]:
+        """Run several seeds of one backbone; yield each seed with its outcome, or with what it raised, as it ends.
+
+        One after the other; a task that trains several at once on a card overrides it. Each seed's outcome must be the
+        one that ``run`` returns.
+
+        Args:
+            encoder_of: seed to a fresh encoder.
+            seeds: in the order of the results.
+            shots: as in ``run``.
+        """
+        for seed in seeds:
+            try:
+                outcome: Outcome | Exception | SystemExit = self.run(encoder_of(seed), seed, shots)
+            except (Exception, SystemExit) as error:  # the edge: one seed's failure must not stop the others
+                outcome = error
+            yield seed, outcome
+
+    def network(self, encoder: Encoder, seed: int) -> nn.Module:
+        """Build the network that ``run`` trains, untrained, so that kept weights can be loaded into it.
+
+        Raises:
+            NotImplementedError: the task returns no ``Outcome.network``.
+        """
+        raise NotImplementedError(f"{type(self).__name__} keeps no network for another task to look at")
 
 
-class Task(Protocol):
-    """A dataset, a target, a protocol and a primary score. Importing a task must not import torch.
+class Task(ABC):
+    """A dataset, a target, a protocol and a primary score; inherit from it, since what is optional has its default here.
 
-    One that makes a validation list of its own also has ``lists(index, protocol)``, which returns the image ids of
-    "train", "validation" and "test" and the rule in words, for ``data splits``.
+    Importing a task must not import torch.
     """
 
     name: str
@@ -83,18 +104,32 @@ class Task(Protocol):
     kind: Literal["segmentation", "classification", "probe"]
     title: str
     score: ScoreDefinition
+    repeats: ClassVar[Seeds] = "seeds"
+    """"seeds": one cell a seed. "once": one cell a checkpoint (nothing of it depends on a seed, as in a probe of frozen
+    features); methods whose weights are drawn from the seed have a checkpoint a seed."""
+    looks_at: ClassVar[str] = ""
+    """Name of the task whose fine-tuned network it is given in place of an encoder (Grad-CAM); "" for none."""
+    groups: tuple[str, ...] = ()
+    """Groups it is in besides its kind and dataset, for ``--tasks @NAME``."""
 
+    @abstractmethod
     def protocol(self, name: str) -> Any:  # noqa: ANN401 - each kind of task has its own frozen dataclass
         """Return the frozen dataclass of a named protocol ("paper", "quick").
 
         Raises:
             UsageError: the task has no protocol of that name.
         """
-        ...
 
+    @abstractmethod
     def open(self, index: DatasetIndex, protocol: Any, context: Context) -> OpenTask:  # noqa: ANN401
         """Decode the data (or map them from the cache) and make the splits."""
-        ...
+
+    def lists(self, index: DatasetIndex, protocol: Any) -> tuple[dict[str, list[str]], str] | None:  # noqa: ANN401
+        """Return the image ids of "train", "validation" and "test", and the rule in words, for ``data splits``.
+
+        None where the task makes no validation list of its own.
+        """
+        return None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -110,10 +110,11 @@ def lists_of(name: str, settings: Settings, progress: Progress = no_progress) ->
     if task is None and name not in datasets.names():
         raise unknown("task or dataset", name, [*tasks.names(), *datasets.names()])
     index = open_index(task.dataset if task else name, settings, progress)
-    if task is None or not hasattr(task, "lists"):
+    made = task.lists(index, task.protocol("paper")) if task else None
+    if made is None:
         lists = {part: [item.id for item in index.split(part)] for part in ("train", "test")}
-        return Lists(index.dataset, lists, index.split_rule)
-    return Lists(index.dataset, *task.lists(index, task.protocol("paper")))
+        made = lists, index.split_rule
+    return Lists(index.dataset, *made)
 
 
 def find_folder(dataset: Dataset, data: Path) -> Path | None:

@@ -151,11 +151,11 @@ class _Opener:
         """Open the index where that builds nothing, and refuse more shots than the task's lists have to train on."""
         if self._inputs.settings.data is not None:
             self._inputs.index(task.dataset)
-        if hasattr(task, "lists") and any(self._ask.shots):
+        if any(self._ask.shots):
             with looking():
-                lists, _ = task.lists(self._inputs.index(task.dataset), self.protocol.task_protocol(task))
-            for shots in self._ask.shots:
-                shots_are_valid(shots, len(lists["train"]))
+                made = task.lists(self._inputs.index(task.dataset), self.protocol.task_protocol(task))
+            for shots in self._ask.shots if made else ():
+                shots_are_valid(shots, len(made[0]["train"]) if made else 0)
 
     def backbone(self, method: str, task: str) -> Backbone:
         """Return the backbone of a method or variant for a task; tasks of one modality share it."""

@@ -68,7 +68,7 @@ def _open(record: Record, inputs: Inputs) -> OpenedTask:
             f"record {record.id[:12]} has version {cell.score_version} of the score {task.score.name}, this is version "
             f"{task.score.version}"
         )
-    protocol = rebuilt(task.protocol(record.content["marks"]["base"]), cell.protocol)
+    protocol = rebuilt(task.protocol(record.marks.base), cell.protocol)
     opened = inputs.opened(task, protocol)
     found = (opened.open.data["digest"], opened.open.data["splits"])
     if found != (cell.data, cell.splits):
@@ -81,7 +81,7 @@ def _open(record: Record, inputs: Inputs) -> OpenedTask:
 
 def _encoder(record: Record, inputs: Inputs) -> Encoder:
     cell = record.cell
-    if file := record.content["checkpoint"].get("file"):
+    if file := record.checkpoint.file:
         register_file(registry.methods, f"{cell.method}={file}")
     method = registry.methods.get(cell.method)
     if is_source(method):

@@ -1,9 +1,10 @@
 """Protocols: named recipes for a whole comparison. ``paper`` is the paper's, ``quick`` takes minutes on a laptop.
 
 A protocol says three things: what changes in every method's config (``pretrain``), what changes in single
-methods (``methods``), and which of each task's own protocols is meant, with what changed (``finetune``). It may make
-pretrainings alike (``fair``), and name variants of methods, which ``--methods`` then takes beside them (``@variants``:
-all). A TOML file can override any field::
+methods (``methods``), and which of each task's own protocols is meant, with what changed: in all that fine-tune
+(``finetune``), in one kind (``segmentation``, ``classification``, ``probes``), in one task (``tasks``); the narrower
+wins. It may make pretrainings alike (``fair``), and name variants of methods, which ``--methods`` then takes beside them
+(``@variants``: all). A TOML file can override any field::
 
     base = "quick"
     [pretrain]
@@ -17,13 +18,19 @@ all). A TOML file can override any field::
     epochs_total = 60
     [finetune]
     few_shot_budget = "epochs"
+    [segmentation]
+    loss = "bce"
+    [probes]
+    patches = 500
+    [tasks.scr-heart]
+    lr = 1e-3
 """
 
 from __future__ import annotations
 
 import os.path
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any
@@ -48,6 +55,12 @@ class Protocol:
     """Overrides for the config of every method that has the field."""
     methods: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     finetune: Mapping[str, Any] = field(default_factory=dict)
+    """Overrides for the protocol of every task that fine-tunes."""
+    segmentation: Mapping[str, Any] = field(default_factory=dict)
+    classification: Mapping[str, Any] = field(default_factory=dict)
+    probes: Mapping[str, Any] = field(default_factory=dict)
+    """Overrides for the protocol of every probe that has the field."""
+    tasks: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     variants: Mapping[str, Mapping[str, Any]] = field(default_factory=dict)
     """Name to "method", the method it is a variant of, and overrides of its config."""
     fair: Mapping[str, Any] = field(default_factory=dict)
@@ -70,8 +83,19 @@ class Protocol:
         return fair.with_epochs_total(made, total) if total else made
 
     def task_protocol(self, task: Any) -> Any:  # noqa: ANN401 - each kind of task has its own dataclass
-        """Return a task's protocol dataclass under this protocol."""
-        return with_overrides(task.protocol(self.base), self.finetune, f"protocol {self.name}, task {task.name}")
+        """Return a task's protocol dataclass under this protocol.
+
+        Raises:
+            UsageError: the task has no protocol of the base's name, or not a field that is overridden.
+        """
+        own = task.protocol(self.base)
+        if task.kind == "probe":
+            known = {f.name for f in fields(own)}
+            overrides = {key: value for key, value in self.probes.items() if key in known}
+        else:
+            overrides = {**self.finetune, **getattr(self, task.kind, {})}
+        overrides |= self.tasks.get(task.name, {})
+        return with_overrides(own, overrides, f"protocol {self.name}, task {task.name}")
 
 
 PAPER = Protocol(name="paper", base="paper", title="Every method's and task's own paper values.")
@@ -98,6 +122,10 @@ its own negatives. Crops and colours are at a quarter of their strength: at full
 are less alike than two phantoms, and in so few steps no loss leaves chance. These were chosen by MoCo-v2's validation
 loss, and nothing here by a downstream score. What single methods differ in stands on their configs (``quick``)."""
 
+_TABLES = (
+    *("pretrain", "methods", "variants", "fair"),
+    *("finetune", "segmentation", "classification", "probes", "tasks"),
+)
 _BUILT_IN = {protocol.name: protocol for protocol in (PAPER, QUICK)}
 
 
@@ -115,16 +143,19 @@ def load(name: str) -> Protocol:
     return _load(name, ())
 
 
-def check_used(protocol: Protocol, configs: Mapping[str, Any]) -> None:
+def check_used(protocol: Protocol, configs: Mapping[str, Any], tasks: Iterable[Any] = ()) -> None:
     """Refuse what a protocol file changes but nothing asked for has: it would be passed over in silence.
 
     Args:
         protocol: as loaded.
         configs: method to config, of the methods asked for.
+        tasks: the tasks asked for.
 
     Raises:
-        UsageError: a method that is not registered, or a key of [pretrain] that no config has; names the nearest.
+        UsageError: a method or task that is not registered, or a key of [pretrain] or [probes] that nothing has; names
+            the nearest.
     """
+    _check_tasks(protocol, list(tasks))
     methods = registry.methods.names() if protocol.methods or protocol.variants else []
     for name in (*protocol.methods, *map(protocol.method_of, protocol.variants)):
         if name not in methods:
@@ -138,6 +169,21 @@ def check_used(protocol: Protocol, configs: Mapping[str, Any]) -> None:
         if key not in known:
             raise UsageError(
                 f"protocol {protocol.name}: [pretrain] {key!r} is an option of none of {', '.join(configs)}."
+                f"{nearest(key, known)}"
+            )
+
+
+def _check_tasks(protocol: Protocol, tasks: Sequence[Any]) -> None:
+    names = registry.tasks.names() if protocol.tasks else []
+    for name in protocol.tasks:
+        if name not in names:
+            raise UsageError(f"protocol {protocol.name}: [tasks.{name}]: {unknown('task', name, names)}")
+    probes = [task.protocol(protocol.base) for task in tasks if task.kind == "probe"]
+    known = {each.name for probe in probes for each in fields(probe)}
+    for key in protocol.probes if probes else ():
+        if key not in known:
+            raise UsageError(
+                f"protocol {protocol.name}: [probes] {key!r} is a field of none of the probes asked for."
                 f"{nearest(key, known)}"
             )
 
@@ -165,7 +211,7 @@ def _read(path: Path) -> dict[str, Any]:
         content = tomllib.loads(plain_text.read(path))
     except (OSError, ValueError, RecursionError) as error:
         raise UsageError(f"protocol {path}: {error}") from error
-    allowed = ("base", "pretrain", "methods", "finetune", "variants", "fair")
+    allowed = ("base", *_TABLES)
     for key in content:
         if key not in allowed:
             raise UsageError(
@@ -175,7 +221,7 @@ def _read(path: Path) -> dict[str, Any]:
         raise UsageError(f"protocol {path}: base is {content['base']!r}, expected the name of a protocol or a file")
     tables = {key: content.get(key, {}) for key in allowed[1:]}
     _need_tables(path, "", tables)
-    for above in ("methods", "variants"):
+    for above in ("methods", "variants", "tasks"):
         _need_tables(path, f"{above}.", tables[above])
     _need_variants(path, tables["variants"])
     return content
@@ -198,16 +244,9 @@ def _need_tables(path: Path, above: str, tables: Mapping[str, Any]) -> None:
 def _from_toml(path: Path, above: tuple[str, ...]) -> Protocol:
     content = _read(path)
     base = _load(content.get("base", "paper"), above)
-    methods = {name: {**base.methods.get(name, {}), **table} for name, table in content.get("methods", {}).items()}
-    alike = {**base.fair, **content.get("fair", {})}
-    fair.check(alike, f"protocol {path}: [fair]")
-    return Protocol(
-        name=path.stem,
-        base=base.base,
-        title=f"{path}, from {base.name}.",
-        pretrain={**base.pretrain, **content.get("pretrain", {})},
-        methods={**base.methods, **methods},
-        finetune={**base.finetune, **content.get("finetune", {})},
-        variants={**base.variants, **content.get("variants", {})},
-        fair=alike,
-    )
+    tables = {name: {**getattr(base, name), **content.get(name, {})} for name in _TABLES}
+    for name in ("methods", "tasks"):
+        own = content.get(name, {})
+        tables[name] = {**tables[name], **{key: {**getattr(base, name).get(key, {}), **own[key]} for key in own}}
+    fair.check(tables["fair"], f"protocol {path}: [fair]")
+    return Protocol(name=path.stem, base=base.base, title=f"{path}, from {base.name}.", **tables)

@@ -11,7 +11,8 @@ if TYPE_CHECKING:
     import pandas as pd
 
 COLUMNS = (
-    *("id", "method", "task", "dataset", "kind", "shots", "seed", "score", "value", "protocol", "quick", "phantom"),
+    *("id", "method", "task", "dataset", "kind", "shots", "seed", "pretrain_seed"),
+    *("score", "unit", "value", "protocol", "quick", "phantom"),
     *("part", "checkpoint", "data", "splits", "score_version", "device", "threads", "seconds", "started"),
 )
 
@@ -27,8 +28,8 @@ def frame(found: Iterable[Record], alternatives: bool = False) -> pd.DataFrame:
 
     rows = [_row(record, name) for record in found for name in _score_names(record, alternatives)]
     made = pd.DataFrame(rows, columns=list(COLUMNS))
-    made["shots"] = made["shots"].astype("Int64")
-    order = ["task", "method", "shots", "seed", "id", "score"]
+    made = made.astype({"shots": "Int64", "pretrain_seed": "Int64"})
+    order = ["task", "method", "shots", "pretrain_seed", "seed", "id", "score"]
     return made.sort_values(order, na_position="last", ignore_index=True)
 
 
@@ -37,28 +38,29 @@ def _score_names(record: Record, alternatives: bool) -> list[str]:
 
 
 def _row(record: Record, score: str) -> dict[str, Any]:
-    cell, content = record.cell, record.content
-    marks, task, provenance = content["marks"], content["task"], content["provenance"]
+    cell, marks, provenance = record.cell, record.marks, record.provenance
     return {
         "id": record.id,
         "method": record.label,
         "task": cell.task,
-        "dataset": task["dataset"],
-        "kind": task["kind"],
+        "dataset": record.task.dataset,
+        "kind": record.task.kind,
         "shots": cell.shots,
         "seed": cell.seed,
+        "pretrain_seed": record.checkpoint.card.seed,
         "score": score,
+        "unit": record.score.of(score).unit,
         "value": record.scores[score],
-        "protocol": marks["protocol"],
-        "quick": marks["quick"],
-        "phantom": marks["phantom"],
-        "part": marks["part"],
+        "protocol": marks.protocol,
+        "quick": marks.quick,
+        "phantom": marks.phantom,
+        "part": marks.part,
         "checkpoint": cell.checkpoint,
         "data": cell.data,
         "splits": cell.splits,
         "score_version": cell.score_version,
-        "device": provenance.get("device", ""),
+        "device": provenance.device,
         "threads": cell.threads,
         "seconds": record.seconds,
-        "started": provenance.get("started", ""),
+        "started": provenance.started,
     }

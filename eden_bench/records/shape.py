@@ -1,49 +1,40 @@
-"""The shape of what is stored: each entry of a record, a failure or an audit that is used later, and its type.
+"""Parse stored JSON into dataclasses: each field's type says which values fit, and the first that does not is named.
 
-A record is checked by it when it is written and when it is read, so a report meets nothing that it cannot show.
+A record is checked so when it is written and when it is read, so a report meets nothing that it cannot show.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
-from typing import Any, NamedTuple
+import functools
+import types
+from collections.abc import Callable, Mapping
+from dataclasses import MISSING, fields, is_dataclass
+from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
+T = TypeVar("T")
 _MOST_DIGITS, _LARGEST = 12, 2**63
 _ABSENT = object()
 
 
+class Misshapen(ValueError):
+    """An entry is absent or of another type; the message names it, the value and what was expected."""
+
+
 class Kind(NamedTuple):
-    """A type of entry: what it is called and how it is told."""
+    """A type of entry: what it is called, which values fit, and what a fitting one is read as."""
 
     name: str
     fits: Callable[[Any], bool]
-
-    @property
-    def if_there(self) -> Kind:
-        """The same, where the entry may also be absent."""
-        return Kind(self.name, lambda value: value is _ABSENT or self.fits(value))
-
-    @property
-    def maybe(self) -> Kind:
-        """The same, where the entry may also be absent or null."""
-        return Kind(self.name, lambda value: value is None or value is _ABSENT or self.fits(value))
+    read: Callable[[Any], Any] = lambda value: value
 
 
-def _is_whole(value: Any) -> bool:  # noqa: ANN401 - JSON, here and below
-    return type(value) is int and 0 <= value < _LARGEST
-
-
-def _is_number(value: Any) -> bool:  # noqa: ANN401
+def is_number(value: Any) -> bool:  # noqa: ANN401 - JSON, here and below
+    """Tell whether value is a finite number of a size that a report can show."""
     return type(value) in (int, float) and -_LARGEST < value < _LARGEST
 
 
-def is_share(value: Any) -> bool:  # noqa: ANN401
-    """Tell whether value is a number in [0, 1]: a score."""
-    return _is_number(value) and 0 <= value <= 1
-
-
-def _are_shares(value: Any) -> bool:  # noqa: ANN401
-    return isinstance(value, dict) and all(is_share(score) for score in value.values())
+def _is_whole(value: Any) -> bool:  # noqa: ANN401
+    return type(value) is int and 0 <= value < _LARGEST
 
 
 def _is_list(fits: Callable[[Any], bool]) -> Callable[[Any], bool]:
@@ -55,117 +46,82 @@ def _is_text(value: Any) -> bool:  # noqa: ANN401
 
 
 def _is_mean_and_sd(value: Any) -> bool:  # noqa: ANN401
-    return isinstance(value, list) and len(value) == 2 and all(map(_is_list(_is_number), value))
+    return isinstance(value, list) and len(value) == 2 and all(map(_is_list(is_number), value))
 
 
 def _is_stage(value: Any) -> bool:  # noqa: ANN401
-    return isinstance(value, dict) and _NUMBER.maybe.fits(value.get("without_negatives"))
+    starved = value.get("without_negatives") if isinstance(value, dict) else _ABSENT
+    return starved is None or is_number(starved)
 
 
-_TEXT = Kind("text", _is_text)
-_FLAG = Kind("true or false", lambda value: isinstance(value, bool))
-_WHOLE = Kind("a whole number of at least 0", _is_whole)
-_NUMBER = Kind("a number", _is_number)
-_SECONDS = Kind("a number of at least 0", lambda value: _is_number(value) and value >= 0)
-_DIGITS = Kind(f"0 to {_MOST_DIGITS}", lambda value: _is_whole(value) and value <= _MOST_DIGITS)
-_OBJECT = Kind("an object", lambda value: isinstance(value, dict))
-_TEXTS = Kind("a list of text", _is_list(_is_text))
-_SCORES = Kind("numbers in [0, 1]", _are_shares)
-_STAGES = Kind("a list of stages", _is_list(_is_stage))
-_VALUES = Kind("pairs of mean and s.d.", _is_list(_is_mean_and_sd))
-
-_RECORD: Mapping[str, Kind] = {
-    "id": _TEXT,
-    "cell": _OBJECT,
-    **{f"cell.{name}": _TEXT for name in ("method", "checkpoint", "task", "data", "splits")},
-    **{f"cell.{name}": _OBJECT for name in ("method_config", "protocol")},
-    **{f"cell.{name}": _WHOLE for name in ("seed", "score_version", "threads", "code")},
-    "cell.shots": _WHOLE.maybe,
-    "scores": _SCORES,
-    "score": _OBJECT,
-    **{f"score.{name}": _TEXT for name in ("name", "text")},
-    "score.version": _WHOLE,
-    "score.decimals": _DIGITS,
-    "score.pooled": _FLAG,
-    "score.alternatives": _OBJECT,
-    "cases": _OBJECT,
-    **{f"cases.{name}": _WHOLE for name in ("rows", "bytes")},
-    "cases.columns": _TEXTS,
-    "cases.sha256": _TEXT,
-    "training": _OBJECT.maybe,
-    "training.steps_planned": _WHOLE.if_there,
-    "task": _OBJECT,
-    **{f"task.{name}": _TEXT for name in ("title", "kind", "dataset")},
-    "method": _OBJECT.if_there,
-    "method.variant": _TEXT.if_there,
-    "data": _OBJECT,
-    **{f"data.{name}": _WHOLE.maybe for name in ("train", "validation", "test")},
-    **{f"data.{name}": _TEXTS.maybe for name in ("labels", "labels_without_auc")},
-    "marks": _OBJECT,
-    **{f"marks.{name}": _FLAG for name in ("phantom", "quick")},
-    **{f"marks.{name}": _TEXT for name in ("protocol", "base")},
-    "marks.part": _TEXT.maybe,
-    "checkpoint": _OBJECT,
-    "checkpoint.card": _OBJECT.if_there,
-    "checkpoint.card.stages": _STAGES.maybe,
-    "checkpoint.card.normalisation": _VALUES.maybe,
-    "checkpoint.card.selected": _OBJECT.maybe,
-    **{f"checkpoint.card.{name}": _NUMBER.maybe for name in ("epochs", "images_seen", "views", "seed")},
-    "checkpoint.card.data.images": _WHOLE.if_there,
-    "provenance": _OBJECT,
-    "provenance.seconds": _SECONDS,
-}
-_FAILURE: Mapping[str, Kind] = {
-    **dict.fromkeys(("what", "kind", "method", "error", "command"), _TEXT.maybe),
-    "tasks": _TEXTS.maybe,
-}
-_AUDIT: Mapping[str, Kind] = {
-    "dataset": _TEXT,
-    "test_list": _TEXT.maybe,
-    "together_with": Kind(
-        "objects with part and train_list",
-        lambda value: isinstance(value, dict) and all(_has(each, "part", "train_list") for each in value.values()),
-    ),
-    "findings": Kind("findings", _is_list(lambda each: _has(each, "level", "kind", "other", "text"))),
-}
+def _are_numbers(value: Any) -> bool:  # noqa: ANN401
+    return isinstance(value, dict) and all(map(is_number, value.values()))
 
 
-def _has(value: Any, *names: str) -> bool:  # noqa: ANN401
-    return isinstance(value, dict) and all(isinstance(value.get(name), str) for name in names)
+TEXT = Kind("text", _is_text)
+FLAG = Kind("true or false", lambda value: isinstance(value, bool))
+WHOLE = Kind("a whole number of at least 0", _is_whole)
+NUMBER = Kind("a number", is_number)
+OBJECT = Kind("an object", lambda value: isinstance(value, dict))
+TEXTS = Kind("a list of text", _is_list(_is_text), tuple)
+SECONDS = Kind("a number of at least 0", lambda value: is_number(value) and value >= 0, float)
+DIGITS = Kind(f"0 to {_MOST_DIGITS}", lambda value: _is_whole(value) and value <= _MOST_DIGITS)
+NUMBERS = Kind("numbers", _are_numbers, lambda value: {name: float(number) for name, number in value.items()})
+STAGES = Kind("a list of stages", _is_list(_is_stage), tuple)
+VALUES = Kind("pairs of mean and s.d.", _is_list(_is_mean_and_sd), tuple)
+ANYTHING = Kind("anything", lambda value: True)
+_BY_TYPE = {str: TEXT, bool: FLAG, int: WHOLE, float: NUMBER, tuple: TEXTS, Mapping: OBJECT, Any: ANYTHING}
 
 
-def misshapen_record(content: Mapping[str, Any]) -> str:
-    """Say what of a record's content is not as a report needs it; "" where all is."""
-    return next(_wrong(content, _RECORD), "") or _without_primary(content)
+class _Entry(NamedTuple):
+    kind: Kind
+    nested: type | None
+    required: bool
+    nullable: bool
 
 
-def misshapen_failure(content: Mapping[str, Any]) -> str:
-    """Say the same of a stored failure."""
-    return next(_wrong(content, _FAILURE), "")
+def parse(kind: type[T], content: Mapping[str, Any], place: str = "") -> T:
+    """Return a dataclass of JSON's entries of the same names; further entries are left alone.
+
+    A field's type says what fits: str, bool, int (of at least 0), float, ``tuple[str, ...]``, ``Mapping``, another
+    dataclass, or ``Annotated`` with a ``Kind``. One with a default may be absent, one that may be None may be null.
+
+    Raises:
+        Misshapen: for example "its cell.seed is '3', expected a whole number of at least 0".
+    """
+    values: dict[str, Any] = {}
+    for name, entry in _entries(kind).items():
+        value, where = content.get(name, _ABSENT), f"{place}{name}"
+        if value is _ABSENT and not entry.required:
+            continue
+        if value is None and entry.nullable:
+            values[name] = None
+        elif not entry.kind.fits(value):
+            raise Misshapen(f"its {where} is {_shown(value)}, expected {entry.kind.name}")
+        else:
+            values[name] = parse(entry.nested, value, f"{where}.") if entry.nested else entry.kind.read(value)
+    return kind(**values)
 
 
-def misshapen_audit(content: Mapping[str, Any]) -> str:
-    """Say the same of a stored audit."""
-    return next(_wrong(content, _AUDIT), "")
+@functools.cache
+def _entries(kind: Any) -> dict[str, _Entry]:
+    hints = get_type_hints(kind, include_extras=True)
+    return {
+        each.name: _entry(hints[each.name], each.default is MISSING and each.default_factory is MISSING)
+        for each in fields(kind)
+        if each.init
+    }
 
 
-def _without_primary(content: Mapping[str, Any]) -> str:
-    name = content["score"]["name"]
-    return "" if name in content["scores"] else f"its scores lack the primary one, {name!r}"
-
-
-def _wrong(content: Mapping[str, Any], shape: Mapping[str, Kind]) -> Iterator[str]:
-    for path, kind in shape.items():
-        value = _entry(content, path)
-        if not kind.fits(value):
-            yield f"its {path} is {_shown(value)}, expected {kind.name}"
-
-
-def _entry(content: Any, path: str) -> Any:  # noqa: ANN401
-    """Return what stands at a path such as "cell.seed"; _ABSENT where nothing does."""
-    for name in path.split("."):
-        content = content.get(name, _ABSENT) if isinstance(content, Mapping) else _ABSENT
-    return content
+def _entry(hint: Any, required: bool) -> _Entry:  # noqa: ANN401 - a type
+    nullable = get_origin(hint) in (Union, types.UnionType)
+    if nullable:
+        (hint,) = (part for part in get_args(hint) if part is not types.NoneType)
+    if get_origin(hint) is Annotated:
+        return _Entry(get_args(hint)[1], None, required, nullable)
+    if is_dataclass(hint):
+        return _Entry(OBJECT, hint if isinstance(hint, type) else None, required, nullable)
+    return _Entry(_BY_TYPE[get_origin(hint) or hint], None, required, nullable)
 
 
 def _shown(value: Any) -> str:  # noqa: ANN401

@@ -13,16 +13,15 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from eden_bench.audit.storage import Audits, leakage
+from eden_bench.contracts import NETWORK_OF, Cell
 from eden_bench.digests import digest
 from eden_bench.errors import UsageError, unknown
 from eden_bench.records import Record
+from eden_bench.records.content import TaskFacts
 from eden_bench.report import notes, pretraining
-from eden_bench.report.statistics import LEVEL, TTest, two_sample_t
-from eden_bench.report.tables import Backbone, Comparison, Marks, Row, Table, Verdict, ranges
-
-_SHORT = 8
-_EXHAUSTED_FROM = 0.99
-"""Share of queries without a negative from which a loss says nothing; the engine stops selecting there too."""
+from eden_bench.report.compare import comparisons
+from eden_bench.report.rows import rows_of
+from eden_bench.report.tables import Marks, Row, Table, ranges
 
 
 def build(
@@ -59,26 +58,13 @@ def select(records: Iterable[Record], patterns: Iterable[str]) -> list[Record]:
     """
     records = list(records)
     wanted = [part.strip() for text in patterns for part in text.split(",") if part.strip()]
-    names = {record.cell.task: _groups(record.content["task"]) for record in records}
+    names = {record.cell.task: _groups(record.task) for record in records}
     chosen = {pattern: _fitting(pattern, names) for pattern in wanted}
     for pattern, found in chosen.items():
         if not found:
             raise unknown("task", pattern, names)
     kept = set().union(*chosen.values()) if wanted else set(names)
     return [record for record in records if record.cell.task in kept]
-
-
-def compare(row: Row, others: Sequence[Row], allow_unequal: bool) -> Comparison:
-    """Test a row against the others' best by mean, as the paper does (independent t, pooled variance)."""
-    other = max(others, key=lambda each: (each.summary.mean, each.label))
-    if set(row.scores) != set(other.scores) and not allow_unequal:
-        note = (
-            f"no test: {row.label} has seeds {ranges(row.scores)}, {other.label} has {ranges(other.scores)}; run the "
-            "missing cells or pass --allow-unequal"
-        )
-        return Comparison(row=row, other=other, test=None, verdict="refused", note=note)
-    test = two_sample_t(list(row.scores.values()), list(other.scores.values()))
-    return Comparison(row=row, other=other, test=test, verdict=_verdict(test), note=test.note)
 
 
 def need(records: Sequence[Record], where: object) -> None:
@@ -89,165 +75,64 @@ def need(records: Sequence[Record], where: object) -> None:
 
 def _comparable(record: Record) -> tuple[Any, ...]:
     cell, score = record.cell, record.score
-    marks = record.content["marks"]
     return (
-        *(cell.task, cell.shots, digest(cell.protocol), cell.code, cell.data, cell.splits),
-        *(score.name, score.version, bool(marks["phantom"]), bool(marks["quick"])),
+        *(cell.task, cell.shots, digest(_protocol(cell)), cell.code, cell.data, cell.splits),
+        *(score.name, score.version, record.phantom, record.marks.quick),
     )
+
+
+def _protocol(cell: Cell) -> dict[str, Any]:
+    """Return a cell's protocol without the id of the network it looked at, which is another for each cell."""
+    return {name: value for name, value in cell.protocol.items() if name != NETWORK_OF}
 
 
 def _split_by_pretraining(group: list[Record]) -> list[list[Record]]:
     """Part records by what they were pretrained on; those without pretraining stand in every part."""
-    kinds = sorted({_pretrain_data(record) for record in group} - {""})
-    return [[record for record in group if _pretrain_data(record) in ("", kind)] for kind in kinds or [""]]
-
-
-def _pretraining(record: Record) -> Mapping[str, Any]:
-    """Return the provenance of the pretraining data; empty for weights that were brought along."""
-    found = record.content["checkpoint"].get("card", {}).get("data", {})
-    return found if isinstance(found, Mapping) else {"digest": str(found)}
-
-
-def _pretrain_data(record: Record) -> str:
-    return str(_pretraining(record).get("digest", ""))
+    kinds = sorted({record.pretraining.digest for record in group} - {""})
+    return [[record for record in group if record.pretraining.digest in ("", kind)] for kind in kinds or [""]]
 
 
 def _table(group: list[Record], method: str, allow_unequal: bool, audits: Audits) -> Table:
-    first, rows = group[0], _rows(group)
-    cell, score, task, data = first.cell, first.score, first.content["task"], first.content["data"]
-    marks = first.content["marks"]
+    first, rows = group[0], rows_of(group)
+    cell, score = first.cell, first.score
     return Table(
         task=cell.task,
-        title=str(task["title"]),
-        dataset=str(task["dataset"]),
+        title=first.task.title,
+        dataset=first.task.dataset,
         shots=cell.shots,
+        once=first.task.repeats == "once",
         protocol=" / ".join(sorted({record.protocol for record in group})),
         budget="" if cell.shots is None else str(cell.protocol.get("few_shot_budget", "")),
-        steps=_steps(group),
-        score=score.name,
-        score_version=score.version,
-        score_text=score.text,
-        decimals=score.decimals,
+        steps=tuple(sorted({record.training.steps_planned for record in group} - {-1})),
+        score=score,
         data=cell.data,
         splits=cell.splits,
-        pretrain_data=max(_pretrain_data(record) for record in group),
-        marks=Marks(_is_phantom(group), bool(marks["quick"]), _part(group)),
-        counts=", ".join(f"{data[name]} {name}" for name in ("train", "validation", "test") if name in data),
+        pretrain_data=max(record.pretraining.digest for record in group),
+        marks=Marks(_is_phantom(group), first.marks.quick, _part(group)),
+        counts=first.data.counts,
         rows=tuple(rows),
-        comparisons=_comparisons(rows, method, allow_unequal),
+        comparisons=comparisons(rows, method, allow_unequal=allow_unequal, higher_is_better=score.higher_is_better),
         notes=(*_notes(group, rows), *_leakage(group, audits)),
     )
 
 
-def _steps(group: Sequence[Record]) -> tuple[int, ...]:
-    trainings = [record.content.get("training") or {} for record in group]
-    return tuple(sorted({training["steps_planned"] for training in trainings if "steps_planned" in training}))
-
-
 def _is_phantom(group: Sequence[Record]) -> bool:
-    return any(record.phantom or _pretraining(record).get("phantom") for record in group)
+    return any(record.phantom or record.pretraining.phantom for record in group)
 
 
 def _part(group: Sequence[Record]) -> str:
     """Say which data are not whole: the task's, those of the pretraining, or both."""
-    found = [str(group[0].content["marks"]["part"] or "")]
-    parts = {str(_pretraining(record).get("part") or "") for record in group}
+    found = [group[0].marks.part or ""]
+    parts = {record.pretraining.part or "" for record in group}
     return "; ".join(filter(None, [*found, *(f"pretraining on {part}" for part in sorted(parts) if part)]))
 
 
-def _rows(group: Sequence[Record]) -> list[Row]:
-    found: dict[Backbone, list[Record]] = {}
-    for record in group:
-        cell = record.cell
-        key = Backbone(record.label, digest(cell.method_config), cell.checkpoint, cell.threads)
-        found.setdefault(key, []).append(record)
-    rows = [
-        Row(
-            backbone=backbone,
-            label=_label(backbone, found),
-            scores={record.cell.seed: record.value for record in sorted(records, key=lambda record: record.cell.seed)},
-            pretraining=_origin(records[0]),
-            warnings=tuple(_starved(records[0])),
-            facts=pretraining.facts(records[0]),
-            headline=_is_headline(records[0]),
-        )
-        for backbone, records in found.items()
-    ]
-    return sorted(rows, key=lambda row: (-row.summary.mean, row.label))
-
-
-def _is_headline(record: Record) -> bool:
-    """Tell whether the method's card says headline; a variant of it is another row."""
-    about = record.content.get("method", {})
-    return bool(about.get("headline")) and "variant" not in about
-
-
-def _label(backbone: Backbone, all_backbones: Iterable[Backbone]) -> str:
-    """Return the method's name and, where it has several rows, what tells this one from them."""
-    others = [other for other in all_backbones if other.method == backbone.method]
-    words = {
-        "config": f"config {backbone.config[:_SHORT]}",
-        "checkpoint": f"checkpoint {backbone.checkpoint[:_SHORT]}",
-        "threads": f"{backbone.threads} threads" if backbone.threads else "GPU",
-    }
-    differing = [text for name, text in words.items() if len({getattr(other, name) for other in others}) > 1]
-    return f"{backbone.method} ({', '.join(differing)})" if differing else backbone.method
-
-
-def _origin(record: Record) -> str:
-    """Say where the weights come from."""
-    checkpoint, data = record.content["checkpoint"], _pretraining(record)
-    if "card" not in checkpoint:
-        return f"weights from {checkpoint.get('from', 'a file')}"
-    part = f" ({data['part']})" if data.get("part") else ""
-    images = f", {data['images']:,} images" if "images" in data else ""
-    card = checkpoint["card"]
-    epochs = f", {card['epochs']} epochs" if "epochs" in card else ""
-    name = data.get("dataset", "unnamed data")
-    selected = _selected(card.get("selected"))
-    return f"pretrained on {name}{images}{part}{epochs}{selected}, one checkpoint, seed {card.get('seed', 0)}"
-
-
-def _selected(selected: object) -> str:
-    """Say which epoch was handed on; nothing where the card does not."""
-    if not isinstance(selected, Mapping):
-        return ""
-    if selected.get("rule") != "best":
-        return ", last epoch"
-    return f", best validation loss, epoch {selected.get('epoch')} of {selected.get('stage')}"
-
-
-def _starved(record: Record) -> list[str]:
-    """Warn of stages that ended with next to every negative pruned."""
-    stages = record.content["checkpoint"].get("card", {}).get("stages") or ()
-    return [
-        f"stage {stage.get('name')}: the pruner left no negatives, nothing was learnt"
-        for stage in stages
-        if isinstance(stage, Mapping) and (stage.get("without_negatives") or 0) >= _EXHAUSTED_FROM
-    ]
-
-
-def _comparisons(rows: Sequence[Row], method: str, allow_unequal: bool) -> tuple[Comparison, ...]:
-    chosen = method or next((row for row in rows if row.headline), rows[0]).backbone.method
-    others = [row for row in rows if row.backbone.method != chosen]
-    if not others:
-        return ()
-    return tuple(compare(row, others, allow_unequal) for row in rows if row.backbone.method == chosen)
-
-
-def _verdict(test: TTest) -> Verdict:
-    if test.p is None:
-        return "undefined"
-    if test.p >= LEVEL:
-        return "undecided"
-    return "higher" if test.difference > 0 else "lower"
-
-
 def _notes(group: Sequence[Record], rows: Sequence[Row]) -> tuple[str, ...]:
-    everyone = {seed for row in rows for seed in row.scores}
-    missing = [(row.label, everyone - set(row.scores)) for row in rows]
+    everyone = {seed for row in rows for each in row.pretrainings for seed in each.scores}
+    once = group[0].task.repeats == "once"
+    missing = [] if once else [(row.label, everyone - row.seeds) for row in rows]
     lacks = [f"missing: {label} has no record of seeds {ranges(seeds)}" for label, seeds in missing if seeds]
-    origins = dict.fromkeys((row.label, row.pretraining) for row in rows)
+    origins = dict.fromkeys((row.label, row.origin) for row in rows)
     devices = sorted({f"{row.backbone.threads} threads" if row.backbone.threads else "a GPU" for row in rows})
     mixed = [f"rows were computed on {' and '.join(devices)}, which moves last digits"] if len(devices) > 1 else []
     warned = [f"{row.label}: {warning}" for row in rows for warning in row.warnings]
@@ -258,12 +143,12 @@ def _notes(group: Sequence[Record], rows: Sequence[Row]) -> tuple[str, ...]:
 
 def _shares(group: Sequence[Record]) -> list[str]:
     """Say what all pretrained rows of a table have in common with its test data."""
-    content = group[0].content
-    own = [data for data in map(_pretraining, group) if data.get("dataset") == content["task"]["dataset"]]
+    first = group[0]
+    own = [record.pretraining for record in group if record.pretraining.dataset == first.task.dataset]
     if not own:
         return []
-    test = content["data"].get("test_list")
-    if test is not None and all(data.get("test_list") == test for data in own):
+    test = first.data.test_list
+    if test is not None and all(data.test_list == test for data in own):
         return ["pretraining used the training split of the task's own dataset, without its test images"]
     return [
         "pretraining used the task's own dataset, by test lists that are others or not told: whether it saw these test "
@@ -273,15 +158,14 @@ def _shares(group: Sequence[Record]) -> list[str]:
 
 def _leakage(group: Sequence[Record], audits: Audits) -> list[str]:
     """Say which test images the pretraining, or the task's own training split, is known to share."""
-    content = group[0].content
-    data = [each for each in map(_pretraining, group) if each.get("dataset")]
-    seen = {str(each["dataset"]): str(each.get("train_list", "")) for each in data}
-    test, phantom = content["data"].get("test_list"), bool(content["marks"]["phantom"])
-    return leakage(audits, content["task"]["dataset"], seen, test=test, phantom=phantom)
+    first = group[0]
+    data = [record.pretraining for record in group if record.pretraining.dataset]
+    seen = {each.dataset: each.train_list for each in data}
+    return leakage(audits, first.task.dataset, seen, test=first.data.test_list, phantom=first.phantom)
 
 
-def _groups(task: Mapping[str, Any]) -> tuple[str, ...]:
-    return "all", str(task["kind"]), str(task["dataset"])
+def _groups(task: TaskFacts) -> tuple[str, ...]:
+    return "all", task.kind, task.dataset
 
 
 def _fitting(pattern: str, names: Mapping[str, tuple[str, ...]]) -> set[str]:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from eden_bench.contracts import PERCENT, ScoreDefinition
 from eden_bench.printable import csv_cell, markdown_text, printable, printable_line
 from eden_bench.report.statistics import CONFIDENCE, LEVEL, Summary
 from eden_bench.report.tables import Comparison, Row, Table, ranges
@@ -15,11 +16,16 @@ from eden_bench.report.text_table import aligned
 
 COLUMNS = ("method", "mean", "s.d.", "n", "95 % interval", "seeds")
 _LEGEND = (
-    "Scores in %. s.d.: of the scores over seeds, ddof 1. Interval: Student's t interval of the mean over seeds; it "
-    "holds for the one checkpoint, split and test set there is, not for another pretraining or other patients, and may "
-    "reach beyond 0 to 100. Test: independent two-sample t-test with pooled variance, two-sided, as in the paper; p is "
-    "not corrected for the number of tests."
+    "Scores in {units}. s.d.: of the scores over seeds, ddof 1. Interval: Student's t interval of the mean over seeds; "
+    "it holds for the one checkpoint, split and test set there is, not for another pretraining or other patients, and "
+    "may reach beyond {limits}. Test: independent two-sample t-test with pooled variance, two-sided, as in the paper; "
+    "p is not corrected for the number of tests."
 )
+_TWO_LEVELS = (
+    " A row whose n is for example 3 × 10 has 3 pretrainings with 10 seeds each: its s.d., interval and test are over "
+    "the means of the pretrainings, and hold for the method's pretraining too, not for other patients."
+)
+_ONCE = " Where a task is done once a checkpoint, a row of one checkpoint has one score and no s.d."
 _VERDICTS = {
     "higher": "higher at the 0.05 level",
     "lower": "lower at the 0.05 level",
@@ -40,7 +46,7 @@ def plain(tables: Sequence[Table], failures: Sequence[str] = ()) -> str:
 
 
 def as_json(tables: Sequence[Table], failures: Sequence[str] = ()) -> str:
-    """Return the report as JSON: scores in [0, 1], unrounded."""
+    """Return the report as JSON: scores as stored (% as a share), unrounded."""
     content = {
         "format": 1,
         "confidence": CONFIDENCE,
@@ -53,7 +59,10 @@ def as_json(tables: Sequence[Table], failures: Sequence[str] = ()) -> str:
 
 
 def as_csv(tables: Sequence[Table]) -> str:
-    """Return one line a row of every table, scores in [0, 1], unrounded; a test stands in the tested method's line."""
+    """Return one line a row of every table, scores as stored (% as a share), unrounded.
+
+    A test stands in the tested method's line.
+    """
     lines = [_csv_line(table, row) for table in tables for row in table.rows]
     text = io.StringIO()
     if lines:
@@ -66,7 +75,7 @@ def as_csv(tables: Sequence[Table]) -> str:
 def heading(table: Table) -> list[str]:
     """Return the lines above a table: what it is, its score, its data and its budget."""
     facts = [
-        f"score {table.score}, definition {table.score_version}",
+        f"score {table.score.name}, definition {table.score.version}{_direction(table.score)}",
         f"data {table.dataset} {table.data[:12]}" + (f" ({table.counts})" if table.counts else ""),
         *([f"pretraining data {table.pretrain_data[:12]}"] if table.pretrain_data else []),
         *([table.budget_text] if table.budget else []),
@@ -74,29 +83,36 @@ def heading(table: Table) -> list[str]:
     return [printable_line(table.heading), printable_line(f"{table.title}; {'; '.join(facts)}")]
 
 
+def _direction(score: ScoreDefinition) -> str:
+    """Say what is not as in most tables: another unit than percent, and that lower is better."""
+    unit = "" if score.unit == PERCENT else f", in {score.unit}" if score.unit else ", a bare number"
+    return unit + ("" if score.higher_is_better else ", lower is better")
+
+
 def cells(table: Table) -> list[list[str]]:
-    """Return the body of a table as text, scores in percent with the task's own number of digits."""
+    """Return the body of a table as text, scores in their unit with the task's own number of digits."""
     absent = [[method, "weights missing", "–", "0", "–", "–"] for method in table.absent]
-    lines = [*(_cells(row, table.decimals) for row in table.rows), *absent]
+    lines = [*(_cells(row, table.score) for row in table.rows), *absent]
     return [[printable_line(cell) for cell in line] for line in lines]
 
 
 def sentences(table: Table) -> list[str]:
     """Return the lines below a table: tests, then notes."""
-    tests = (comparison_text(each, table.decimals) for each in table.comparisons)
+    tests = (comparison_text(each, table.score) for each in table.comparisons)
     return [printable_line(sentence) for sentence in (*tests, *table.notes)]
 
 
-def comparison_text(comparison: Comparison, decimals: int) -> str:
+def comparison_text(comparison: Comparison, score: ScoreDefinition) -> str:
     """Say a test in one sentence."""
     if comparison.test is None:
         return comparison.note
     test, others = comparison.test, f"{comparison.other.label} (the best of the others, picked on these same scores)"
-    start = f"{comparison.row.label} against {others}: difference {test.difference * 100:+.{decimals}f}"
+    start = f"{comparison.row.label} against {others}: difference {_shown(test.difference, score, '+')}"
     if test.p is None:
         return f"{start}; t-test {test.note}"
     verdict = _VERDICTS[comparison.verdict]
-    unequal = "" if set(comparison.row.scores) == set(comparison.other.scores) else ", on unequal seeds"
+    unequal = "" if comparison.row.seeds == comparison.other.seeds else ", on unequal seeds"
+    unequal = ", over pretrainings" if comparison.over == "pretrainings" else unequal
     return f"{start}, t({test.df:g}) = {test.t:.2f}, p = {p_text(test.p)}{unequal}: {verdict}"
 
 
@@ -108,18 +124,25 @@ def p_text(p: float) -> str:
 def legend(tables: Sequence[Table]) -> str:
     """Say what the numbers are, and how many tests there are."""
     tests = sum(comparison.test is not None for table in tables for comparison in table.comparisons)
-    return f"{_LEGEND} Tests in this report: {tests}."
+    units = dict.fromkeys(table.score.unit or "bare numbers" for table in tables) or {PERCENT: None}
+    limits = "0 to 100" if list(units) == [PERCENT] else "a score's bounds"
+    levels = _TWO_LEVELS if any(row.levels == 2 for table in tables for row in table.rows) else ""
+    once = _ONCE if any(table.once for table in tables) else ""
+    return f"{_LEGEND.format(units=' or '.join(units), limits=limits)}{levels}{once} Tests in this report: {tests}."
 
 
-def _cells(row: Row, decimals: int) -> list[str]:
+def _cells(row: Row, score: ScoreDefinition) -> list[str]:
     found: Summary = row.summary
-    interval = "" if found.low is None else f"{_percent(found.low, decimals)} to {_percent(found.high, decimals)}"
-    sd = _percent(found.sd, decimals)
-    return [row.label, _percent(found.mean, decimals), sd, str(found.n), interval or "–", ranges(row.scores)]
+    low, high = (_shown(value, score) for value in (found.low, found.high))
+    n = f"{found.n} × {len(row.seeds)}" if row.levels == 2 else str(found.n)
+    interval = "–" if found.low is None else f"{low} to {high}"
+    return [row.label, _shown(found.mean, score), _shown(found.sd, score), n, interval, ranges(row.seeds)]
 
 
-def _percent(value: float | None, decimals: int) -> str:
-    return "–" if value is None else f"{value * 100:.{decimals}f}"
+def _shown(value: float | None, score: ScoreDefinition, sign: str = "") -> str:
+    """Return a value in the score's unit with its number of digits."""
+    scale = 100 if score.unit == PERCENT else 1
+    return "–" if value is None else f"{value * scale:{sign}.{score.decimals}f}"
 
 
 def _markdown_table(table: Table) -> str:
@@ -144,8 +167,10 @@ def _identity(table: Table) -> dict[str, Any]:
         "protocol": table.protocol,
         "few_shot_budget": table.budget,
         "steps": " or ".join(map(str, table.steps)),
-        "score": table.score,
-        "score_version": table.score_version,
+        "score": table.score.name,
+        "score_version": table.score.version,
+        "unit": table.score.unit,
+        "higher_is_better": table.score.higher_is_better,
         "data": table.data,
         "splits": table.splits,
         "pretrain_data": table.pretrain_data,
@@ -156,7 +181,8 @@ def _identity_of(row: Row) -> dict[str, Any]:
     backbone, found = row.backbone, row.summary
     return {
         **backbone._asdict(),
-        "pretraining": row.pretraining,
+        "pretraining": row.origin,
+        "pretrainings": len(row.pretrainings),
         "n": found.n,
         "mean": found.mean,
         "sd": found.sd,
@@ -171,15 +197,24 @@ def _json_table(table: Table) -> dict[str, Any]:
         "heading": table.heading,
         **_identity(table),
         "title": table.title,
-        "score_definition": table.score_text,
+        "score_definition": table.score.text,
         "rows": [
-            {**marks, **_identity_of(row), "label": row.label, "scores": {str(k): v for k, v in row.scores.items()}}
+            {**marks, **_identity_of(row), "label": row.label, **_levels(row), "controls": dict(row.controls)}
             for row in table.rows
         ],
         "weights_missing": list(table.absent),
         "tests": [{**marks, **_test(comparison)} for comparison in table.comparisons],
         "notes": list(table.notes),
     }
+
+
+def _levels(row: Row) -> dict[str, Any]:
+    """Return the scores behind a row: by seed, or by pretraining and seed."""
+    told = [
+        {"seed": each.seed, "checkpoint": each.checkpoint, "scores": {str(k): v for k, v in each.scores.items()}}
+        for each in row.pretrainings
+    ]
+    return {"scores": {str(k): v for k, v in row.scores.items()}, "by_pretraining": told, "sd_within": row.sd_within}
 
 
 def _test(comparison: Comparison | None) -> Mapping[str, Any]:
@@ -193,6 +228,7 @@ def _test(comparison: Comparison | None) -> Mapping[str, Any]:
         "df": test.df if test else None,
         "p": test.p if test else None,
         "verdict": comparison.verdict if comparison else "",
+        "over": comparison.over if comparison else "",
         "note": comparison.note if comparison else "",
     }
 
@@ -201,5 +237,5 @@ def _csv_line(table: Table, row: Row) -> dict[str, Any]:
     comparison = next((each for each in table.comparisons if each.row is row), None)
     test = {f"test_{name}": value for name, value in _test(comparison).items() if name not in ("test", "method")}
     identity = {**_identity(table), "shots": "full" if table.shots is None else table.shots}
-    line = {**identity, **_identity_of(row), "seeds": ranges(row.scores), **test}
+    line = {**identity, **_identity_of(row), "seeds": ranges(row.seeds), **test}
     return {name: csv_cell(value) for name, value in line.items()}

@@ -5,18 +5,18 @@ from __future__ import annotations
 import shlex
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
-from typing import Any
 
 from eden_bench.printable import printable_line
+from eden_bench.records import FailureContent
 from eden_bench.report.tables import Table
 
 _SHORT = 8
 
 
-def excused(failures: Mapping[str, Mapping[str, Any]]) -> list[tuple[str, str]]:
+def excused(failures: Mapping[str, FailureContent]) -> list[tuple[str, str]]:
     """Return method and task of the cells that had no weights."""
-    held = [failure for failure in failures.values() if failure.get("kind") == "excused"]
-    return [(str(failure.get("method")), str(task)) for failure in held for task in failure.get("tasks") or ()]
+    held = [failure for failure in failures.values() if failure.kind == "excused"]
+    return [(str(failure.method), str(task)) for failure in held for task in failure.tasks or ()]
 
 
 def with_absent(tables: Iterable[Table], excused: Iterable[tuple[str, str]]) -> list[Table]:
@@ -30,7 +30,7 @@ def with_absent(tables: Iterable[Table], excused: Iterable[tuple[str, str]]) -> 
     return [replace(table, absent=tuple(_absent(table, pairs))) for table in tables]
 
 
-def failure_notes(failures: Mapping[str, Mapping[str, Any]]) -> list[str]:
+def failure_notes(failures: Mapping[str, FailureContent]) -> list[str]:
     """Return one sentence for each stored failure."""
     return [printable_line(_note(name, failure)) for name, failure in sorted(failures.items())]
 
@@ -40,11 +40,11 @@ def _absent(table: Table, excused: Iterable[tuple[str, str]]) -> list[str]:
     return [method for method, task in excused if task == table.task and method not in there]
 
 
-def _note(name: str, failure: Mapping[str, Any]) -> str:
-    what, error = failure.get("what") or name[:_SHORT], (failure.get("error") or "").partition("\n")[0]
-    if failure.get("kind") == "excused":
+def _note(name: str, failure: FailureContent) -> str:
+    what, error = failure.what or name[:_SHORT], (failure.error or "").partition("\n")[0]
+    if failure.kind == "excused":
         return f"weights missing: {error}"
-    command = failure.get("command") or ""
+    command = failure.command or ""
     foreign = f" Its file failures/{name}.json holds a command that is not one of ours." if command else ""
     return f"failed: {what}: {error}." + (f" Redo: {command}" if is_ours(command) else foreign)
 

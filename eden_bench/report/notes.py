@@ -15,8 +15,8 @@ def of_data(group: Sequence[Record]) -> list[str]:
 
 def few_tested(group: Sequence[Record]) -> list[str]:
     """Warn of few test images, whoever split them."""
-    count = int(group[0].content["data"].get("test", ENOUGH_TESTED))
-    if count >= ENOUGH_TESTED:
+    count = group[0].data.test
+    if count is None or count >= ENOUGH_TESTED:
         return []
     images = "1 test image" if count == 1 else f"{count} test images"
     return [f"{images}: too few to tell methods apart, whatever p says; a task of one's own can say folds = k"]
@@ -24,8 +24,8 @@ def few_tested(group: Sequence[Record]) -> list[str]:
 
 def without_auc(group: Sequence[Record]) -> list[str]:
     """Name the labels that a mean over labels leaves out; the test set decides, so one record speaks for all."""
-    data = group[0].content["data"]
-    absent, labels = data.get("labels_without_auc"), data.get("labels")
+    data = group[0].data
+    absent, labels = data.labels_without_auc, data.labels
     if not absent or not labels:
         return []
     counted = f"{len(labels) - len(absent)} of {len(labels)} labels"
@@ -34,13 +34,13 @@ def without_auc(group: Sequence[Record]) -> list[str]:
 
 def one_valued(group: Sequence[Record]) -> list[str]:
     """Say how many labels or structures the training images of a seed had no second value of."""
-    data = group[0].content["data"]
-    labels = data.get("labels") or data.get("structures") or ()
-    told = [(record.content.get("training") or {}).get("one_value_in_training") or [] for record in group]
+    data = group[0].data
+    labels = data.labels or data.structures or ()
+    told = [record.training.one_value_in_training or () for record in group]
     most, fewest = max(map(len, told)), min(map(len, told))
     if not most:
         return []
-    what = "labels had one value" if data.get("labels") else "structures were not drawn"
+    what = "labels had one value" if data.labels else "structures were not drawn"
     names = ", ".join(dict.fromkeys(name for names in told for name in names))
     count = f"{fewest} to {most}" if most > fewest else str(most)
     return [f"{count} of {len(labels)} {what} in the training images of a seed, so nothing teaches them there: {names}"]

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Any
 
 from eden_bench.digests import digest
+from eden_bench.records.content import NO_CARD, Card
 
 if TYPE_CHECKING:
     from eden_bench.records import Record
@@ -13,9 +14,9 @@ if TYPE_CHECKING:
 
 def facts(record: Record) -> dict[str, Any]:
     """Return what a row's pretraining is compared by, name to value; only the backbone where there was none."""
-    card = record.content["checkpoint"].get("card") or {}
-    arch = card.get("arch", record.cell.method_config.get("arch"))
-    found = {"backbone": arch, **{name: read(card) for name, read in _READ.items() if card}}
+    card = record.checkpoint.card
+    arch = card.arch or record.cell.method_config.get("arch")
+    found = {"backbone": arch, **{name: read(card) for name, read in _READ.items() if card is not NO_CARD}}
     return {name: value for name, value in found.items() if value is not None}
 
 
@@ -54,13 +55,13 @@ def _text(value: object) -> str:
     return f"{value:,}" if isinstance(value, int) else str(value)
 
 
-def _rule(card: Mapping[str, Any]) -> str | None:
-    rule = (card.get("selected") or {}).get("rule")
+def _rule(card: Card) -> str | None:
+    rule = (card.selected or {}).get("rule")
     return {"best": "lowest validation loss", "last": "last epoch"}.get(str(rule))
 
 
-def _normalisation(card: Mapping[str, Any]) -> str | None:
-    pairs = card.get("normalisation")
+def _normalisation(card: Card) -> str | None:
+    pairs = card.normalisation
     return None if pairs is None else " and ".join(f"mean {_list(m)}, s.d. {_list(s)}" for m, s in pairs)
 
 
@@ -68,11 +69,11 @@ def _list(values: Iterable[float]) -> str:
     return " ".join(f"{value:g}" for value in dict.fromkeys(values))
 
 
-_READ: Mapping[str, Callable[[Mapping[str, Any]], Any]] = {
-    "epochs": lambda card: card.get("epochs"),
-    "images seen": lambda card: card.get("images_seen"),
-    "views of each": lambda card: card.get("views"),
-    "augmentation": lambda card: card.get("augmentation"),
+_READ: Mapping[str, Callable[[Card], Any]] = {
+    "epochs": lambda card: card.epochs,
+    "images seen": lambda card: card.images_seen,
+    "views of each": lambda card: card.views,
+    "augmentation": lambda card: card.augmentation,
     "normalisation": _normalisation,
     "checkpoint": _rule,
 }

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import math
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any, Literal, NamedTuple
 
-from eden_bench.report.statistics import Summary, TTest, summarise
+from eden_bench.contracts import ScoreDefinition
+from eden_bench.report.statistics import Summary, TTest, summarise, variance
 
 _BUDGETS = {
     "steps": "optimiser steps (as many as on the full training set)",
@@ -39,36 +41,90 @@ class Backbone(NamedTuple):
     config: str
     """Digest of the method's config."""
     checkpoint: str
+    """Digest of the weights; several, joined by spaces, where the row has several pretrainings."""
     threads: int
+
+
+class Pretraining(NamedTuple):
+    """One pretraining of a row, and its scores."""
+
+    checkpoint: str
+    seed: int | None
+    """Of the pretraining; None for weights that were brought along."""
+    scores: Mapping[int, float]
+    """Fine-tuning seed to primary score, seeds ascending."""
+
+    def mean(self, seeds: Collection[int] = ()) -> float:
+        """Return the mean over some fine-tuning seeds; over all, where none are given."""
+        values = [self.scores[seed] for seed in seeds or self.scores]
+        return math.fsum(values) / len(values)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Row:
-    """One backbone's scores in a table."""
+    """The scores of one method in a table, on two levels: pretrainings, and fine-tuning seeds within each."""
 
     backbone: Backbone
     label: str
     """The method's name, with what differs where the method has several rows."""
-    scores: Mapping[int, float]
-    """Seed to primary score, in [0, 1], seeds ascending."""
-    pretraining: str
+    pretrainings: tuple[Pretraining, ...]
+    origin: str
     """What the weights come from, in words."""
+    drawn: bool = False
+    """The weights are drawn from the cell's seed, so that each seed is a pretraining of its own."""
     warnings: tuple[str, ...] = ()
     """What makes the pretraining doubtful, in words."""
     facts: Mapping[str, Any] = field(default_factory=dict)
     """What the pretraining is compared by; from ``pretraining.facts``."""
     headline: bool = False
     """It is tested against the others where no method is named (``MethodCard.headline``)."""
+    controls: Mapping[str, float] = field(default_factory=dict)
+    """What controls scored on the same cases (of the first record)."""
+
+    @property
+    def levels(self) -> int:
+        """2 where there are several pretrainings, so that mean, spread and interval are over pretrainings."""
+        return 2 if len(self.pretrainings) > 1 else 1
+
+    @property
+    def seeds(self) -> set[int]:
+        """The fine-tuning seeds that every pretraining has."""
+        return set.intersection(*(set(each.scores) for each in self.pretrainings))
+
+    @property
+    def scores(self) -> Mapping[int, float]:
+        """Seed to score of a row with one pretraining; of several, seed of the pretraining to its mean.
+
+        Means are over the fine-tuning seeds that all have, so that none weighs more.
+        """
+        if self.levels == 1:
+            return self.pretrainings[0].scores
+        common = self.seeds
+        return {each.seed or 0: each.mean(common) for each in self.pretrainings}
+
+    @property
+    def units(self) -> list[float]:
+        """The values whose mean, spread and interval the row shows: scores of seeds, or means of pretrainings."""
+        return list(self.scores.values())
+
+    @property
+    def sd_within(self) -> float | None:
+        """Standard deviation over fine-tuning seeds within a pretraining, pooled; None where there is one level."""
+        varied = [list(each.scores.values()) for each in self.pretrainings if len(each.scores) > 1]
+        if self.levels == 1 or not varied:
+            return None
+        freedom = sum(len(scores) - 1 for scores in varied)
+        return math.sqrt(math.fsum((len(scores) - 1) * variance(scores) for scores in varied) / freedom)
 
     @cached_property
     def summary(self) -> Summary:
-        """Mean, s.d., n and interval."""
-        return summarise(list(self.scores.values()))
+        """Mean, s.d., n and interval over ``units``."""
+        return summarise(self.units)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Comparison:
-    """The paper's test of one row against the best of the other methods."""
+    """The paper's test of one row against the best of the other methods' rows."""
 
     row: Row
     other: Row
@@ -76,6 +132,8 @@ class Comparison:
     """None where the test was refused."""
     verdict: Verdict
     note: str = ""
+    over: Literal["seeds", "pretrainings"] = "seeds"
+    """What varies: fine-tuning seeds of one checkpoint each, or pretrainings."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,23 +144,22 @@ class Table:
     title: str
     dataset: str
     shots: int | None
+    once: bool
+    """The task is done once a checkpoint, so that a row of one checkpoint has one score."""
     protocol: str
     """Name of the protocol; several, joined by " / ", where they fine-tune alike."""
     budget: str
     """Name of the few-shot budget, "steps" or "epochs"; empty on the full training set and where the task has none."""
     steps: tuple[int, ...]
     """Optimiser steps that the cells were given at most; empty where the task trains nothing."""
-    score: str
-    score_version: int
-    score_text: str
-    decimals: int
+    score: ScoreDefinition
     data: str
     splits: str
     pretrain_data: str
     marks: Marks
     counts: str
     rows: tuple[Row, ...]
-    """Highest mean first."""
+    """The best mean first, by the score's direction."""
     comparisons: tuple[Comparison, ...]
     notes: tuple[str, ...] = field(default=())
     absent: tuple[str, ...] = ()

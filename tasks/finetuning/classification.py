@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from eden_bench.contracts import Context, Dataset, DatasetIndex, Outcome
+from eden_bench.contracts import Context, Dataset, DatasetIndex, OpenTask, Outcome
 from eden_bench.data.image_store import open_images
 from eden_bench.digests import digest
 from eden_bench.encoders import Encoder
@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from tasks.finetuning.definitions import ClassificationTask
 
 
-class OpenClassification:
+class OpenClassification(OpenTask):
     """A classification task ready to run; see ``contracts.OpenTask``.
 
     Raises:
@@ -73,8 +73,7 @@ class OpenClassification:
         """Fine-tune a linear head and the encoder, and score the test images; see ``contracts.OpenTask.run``."""
         shown = both_values(self.targets[list(self.splits.train)])
         chosen = choose(self.splits, self.protocol, seed, shots, shown)
-        encoder = encoder.for_size(self.protocol.size_px)
-        network = on_device(Classifier(encoder, len(self.labels), seed), self.device)
+        network = self.network(encoder, seed)
         training = fine_tune(self._problem(network, chosen, seed), self.protocol, seed, self.device)
         told = {
             "validation_images": len(chosen.validation),
@@ -82,6 +81,11 @@ class OpenClassification:
             "one_value_in_training": scores.labels_without_auc(self.targets[chosen.train], self.labels),
         }
         return self._score(network, {**training, **told})
+
+    def network(self, encoder: Encoder, seed: int) -> nn.Module:
+        """Return the encoder at the protocol's size under a linear head drawn from the seed, on the device."""
+        encoder = encoder.for_size(self.protocol.size_px)
+        return on_device(Classifier(encoder, len(self.labels), seed), self.device)
 
     def _problem(self, network: nn.Module, chosen: Chosen, seed: int) -> Problem:
         def loss(rows: np.ndarray, epoch: int) -> Tensor:
@@ -119,7 +123,7 @@ class OpenClassification:
         batches, step = in_batches(test, self.protocol.eval_batch_size), training["best_step"]
         probabilities = np.concatenate([self._probabilities(network, batch, step) for batch in batches])
         values = scores.auc_scores(probabilities, self.targets[test], self.labels)
-        return Outcome(values, self._cases(probabilities), training)
+        return Outcome(values, self._cases(probabilities), training, network=network)
 
     def _probabilities(self, network: nn.Module, rows: np.ndarray, step: int) -> np.ndarray:
         """Return (B, L) float64 probabilities, averaged over the test crops."""

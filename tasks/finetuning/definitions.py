@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 from eden_bench import registry
-from eden_bench.contracts import Context, Dataset, DatasetIndex, OpenTask, ScoreDefinition
+from eden_bench.contracts import Context, Dataset, DatasetIndex, OpenTask, ScoreDefinition, Task
 from eden_bench.errors import unknown
 from tasks.finetuning.protocol import (
     PAPER_CLASSIFICATION,
@@ -44,14 +44,14 @@ _SEGMENTATION = {
 }
 
 
-def _segmentation_score(name: str, *, pooled: bool = False) -> ScoreDefinition:
+def _segmentation_score(name: str, statistic: str = "mean") -> ScoreDefinition:
     others = {other: text for other, text in _SEGMENTATION.items() if other != name}
-    return ScoreDefinition(name=name, text=_SEGMENTATION[name], pooled=pooled, alternatives=others)
+    return ScoreDefinition(name=name, text=_SEGMENTATION[name], statistic=statistic, alternatives=others)
 
 
 DICE = _segmentation_score("dice")
 IOU = _segmentation_score("iou")
-IOU_THRESHOLDS = _segmentation_score("iou_thresholds", pooled=True)
+IOU_THRESHOLDS = _segmentation_score("iou_thresholds", "iou_thresholds")
 AUC = ScoreDefinition(
     name="auc",
     text=(
@@ -59,14 +59,14 @@ AUC = ScoreDefinition(
         "averaged over the protocol's test crops; mean over labels. A label with one value only in the test set has "
         "no AUC: it is left out of the mean and named in labels_without_auc."
     ),
-    pooled=True,
+    statistic="auc",
     alternatives={"auc_<label>": "the AUC of one label"},
 )
 
 
 @dataclass(frozen=True, kw_only=True)
-class SegmentationTask:
-    """Segment structures by a U-Net; implements ``contracts.Task``."""
+class SegmentationTask(Task):
+    """Segment structures by a U-Net."""
 
     name: str
     dataset: str
@@ -103,8 +103,8 @@ class SegmentationTask:
 
 
 @dataclass(frozen=True, kw_only=True)
-class ClassificationTask:
-    """Tell the dataset's labels by a linear head; implements ``contracts.Task``."""
+class ClassificationTask(Task):
+    """Tell the dataset's labels by a linear head."""
 
     name: str
     dataset: str

@@ -10,9 +10,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from eden_bench import case_statistics as statistics
+from eden_bench.case_statistics import THRESHOLDS
 from tasks.finetuning import scores
 
-_LOGITS = tuple(float(np.log(p / (1 - p))) for p in scores.THRESHOLDS)
+_LOGITS = tuple(float(np.log(p / (1 - p))) for p in THRESHOLDS)
 
 
 class Pixels(NamedTuple):
@@ -31,7 +33,7 @@ class Counts:
     region: Pixels | None
     """The same inside the evaluation region, where there is one."""
     levels: np.ndarray
-    """(N, 2, 10) int64: overlap and predicted pixels of all structures at each of ``scores.THRESHOLDS``."""
+    """(N, 2, 10) int64: overlap and predicted pixels of all structures at each of ``case_statistics.THRESHOLDS``."""
     pixels: int
     """Of one image, all structures together."""
 
@@ -62,29 +64,29 @@ class Counts:
     def scores(self, structures: Sequence[str]) -> dict[str, float]:
         """Return every score of the test set."""
         (overlap, predicted), true = self.levels.sum(axis=0), self.whole.true.sum()
-        mean_iou = scores.iou_thresholds(overlap, predicted, true, self.pixels * len(self.levels))
+        mean_iou = statistics.iou_thresholds(overlap, predicted, true, self.pixels * len(self.levels))
         values = {**scores.segmentation_scores(*self.whole), "iou_thresholds": float(mean_iou)}
         if self.region is not None:
             inside = scores.segmentation_scores(*self.region)
             values |= {"dice_region": inside["dice"], "dice_region_pooled": inside["dice_pooled"]}
         if len(structures) > 1:
-            each = scores.dice(*self.whole).mean(axis=0)
+            each = statistics.dice(*self.whole).mean(axis=0)
             values |= {f"dice_{name}": float(value) for name, value in zip(structures, each, strict=True)}
         return values
 
     def cases(self, structures: Sequence[str]) -> dict[str, Sequence[Any]]:
         """Return the columns of the cases, one row an image: its own scores, and counts that make every pooled one."""
-        dice, true = scores.dice(*self.whole), self.whole.true.sum(axis=1)
+        dice, true = statistics.dice(*self.whole), self.whole.true.sum(axis=1)
         columns = {
             "dice": dice.mean(axis=1),
-            "iou": scores.iou(*self.whole).mean(axis=1),
-            "iou_thresholds": scores.iou_thresholds(self.levels[:, 0], self.levels[:, 1], true, self.pixels),
+            "iou": statistics.iou(*self.whole).mean(axis=1),
+            "iou_thresholds": statistics.iou_thresholds(self.levels[:, 0], self.levels[:, 1], true, self.pixels),
             **_summed(self.whole),
             "pixels": np.full(len(true), self.pixels),
             **self._above(),
         }
         if self.region is not None:
-            columns |= {"dice_region": scores.dice(*self.region).mean(axis=1), **_summed(self.region, "_region")}
+            columns |= {"dice_region": statistics.dice(*self.region).mean(axis=1), **_summed(self.region, "_region")}
         if len(structures) > 1:
             columns |= {f"dice_{name}": dice[:, column] for column, name in enumerate(structures)}
         return {name: values.tolist() for name, values in columns.items()}
@@ -93,7 +95,7 @@ class Counts:
         """Return the counts at the thresholds above 0.5, whose own are ``overlap_px`` and ``predicted_px``."""
         return {
             f"{name}_px_{100 * level:.0f}": self.levels[:, kind, column]
-            for column, level in enumerate(scores.THRESHOLDS)
+            for column, level in enumerate(THRESHOLDS)
             if column
             for kind, name in enumerate(("overlap", "predicted"))
         }

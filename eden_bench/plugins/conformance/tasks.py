@@ -6,7 +6,7 @@ from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from eden_bench import registry
+from eden_bench import case_statistics, records, registry
 from eden_bench.contracts import Dataset, Task
 from eden_bench.data.dataset_folders import reader
 from eden_bench.errors import EdenError
@@ -21,7 +21,8 @@ def checks_of_task(name: str, folder: Path) -> Checks:
     trial = _TaskTrial(task, folder)
     yield "it opens on its dataset's phantom and says what identifies the data", trial.opens
     yield "its splits share no image", trial.splits
-    yield "its score is in [0, 1], one row a test case", trial.scores
+    yield "its scores are within their bounds, with a row a case", trial.scores
+    yield "its primary score is the statistic of its cases that it names", trial.statistic
     yield "the same seed gives the same scores, and another seed others", trial.repeats
 
 
@@ -65,26 +66,37 @@ class _TaskTrial:
         need(data["train"] >= 2 and data["test"] >= 1, f"data say {data['train']} training, {data['test']} test images")
 
     def splits(self) -> None:
-        if not hasattr(self.task, "lists"):
-            return
         _, index = phantom(self.task.dataset, self.folder)
-        lists, _ = self.task.lists(index, self.task.protocol("quick"))
-        ids = [name for part in lists.values() for name in part]
+        made = self.task.lists(index, self.task.protocol("quick"))
+        ids = [name for part in made[0].values() for name in part] if made else []
         need(len(ids) == len(set(ids)), "an image stands in two of train, validation and test")
 
     def scores(self) -> None:
         outcome = self.run(0)
-        values = outcome.scores
-        need(self.task.score.name in values, f"scores are {', '.join(values)}, expected {self.task.score.name}")
-        wrong = {key: value for key, value in values.items() if not 0 <= value <= 1}
-        need(not wrong, f"scores outside [0, 1]: {wrong}")
+        records.check_outcome(outcome, self.task.score)
         rows = {len(column) for column in outcome.cases.values()}
-        need(rows == {self.open().data["test"]}, f"cases have {rows} rows, expected one a test image")
+        if self.task.repeats == "seeds":
+            need(rows == {self.open().data["test"]}, f"cases have {rows} rows, expected one a test image")
         need({"case", "patient"} <= set(outcome.cases), "cases lack the column 'case' or 'patient'")
+
+    def statistic(self) -> None:
+        """See that the primary score is the statistic of its cases that its definition names."""
+        import numpy as np
+
+        score, outcome = self.task.score, self.run(0)
+        if not score.statistic:
+            return
+        function = case_statistics.statistic_of(score)
+        need(function is not None, f"its score's statistic {score.statistic!r} is registered nowhere")
+        columns = {name: np.asarray(column) for name, column in outcome.cases.items()}
+        found, told = function(columns, score.name) if function else 0.0, outcome.scores[score.name]
+        need(abs(found - told) <= 1e-9 * max(1.0, abs(told)), f"{score.statistic} of its cases is {found}, not {told}")
 
     def repeats(self) -> None:
         first, again, other = (self.run(seed).scores for seed in (1, 1, 2))
         need(first == again, f"two runs of one seed gave {first} and {again}")
+        if self.task.repeats == "once":
+            return
         need(first != other, "two seeds gave the same scores: is the seed used?")
 
 

@@ -80,7 +80,8 @@ def test_a_failing_cell_is_stored_with_its_traceback_and_the_rest_goes_on(here, 
     done = run(here, "fake-random")
     assert [slot.state for slot in done.slots] == ["ran", "failed", "ran"]
     assert done.exit_code == 3
-    (failure,) = records.failures(here["out"]).values()
+    (name,) = records.failures(here["out"])
+    failure = json.loads((here["out"] / "failures" / f"{name}.json").read_text())
     assert failure["cell"]["seed"] == 1
     assert failure["error"] == "RuntimeError: planted fault"
     assert 'raise RuntimeError("planted fault")' in failure["traceback"]

@@ -8,7 +8,9 @@ from dataclasses import replace
 import pytest
 import scipy.stats
 
+from eden_bench import records
 from eden_bench.errors import UsageError
+from eden_bench.records import FailureContent
 from eden_bench.report import formats
 from eden_bench.report.build import build, select
 from eden_bench.report.missing import failure_notes
@@ -153,20 +155,21 @@ def test_labels_that_the_mean_leaves_out_are_named():
     assert not any("AUC" in note for note in table.notes)
 
 
+def trained(record, names):
+    """Return a record whose training images had one value only of some labels."""
+    return records.Record(record.folder, {**record.content, "training": {"one_value_in_training": names}})
+
+
 def test_labels_that_had_one_value_in_training_are_counted_over_the_seeds():
     labels = {"labels": ["Hernia", "Mass", "Nodule"]}
     stored = [store(None, "adam", 0.8, seed, told=labels) for seed in range(2)]
-    for record, names in zip(stored, (["Hernia"], ["Hernia", "Mass"]), strict=True):
-        record.content["training"] = {"one_value_in_training": names}
-    (table,) = build(stored)
+    (table,) = build([trained(*pair) for pair in zip(stored, (["Hernia"], ["Hernia", "Mass"]), strict=True)])
     expected = "1 to 2 of 3 labels had one value in the training images of a seed, so nothing teaches them there: "
     assert expected + "Hernia, Mass" in table.notes
     stored = [store(None, "adam", 0.8, 0, told={"structures": ["heart", "lung"]})]
-    stored[0].content["training"] = {"one_value_in_training": ["lung"]}
-    (table,) = build(stored)
+    (table,) = build([trained(stored[0], ["lung"])])
     assert any(note.startswith("1 of 2 structures were not drawn in the training images") for note in table.notes)
-    stored[0].content["training"] = {"one_value_in_training": []}
-    (table,) = build(stored)
+    (table,) = build([trained(stored[0], [])])
     assert not any("training images of a seed" in note for note in table.notes)
 
 
@@ -300,7 +303,7 @@ def test_names_cannot_break_a_table_or_become_html():
 
 
 def test_failures_are_stated_with_the_command_that_redoes_them():
-    failure = {"what": "adam · scr-heart · full · seed 3", "error": "boom\nmore", "command": "eden-bench run"}
+    failure = FailureContent(what="adam · scr-heart · full · seed 3", error="boom\nmore", command="eden-bench run")
     (note,) = failure_notes({"0" * 64: failure})
     assert note == "failed: adam · scr-heart · full · seed 3: boom. Redo: eden-bench run"
 

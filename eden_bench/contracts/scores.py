@@ -1,0 +1,91 @@
+"""Scores: what a number means, its unit, bounds and direction, and the statistic of the cases that it is."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from typing import Any
+
+PERCENT = "%"
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreDefinition:
+    """The one written definition of a score."""
+
+    name: str
+    """For example "dice"."""
+    text: str
+    """What is computed, over what, with which threshold and empty-mask rule."""
+    version: int = 1
+    """Part of every cell's identity: raise it when the definition changes."""
+    decimals: int = 2
+    """Digits shown, in the unit."""
+    unit: str = PERCENT
+    """"%": stored as a share, shown times 100. Anything else, such as "px" or "mm", is shown as stored; "" for a bare
+    number."""
+    bounds: tuple[float | None, float | None] = (0.0, 1.0)
+    """Lowest and highest value that can be stored; None for no bound."""
+    higher_is_better: bool = True
+    statistic: str = "mean"
+    """Name of the function of the cases' columns that it is (``eden_bench.case_statistics``), so that patients can be
+    resampled wherever a record lies. "mean" is of the column of the score's name. "" is for a score that no function of
+    the cases gives."""
+    alternatives: Mapping[str, str | ScoreDefinition] = field(default_factory=dict)
+    """What stands beside it in every record: name to definition; plain text where unit, bounds and direction are the
+    same. A name may end in "<label>" or the like, for one score each."""
+
+    def __post_init__(self) -> None:
+        """Validate bounds. Raises ValueError naming the score where the lower is above the upper."""
+        low, high = self.limits
+        if not low < high:
+            raise ValueError(f"score {self.name}: bounds must rise, not {self.bounds}")
+
+    @property
+    def limits(self) -> tuple[float, float]:
+        """Bounds as numbers, infinite where there is none."""
+        low, high = self.bounds
+        return -math.inf if low is None else low, math.inf if high is None else high
+
+    @property
+    def pooled(self) -> bool:
+        """Whether it is computed from all cases together, so that it is not the mean of a column."""
+        return self.statistic != "mean"
+
+    def of(self, name: str) -> ScoreDefinition:
+        """Return the definition of a score that stands beside this one in a record, or this one.
+
+        >>> dice = ScoreDefinition(name="dice", text="2|P∩T| / (|P| + |T|)", alternatives={"dice_<part>": "of one part"})
+        >>> dice.of("dice_heart").text
+        'of one part'
+        """
+        fitting = [known for known in self.alternatives if name == known or _is_one_of(known, name)]
+        if name == self.name or not fitting:
+            return self if name == self.name else replace(self, name=name, text="", statistic="", alternatives={})
+        found = self.alternatives[fitting[0]]
+        if isinstance(found, ScoreDefinition):
+            return replace(found, name=name)
+        return replace(self, name=name, text=found, statistic="", alternatives={})
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> ScoreDefinition:
+        """Return a definition from what a record says, of this version or the one before (which had "pooled")."""
+        values = dict(content)
+        if values.pop("pooled", False):
+            values.setdefault("statistic", values["name"])
+        others = values.get("alternatives", {})
+        values["alternatives"] = {k: cls.from_json(v) if isinstance(v, Mapping) else v for k, v in others.items()}
+        if "bounds" in values:
+            low, high = values["bounds"]
+            values["bounds"] = (low, high)
+        return cls(**values)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what a record says of it."""
+        return asdict(self)
+
+
+def _is_one_of(pattern: str, name: str) -> bool:
+    stem, bracket, _ = pattern.partition("<")
+    return bool(bracket) and name.startswith(stem) and len(name) > len(stem)

@@ -1,0 +1,194 @@
+"""What a record says, section by section: the fields that are read later, each with the type it must have."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated, Any
+
+from eden_bench.contracts import Cell
+from eden_bench.records.shape import DIGITS, NUMBERS, SECONDS, STAGES, VALUES
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskFacts:
+    """Section "task"."""
+
+    title: str
+    kind: str
+    dataset: str
+    repeats: str = "seeds"
+    looks_at: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class MethodFacts:
+    """Section "method"."""
+
+    name: str = ""
+    title: str = ""
+    headline: bool = False
+    variant: str = ""
+    """Name of the protocol's variant that it ran as."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class DataFacts:
+    """Section "data": what identifies the task's data, and counts."""
+
+    train: int | None = None
+    validation: int | None = None
+    test: int | None = None
+    test_list: str | None = None
+    labels: tuple[str, ...] | None = None
+    labels_without_auc: tuple[str, ...] | None = None
+    structures: tuple[str, ...] | None = None
+
+    @property
+    def counts(self) -> str:
+        """For example "112 train, 12 validation, 123 test"."""
+        named = {"train": self.train, "validation": self.validation, "test": self.test}
+        return ", ".join(f"{count} {name}" for name, count in named.items() if count is not None)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Marks:
+    """Section "marks": what a reader must know before believing a number."""
+
+    phantom: bool
+    quick: bool
+    protocol: str
+    base: str
+    part: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class PretrainingData:
+    """What a checkpoint was pretrained on."""
+
+    digest: str = ""
+    dataset: str = ""
+    phantom: bool = False
+    part: str | None = None
+    images: int | None = None
+    train_list: str = ""
+    test_list: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Card:
+    """A checkpoint's card, as far as a record repeats it."""
+
+    arch: str | None = None
+    data: Any = None
+    """``PretrainingData`` as JSON; other engines may store a bare digest."""
+    seed: int | None = None
+    epochs: int | None = None
+    images_seen: int | None = None
+    views: int | None = None
+    precision: str | None = None
+    processes: int | None = None
+    selected: Mapping[str, Any] | None = None
+    stages: Annotated[tuple[Mapping[str, Any], ...], STAGES] | None = None
+    normalisation: Annotated[tuple[Any, ...], VALUES] | None = None
+    augmentation: Any = None
+
+
+NO_CARD = Card()
+"""Of weights that were brought along."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckpointFacts:
+    """Section "checkpoint": where the weights come from."""
+
+    digest: str = ""
+    folder: str = ""
+    file: str | None = None
+    """Path of weights that were named on the command line."""
+    card: Card = field(default_factory=lambda: NO_CARD)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingFacts:
+    """Section "training", as far as reports use it."""
+
+    steps_planned: int = -1
+    """-1 where the task trains nothing."""
+    one_value_in_training: tuple[str, ...] | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class FileFacts:
+    """A file beside the record: its digest and size."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class CasesFacts(FileFacts):
+    """Section "cases"."""
+
+    rows: int
+    columns: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Provenance:
+    """Section "provenance": on what it was computed; nothing of it is in the cell's id but the threads."""
+
+    seconds: Annotated[float, SECONDS]
+    started: str = ""
+    device: str = ""
+    device_name: str = ""
+    versions: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True)
+class ScoreFacts:
+    """Section "score"; ``ScoreDefinition.from_json`` reads it."""
+
+    name: str
+    text: str
+    version: int
+    decimals: Annotated[int, DIGITS]
+    alternatives: Mapping[str, Any]
+    pooled: bool = False
+    """Of schema 2, which named no statistic."""
+    unit: str = "%"
+    higher_is_better: bool = True
+    statistic: str = "mean"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Content:
+    """``record.json``."""
+
+    id: str
+    cell: Cell
+    scores: Annotated[Mapping[str, float], NUMBERS]
+    score: ScoreFacts
+    cases: CasesFacts
+    task: TaskFacts
+    data: DataFacts
+    marks: Marks
+    checkpoint: CheckpointFacts
+    provenance: Provenance
+    method: MethodFacts = field(default_factory=MethodFacts)
+    training: TrainingFacts | None = None
+    controls: Annotated[Mapping[str, float], NUMBERS] = field(default_factory=dict)
+    arrays: FileFacts | None = None
+    command: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class FailureContent:
+    """A file of ``failures/``."""
+
+    what: str | None = None
+    kind: str | None = None
+    method: str | None = None
+    error: str | None = None
+    command: str | None = None
+    tasks: tuple[str, ...] | None = None

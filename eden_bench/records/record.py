@@ -1,0 +1,216 @@
+"""One stored record, read by attribute."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from eden_bench.contracts import Cell, ScoreDefinition
+from eden_bench.errors import DataMissing
+from eden_bench.files import plain_text
+from eden_bench.records import arrays
+from eden_bench.records.content import (
+    CheckpointFacts,
+    Content,
+    DataFacts,
+    FileFacts,
+    Marks,
+    MethodFacts,
+    PretrainingData,
+    Provenance,
+    TaskFacts,
+    TrainingFacts,
+)
+from eden_bench.records.shape import parse
+
+if TYPE_CHECKING:
+    import numpy as np
+    import pandas as pd
+
+CASES, ARRAYS = "cases.csv", "arrays.npz"
+REMEDY = "issue its 'eden-bench run' again, which keeps this one in superseded/, or put the file back"
+
+
+class RecordDamaged(DataMissing):
+    """A record cannot be read as what it should be; the message names its folder."""
+
+
+@dataclass(frozen=True)
+class Record:
+    """One stored cell.
+
+    Attributes:
+        folder: where it lies.
+        content: ``record.json`` as read.
+    """
+
+    folder: Path
+    content: Mapping[str, Any]
+
+    @cached_property
+    def facts(self) -> Content:
+        """Every entry that is read later. Raises Misshapen where one is absent or of another type."""
+        return parse(Content, self.content)
+
+    @property
+    def id(self) -> str:
+        """The cell's id, 64 hex digits."""
+        return self.facts.id
+
+    @property
+    def cell(self) -> Cell:
+        """Everything that can change the scores."""
+        return self.facts.cell
+
+    @property
+    def label(self) -> str:
+        """What it ran as: the method's name, or that of a protocol's variant of it."""
+        return self.method.variant or self.cell.method
+
+    @property
+    def scores(self) -> dict[str, float]:
+        """The primary score and its alternatives, in their definitions' units (a share for "%")."""
+        return dict(self.facts.scores)
+
+    @cached_property
+    def score(self) -> ScoreDefinition:
+        """Definition of the primary score."""
+        return ScoreDefinition.from_json(self.content["score"])
+
+    @property
+    def value(self) -> float:
+        """The primary score."""
+        return self.facts.scores[self.facts.score.name]
+
+    @property
+    def controls(self) -> Mapping[str, float]:
+        """What controls scored on the same cases, by name."""
+        return self.facts.controls
+
+    @property
+    def task(self) -> TaskFacts:
+        """Title, kind and dataset of the task."""
+        return self.facts.task
+
+    @property
+    def method(self) -> MethodFacts:
+        """Title of the method, and the variant that it ran as."""
+        return self.facts.method
+
+    @property
+    def data(self) -> DataFacts:
+        """What identifies the task's data."""
+        return self.facts.data
+
+    @property
+    def marks(self) -> Marks:
+        """Phantom, quick, part, protocol."""
+        return self.facts.marks
+
+    @property
+    def checkpoint(self) -> CheckpointFacts:
+        """Where the weights come from."""
+        return self.facts.checkpoint
+
+    @cached_property
+    def pretraining(self) -> PretrainingData:
+        """What the weights were pretrained on; all empty for weights that were brought along."""
+        found = self.checkpoint.card.data
+        if isinstance(found, Mapping):
+            return parse(PretrainingData, found, "checkpoint.card.data.")
+        return PretrainingData(digest=str(found or ""))
+
+    @property
+    def training(self) -> TrainingFacts:
+        """Budget of the fine-tuning, where the task trains."""
+        return self.facts.training or TrainingFacts()
+
+    @property
+    def provenance(self) -> Provenance:
+        """Time, device and versions."""
+        return self.facts.provenance
+
+    @property
+    def phantom(self) -> bool:
+        """It was made from the phantom, not from patients."""
+        return self.marks.phantom
+
+    @property
+    def protocol(self) -> str:
+        """Name of the protocol: "paper", "quick" or the stem of a TOML file."""
+        return self.marks.protocol
+
+    @property
+    def seconds(self) -> float:
+        """Wall-clock time the cell took."""
+        return self.provenance.seconds
+
+    def cases(self) -> pd.DataFrame:
+        """Read the per-case scores: columns "case", "patient" (text), then numbers, exactly as computed.
+
+        Raises:
+            RecordDamaged: the file is absent or not the one that was written.
+        """
+        import pandas as pd
+
+        header, *rows = csv.reader(io.StringIO(self.cases_bytes().decode()))
+        columns = zip(*rows, strict=True) if rows else ([] for _ in header)
+        return pd.DataFrame(
+            {name: _typed(name, list(texts)) for name, texts in zip(header, columns, strict=True)}, columns=header
+        )
+
+    def cases_bytes(self) -> bytes:
+        """Return the file of the cases.
+
+        Raises:
+            RecordDamaged: it is not the one that was written.
+        """
+        return self._bytes(CASES, self.facts.cases)
+
+    def arrays(self) -> dict[str, np.ndarray]:
+        """Read the arrays that the task stored, by name; empty where it stored none.
+
+        Raises:
+            RecordDamaged: the file is absent or not the one that was written.
+        """
+        content = self.arrays_bytes()
+        try:
+            return arrays.decode(content) if content else {}
+        except ValueError as error:
+            raise RecordDamaged(f"{self.folder / ARRAYS} cannot be used ({error}): {REMEDY}") from error
+
+    def arrays_bytes(self) -> bytes:
+        """Return the file of the arrays, b"" where there is none. Raises RecordDamaged as ``cases_bytes``."""
+        return b"" if self.facts.arrays is None else self._bytes(ARRAYS, self.facts.arrays)
+
+    def _bytes(self, name: str, told: FileFacts) -> bytes:
+        path = self.folder / name
+        try:
+            content = plain_text.read_bytes(path, told.bytes)
+        except (OSError, ValueError) as error:
+            raise RecordDamaged(f"{path} is not the file that was written ({reason(error)}): {REMEDY}") from error
+        if hashlib.sha256(content).hexdigest() != told.sha256:
+            raise RecordDamaged(f"{path} is not the file that was written: {REMEDY}")
+        return content
+
+
+def reason(error: Exception) -> str:
+    """Return what an error says, of the operating system's only the sentence."""
+    return error.strerror or str(error) if isinstance(error, OSError) else str(error)
+
+
+def _typed(name: str, texts: list[str]) -> list[str] | list[float]:
+    """Turn a column's text into numbers; names of cases and patients stay text, however numeric they look."""
+    if name in ("case", "patient"):
+        return texts
+    try:
+        return [float(text) if text else math.nan for text in texts]
+    except ValueError:
+        return texts

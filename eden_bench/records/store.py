@@ -1,0 +1,254 @@
+"""The store: records in ``OUT/records/<cell id>/``, written once, read with checks, moved aside when run anew."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import io
+import json
+import os
+import re
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from eden_bench.contracts import Cell, Outcome, ScoreDefinition
+from eden_bench.digests import canonical_json, digest
+from eden_bench.errors import EdenError, UsageError
+from eden_bench.files import atomic, plain_text
+from eden_bench.printable import printable_line
+from eden_bench.records import arrays
+from eden_bench.records.content import Content
+from eden_bench.records.record import ARRAYS, CASES, REMEDY, Record, RecordDamaged, reason
+from eden_bench.records.shape import Misshapen, is_number, parse
+
+SCHEMA = 3
+"""3: scores with unit, bounds and statistic, controls, arrays. 2: with a digest of itself; read as well. An edit of a
+record without one could not be seen, so it is left out."""
+_READABLE = (2, SCHEMA)
+_RECORD = "record.json"
+Warn = Callable[[str], None]
+Files = Mapping[str, bytes]
+"""File name to content: a record before it is stored."""
+
+
+def warn_stderr(line: str) -> None:
+    """Print one warning line."""
+    print(f"warning: {printable_line(line)}", file=sys.stderr)  # noqa: T201
+
+
+def render(cell: Cell, score: ScoreDefinition, outcome: Outcome, sections: Mapping[str, Any]) -> dict[str, bytes]:
+    """Return the files of a finished cell's record, sealed and checked.
+
+    Args:
+        cell: what was computed.
+        score: definition of the primary score.
+        outcome: what the task returned.
+        sections: "task", "data", "marks", "checkpoint", "provenance", "command".
+
+    Raises:
+        EdenError: the outcome breaks its contract (a NaN score, columns of unequal length).
+    """
+    check_outcome(outcome, score)
+    table = cases_csv(outcome.cases)
+    stored = arrays.encode(outcome.arrays) if outcome.arrays else b""
+    content = {
+        "schema": SCHEMA,
+        "id": cell.id,
+        "cell": json.loads(canonical_json(cell)),
+        "scores": {name: float(value) for name, value in outcome.scores.items()},
+        "score": score.as_json(),
+        "cases": {"rows": len(outcome.cases["case"]), "columns": list(outcome.cases), **_facts(table)},
+        "training": outcome.training,
+        **({"controls": {name: float(value) for name, value in outcome.controls.items()}} if outcome.controls else {}),
+        **({"arrays": _facts(stored)} if stored else {}),
+        **sections,
+    }
+    sealed = seal(json.loads(to_json(content)))
+    if wrong := misshapen(sealed):
+        raise EdenError(f"the record of {cell.method} on {cell.task} cannot be stored: {wrong}")
+    return {CASES: table, **({ARRAYS: stored} if stored else {}), _RECORD: to_json(sealed).encode()}
+
+
+def put(out: Path, cell_id: str, files: Files) -> Record:
+    """Store a rendered record; one that is already there is kept.
+
+    Raises:
+        StoreFailed: the disk is full or read-only.
+    """
+    with atomic.folder(folder_of(out, cell_id)) as folder:
+        for name, content in files.items():
+            (folder / name).write_bytes(content)
+    return read(folder_of(out, cell_id))
+
+
+def write(out: Path, cell: Cell, score: ScoreDefinition, outcome: Outcome, sections: Mapping[str, Any]) -> Record:
+    """Render and store a record. Raises as ``render`` and ``put``."""
+    return put(out, cell.id, render(cell, score, outcome, sections))
+
+
+def folder_of(out: Path, cell_id: str) -> Path:
+    """Return where the record of a cell lies or will lie."""
+    return out / "records" / cell_id
+
+
+def stored(out: Path, cell_id: str) -> Record | None:
+    """Return the record of a cell, or None where the cell is not done (or its record is damaged)."""
+    try:
+        return read(folder_of(out, cell_id))
+    except RecordDamaged:
+        return None
+
+
+def seal(content: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a record's content with its digest, which stands last."""
+    plain = {name: value for name, value in content.items() if name != "digest"}
+    return {**plain, "digest": digest(plain)}
+
+
+def check_outcome(outcome: Outcome, score: ScoreDefinition) -> None:
+    """Validate an outcome.
+
+    Raises:
+        EdenError: the primary score is absent, a score is not within its bounds, or the columns of the cases differ in
+            length.
+    """
+    if score.name not in outcome.scores:
+        raise EdenError(f"the task returned the scores {sorted(outcome.scores)}, expected its primary {score.name!r}")
+    for name, value in outcome.scores.items():
+        _check_value(f"score {name!r}", float(value), score.of(name))
+    for name, value in outcome.controls.items():
+        _check_value(f"control {name!r}", float(value), score)
+    lengths = {name: len(column) for name, column in outcome.cases.items()}
+    if "case" not in lengths or len(set(lengths.values())) != 1:
+        raise EdenError(f"the cases have columns of lengths {lengths}, expected equal lengths and a column 'case'")
+
+
+def _check_value(what: str, value: float, score: ScoreDefinition) -> None:
+    low, high = score.limits
+    if not (is_number(value) and low <= value <= high):
+        bounds = f" in [{low:g}, {high:g}]" if score.bounds != (None, None) else ""
+        raise EdenError(f"{what} is {value}, expected a number{bounds}")
+
+
+def cases_csv(cases: Mapping[str, Sequence[Any]]) -> bytes:
+    """Render columns as CSV; a float is its shortest text that reads back to the same bits."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(cases)
+    writer.writerows(zip(*([_plain(value) for value in column] for column in cases.values()), strict=True))
+    return text.getvalue().encode()
+
+
+def read(folder: Path) -> Record:
+    """Read one record and check that it is what its name says.
+
+    Raises:
+        RecordDamaged: names the folder and what is wrong.
+    """
+    try:
+        content = plain_text.read_json(folder / _RECORD)
+        _refuse_others(folder, content)
+        record = Record(folder, content)
+        _ = Cell(**content["cell"]), record.score  # which have the fields of this version
+    except (OSError, ValueError, TypeError) as error:
+        raise RecordDamaged(f"record {folder} cannot be read ({reason(error)}): {REMEDY}") from error
+    if not record.cell.id == record.id == folder.name:
+        raise RecordDamaged(f"record {folder} describes cell {record.cell.id[:12]}, not the one it is named after")
+    record.cases_bytes()
+    return record
+
+
+def _refuse_others(folder: Path, content: Mapping[str, Any]) -> None:
+    """Refuse what another version wrote, what was edited, and what no report could use."""
+    if content.get("schema") not in _READABLE:
+        raise RecordDamaged(
+            f"record {folder} has schema {content.get('schema')!s:.20}, this version reads {SCHEMA}: run its cell again"
+        )
+    if content.get("digest") != seal(content)["digest"]:
+        raise RecordDamaged(f"record {folder} was edited after it was written: {REMEDY}")
+    if wrong := misshapen(content):
+        raise RecordDamaged(f"record {folder} cannot be used, {wrong}: {REMEDY}")
+
+
+def misshapen(content: Mapping[str, Any]) -> str:
+    """Return what of a record's content is not as a report needs it, as a clause; "" where all is."""
+    try:
+        facts = parse(Content, content)
+        _ = Record(Path(), content).pretraining
+        score = ScoreDefinition.from_json(content["score"])
+    except Misshapen as error:
+        return str(error)
+    except (ValueError, TypeError) as error:
+        return f"its score is no definition of this version ({error})"
+    if score.name not in facts.scores:
+        return f"its scores lack the primary one, {score.name!r}"
+    return next(filter(None, (_outside(name, value, score.of(name)) for name, value in facts.scores.items())), "")
+
+
+def _outside(name: str, value: float, score: ScoreDefinition) -> str:
+    low, high = score.limits
+    return "" if low <= value <= high else f"its scores.{name} is {value!r}, expected a number in [{low:g}, {high:g}]"
+
+
+def load(out: Path, warn: Warn = warn_stderr) -> list[Record]:
+    """Read all records of a run, sorted by id; a damaged one is left out with a warning that names it."""
+    records = []
+    for folder in _folders(out / "records"):
+        try:
+            records.append(read(folder))
+        except RecordDamaged as error:
+            warn(f"{error}; it is left out")
+    return records
+
+
+def find(out: Path, prefix: str) -> Record:
+    """Return the one record whose id begins with prefix.
+
+    Raises:
+        UsageError: prefix is not hexadecimal, or fits no record or several.
+    """
+    if not re.fullmatch(r"[0-9a-f]{4,64}", prefix):
+        raise UsageError(f"record {prefix!r}: expected 4 to 64 hex digits, as `eden-bench report --json` prints them")
+    found = [folder for folder in _folders(out / "records") if folder.name.startswith(prefix)]
+    if len(found) != 1:
+        known = f"{len(found)} records begin so: give more digits" if found else f"{out} has no such record"
+        raise UsageError(f"record {prefix!r}: {known}")
+    return read(found[0])
+
+
+def supersede(out: Path, cell_id: str) -> None:
+    """Move a record out of the way of the one that replaces it; nothing where there is none.
+
+    Raises:
+        StoreFailed: it cannot be moved.
+    """
+    old = folder_of(out, cell_id)
+    if os.path.lexists(old):
+        place = out / "superseded"
+        with atomic.explained(place):
+            place.mkdir(parents=True, exist_ok=True)
+            number = 1 + sum(1 for _ in place.glob(f"{cell_id}-*"))
+            old.rename(place / f"{cell_id}-{number}")
+
+
+def to_json(content: object) -> str:
+    """Render JSON as it is stored; NumPy and torch scalars become Python's."""
+    return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False, default=_plain) + "\n"
+
+
+def _facts(content: bytes) -> dict[str, Any]:
+    return {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
+
+
+def _folders(parent: Path) -> list[Path]:
+    if not parent.is_dir():
+        return []
+    return sorted(folder for folder in parent.iterdir() if not folder.name.startswith("."))
+
+
+def _plain(value: Any) -> Any:  # noqa: ANN401 - a column holds text, integers or floats
+    """Turn NumPy and torch scalars into Python's, and floats into text that reads back exactly."""
+    value = value.item() if hasattr(value, "item") else value
+    return str(value) if isinstance(value, Path) else value
