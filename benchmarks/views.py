@@ -24,7 +24,7 @@ from torchvision import transforms
 
 from benchmarks.timing import Bar, Equality, Seconds, Side, arguments, compare, report, skipped, wanted
 from eden_bench import seeds
-from eden_bench.contracts import Item, Stage, ViewRecipe
+from eden_bench.contracts import Context, Item, Stage, ViewRecipe
 from eden_bench.data.image_store import Anchor, PyramidStore, open_pyramid, pyramid_of
 from pretrain.views import opencv_renderer, torch_renderer
 from pretrain.views.draws import WIDTH, Draws, draw_views
@@ -214,7 +214,7 @@ def stream(files: list[Path], folder: Path, device: str) -> Callable[[], None]:
     """Return what runs some epochs of ours, from the pyramid on disk."""
     items = [Item(id=file.stem, patient=file.stem, split="train", image=file) for file in files]
     pyramid = open_pyramid(
-        items, lambda item: cv2.imread(str(item.image), cv2.IMREAD_GRAYSCALE), name="b", cache=folder
+        items, lambda item: cv2.imread(str(item.image), cv2.IMREAD_GRAYSCALE), name="b", context=Context(cache=folder)
     )
     views = ViewStream(pyramid, (ADAM, ADAM), Stage("n0", 1), seed=0, batch_size=BATCH, device=device, workers=WORKERS)
 

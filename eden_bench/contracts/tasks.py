@@ -105,3 +105,5 @@ class Context:
     device: str = "cpu"
     dataset: Dataset | None = None
     progress: Progress = no_progress
+    build: bool = True
+    """False in a dry run: what is not in the cache yet raises NotBuilt instead of being decoded."""

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eden_bench.contracts import Item, Progress, no_progress
+from eden_bench.contracts import Context, Item
 from eden_bench.data.pixel_store import Plan, Store, open_store
 from eden_bench.errors import DataMissing
 
@@ -93,10 +93,9 @@ def open_images(
     *,
     name: str,
     size_px: int,
-    cache: Path,
+    context: Context,
     channels: int = 1,
     reading: str = "",
-    progress: Progress = no_progress,
 ) -> ImageStore:
     """Map the images of some items, squashed to size_px × size_px by area; decode them first where need be.
 
@@ -105,15 +104,15 @@ def open_images(
         read: decodes one item to (H, W) or (H, W, 3) uint8.
         name: what the cache's folder is called, for example "scr-images".
         size_px: side of every stored image.
-        cache: folder of all stores.
+        context: holds the folder of all stores, what is told of each item decoded, and whether it may be decoded.
         channels: 1 keeps (N, H, W), 3 keeps (N, H, W, 3).
         reading: what the reader decodes by (``Dataset.reading``); another one is another store.
-        progress: told of each image decoded.
 
     Raises:
         DataDamaged: from read, for the first item (in order) that cannot be decoded.
         DataMissing: there are no items, or a file is gone.
         EdenError: the cache has no room or cannot be written.
+        NotBuilt: they are not decoded yet, and this is a dry run.
     """
     shape = (size_px, size_px) + ((3,) if channels == 3 else ())
 
@@ -122,7 +121,7 @@ def open_images(
         return resized(image, size_px), image.shape[:2]
 
     plan = Plan(name, "images", tuple(items), tuple((item.image,) for item in items), shape, make, reading=reading)
-    return ImageStore(**vars(open_store(plan, cache, progress)))
+    return ImageStore(**vars(open_store(plan, context)))
 
 
 def open_masks(
@@ -132,9 +131,8 @@ def open_masks(
     *,
     name: str,
     size_px: int,
-    cache: Path,
+    context: Context,
     reading: str = "",
-    progress: Progress = no_progress,
 ) -> MaskStore:
     """Map the masks of some items, resized to size_px × size_px by the nearest pixel; decode them first where need be.
 
@@ -146,14 +144,14 @@ def open_masks(
         structures: which structures, in this order.
         name: what the cache's folder is called.
         size_px: side of every stored mask.
-        cache: folder of all stores.
+        context: holds the folder of all stores, what is told of each item decoded, and whether it may be decoded.
         reading: what the reader decodes by (``Dataset.reading``); another one is another store.
-        progress: told of each item decoded.
 
     Raises:
         DataDamaged: from read_mask, for the first item (in order) that cannot be decoded.
         DataMissing: there are no items, a file is gone, or an item has no mask of a structure.
         EdenError: the cache has no room or cannot be written.
+        NotBuilt: they are not decoded yet, and this is a dry run.
     """
     files = tuple(tuple(file for s in structures for file in _mask_files(item, s)) for item in items)
     drawn = tuple({s: item.drawn[s] for s in structures if s in item.drawn} for item in items)
@@ -165,7 +163,7 @@ def open_masks(
     kind = "masks:" + "|".join(structures)
     shape = (len(structures), size_px, size_px)
     plan = Plan(name, kind, tuple(items), files, shape, make, drawn if any(drawn) else (), reading)
-    return MaskStore(**vars(open_store(plan, cache, progress)), structures=tuple(structures))
+    return MaskStore(**vars(open_store(plan, context)), structures=tuple(structures))
 
 
 def open_pyramid(
@@ -173,10 +171,9 @@ def open_pyramid(
     read: Callable[[Item], np.ndarray],
     *,
     name: str,
-    cache: Path,
+    context: Context,
     channels: int = 1,
     reading: str = "",
-    progress: Progress = no_progress,
 ) -> PyramidStore:
     """Map the pyramids of some items' images; decode them first where need be. Arguments as in `open_images`."""
     shape = (sum(side**2 for side in LEVELS_PX),) + ((3,) if channels == 3 else ())
@@ -187,7 +184,7 @@ def open_pyramid(
 
     files = tuple((item.image,) for item in items)
     plan = Plan(name, f"pyramid:{LEVELS_PX}", tuple(items), files, shape, make, reading=reading)
-    return PyramidStore(**vars(open_store(plan, cache, progress)))
+    return PyramidStore(**vars(open_store(plan, context)))
 
 
 def pyramid_of(image: np.ndarray) -> np.ndarray:

@@ -20,10 +20,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from eden_bench.contracts import Item, Progress
-from eden_bench.data.dry_run import may_build
+from eden_bench.contracts import Context, Item, Progress
 from eden_bench.digests import digest, file_stamp
-from eden_bench.errors import DataMissing, EdenError
+from eden_bench.errors import DataMissing, EdenError, NotBuilt
 from eden_bench.files import atomic, plain_text
 from eden_bench.settings import available_cores
 
@@ -92,28 +91,29 @@ class Plan:
         return digest([[_stamp(file) for file in group] for group in self.files])
 
 
-def open_store(plan: Plan, cache: Path, progress: Progress) -> Store:
+def open_store(plan: Plan, context: Context) -> Store:
     """Map the store that a plan asks for; build it first where it is absent or its sources changed.
 
     Raises:
         DataDamaged: an item cannot be decoded (the first in order).
         DataMissing: there are no items, or a file is gone.
         EdenError: the cache has no room or cannot be written.
-        NotBuilt: it is absent, and this is only a look (``eden_bench.data.dry_run``).
+        NotBuilt: it is absent or stale, and this is a dry run (``Context.build`` is False).
     """
     if not plan.items:
         raise DataMissing(
             f"{plan.name}: there are no images to store, expected at least one: check the dataset's folder"
         )
-    folder, stamp = cache / f"{plan.name}-{plan.fingerprint()[:16]}", plan.stamp()
+    folder, stamp = context.cache / f"{plan.name}-{plan.fingerprint()[:16]}", plan.stamp()
     found = _load(plan, folder, stamp)
     if found:
         return found
-    may_build(f"the store {plan.name}")
-    with atomic.locked(cache / f".{folder.name}.lock"):
+    if not context.build:
+        raise NotBuilt.of(f"the store {plan.name}")
+    with atomic.locked(context.cache / f".{folder.name}.lock"):
         found = _load(plan, folder, stamp)  # another process may have built it meanwhile
         if not found:
-            _build(plan, folder, stamp, progress)
+            _build(plan, folder, stamp, context.progress)
             found = _load(plan, folder, stamp)
     if not found:
         raise EdenError(

@@ -62,10 +62,9 @@ def open_data(
         items,
         context.dataset.read_image,
         name=index.dataset,
-        cache=context.cache,
+        context=context,
         channels=1 if context.dataset.card.modality == "chest-x-ray" else 3,
         reading=getattr(context.dataset, "reading", ""),
-        progress=context.progress,
     )
     labels = np.array([item.labels for item in items], np.float32) if index.label_names else None
     ids = [[items[i].id for i in part] for part in (train, validation)]

@@ -56,9 +56,8 @@ class OpenClassification:
             name=f"{index.dataset}-images",
             size_px=protocol.source_px,
             channels=task.channels,
-            cache=context.cache,
+            context=context,
             reading=getattr(dataset, "reading", ""),
-            progress=context.progress,
         )
         self.images = Resident(images.images, self.device)
         self.data: dict[str, Any] = {

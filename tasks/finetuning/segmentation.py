@@ -140,8 +140,7 @@ def _open_stores(
 ) -> tuple[ImageStore, MaskStore, MaskStore, MaskStore | None]:
     """Map images and masks at the network's size, and the test masks and regions at the size that is scored."""
     protocol, task = opened.protocol, opened.task
-    reading = getattr(dataset, "reading", "")
-    where: dict[str, Any] = {"cache": context.cache, "progress": context.progress, "reading": reading}
+    where: dict[str, Any] = {"context": context, "reading": getattr(dataset, "reading", "")}
     tested = [index.items[row] for row in opened.splits.test]
 
     def masks(items: Sequence[Item], structures: tuple[str, ...], size_px: int) -> MaskStore:

@@ -15,6 +15,7 @@ import pytest
 from PIL import Image
 
 from eden_bench import registry
+from eden_bench.contracts import Context
 from eden_bench.data.dataset_folders import reader
 from eden_bench.data.image_store import open_images, open_masks
 from eden_bench.errors import EdenError
@@ -74,10 +75,12 @@ def refusal(dataset, root: Path, cache: Path) -> str:
     try:
         items = dataset.index(root).items
         colour = dataset.card.modality == "fundus"
-        open_images(items, dataset.read_image, name="i", size_px=64, cache=cache, channels=3 if colour else 1)
+        open_images(
+            items, dataset.read_image, name="i", size_px=64, context=Context(cache=cache), channels=3 if colour else 1
+        )
         for structure in items[0].masks:
             there = [item for item in items if structure in item.masks]
-            open_masks(there, dataset.read_mask, [structure], name="m", size_px=64, cache=cache)
+            open_masks(there, dataset.read_mask, [structure], name="m", size_px=64, context=Context(cache=cache))
     except EdenError as error:
         return str(error)
     return ""

@@ -12,9 +12,8 @@ import cv2
 import numpy as np
 import pytest
 
-from eden_bench.contracts import Item
+from eden_bench.contracts import Context, Item
 from eden_bench.data import pixel_store
-from eden_bench.data.dry_run import NotBuilt, looking
 from eden_bench.data.image_store import (
     PyramidStore,
     open_images,
@@ -24,7 +23,7 @@ from eden_bench.data.image_store import (
     resized,
     with_channels,
 )
-from eden_bench.errors import DataDamaged, DataMissing, EdenError, StoreFailed
+from eden_bench.errors import DataDamaged, DataMissing, EdenError, NotBuilt, StoreFailed
 
 
 def smooth(height: int, width: int, seed: int = 0) -> np.ndarray:
@@ -58,7 +57,7 @@ def pyramid_in_memory(image: np.ndarray) -> PyramidStore:
 
 
 def test_images_are_squashed_by_area_and_keep_their_native_size(items, cache):
-    store = open_images(items, read_npy, name="x", size_px=32, cache=cache)
+    store = open_images(items, read_npy, name="x", size_px=32, context=Context(cache=cache))
     assert store.images.shape == (5, 32, 32)
     assert store.images.dtype == np.uint8
     assert store.native_px.tolist() == [[40, 64], [48, 64], [56, 64], [64, 64], [72, 64]]
@@ -71,7 +70,7 @@ def test_three_channels_keep_colour_and_repeat_grey(tmp_path, cache):
     np.save(tmp_path / "grey.npy", smooth(16, 16))
     np.save(tmp_path / "colour.npy", np.dstack([smooth(16, 16, s) for s in range(3)]))
     pair = [Item(id=n, patient=n, split="test", image=tmp_path / f"{n}.npy") for n in ("grey", "colour")]
-    store = open_images(pair, read_npy, name="x", size_px=16, cache=cache, channels=3)
+    store = open_images(pair, read_npy, name="x", size_px=16, context=Context(cache=cache), channels=3)
     assert store.images.shape == (2, 16, 16, 3)
     assert (store.images[0] == smooth(16, 16)[:, :, None]).all()
     assert (store.images[1] == np.load(pair[1].image)).all()
@@ -89,25 +88,38 @@ def test_what_grows_is_interpolated_and_not_made_of_blocks():
 
 
 def test_a_second_opening_decodes_nothing_and_maps_the_same_pixels(items, cache):
-    first = open_images(items, read_npy, name="x", size_px=32, cache=cache)
+    first = open_images(items, read_npy, name="x", size_px=32, context=Context(cache=cache))
 
     def never(item: Item) -> np.ndarray:
         raise AssertionError(item.id)
 
-    again = open_images(items, never, name="x", size_px=32, cache=cache)
+    again = open_images(items, never, name="x", size_px=32, context=Context(cache=cache))
     assert isinstance(again.images, np.memmap)
     assert not again.images.flags.writeable
     assert again.digest == first.digest
     assert (again.images == first.images).all()
 
 
-def test_a_look_maps_what_is_there_and_builds_nothing(items, cache):
-    with looking(), pytest.raises(NotBuilt, match="the store x is not in the cache yet"):
-        open_images(items, read_npy, name="x", size_px=32, cache=cache)
+@pytest.mark.parametrize(
+    "open_",
+    [
+        partial(open_images, read=read_npy, name="x", size_px=32),
+        partial(open_masks, read_mask=lambda i, s: read_npy(i) > 99, structures=["i"], name="x", size_px=32),
+        partial(open_pyramid, read=read_npy, name="x"),
+    ],
+)
+def test_a_dry_run_maps_what_is_there_and_builds_nothing(items, cache, open_):
+    masked = [replace(item, masks={"i": (item.image,)}) for item in items]
+    dry = Context(cache=cache, build=False)
+    with pytest.raises(NotBuilt, match=r"^the store x is not in the cache yet: run the command without --dry-run"):
+        open_(masked, context=dry)
     assert not cache.exists()
-    built = open_images(items, read_npy, name="x", size_px=32, cache=cache)
-    with looking():
-        assert open_images(items, read_npy, name="x", size_px=32, cache=cache).digest == built.digest
+    built = open_(masked, context=Context(cache=cache))
+    assert open_(masked, context=dry).digest == built.digest
+    os.utime(items[0].image, (1, 1))
+    with pytest.raises(NotBuilt), ThreadPoolExecutor(1) as pool:
+        pool.submit(open_, masked, context=dry).result()
+    assert [path.name for path in cache.glob("x-*")] == [built.folder.name]
 
 
 def test_what_a_reader_decodes_by_is_part_of_a_stores_identity(items, cache):
@@ -115,14 +127,16 @@ def test_what_a_reader_decodes_by_is_part_of_a_stores_identity(items, cache):
         return 255 - read_npy(item)
 
     for open_ in (partial(open_images, size_px=32), open_pyramid):
-        first = open_(items, read_npy, name="x", cache=cache, reading="dark")
-        other = open_(items, bright, name="x", cache=cache, reading="bright")
+        first = open_(items, read_npy, name="x", context=Context(cache=cache), reading="dark")
+        other = open_(items, bright, name="x", context=Context(cache=cache), reading="bright")
         assert (first.digest != other.digest, first.folder != other.folder) == (True, True)
 
 
 def test_progress_is_told_of_every_image(items, cache):
     told = []
-    open_images(items, read_npy, name="x", size_px=8, cache=cache, progress=lambda *what: told.append(what))
+    open_images(
+        items, read_npy, name="x", size_px=8, context=Context(cache=cache, progress=lambda *what: told.append(what))
+    )
     assert told == [("decoding x", done, 5) for done in range(1, 6)]
 
 
@@ -133,20 +147,20 @@ def test_the_digest_is_that_of_ids_and_pixels_wherever_the_files_lie(items, cach
         path = tmp_path / "other" / item.image.name
         path.write_bytes(item.image.read_bytes())
         moved.append(Item(id=item.id, patient=item.patient, split="train", image=path))
-    first = open_images(items, read_npy, name="x", size_px=32, cache=cache)
-    assert open_images(moved, read_npy, name="y", size_px=32, cache=cache).digest == first.digest
-    assert open_images(items[::-1], read_npy, name="x", size_px=32, cache=cache).digest != first.digest
-    assert open_images(items, read_npy, name="x", size_px=16, cache=cache).digest != first.digest
+    first = open_images(items, read_npy, name="x", size_px=32, context=Context(cache=cache))
+    assert open_images(moved, read_npy, name="y", size_px=32, context=Context(cache=cache)).digest == first.digest
+    assert open_images(items[::-1], read_npy, name="x", size_px=32, context=Context(cache=cache)).digest != first.digest
+    assert open_images(items, read_npy, name="x", size_px=16, context=Context(cache=cache)).digest != first.digest
     renamed = [Item(id=f"{i.id}!", patient=i.patient, split="train", image=i.image) for i in items]
-    assert open_images(renamed, read_npy, name="x", size_px=32, cache=cache).digest != first.digest
+    assert open_images(renamed, read_npy, name="x", size_px=32, context=Context(cache=cache)).digest != first.digest
 
 
 def test_a_changed_file_is_decoded_again_and_the_old_store_goes(items, cache):
-    before = open_images(items, read_npy, name="x", size_px=32, cache=cache)
+    before = open_images(items, read_npy, name="x", size_px=32, context=Context(cache=cache))
     kept = before.images[2].copy()
     np.save(items[2].image, smooth(56, 64, 99))
     os.utime(items[2].image, ns=(1, 1))
-    after = open_images(items, read_npy, name="x", size_px=32, cache=cache)
+    after = open_images(items, read_npy, name="x", size_px=32, context=Context(cache=cache))
     assert after.digest != before.digest
     assert (after.images[2] != kept).any()
     assert (before.images[2] == kept).all(), "whoever maps the old store keeps it"
@@ -154,26 +168,29 @@ def test_a_changed_file_is_decoded_again_and_the_old_store_goes(items, cache):
 
 
 def test_a_file_replaced_by_another_of_its_size_and_time_is_decoded_again(items, cache):
-    before = open_images(items, read_npy, name="x", size_px=32, cache=cache)
+    before = open_images(items, read_npy, name="x", size_px=32, context=Context(cache=cache))
     found = items[2].image.stat()
     np.save(items[2].image, np.load(items[2].image)[::-1].copy())
     os.utime(items[2].image, ns=(found.st_atime_ns, found.st_mtime_ns))
     assert (items[2].image.stat().st_size, items[2].image.stat().st_mtime_ns) == (found.st_size, found.st_mtime_ns)
-    after = open_images(items, read_npy, name="x", size_px=32, cache=cache)
+    after = open_images(items, read_npy, name="x", size_px=32, context=Context(cache=cache))
     assert after.digest != before.digest
     assert (after.images[2] == resized(read_npy(items[2]), 32)).all()
 
 
 def test_a_file_whose_status_alone_changed_keeps_the_digest_and_a_moved_cache_decodes_nothing(items, cache, tmp_path):
-    before = open_images(items, read_npy, name="x", size_px=32, cache=cache)
+    before = open_images(items, read_npy, name="x", size_px=32, context=Context(cache=cache))
     items[2].image.chmod(0o600)
-    assert open_images(items, read_npy, name="x", size_px=32, cache=cache).digest == before.digest
+    assert open_images(items, read_npy, name="x", size_px=32, context=Context(cache=cache)).digest == before.digest
     cache.rename(tmp_path / "moved")
 
     def never(item: Item) -> np.ndarray:
         raise AssertionError(item)
 
-    assert open_images(items, never, name="x", size_px=32, cache=tmp_path / "moved").digest == before.digest
+    assert (
+        open_images(items, never, name="x", size_px=32, context=Context(cache=tmp_path / "moved")).digest
+        == before.digest
+    )
 
 
 def test_a_damaged_file_stops_the_build_and_leaves_nothing(items, cache):
@@ -183,44 +200,44 @@ def test_a_damaged_file_stops_the_build_and_leaves_nothing(items, cache):
         return read_npy(item)
 
     with pytest.raises(DataDamaged, match="i1 is broken"):
-        open_images(items, read, name="x", size_px=32, cache=cache)
+        open_images(items, read, name="x", size_px=32, context=Context(cache=cache))
     assert [path.name for path in cache.iterdir() if not path.name.endswith(".lock")] == []
 
 
 def test_no_items_and_a_vanished_file_are_said(items, cache):
     with pytest.raises(DataMissing, match="x: there are no images to store"):
-        open_images([], read_npy, name="x", size_px=32, cache=cache)
+        open_images([], read_npy, name="x", size_px=32, context=Context(cache=cache))
     items[0].image.unlink()
     with pytest.raises(DataMissing, match=r"0\.npy was there and is gone"):
-        open_images(items, read_npy, name="x", size_px=32, cache=cache)
+        open_images(items, read_npy, name="x", size_px=32, context=Context(cache=cache))
 
 
 @pytest.mark.parametrize("file", ["manifest.json", "pixels.npy", "native_px.npy"])
 def test_a_store_cut_short_is_built_again(items, cache, file):
-    first = open_images(items, read_npy, name="x", size_px=32, cache=cache)
+    first = open_images(items, read_npy, name="x", size_px=32, context=Context(cache=cache))
     expected, folder = first.images.copy(), first.folder
     del first
     content = (folder / file).read_bytes()
     (folder / file).write_bytes(content[: len(content) // 2])
-    again = open_images(items, read_npy, name="x", size_px=32, cache=cache)
+    again = open_images(items, read_npy, name="x", size_px=32, context=Context(cache=cache))
     assert (again.images == expected).all()
 
 
 @pytest.mark.parametrize("manifest", [[], {}, {"stamp": "other"}, "text"])
 def test_a_manifest_that_is_none_counts_as_no_store(items, cache, manifest):
-    first = open_images(items, read_npy, name="x", size_px=32, cache=cache)
+    first = open_images(items, read_npy, name="x", size_px=32, context=Context(cache=cache))
     (first.folder / "manifest.json").write_text(json.dumps(manifest))
-    assert open_images(items, read_npy, name="x", size_px=32, cache=cache).digest == first.digest
+    assert open_images(items, read_npy, name="x", size_px=32, context=Context(cache=cache)).digest == first.digest
 
 
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("file", ["manifest.json", "pixels.npy", "native_px.npy"])
 @pytest.mark.parametrize("put", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), Path.mkdir])
 def test_what_is_no_regular_file_is_never_waited_for_and_the_store_is_built_again(items, cache, file, put):
-    made = open_images(items, read_npy, name="toy", size_px=16, cache=cache)
+    made = open_images(items, read_npy, name="toy", size_px=16, context=Context(cache=cache))
     (made.folder / file).unlink()
     put(made.folder / file)
-    again = open_images(items, read_npy, name="toy", size_px=16, cache=cache)
+    again = open_images(items, read_npy, name="toy", size_px=16, context=Context(cache=cache))
     assert again.digest == made.digest
     assert (again.folder / file).is_file()
 
@@ -228,7 +245,7 @@ def test_what_is_no_regular_file_is_never_waited_for_and_the_store_is_built_agai
 def test_a_full_disk_is_one_sentence_before_anything_is_decoded(items, cache, monkeypatch):
     monkeypatch.setattr(pixel_store.shutil, "disk_usage", lambda path: type("Usage", (), {"free": 10})())
     with pytest.raises(EdenError, match=r"GB free, expected 0\.0 GB for .*x-.*EDEN_BENCH_CACHE"):
-        open_images(items, lambda item: pytest.fail("decoded"), name="x", size_px=32, cache=cache)
+        open_images(items, lambda item: pytest.fail("decoded"), name="x", size_px=32, context=Context(cache=cache))
 
 
 def test_a_disk_that_fills_up_is_one_sentence(items, cache, monkeypatch):
@@ -237,13 +254,13 @@ def test_a_disk_that_fills_up_is_one_sentence(items, cache, monkeypatch):
 
     monkeypatch.setattr(pixel_store.os, "pwrite", full)
     with pytest.raises(EdenError, match=r"No space left on device.*EDEN_BENCH_CACHE"):
-        open_images(items, read_npy, name="x", size_px=32, cache=cache)
+        open_images(items, read_npy, name="x", size_px=32, context=Context(cache=cache))
 
 
 def test_short_writes_are_completed(items, cache, monkeypatch):
     write = os.pwrite
     monkeypatch.setattr(pixel_store.os, "pwrite", lambda fd, view, at: write(fd, view[:100], at))
-    store = open_images(items, read_npy, name="x", size_px=32, cache=cache)
+    store = open_images(items, read_npy, name="x", size_px=32, context=Context(cache=cache))
     assert (store.images[4] == resized(np.load(items[4].image), 32)).all()
 
 
@@ -252,7 +269,7 @@ def _build_slowly(items: list[Item], cache: Path) -> None:
         time.sleep(0.05)
         return read_npy(item)
 
-    open_images(items, read, name="x", size_px=32, cache=cache)
+    open_images(items, read, name="x", size_px=32, context=Context(cache=cache))
 
 
 def test_a_killed_build_leaves_only_what_the_next_one_sweeps(items, cache):
@@ -264,7 +281,7 @@ def test_a_killed_build_leaves_only_what_the_next_one_sweeps(items, cache):
     os.kill(process.pid, signal.SIGKILL)
     process.join()
     assert list(cache.glob(".aside-x-*")), "the kill came while building"
-    store = open_images(items * 40, read_npy, name="x", size_px=32, cache=cache)
+    store = open_images(items * 40, read_npy, name="x", size_px=32, context=Context(cache=cache))
     assert store.images.shape[0] == 200
     assert list(cache.glob(".aside-*")) == []
 
@@ -278,7 +295,9 @@ def test_two_builders_at_once_decode_once(items, cache):
         return read_npy(item)
 
     with ThreadPoolExecutor(4) as pool:
-        opened = [pool.submit(open_images, items, read, name="x", size_px=32, cache=cache) for _ in range(4)]
+        opened = [
+            pool.submit(open_images, items, read, name="x", size_px=32, context=Context(cache=cache)) for _ in range(4)
+        ]
         assert len({future.result().digest for future in opened}) == 1
     assert sorted(decoded) == [item.id for item in items]
 
@@ -302,7 +321,7 @@ def read_mask(item: Item, structure: str) -> np.ndarray:
 
 
 def test_masks_keep_the_order_of_the_structures_and_only_zero_and_one(masked, cache):
-    store = open_masks(masked, read_mask, ("lung", "heart"), name="m", size_px=16, cache=cache)
+    store = open_masks(masked, read_mask, ("lung", "heart"), name="m", size_px=16, context=Context(cache=cache))
     assert store.masks.shape == (1, 2, 16, 16)
     assert set(np.unique(store.masks)) == {0, 1}
     assert store.structures == ("lung", "heart")
@@ -313,8 +332,10 @@ def test_masks_stay_aligned_with_images(tmp_path, cache):
     disc = cv2.circle(np.zeros((1024, 1024), np.uint8), (700, 300), 200, 255, -1)
     np.save(tmp_path / "disc.npy", disc)
     item = Item(id="a", patient="a", split="test", image=tmp_path / "disc.npy", masks={"d": (tmp_path / "disc.npy",)})
-    image = open_images([item], read_npy, name="i", size_px=224, cache=cache).images[0]
-    mask = open_masks([item], lambda i, s: np.load(i.image) > 0, ("d",), name="m", size_px=224, cache=cache).masks[0, 0]
+    image = open_images([item], read_npy, name="i", size_px=224, context=Context(cache=cache)).images[0]
+    mask = open_masks(
+        [item], lambda i, s: np.load(i.image) > 0, ("d",), name="m", size_px=224, context=Context(cache=cache)
+    ).masks[0, 0]
     rows, columns = (np.average(np.arange(224), weights=(image.sum(axis) / 255)) for axis in (1, 0))
     assert abs(np.nonzero(mask)[0].mean() - rows) < 0.05
     assert abs(np.nonzero(mask)[1].mean() - columns) < 0.05
@@ -322,8 +343,8 @@ def test_masks_stay_aligned_with_images(tmp_path, cache):
 
 def test_the_order_of_structures_is_part_of_the_identity(masked, cache):
     alike = [replace(masked[0], masks=dict.fromkeys(("heart", "lung"), masked[0].masks["heart"]))]
-    one = open_masks(alike, read_mask, ("heart", "lung"), name="m", size_px=16, cache=cache)
-    other = open_masks(alike, read_mask, ("lung", "heart"), name="m", size_px=16, cache=cache)
+    one = open_masks(alike, read_mask, ("heart", "lung"), name="m", size_px=16, context=Context(cache=cache))
+    other = open_masks(alike, read_mask, ("lung", "heart"), name="m", size_px=16, context=Context(cache=cache))
     assert one.digest != other.digest
 
 
@@ -340,13 +361,15 @@ def _read_box(item: Item, structure: str) -> np.ndarray:
 
 def test_drawn_masks_are_stored_and_an_empty_drawing_is_an_empty_mask(items, cache):
     drawn = _drawn(items[:2], ((0, 0, 4, 8), (8, 8, 9, 9)), ())
-    store = open_masks(drawn, _read_box, ("box",), name="m", size_px=16, cache=cache)
+    store = open_masks(drawn, _read_box, ("box",), name="m", size_px=16, context=Context(cache=cache))
     assert store.masks.sum(axis=(1, 2, 3)).tolist() == [33, 0]
 
 
 def test_a_changed_drawing_or_image_is_made_again(items, cache):
     def opened(outline):
-        return open_masks(_drawn(items[:1], outline), _read_box, ("box",), name="m", size_px=16, cache=cache)
+        return open_masks(
+            _drawn(items[:1], outline), _read_box, ("box",), name="m", size_px=16, context=Context(cache=cache)
+        )
 
     first, other = opened(((0, 0, 4, 8),)), opened(((0, 0, 4, 9),))
     assert (first.masks.sum(), other.masks.sum()) == (32, 36)
@@ -359,19 +382,21 @@ def test_a_changed_drawing_or_image_is_made_again(items, cache):
         ("box",),
         name="m",
         size_px=16,
-        cache=cache,
+        context=Context(cache=cache),
     )
     assert len(made) == 1
 
 
 def test_a_structure_that_is_neither_drawn_nor_in_a_file_is_an_error(items, cache):
     with pytest.raises(DataMissing, match="i1 has no mask of 'box', expected one of none"):
-        open_masks([*_drawn(items[:1], ()), items[1]], _read_box, ("box",), name="m", size_px=16, cache=cache)
+        open_masks(
+            [*_drawn(items[:1], ()), items[1]], _read_box, ("box",), name="m", size_px=16, context=Context(cache=cache)
+        )
 
 
 def test_a_structure_without_mask_is_named_with_those_there_are(masked, cache):
     with pytest.raises(DataMissing, match="a has no mask of 'spine', expected one of heart, lung"):
-        open_masks(masked, read_mask, ("spine",), name="m", size_px=16, cache=cache)
+        open_masks(masked, read_mask, ("spine",), name="m", size_px=16, context=Context(cache=cache))
 
 
 # ── the pyramid ──────────────────────────────────────────────────────────────────────────────────
@@ -410,7 +435,7 @@ def test_levels_lie_one_after_the_other_and_are_not_copied(big):
 def test_any_size_is_squashed_to_1024_first(items, cache, tmp_path):
     np.save(tmp_path / "long.npy", smooth(40, 1200))
     long = Item(id="long", patient="long", split="train", image=tmp_path / "long.npy")
-    store = open_pyramid([*items, long], read_npy, name="p", cache=cache)
+    store = open_pyramid([*items, long], read_npy, name="p", context=Context(cache=cache))
     assert store.native_px[[0, 5]].tolist() == [[40, 64], [40, 1200]]
     assert (store.levels(5)[0] == resized(smooth(40, 1200), 1024)).all()
     assert [len(level) for level in store.levels(5)] == [1024, 512, 256]
@@ -443,7 +468,7 @@ def test_a_512_px_image_is_its_own_finest_level_and_its_anchors_are_drawn_as_all
 
 
 def test_a_store_of_pyramids_has_another_name_than_one_of_tiles(items, cache):
-    store = open_pyramid(items, read_npy, name="p", cache=cache)
+    store = open_pyramid(items, read_npy, name="p", context=Context(cache=cache))
     tiles = pixel_store.Plan(
         "p", "pyramid", tuple(items), tuple((item.image,) for item in items), (21, 256, 256), lambda item: None
     )
@@ -526,12 +551,12 @@ def test_an_interrupt_while_telling_drops_what_has_not_begun():
 
 
 def test_a_whole_store_is_used_where_nothing_can_be_written(items, cache, monkeypatch):
-    made = open_images(items, read_npy, name="toy", size_px=16, cache=cache)
+    made = open_images(items, read_npy, name="toy", size_px=16, context=Context(cache=cache))
 
     def refuse(path, **how):
         raise StoreFailed(f"{path} cannot be written")
 
     monkeypatch.setattr(pixel_store.atomic, "locked", refuse)
-    assert open_images(items, read_npy, name="toy", size_px=16, cache=cache).digest == made.digest
+    assert open_images(items, read_npy, name="toy", size_px=16, context=Context(cache=cache)).digest == made.digest
     with pytest.raises(StoreFailed):
-        open_images(items, read_npy, name="toy", size_px=17, cache=cache)
+        open_images(items, read_npy, name="toy", size_px=17, context=Context(cache=cache))
