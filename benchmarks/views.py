@@ -13,7 +13,8 @@ import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
-from typing import NamedTuple
+from types import SimpleNamespace
+from typing import NamedTuple, cast
 
 import cv2
 import numpy as np
@@ -24,7 +25,7 @@ from torchvision import transforms
 
 from benchmarks.timing import Bar, Equality, Seconds, Side, arguments, compare, report, skipped, wanted
 from eden_bench import seeds
-from eden_bench.contracts import Item, Stage, ViewRecipe
+from eden_bench.contracts import Context, Dataset, DatasetIndex, Item, Stage, ViewRecipe
 from eden_bench.data.image_store import Anchor, PyramidStore, open_pyramid, pyramid_of
 from pretrain.views import opencv_renderer, torch_renderer
 from pretrain.views.draws import WIDTH, Draws, draw_views
@@ -213,9 +214,9 @@ def crop_law() -> float:
 def stream(files: list[Path], folder: Path, device: str) -> Callable[[], None]:
     """Return what runs some epochs of ours, from the pyramid on disk."""
     items = [Item(id=file.stem, patient=file.stem, split="train", image=file) for file in files]
-    pyramid = open_pyramid(
-        items, lambda item: cv2.imread(str(item.image), cv2.IMREAD_GRAYSCALE), name="b", cache=folder
-    )
+    index = DatasetIndex(dataset="b", root=folder, items=tuple(items), expected_images=len(items))
+    grey = SimpleNamespace(read_image=lambda item: cv2.imread(str(item.image), cv2.IMREAD_GRAYSCALE))
+    pyramid = open_pyramid(index, cast("Dataset", grey), Context(cache=folder))
     views = ViewStream(pyramid, (ADAM, ADAM), Stage("n0", 1), seed=0, batch_size=BATCH, device=device, workers=WORKERS)
 
     def run() -> None:

@@ -214,9 +214,9 @@ def load_plugins(files: Iterable[Path | str]) -> tuple[str, ...]:
     return paths
 
 
-def open_inputs(settings: Settings, watch: Watch | None = None) -> Inputs:
-    """Return the inputs of a run under some settings."""
-    return Inputs(settings, watch.progress if watch else no_progress)
+def open_inputs(settings: Settings, watch: Watch | None = None, *, build: bool = True) -> Inputs:
+    """Return the inputs of a run under some settings; of a dry run where build is False."""
+    return Inputs(settings, watch.progress if watch else no_progress, build=build)
 
 
 def _check_protocol(name: str, methods: Iterable[str]) -> None:

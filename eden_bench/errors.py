@@ -45,6 +45,15 @@ class DataDamaged(DataMissing):
     """One file of a dataset cannot be read as what it should be; the message names the file."""
 
 
+class NotBuilt(EdenError):
+    """A dry run would have had to decode, draw or write something that is not in the cache yet."""
+
+    @classmethod
+    def of(cls, what: str) -> NotBuilt:
+        """Build the error for a store or a phantom."""
+        return cls(f"{what} is not in the cache yet: run the command without --dry-run to make it")
+
+
 class TrainingDiverged(EdenError):
     """A loss became NaN or infinite; the message names the step."""
 

@@ -13,7 +13,7 @@ from eden_bench.audit.storage import examples
 from eden_bench.cli.options import Cache, Data, Json, Out, Plugins
 from eden_bench.cli.output import print_json, print_table
 from eden_bench.cli.progress import bars
-from eden_bench.data.dataset_folders import choose
+from eden_bench.data.inventory import choose_datasets
 from eden_bench.errors import CellsFailed, UsageError
 from eden_bench.execution import request
 from eden_bench.execution.backbones import checkpoint_folders
@@ -54,7 +54,7 @@ def audit_datasets(
     settings = resolve(data=data, out=out, cache=cache)
     pretrainings = _pretrainings(checkpoint or [], methods or [], settings)
     with bars() as progress:
-        audits = audit(choose(names or ["all"], settings), settings, pretrainings, say=_say, progress=progress)
+        audits = audit(choose_datasets(names or ["all"], settings), settings, pretrainings, say=_say, progress=progress)
     folder = storage.write(settings.out, audits)
     if as_json:
         print_json([content for each in audits for content in storage.summary(each)])

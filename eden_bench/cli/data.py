@@ -15,13 +15,14 @@ from eden_bench.cli.options import Cache, Data, Json, Plugins, Splits
 from eden_bench.cli.output import print_json, print_pairs, print_table
 from eden_bench.cli.progress import bars
 from eden_bench.data import dataset_folders
-from eden_bench.data.dataset_folders import check, choose, inventory, lists_of
+from eden_bench.data.dataset_folders import check, lists_of
+from eden_bench.data.inventory import choose_datasets, dataset_rows
 from eden_bench.data.split_lists import write
 from eden_bench.errors import DataMissing, EdenError
 from eden_bench.settings import Settings, resolve
 
 if TYPE_CHECKING:
-    from eden_bench.data.dataset_folders import Row
+    from eden_bench.data.inventory import DatasetRow
 
 app = typer.Typer(
     cls=LeanGroup,
@@ -36,7 +37,7 @@ def list_datasets(data: Data = None, plugin: Plugins = None, as_json: Json = Fal
     """List datasets: where each was found, how much of it, its licence and how to get it."""
     registry.load_plugin_files(plugin)
     settings = resolve(data=data)
-    rows = inventory(settings)
+    rows = dataset_rows(settings)
     if as_json:
         print_json([asdict(row) for row in rows])
         return
@@ -55,7 +56,7 @@ def check_datasets(
     """Look at every file: counts, sizes, pairing, splits, patients. Exit code 4 where something is wrong."""
     registry.load_plugin_files(plugin)
     settings = resolve(data=data, cache=cache)
-    rows = [row for name in choose(names, settings) for row in _findings(name, settings)]
+    rows = [row for name in choose_datasets(names, settings) for row in _findings(name, settings)]
     if as_json:
         print_json(rows)
     else:
@@ -128,7 +129,7 @@ def _has_phantom(name: str, asked: list[str] | None) -> bool:
     return False
 
 
-def _state(row: Row, settings: Settings) -> str:
+def _state(row: DatasetRow, settings: Settings) -> str:
     if row.problem:
         return f"unusable: {row.problem}"
     if not row.found:

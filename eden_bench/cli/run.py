@@ -86,7 +86,7 @@ def run(
         plugins=plugins,
     )
     if dry_run:
-        _show_plan(wanted, api.open_inputs(settings), as_json)
+        _show_plan(wanted, api.open_inputs(settings, build=False), as_json)
         return
     done = _carry_out(wanted, settings, {"force": force, "only_failed": only_failed, "on_error": on_error}, quiet)
     _show_result(done, as_json)
@@ -159,7 +159,7 @@ def _opening(plan: Plan, inputs: Inputs) -> str:
 
 def _show_plan(wanted: Ask, inputs: Inputs, as_json: bool) -> None:
     past = records.load(inputs.settings.out)
-    plan = make_plan(wanted, inputs, past, look_only=True)
+    plan = make_plan(wanted, inputs, past)
     cost = estimate(plan, past, inputs.settings.out)
     rows = _plan_rows(plan)
     if as_json:

@@ -22,7 +22,7 @@ class Features:
     """"mean": of the map's positions, (D,). "class": a ViT's class token. "embed": whatever the encoder's own ``embed``
     pools, which a linear head stands on. "map": every position, (D, H, W)."""
     norm: Literal["after", "before"] = "after"
-    """A transformer's last layer after its final norm, or before it. Encoders without a final norm know only "after"."""
+    """A transformer's last layer after its final norm, or before it. Encoders without one know only "after"."""
     normalisation: Literal["imagenet", "chest-x-ray", "none"] = "imagenet"
     """Mean and s.d. of the input; one of ``contracts.NORMALISATIONS``."""
     size_px: int = 224

@@ -56,7 +56,7 @@ class ScoreDefinition:
     def of(self, name: str) -> ScoreDefinition:
         """Return the definition of a score that stands beside this one in a record, or this one.
 
-        >>> dice = ScoreDefinition(name="dice", text="2|P∩T| / (|P| + |T|)", alternatives={"dice_<part>": "of one part"})
+        >>> dice = ScoreDefinition(name="dice", text="Dice", alternatives={"dice_<part>": "of one part"})
         >>> dice.of("dice_heart").text
         'of one part'
         """

@@ -94,7 +94,7 @@ class OpenTask(ABC):
 
 
 class Task(ABC):
-    """A dataset, a target, a protocol and a primary score; inherit from it, since what is optional has its default here.
+    """A dataset, a target, a protocol and a primary score; inherit from it: what is optional has its default here.
 
     Importing a task must not import torch.
     """
@@ -140,3 +140,5 @@ class Context:
     device: str = "cpu"
     dataset: Dataset | None = None
     progress: Progress = no_progress
+    build: bool = True
+    """False in a dry run: what is not in the cache yet raises NotBuilt instead of being decoded."""

@@ -10,15 +10,14 @@ import json
 import os
 import re
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from eden_bench.contracts import PHANTOM, Dataset, DatasetIndex, Finding, Progress, no_progress
 from eden_bench.data import split_lists
-from eden_bench.data.dry_run import is_look, may_build
 from eden_bench.digests import digest
-from eden_bench.errors import DataDamaged, DataMissing, EdenError, UsageError, unknown
+from eden_bench.errors import DataDamaged, DataMissing, EdenError, NotBuilt, UsageError, unknown
 from eden_bench.files import atomic, plain_text
 from eden_bench.registry import datasets, tasks
 from eden_bench.settings import Settings
@@ -27,24 +26,6 @@ PHANTOM_SEED = 0
 _VERSION = re.compile(r"[-_]v?\d+(\.\d+)+$")
 PHANTOM_PATIENTS = 247
 """As many as SCR has, where a dataset names no ``phantom_patients`` of its own."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Row:
-    """One line of ``data list``."""
-
-    name: str
-    title: str
-    found: str
-    """The folder, or an empty string."""
-    images: int
-    expected: int
-    phantom: bool
-    problem: str
-    """Why the folder cannot be used, or an empty string."""
-    notes: tuple[str, ...]
-    licence: str
-    source: str
 
 
 def reader(name: str) -> Dataset:
@@ -67,18 +48,25 @@ def pretraining_sets() -> Mapping[str, str]:
     return dict(sorted(sets.items()))
 
 
-def open_index(name: str, settings: Settings, progress: Progress = no_progress) -> DatasetIndex:
+def open_index(name: str, settings: Settings, progress: Progress = no_progress, *, build: bool = True) -> DatasetIndex:
     """Index a dataset: the user's where a data folder is set, else the phantom, written first where it is absent.
+
+    Args:
+        name: of the dataset.
+        settings: where data and cache are.
+        progress: told of each phantom image drawn.
+        build: False in a dry run: no phantom is drawn and no licence is shown.
 
     Raises:
         UsageError: there is no dataset of that name.
         DataMissing: the data folder lacks the dataset, or it is incomplete.
         DataDamaged: one of its files cannot be read.
+        NotBuilt: the phantom is not drawn yet, and this is a dry run.
     """
-    index = reader(name).index(_folder_of(name, settings, progress))
+    index = reader(name).index(_folder_of(name, settings, progress, build))
     for odd in _not_unicode(index):
         raise DataDamaged(odd)
-    if not index.phantom:
+    if build and not index.phantom:
         _show_licence(reader(name), settings.cache)
     return split_lists.applied(index, settings.splits) if settings.splits else index
 
@@ -150,29 +138,6 @@ def need_folder(dataset: Dataset, data: Path) -> Path:
     return folder
 
 
-def inventory(settings: Settings) -> list[Row]:
-    """Say for every known dataset where it was found, how much of it, its licence and how to get it."""
-    return [_row(reader(name), settings) for name in datasets.names()]
-
-
-def choose(names: Iterable[str], settings: Settings) -> list[str]:
-    """Resolve names, globs and groups of datasets; 'all' is every one there, or every phantom without a data folder.
-
-    Raises:
-        UsageError: a pattern matches nothing.
-        DataMissing: the data folder holds none of the datasets.
-    """
-    patterns = [part for name in names for part in name.split(",")]
-    if "all" not in patterns:
-        return datasets.select(patterns)
-    if settings.data is None:
-        return datasets.names()
-    there = [row.name for row in inventory(settings) if row.found or row.problem]
-    if not there:
-        raise DataMissing(f"{settings.data} holds none of the datasets: 'eden-bench data list' says where to get them")
-    return there
-
-
 def check(name: str, settings: Settings, progress: Progress = no_progress) -> list[Finding]:
     """Look at every file of a dataset.
 
@@ -235,12 +200,17 @@ def write_phantom(
     return folder
 
 
-def cached_phantom(name: str, settings: Settings, progress: Progress = no_progress) -> Path:
-    """Return the folder of the phantom in the cache, written once for each version of the phantom."""
+def cached_phantom(name: str, settings: Settings, progress: Progress = no_progress, *, build: bool = True) -> Path:
+    """Return the folder of the phantom in the cache, written once for each version of the phantom.
+
+    Raises:
+        NotBuilt: it is not there, and build is False, as in a dry run.
+    """
     folder = _place_of_phantom(reader(name), settings)
     if (folder / PHANTOM).is_file():
         return folder
-    may_build(f"the phantom of {name}")
+    if not build:
+        raise NotBuilt.of(f"the phantom of {name}")
     return write_phantom(name, folder.parent, progress=progress)
 
 
@@ -253,7 +223,7 @@ def _show_licence(dataset: Dataset, cache: Path) -> None:
     """Print the terms of a dataset to stderr, once for each cache folder and each wording."""
     licence = dataset.card.licence
     shown = cache / "licences" / f"{dataset.name}-{digest(licence)[:12]}"
-    if not licence or is_look() or shown.exists():
+    if not licence or shown.exists():
         return
     print(f"{dataset.name}: licence: {licence} (shown once)", file=sys.stderr)  # noqa: T201
     with contextlib.suppress(EdenError, OSError):  # a cache that cannot be written is said where it matters
@@ -265,10 +235,10 @@ def own_folder(dataset: Dataset) -> Path | None:
     return getattr(dataset, "root", None)
 
 
-def _folder_of(name: str, settings: Settings, progress: Progress) -> Path:
+def _folder_of(name: str, settings: Settings, progress: Progress, build: bool = True) -> Path:
     dataset = reader(name)
     if settings.data is None:
-        return own_folder(dataset) or cached_phantom(name, settings, progress)
+        return own_folder(dataset) or cached_phantom(name, settings, progress, build=build)
     return need_folder(dataset, settings.data)
 
 
@@ -306,30 +276,7 @@ def _write_aside(dataset: Dataset, folder: Path, patients: int, seed: int, progr
             atomic.write_json(aside / PHANTOM, {"dataset": dataset.name, "patients": patients, "seed": seed})
 
 
-def _written_phantom(dataset: Dataset, settings: Settings) -> Path | None:
+def drawn_phantom(dataset: Dataset, settings: Settings) -> Path | None:
+    """Return the folder of a dataset's phantom in the cache, or None where it is not drawn yet."""
     folder = _place_of_phantom(dataset, settings)
     return folder if (folder / PHANTOM).is_file() else None
-
-
-def _row(dataset: Dataset, settings: Settings) -> Row:
-    card, folder, index, problem = dataset.card, None, None, ""
-    try:
-        found = find_folder(dataset, settings.data) if settings.data else _written_phantom(dataset, settings)
-        folder = own_folder(dataset) or found
-        index = dataset.index(folder) if folder else None
-    except EdenError as error:
-        problem = str(error)
-    except Exception as error:  # noqa: BLE001, RUF100 - the edge: one dataset must not hide the others
-        problem = f"{type(error).__name__}: {error}"
-    return Row(
-        name=dataset.name,
-        title=card.title,
-        found=str(folder) if folder else "",
-        images=len(index.items) if index else 0,
-        expected=card.expected_images,
-        phantom=index.phantom if index else False,
-        problem=problem,
-        notes=index.notes if index else (),
-        licence=card.licence,
-        source=card.source,
-    )

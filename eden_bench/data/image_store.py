@@ -6,15 +6,15 @@ cuts its anchors from (`docs/decisions/007-crops-from-the-original.md`). Each li
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple
 
 import numpy as np
 
-from eden_bench.contracts import Item, Progress, no_progress
-from eden_bench.data.pixel_store import Plan, Store, open_store
+from eden_bench.contracts import Context, Dataset, DatasetIndex, Item
+from eden_bench.data.pixel_store import Store, StoreSpec, open_store
 from eden_bench.errors import DataMissing
 
 LEVELS_PX = (1024, 512, 256)
@@ -88,106 +88,77 @@ class PyramidStore(Store):
 
 
 def open_images(
-    items: Sequence[Item],
-    read: Callable[[Item], np.ndarray],
-    *,
-    name: str,
-    size_px: int,
-    cache: Path,
-    channels: int = 1,
-    reading: str = "",
-    progress: Progress = no_progress,
+    index: DatasetIndex, dataset: Dataset, size_px: int, context: Context, *, channels: int = 1
 ) -> ImageStore:
-    """Map the images of some items, squashed to size_px × size_px by area; decode them first where need be.
+    """Map a dataset's images from the cache, squashed to size_px × size_px by area; decode them first if needed.
 
     Args:
-        items: whose images, in this order.
-        read: decodes one item to (H, W) or (H, W, 3) uint8.
-        name: what the cache's folder is called, for example "scr-images".
+        index: its items are stored, in this order.
+        dataset: decodes an item to (H, W) or (H, W, 3) uint8.
         size_px: side of every stored image.
-        cache: folder of all stores.
+        context: holds the cache folder, the progress callback and whether stores may be built.
         channels: 1 keeps (N, H, W), 3 keeps (N, H, W, 3).
-        reading: what the reader decodes by (``Dataset.reading``); another one is another store.
-        progress: told of each image decoded.
 
     Raises:
-        DataDamaged: from read, for the first item (in order) that cannot be decoded.
+        DataDamaged: from the reader, for the first item (in order) that cannot be decoded.
         DataMissing: there are no items, or a file is gone.
         EdenError: the cache has no room or cannot be written.
+        NotBuilt: they are not decoded yet, and this is a dry run.
     """
     shape = (size_px, size_px) + ((3,) if channels == 3 else ())
 
     def make(item: Item) -> tuple[np.ndarray, tuple[int, int]]:
-        image = with_channels(read(item), channels)
+        image = with_channels(dataset.read_image(item), channels)
         return resized(image, size_px), image.shape[:2]
 
-    plan = Plan(name, "images", tuple(items), tuple((item.image,) for item in items), shape, make, reading=reading)
-    return ImageStore(**vars(open_store(plan, cache, progress)))
+    spec = StoreSpec(f"{index.dataset}-images", "images", index.items, _images(index), shape, make, _reading(dataset))
+    return ImageStore(**vars(open_store(spec, context)))
 
 
 def open_masks(
-    items: Sequence[Item],
-    read_mask: Callable[[Item, str], np.ndarray],
-    structures: Sequence[str],
-    *,
-    name: str,
-    size_px: int,
-    cache: Path,
-    reading: str = "",
-    progress: Progress = no_progress,
+    index: DatasetIndex, dataset: Dataset, structures: Sequence[str], size_px: int, context: Context
 ) -> MaskStore:
-    """Map the masks of some items, resized to size_px × size_px by the nearest pixel; decode them first where need be.
+    """Map a dataset's masks from the cache, resized to size_px × size_px by the nearest pixel; decode them if needed.
 
     A mask comes from files or is drawn (``Item.drawn``); a drawn one is made again when drawing or image change.
 
     Args:
-        items: whose masks, in this order.
-        read_mask: decodes one structure of one item to (H, W) bool.
+        index: the masks of its items are stored, in this order.
+        dataset: decodes one structure of an item to (H, W) bool.
         structures: which structures, in this order.
-        name: what the cache's folder is called.
         size_px: side of every stored mask.
-        cache: folder of all stores.
-        reading: what the reader decodes by (``Dataset.reading``); another one is another store.
-        progress: told of each item decoded.
+        context: as in `open_images`.
 
     Raises:
-        DataDamaged: from read_mask, for the first item (in order) that cannot be decoded.
+        DataDamaged: from the reader, for the first item (in order) that cannot be decoded.
         DataMissing: there are no items, a file is gone, or an item has no mask of a structure.
         EdenError: the cache has no room or cannot be written.
+        NotBuilt: they are not decoded yet, and this is a dry run.
     """
-    files = tuple(tuple(file for s in structures for file in _mask_files(item, s)) for item in items)
-    drawn = tuple({s: item.drawn[s] for s in structures if s in item.drawn} for item in items)
+    files = tuple(tuple(file for s in structures for file in _mask_files(item, s)) for item in index.items)
+    drawn = tuple({s: item.drawn[s] for s in structures if s in item.drawn} for item in index.items)
 
     def make(item: Item) -> tuple[np.ndarray, tuple[int, int]]:
-        masks = [read_mask(item, structure).astype(np.uint8) for structure in structures]
+        masks = [dataset.read_mask(item, structure).astype(np.uint8) for structure in structures]
         return np.stack([resized(m, size_px, nearest=True) for m in masks]), masks[0].shape
 
-    kind = "masks:" + "|".join(structures)
+    name, kind = f"{index.dataset}-masks", "masks:" + "|".join(structures)
     shape = (len(structures), size_px, size_px)
-    plan = Plan(name, kind, tuple(items), files, shape, make, drawn if any(drawn) else (), reading)
-    return MaskStore(**vars(open_store(plan, cache, progress)), structures=tuple(structures))
+    spec = StoreSpec(name, kind, index.items, files, shape, make, _reading(dataset), drawn=drawn if any(drawn) else ())
+    return MaskStore(**vars(open_store(spec, context)), structures=tuple(structures))
 
 
-def open_pyramid(
-    items: Sequence[Item],
-    read: Callable[[Item], np.ndarray],
-    *,
-    name: str,
-    cache: Path,
-    channels: int = 1,
-    reading: str = "",
-    progress: Progress = no_progress,
-) -> PyramidStore:
-    """Map the pyramids of some items' images; decode them first where need be. Arguments as in `open_images`."""
+def open_pyramid(index: DatasetIndex, dataset: Dataset, context: Context, *, channels: int = 1) -> PyramidStore:
+    """Map the pyramids of a dataset's images from the cache; decode them first if needed. Raises as `open_images`."""
     shape = (sum(side**2 for side in LEVELS_PX),) + ((3,) if channels == 3 else ())
 
     def make(item: Item) -> tuple[np.ndarray, tuple[int, int]]:
-        image = with_channels(read(item), channels)
+        image = with_channels(dataset.read_image(item), channels)
         return pyramid_of(image), image.shape[:2]
 
-    files = tuple((item.image,) for item in items)
-    plan = Plan(name, f"pyramid:{LEVELS_PX}", tuple(items), files, shape, make, reading=reading)
-    return PyramidStore(**vars(open_store(plan, cache, progress)))
+    kind = f"pyramid:{LEVELS_PX}"
+    spec = StoreSpec(index.dataset, kind, index.items, _images(index), shape, make, _reading(dataset))
+    return PyramidStore(**vars(open_store(spec, context)))
 
 
 def pyramid_of(image: np.ndarray) -> np.ndarray:
@@ -215,6 +186,15 @@ def with_channels(image: np.ndarray, channels: int) -> np.ndarray:
     if channels == 3:
         return image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
     return image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
+
+
+def _images(index: DatasetIndex) -> tuple[tuple[Path, ...], ...]:
+    return tuple((item.image,) for item in index.items)
+
+
+def _reading(dataset: Dataset) -> str:
+    """Return what a reader decodes by, as part of a store's identity; most have one way and say nothing."""
+    return str(getattr(dataset, "reading", ""))
 
 
 def _mask_files(item: Item, structure: str) -> tuple[Path, ...]:

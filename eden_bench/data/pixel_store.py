@@ -20,10 +20,9 @@ from typing import TypeVar
 
 import numpy as np
 
-from eden_bench.contracts import Item, Progress
-from eden_bench.data.dry_run import may_build
+from eden_bench.contracts import Context, Item, Progress
 from eden_bench.digests import digest, file_stamp
-from eden_bench.errors import DataMissing, EdenError
+from eden_bench.errors import DataMissing, EdenError, NotBuilt
 from eden_bench.files import atomic, plain_text
 from eden_bench.settings import available_cores
 
@@ -63,8 +62,8 @@ def in_threads(work: Callable[[int], R], count: int, tell: Callable[[int], None]
 
 
 @dataclass(frozen=True)
-class Plan:
-    """What a store is asked for; pixels follow from it and from the files' content."""
+class StoreSpec:
+    """Specification of a store: its pixels follow from this and from the content of its files."""
 
     name: str
     kind: str
@@ -72,10 +71,10 @@ class Plan:
     files: tuple[tuple[Path, ...], ...]
     shape: tuple[int, ...]
     make: Callable[[Item], tuple[np.ndarray, tuple[int, int]]]
-    drawn: tuple[object, ...] = ()
-    """What pixels are made from beside the files' content."""
     reading: str = ""
     """What files are decoded by (``contracts.Dataset.reading``)."""
+    drawn: tuple[object, ...] = ()
+    """What pixels are made from beside the files' content."""
 
     @property
     def ids(self) -> tuple[str, ...]:
@@ -92,29 +91,30 @@ class Plan:
         return digest([[_stamp(file) for file in group] for group in self.files])
 
 
-def open_store(plan: Plan, cache: Path, progress: Progress) -> Store:
-    """Map the store that a plan asks for; build it first where it is absent or its sources changed.
+def open_store(spec: StoreSpec, context: Context) -> Store:
+    """Map a store from the cache; build it under a lock first if it is absent or its source files changed.
 
     Raises:
         DataDamaged: an item cannot be decoded (the first in order).
         DataMissing: there are no items, or a file is gone.
         EdenError: the cache has no room or cannot be written.
-        NotBuilt: it is absent, and this is only a look (``eden_bench.data.dry_run``).
+        NotBuilt: it is absent or stale, and this is a dry run (``Context.build`` is False).
     """
-    if not plan.items:
+    if not spec.items:
         raise DataMissing(
-            f"{plan.name}: there are no images to store, expected at least one: check the dataset's folder"
+            f"{spec.name}: there are no images to store, expected at least one: check the dataset's folder"
         )
-    folder, stamp = cache / f"{plan.name}-{plan.fingerprint()[:16]}", plan.stamp()
-    found = _load(plan, folder, stamp)
+    folder, stamp = context.cache / f"{spec.name}-{spec.fingerprint()[:16]}", spec.stamp()
+    found = _load(spec, folder, stamp)
     if found:
         return found
-    may_build(f"the store {plan.name}")
-    with atomic.locked(cache / f".{folder.name}.lock"):
-        found = _load(plan, folder, stamp)  # another process may have built it meanwhile
+    if not context.build:
+        raise NotBuilt.of(f"the store {spec.name}")
+    with atomic.locked(context.cache / f".{folder.name}.lock"):
+        found = _load(spec, folder, stamp)  # another process may have built it meanwhile
         if not found:
-            _build(plan, folder, stamp, progress)
-            found = _load(plan, folder, stamp)
+            _build(spec, folder, stamp, context.progress)
+            found = _load(spec, folder, stamp)
     if not found:
         raise EdenError(
             f"{folder} cannot be read back after it was written: check the disk, or choose another EDEN_BENCH_CACHE"
@@ -122,7 +122,7 @@ def open_store(plan: Plan, cache: Path, progress: Progress) -> Store:
     return found
 
 
-def _load(plan: Plan, folder: Path, stamp: str) -> Store | None:
+def _load(spec: StoreSpec, folder: Path, stamp: str) -> Store | None:
     """Map a store; None where there is none, its sources changed, or its files are cut short or no regular files."""
     pixels_file, sizes_file = folder / "pixels.npy", folder / "native_px.npy"
     if not (pixels_file.is_file() and sizes_file.is_file()):  # a pipe would be waited for
@@ -134,46 +134,46 @@ def _load(plan: Plan, folder: Path, stamp: str) -> Store | None:
     except (OSError, ValueError, EOFError):
         return None
     whole = manifest.get("stamp") == stamp and "digest" in manifest
-    if not whole or pixels.shape != (len(plan.items), *plan.shape) or pixels.dtype != np.uint8:
+    if not whole or pixels.shape != (len(spec.items), *spec.shape) or pixels.dtype != np.uint8:
         return None
-    return Store(folder, plan.ids, manifest["digest"], native_px, pixels)
+    return Store(folder, spec.ids, manifest["digest"], native_px, pixels)
 
 
-def _build(plan: Plan, folder: Path, stamp: str, progress: Progress) -> None:
+def _build(spec: StoreSpec, folder: Path, stamp: str, progress: Progress) -> None:
     if folder.exists():
         shutil.rmtree(folder)  # its sources changed; who still maps it keeps the old pixels
     atomic.sweep(folder.parent, folder.name)
     with atomic.folder(folder) as aside:
-        native_px, shas = _write_pixels(plan, aside / "pixels.npy", progress)
+        native_px, shas = _write_pixels(spec, aside / "pixels.npy", progress)
         np.save(aside / "native_px.npy", native_px)
         identity = digest(
-            [plan.kind, plan.shape, [[i, s.tobytes().hex()] for i, s in zip(plan.ids, shas, strict=True)]]
+            [spec.kind, spec.shape, [[i, s.tobytes().hex()] for i, s in zip(spec.ids, shas, strict=True)]]
         )
-        manifest = {"name": plan.name, "kind": plan.kind, "images": len(plan.ids), "digest": identity, "stamp": stamp}
+        manifest = {"name": spec.name, "kind": spec.kind, "images": len(spec.ids), "digest": identity, "stamp": stamp}
         (aside / "manifest.json").write_text(json.dumps(manifest, indent=2), encoding="utf-8")
 
 
-def _write_pixels(plan: Plan, path: Path, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
+def _write_pixels(spec: StoreSpec, path: Path, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
     """Decode and write every item; return native sizes (N, 2) int64 and SHA-256 (N, 32) uint8.
 
     Room is checked before the first image is decoded, and the file is written by position, never through a mapping:
     a disk that fills up is then an error and not a bus error.
     """
-    count, size = len(plan.items), int(np.prod(plan.shape))
+    count, size = len(spec.items), int(np.prod(spec.shape))
     _check_room(path, count * size)
     with path.open("wb") as file:
-        shape = (count, *plan.shape)
+        shape = (count, *spec.shape)
         np.lib.format.write_array_header_2_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
         file.flush()
         start, descriptor = file.tell(), file.fileno()
 
         def work(number: int) -> tuple[tuple[int, int], bytes]:
-            pixels, native_px = plan.make(plan.items[number])
+            pixels, native_px = spec.make(spec.items[number])
             content = np.ascontiguousarray(pixels).reshape(-1)
             _write_at(descriptor, content, start + number * size)
             return native_px, _sha256(content)
 
-        done = list(in_threads(work, count, lambda k: progress(f"decoding {plan.name}", k, count)))
+        done = list(in_threads(work, count, lambda k: progress(f"decoding {spec.name}", k, count)))
     shas = np.frombuffer(b"".join(sha for _, sha in done), np.uint8).reshape(count, 32)
     return np.array([native for native, _ in done], np.int64), shas
 

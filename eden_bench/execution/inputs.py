@@ -46,10 +46,14 @@ class OpenedTask:
 
 
 class Inputs:
-    """What a run reads. Nothing is opened before it is asked for, and nothing twice."""
+    """What a run reads. Nothing is opened before it is asked for, and nothing twice.
 
-    def __init__(self, settings: Settings, progress: Progress = no_progress) -> None:
-        self.settings = settings
+    Where ``build`` is False, as in a dry run, nothing is decoded, drawn or written: what is not in the cache yet
+    raises NotBuilt.
+    """
+
+    def __init__(self, settings: Settings, progress: Progress = no_progress, *, build: bool = True) -> None:
+        self.settings, self.build = settings, build
         self.device = resolve_device(settings.device)
         self.threads = settings.threads if self.device == "cpu" else 0
         self.progress = progress
@@ -90,7 +94,13 @@ class Inputs:
 
     def context(self, dataset: str) -> Context:
         """Return the context that a task or the engine runs in."""
-        return Context(cache=self.settings.cache, device=self.device, dataset=reader(dataset), progress=self.progress)
+        return Context(
+            cache=self.settings.cache,
+            device=self.device,
+            dataset=reader(dataset),
+            progress=self.progress,
+            build=self.build,
+        )
 
     def encoder(self, checkpoint: Path) -> Encoder:
         """Return a fresh copy of a checkpoint's encoder; the last few are kept, so the file is read once."""
@@ -106,7 +116,7 @@ class Inputs:
         return any(kept.phantom for key, kept in self._kept.items() if key[0] == "index")
 
     def _checked(self, dataset: str) -> DatasetIndex:
-        index = open_index(dataset, self.settings, self.progress)
+        index = open_index(dataset, self.settings, self.progress, build=self.build)
         others = {key[1]: kept for key, kept in self._kept.items() if key[0] == "index"}
         for name, other in others.items():
             if other.phantom != index.phantom:

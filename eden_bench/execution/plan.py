@@ -9,8 +9,7 @@ from typing import Any
 from eden_bench import protocols, registry
 from eden_bench.contracts import Cell, Task, shots_are_valid
 from eden_bench.data.dataset_folders import own_folder, reader
-from eden_bench.data.dry_run import NotBuilt, looking
-from eden_bench.errors import DataMissing, UsageError, WeightsRefused
+from eden_bench.errors import DataMissing, NotBuilt, UsageError, WeightsRefused
 from eden_bench.execution.backbones import Backbone, Problem, State, checkpoint_folders, find_checkpoint, make_backbone
 from eden_bench.execution.inputs import SEEDED, Inputs, OpenedTask, is_source, plain, pretraining_dataset
 from eden_bench.execution.request import Ask, shots_text
@@ -84,21 +83,21 @@ class Plan:
         return list(dict.fromkeys(slot.backbone for slot in self.new if slot.backbone.digest is None))
 
 
-def make_plan(ask: Ask, inputs: Inputs, past: Sequence[Record], *, look_only: bool = False) -> Plan:
+def make_plan(ask: Ask, inputs: Inputs, past: Sequence[Record]) -> Plan:
     """Build the plan.
 
     Args:
         ask: what is wanted.
-        inputs: where data and encoders come from.
+        inputs: where data and encoders come from. In a dry run (``Inputs.build`` is False) only what past records
+            make worth opening is opened: cells whose data are not decoded yet, or whose phantom is not drawn, count
+            as new.
         past: the records that are there.
-        look_only: open only what past records make worth opening, and build nothing: cells whose data are not
-            decoded yet, or whose phantom is not drawn, count as new.
 
     Raises:
         UsageError: names, shots or the protocol do not fit the methods and tasks.
         DataMissing: no task at all has its data.
     """
-    opener = _Opener(ask, inputs, past, look_only)
+    opener = _Opener(ask, inputs, past)
     plan = Plan(ask, opener.protocol, opener.phantom)
     known = {record.id: record for record in past}
     for task in ask.tasks:
@@ -121,8 +120,8 @@ def make_plan(ask: Ask, inputs: Inputs, past: Sequence[Record], *, look_only: bo
 class _Opener:
     """Opens each task and backbone of a plan once, and keeps what stands in the way."""
 
-    def __init__(self, ask: Ask, inputs: Inputs, past: Sequence[Record], look_only: bool) -> None:
-        self._ask, self._inputs, self._look_only = ask, inputs, look_only
+    def __init__(self, ask: Ask, inputs: Inputs, past: Sequence[Record]) -> None:
+        self._ask, self._inputs = ask, inputs
         self._recorded = {record.cell.task for record in past}
         self._backbones: dict[tuple[str, str | None], Backbone] = {}
         self.phantom = self._is_phantom()
@@ -133,12 +132,11 @@ class _Opener:
         task = registry.tasks.get(name)
         self.protocol.task_protocol(task)
         try:
-            if self._look_only:
+            if not self._inputs.build:
                 self._glance(task)
                 if name not in self._recorded:
                     return None, None
-            with looking(self._look_only):
-                opened = self._inputs.task(name, self.protocol)
+            opened = self._inputs.task(name, self.protocol)
         except NotBuilt:
             return None, None
         except (Exception, SystemExit) as error:  # the edge: one task's data must not stop the others
@@ -152,8 +150,7 @@ class _Opener:
         if self._inputs.settings.data is not None:
             self._inputs.index(task.dataset)
         if any(self._ask.shots):
-            with looking():
-                made = task.lists(self._inputs.index(task.dataset), self.protocol.task_protocol(task))
+            made = task.lists(self._inputs.index(task.dataset), self.protocol.task_protocol(task))
             for shots in self._ask.shots if made else ():
                 shots_are_valid(shots, len(made[0]["train"]) if made else 0)
 
@@ -165,8 +162,7 @@ class _Opener:
             backbone = make_backbone(method, self.protocol, dataset, self._ask.pretrain_seed)
             self._backbones[method, dataset] = backbone
             try:
-                with looking(self._look_only):
-                    self._identify(backbone)
+                self._identify(backbone)
             except NotBuilt:
                 pass  # its checkpoint cannot be told from another's: its cells count as new
             except (Exception, SystemExit) as error:  # the edge: one method must not stop the others
@@ -177,7 +173,7 @@ class _Opener:
         if backbone.dataset is None:
             weights = getattr(backbone.source, "weights_digest", None)
             backbone.digest = weights() if weights else SEEDED
-        elif not self._look_only or checkpoint_folders(self._inputs.settings.out, backbone.method):
+        elif self._inputs.build or checkpoint_folders(self._inputs.settings.out, backbone.method):
             find_checkpoint(backbone, self._inputs)
 
     def _is_phantom(self) -> bool:

@@ -3,8 +3,8 @@
 A protocol says three things: what changes in every method's config (``pretrain``), what changes in single
 methods (``methods``), and which of each task's own protocols is meant, with what changed: in all that fine-tune
 (``finetune``), in one kind (``segmentation``, ``classification``, ``probes``), in one task (``tasks``); the narrower
-wins. It may make pretrainings alike (``fair``), and name variants of methods, which ``--methods`` then takes beside them
-(``@variants``: all). A TOML file can override any field::
+wins. It may make pretrainings alike (``fair``), and name variants of methods, which ``--methods`` then takes beside
+them (``@variants``: all). A TOML file can override any field::
 
     base = "quick"
     [pretrain]

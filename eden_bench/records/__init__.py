@@ -2,8 +2,8 @@
 
 A record is a folder of ``record.json``, ``cases.csv`` and, where the task stored arrays, ``arrays.npz``, written aside
 and renamed into place, so it is there or not there, never half; folders of two runs merge with ``cp -r``. It is never
-changed: it carries its own digest, which shows an edit (no more: a forger can compute it too), and ``--force`` moves the
-old one to ``OUT/superseded/``. Everything but ``provenance``, the digest over it and the paths in ``command`` is a
+changed: it carries its own digest, which shows an edit (no more: a forger can compute it too), and ``--force`` moves
+the old one to ``OUT/superseded/``. Everything but ``provenance``, the digest over it and the paths in ``command`` is a
 function of the cell, and repeats byte for byte.
 """
 

@@ -104,7 +104,7 @@ def parse(kind: type[T], content: Mapping[str, Any], place: str = "") -> T:
 
 
 @functools.cache
-def _entries(kind: Any) -> dict[str, _Entry]:
+def _entries(kind: Any) -> dict[str, _Entry]:  # noqa: ANN401 - a class, hashable
     hints = get_type_hints(kind, include_extras=True)
     return {
         each.name: _entry(hints[each.name], each.default is MISSING and each.default_factory is MISSING)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -58,15 +58,8 @@ def open_data(
         raise ValueError("open_data needs a context with its dataset")
     items = index.split("train")
     train, validation = split_patients([item.patient for item in items], validation_share, seed, index.dataset)
-    pyramid = open_pyramid(
-        items,
-        context.dataset.read_image,
-        name=index.dataset,
-        cache=context.cache,
-        channels=1 if context.dataset.card.modality == "chest-x-ray" else 3,
-        reading=getattr(context.dataset, "reading", ""),
-        progress=context.progress,
-    )
+    channels = 1 if context.dataset.card.modality == "chest-x-ray" else 3
+    pyramid = open_pyramid(replace(index, items=items), context.dataset, context, channels=channels)
     labels = np.array([item.labels for item in items], np.float32) if index.label_names else None
     ids = [[items[i].id for i in part] for part in (train, validation)]
     marks = None if labels is None else labels.tolist()

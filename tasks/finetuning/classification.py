@@ -50,16 +50,7 @@ class OpenClassification(OpenTask):
         self.splits = split(index, protocol.validation_share)
         self.without_auc = scores.labels_without_auc(self.targets[list(self.splits.test)], self.labels)
         _check_labels(index, self.without_auc)
-        images = open_images(
-            index.items,
-            dataset.read_image,
-            name=f"{index.dataset}-images",
-            size_px=protocol.source_px,
-            channels=task.channels,
-            cache=context.cache,
-            reading=getattr(dataset, "reading", ""),
-            progress=context.progress,
-        )
+        images = open_images(index, dataset, protocol.source_px, context, channels=task.channels)
         self.images = Resident(images.images, self.device)
         self.data: dict[str, Any] = {
             **self.splits.provenance(index),

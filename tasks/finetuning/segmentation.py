@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
@@ -11,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from eden_bench.contracts import Context, Dataset, DatasetIndex, Item, OpenTask, Outcome
+from eden_bench.contracts import Context, Dataset, DatasetIndex, OpenTask, Outcome
 from eden_bench.data.image_store import ImageStore, MaskStore, open_images, open_masks
 from eden_bench.digests import digest
 from eden_bench.encoders import Encoder
@@ -148,22 +149,13 @@ def _open_stores(
 ) -> tuple[ImageStore, MaskStore, MaskStore, MaskStore | None]:
     """Map images and masks at the network's size, and the test masks and regions at the size that is scored."""
     protocol, task = opened.protocol, opened.task
-    reading = getattr(dataset, "reading", "")
-    where: dict[str, Any] = {"cache": context.cache, "progress": context.progress, "reading": reading}
-    tested = [index.items[row] for row in opened.splits.test]
+    tested = replace(index, items=tuple(index.items[row] for row in opened.splits.test))
 
-    def masks(items: Sequence[Item], structures: tuple[str, ...], size_px: int) -> MaskStore:
-        return open_masks(items, dataset.read_mask, structures, name=f"{index.dataset}-masks", size_px=size_px, **where)
+    def masks(index: DatasetIndex, structures: tuple[str, ...], size_px: int) -> MaskStore:
+        return open_masks(index, dataset, structures, size_px, context)
 
-    images = open_images(
-        index.items,
-        dataset.read_image,
-        name=f"{index.dataset}-images",
-        size_px=protocol.size_px,
-        channels=task.channels,
-        **where,
-    )
-    shown = masks(index.items, task.structures, protocol.size_px)
+    images = open_images(index, dataset, protocol.size_px, context, channels=task.channels)
+    shown = masks(index, task.structures, protocol.size_px)
     _need_both(index, shown)
     return (
         images,

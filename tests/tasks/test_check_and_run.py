@@ -6,6 +6,7 @@ Each reader meets each kind of odd file in its own layout, the phantom of a few 
 from __future__ import annotations
 
 import io
+from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
@@ -15,6 +16,7 @@ import pytest
 from PIL import Image
 
 from eden_bench import registry
+from eden_bench.contracts import Context
 from eden_bench.data.dataset_folders import reader
 from eden_bench.data.image_store import open_images, open_masks
 from eden_bench.errors import EdenError
@@ -72,12 +74,11 @@ def dataset_at(base: Path, name: str):
 def refusal(dataset, root: Path, cache: Path) -> str:
     """Read all that a run on a dataset reads, and all its masks; return what stopped it, or "" where nothing did."""
     try:
-        items = dataset.index(root).items
-        colour = dataset.card.modality == "fundus"
-        open_images(items, dataset.read_image, name="i", size_px=64, cache=cache, channels=3 if colour else 1)
-        for structure in items[0].masks:
-            there = [item for item in items if structure in item.masks]
-            open_masks(there, dataset.read_mask, [structure], name="m", size_px=64, cache=cache)
+        index, context = dataset.index(root), Context(cache=cache)
+        open_images(index, dataset, 64, context, channels=3 if dataset.card.modality == "fundus" else 1)
+        for structure in index.items[0].masks:
+            there = tuple(item for item in index.items if structure in item.masks)
+            open_masks(replace(index, items=there), dataset, [structure], 64, context)
     except EdenError as error:
         return str(error)
     return ""

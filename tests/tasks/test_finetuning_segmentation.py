@@ -11,7 +11,8 @@ from torch import nn
 from eden_bench import devices
 from eden_bench.contracts import Context
 from eden_bench.encoders import Encoder, build_encoder
-from tasks.finetuning import DICE, IOU_THRESHOLDS, SegmentationProtocol, SegmentationTask
+from eden_bench.errors import NotBuilt
+from tasks.finetuning import DICE, IOU_THRESHOLDS, ClassificationTask, SegmentationProtocol, SegmentationTask
 from tasks.finetuning.networks import UNet
 from tasks.finetuning.scores import THRESHOLDS
 from tests.tasks.toy_anatomy import ToyAnatomy, toy_index
@@ -34,6 +35,19 @@ def test_the_unet_computes_what_smp_computes():
     images = torch.randn(2, 3, 64, 64, generator=torch.Generator().manual_seed(0))
     with torch.inference_mode():
         assert torch.equal(ours(images), theirs(images))
+
+
+@pytest.mark.parametrize(
+    "task", [TASK, ClassificationTask(name="toy-labels", dataset="toy", title="Toy labels")], ids=lambda task: task.kind
+)
+def test_a_dry_run_decodes_nothing_and_opens_what_is_decoded(tmp_path, task):
+    index, protocol = toy_index(tmp_path), task.quick
+    context = Context(cache=tmp_path / "cache", dataset=ToyAnatomy(), build=False)
+    with pytest.raises(NotBuilt):
+        task.open(index, protocol, context)
+    assert not context.cache.exists()
+    built = task.open(index, protocol, replace(context, build=True))
+    assert task.open(index, protocol, context).data == built.data
 
 
 class PatchEncoder(Encoder):

@@ -9,8 +9,8 @@ import pytest
 
 from eden_bench.contracts import DatasetCard, DatasetIndex, Finding, Item
 from eden_bench.data import dataset_folders
-from eden_bench.data.dry_run import looking
-from eden_bench.errors import DataDamaged, DataMissing, EdenError, UsageError
+from eden_bench.data.inventory import dataset_rows
+from eden_bench.errors import DataDamaged, DataMissing, EdenError, NotBuilt, UsageError
 from eden_bench.registry import datasets
 from eden_bench.settings import Settings
 
@@ -190,15 +190,15 @@ def test_two_writers_at_once_write_one_phantom(toy, tmp_path, monkeypatch):
 
 def test_the_inventory_tells_found_absent_and_broken_apart(toy, tmp_path):
     where = settings(tmp_path, real=True)
-    (row,) = dataset_folders.inventory(where)
+    (row,) = dataset_rows(where)
     assert (row.name, row.found, row.images, row.expected, row.problem) == ("toy", "", 0, 9, "")
     assert (row.licence, row.source) == ("CC0", "nowhere")
     (tmp_path / "data/toy").mkdir()
-    (row,) = dataset_folders.inventory(where)
+    (row,) = dataset_rows(where)
     assert row.found.endswith("data/toy")
     assert "has no .txt" in row.problem
     (tmp_path / "data/toy/a.txt").write_text("x")
-    (row,) = dataset_folders.inventory(where)
+    (row,) = dataset_rows(where)
     assert (row.images, row.phantom, row.problem) == (1, False, "")
 
 
@@ -210,9 +210,9 @@ def test_check_says_what_it_read(toy, tmp_path):
 
 def test_the_inventory_shows_a_phantom_only_where_one_was_written(toy, tmp_path):
     where = settings(tmp_path, real=False)
-    assert dataset_folders.inventory(where)[0].found == ""
+    assert dataset_rows(where)[0].found == ""
     dataset_folders.open_index("toy", where)
-    (row,) = dataset_folders.inventory(where)
+    (row,) = dataset_rows(where)
     assert (row.phantom, row.images) == (True, 5)
 
 
@@ -237,22 +237,31 @@ def test_a_reader_that_raises_anything_does_not_hide_the_others(toy, tmp_path, m
 
     monkeypatch.setattr(Toy, "index", fail)
     (tmp_path / "data" / "toy").mkdir(parents=True)
-    (row,) = dataset_folders.inventory(settings(tmp_path, real=True))
+    (row,) = dataset_rows(settings(tmp_path, real=True))
     assert row.problem == "OSError: [Errno 40] Too many levels of symbolic links"
 
 
-def test_the_licence_of_real_data_is_shown_once_and_never_of_the_phantom_or_in_a_look(toy, tmp_path, capsys):
+def test_the_licence_of_real_data_is_shown_once_and_never_of_the_phantom_or_in_a_dry_run(toy, tmp_path, capsys):
     dataset_folders.open_index("toy", settings(tmp_path, real=False))
     put(tmp_path / "data" / "toy", 2)
     here = settings(tmp_path, real=True)
-    with looking():
-        dataset_folders.open_index("toy", here)
+    dataset_folders.open_index("toy", here, build=False)
     assert capsys.readouterr().err == ""
     dataset_folders.open_index("toy", here)
     dataset_folders.open_index("toy", here)
     assert capsys.readouterr().err == "toy: licence: CC0 (shown once)\n"
     dataset_folders.open_index("toy", replace(here, cache=tmp_path / "other"))
     assert "CC0" in capsys.readouterr().err
+
+
+def test_a_dry_run_draws_no_phantom_and_opens_one_that_is_there(toy, tmp_path):
+    here = settings(tmp_path, real=False)
+    with pytest.raises(
+        NotBuilt, match=r"^the phantom of toy is not in the cache yet: run the command without --dry-run"
+    ):
+        dataset_folders.open_index("toy", here, build=False)
+    assert not here.cache.exists()
+    assert dataset_folders.open_index("toy", here) == dataset_folders.open_index("toy", here, build=False)
 
 
 def test_a_cache_that_cannot_be_written_costs_no_more_than_the_licence_twice(toy, tmp_path, capsys):

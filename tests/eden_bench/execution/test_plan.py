@@ -8,7 +8,7 @@ import pytest
 from eden_bench import api, records, registry
 from eden_bench.contracts import Cell
 from eden_bench.data.dataset_folders import cached_phantom
-from eden_bench.errors import DataMissing, UsageError
+from eden_bench.errors import DataMissing, NotBuilt, UsageError
 from eden_bench.execution import request
 from eden_bench.execution.backbones import checkpoint_folders
 from eden_bench.execution.estimate import estimate
@@ -182,31 +182,44 @@ def test_a_pretraining_has_another_folder_for_another_recipe(settings):
     assert len({folder(), folder(pretrain_seed=1), folder(protocol="paper")}) == 3
 
 
-def test_looking_opens_nothing_that_no_record_asks_for(settings):
+def test_a_dry_run_opens_nothing_that_no_record_asks_for(settings):
     wanted = api.make_ask("fake-trained,fake-random", "fake-heart")
-    plan = make_plan(wanted, Inputs(settings), [], look_only=True)
+    plan = make_plan(wanted, Inputs(settings, build=False), [])
     assert (len(plan.new), plan.phantom) == (20, True)
     assert not settings.cache.exists()
     assert not settings.out.exists()
 
 
-def test_looking_draws_no_phantom_though_a_record_asks_for_its_task(settings, here):
+def test_a_dry_run_draws_no_phantom_though_a_record_asks_for_its_task(settings, here):
     done = api.run("fake-random,fake-trained", "fake-heart", seeds="0", **here)
     wanted = api.make_ask("fake-random,fake-trained", "fake-heart", seeds="0-1")
     shutil.rmtree(settings.cache)
-    plan = make_plan(wanted, Inputs(settings), done.records, look_only=True)
+    plan = make_plan(wanted, Inputs(settings, build=False), done.records)
     assert (len(plan.new), len(plan.slots)) == (4, 4)
     assert not settings.cache.exists()
 
 
-def test_looking_finds_what_is_stored_while_the_data_are_there(settings, here):
+def test_a_dry_run_finds_what_is_stored_while_the_data_are_there(settings, here):
     done = api.run("fake-random,fake-trained", "fake-heart", seeds="0", **here)
     wanted = api.make_ask("fake-random,fake-trained", "fake-heart", seeds="0-1")
-    plan = make_plan(wanted, Inputs(settings), done.records, look_only=True)
+    plan = make_plan(wanted, Inputs(settings, build=False), done.records)
     assert (len(plan.new), len(plan.slots)) == (2, 4)
 
 
-def test_looking_refuses_more_shots_than_there_are_training_images_though_nothing_is_decoded(settings, here, fakes):
+def test_a_dry_run_decodes_nothing_though_a_record_asks_for_its_task(settings, here, fakes):
+    class Task(fakes.FakeTask):
+        def open(self, index, protocol, context):
+            if not context.build:
+                raise NotBuilt.of("the store fake-images")
+            return super().open(index, protocol, context)
+
+    registry.register_task(Task("stored-heart"))
+    done = api.run("fake-random", "stored-heart", seeds="0", **here)
+    plan = make_plan(api.make_ask("fake-random", "stored-heart"), Inputs(settings, build=False), done.records)
+    assert (len(plan.new), len(plan.slots)) == (10, 10)
+
+
+def test_a_dry_run_refuses_more_shots_than_there_are_training_images_though_nothing_is_decoded(settings, here, fakes):
     class Task(fakes.FakeTask):
         def lists(self, index, protocol):
             return {"train": [item.id for item in index.items][:5], "test": []}, "the first five"
@@ -214,10 +227,10 @@ def test_looking_refuses_more_shots_than_there_are_training_images_though_nothin
     registry.register_task(Task("listed-heart"))
     data = cached_phantom("fake-set", settings).parent
     few, many = (api.make_ask("fake-random", "listed-heart", shots=shots) for shots in ("5,full", "6"))
-    assert len(make_plan(few, Inputs(settings), [], look_only=True).new) == 20
+    assert len(make_plan(few, Inputs(settings, build=False), []).new) == 20
     for where in (None, data):
         with pytest.raises(UsageError, match="--shots 6: expected 2 to 5, the number of training images"):
-            make_plan(many, Inputs(replace(settings, data=where)), [], look_only=True)
+            make_plan(many, Inputs(replace(settings, data=where), build=False), [])
 
 
 def few_shot_task(fakes):

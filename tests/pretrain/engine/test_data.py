@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import cv2
 import numpy as np
 import pytest
@@ -5,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eden_bench.contracts import Context, DatasetCard, DatasetIndex, Item
-from eden_bench.errors import DataMissing
+from eden_bench.errors import DataMissing, NotBuilt
 from pretrain.engine.data import VALIDATION_SHARE, open_data, split_patients
 
 
@@ -66,6 +68,15 @@ def test_only_the_training_split_is_opened(index, tmp_path):
     assert sorted([*data.train, *data.validation]) == list(range(8))
     found = {k: data.provenance[k] for k in ("dataset", "images", "patients", "part", "phantom")}
     assert found == {"dataset": "toy", "images": 8, "patients": 4, "part": "9 of 20 images", "phantom": False}
+
+
+def test_a_dry_run_decodes_nothing(index, tmp_path):
+    context = Context(cache=tmp_path / "cache", dataset=Reader(), build=False)
+    with pytest.raises(NotBuilt):
+        open_data(index, context)
+    assert not context.cache.exists()
+    open_data(index, replace(context, build=True))
+    assert open_data(index, context).pyramid.ids == tuple(f"i{n}" for n in range(8))
 
 
 def test_the_provenance_tells_how_large_the_images_were(index, tmp_path):
