@@ -13,7 +13,7 @@ from itertools import groupby
 from pathlib import Path
 
 from benchmarks.timing import arguments, machine, wanted
-from tests.tasks.hostile import LIMIT_MIB, LIMIT_S, Result, run, sample, write_base
+from tests.tasks.hostile.cases import LIMIT_MIB, LIMIT_S, Result, run, sample, write_base
 
 
 def main() -> None:

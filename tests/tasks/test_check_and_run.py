@@ -20,7 +20,7 @@ from eden_bench.contracts import Context
 from eden_bench.data.dataset_folders import reader
 from eden_bench.data.image_store import open_images, open_masks
 from eden_bench.errors import EdenError
-from tests.tasks.hostile import FOLDER, PATIENTS, write_base
+from tests.tasks.hostile.cases import FOLDER, PATIENTS, write_base
 
 
 class Place(NamedTuple):

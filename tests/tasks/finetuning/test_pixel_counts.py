@@ -10,7 +10,7 @@ import torch
 from eden_bench.records import cases_csv
 from tasks.finetuning.pixel_counts import Counts
 from tasks.finetuning.scores import THRESHOLDS
-from tests.tasks.test_finetuning_scores import dice_by_loop, iou_by_loop
+from tests.tasks.finetuning.test_scores import dice_by_loop, iou_by_loop
 
 STRUCTURES = ("a", "b")
 

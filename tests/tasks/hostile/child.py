@@ -19,7 +19,7 @@ from eden_bench import registry
 from eden_bench.contracts import Dataset, Finding
 from eden_bench.data.dataset_folders import reader
 from eden_bench.errors import EdenError
-from tests.tasks.hostile import FOLDER, KAGGLE, LIMIT_MIB, LIMIT_S, Case, Result, cases
+from tests.tasks.hostile.cases import FOLDER, KAGGLE, LIMIT_MIB, LIMIT_S, Case, Result, cases
 
 _WALL_S = 60
 """A machine with other work on it; what waits for ever is found all the same."""

@@ -24,7 +24,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tests.tasks.hostile_content import (
+from tests.tasks.hostile.content import (
     DICOM_LIES,
     FORMS,
     GIF_LIES,
@@ -39,7 +39,7 @@ from tests.tasks.hostile_content import (
     to_bytes,
     to_text,
 )
-from tests.tasks.hostile_lists import (
+from tests.tasks.hostile.lists import (
     BOX_14,
     BOXES_14,
     CHESTX_DET,
@@ -289,7 +289,7 @@ def run(names: Sequence[str], base: Path, work: Path) -> Iterator[Result]:
 
 
 def _child(names: Sequence[str], base: Path, work: Path) -> list[dict[str, Any]]:
-    command = [sys.executable, "-m", "tests.tasks.hostile_child", str(base), str(work)]
+    command = [sys.executable, "-m", "tests.tasks.hostile.child", str(base), str(work)]
     environment = {**os.environ, "OMP_NUM_THREADS": "1", "PYTHONWARNINGS": "ignore"}
     child = subprocess.run(command, input=json.dumps(list(names)), env=environment, capture_output=True, text=True)
     end = f"code {child.returncode}, {child.stderr[-300:]!r}"

@@ -13,7 +13,7 @@ from eden_bench.encoders import build_encoder
 from eden_bench.errors import DataMissing
 from tasks.finetuning import ClassificationTask
 from tasks.finetuning.networks import Classifier
-from tests.tasks.toy_anatomy import ToyAnatomy, toy_index
+from tests.tasks.finetuning.toy_anatomy import ToyAnatomy, toy_index
 
 TASK = ClassificationTask(name="toy-labels", dataset="toy", title="Toy labels")
 PROTOCOL = replace(TASK.quick, size_px=32, source_px=40, max_steps=4, validate_every=2, batch_size=4)

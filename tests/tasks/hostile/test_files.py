@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.tasks.hostile import FOLDER, KAGGLE, LIMIT_MIB, LIMIT_S, ROLES, cases, run, sample, write_base
+from tests.tasks.hostile.cases import FOLDER, KAGGLE, LIMIT_MIB, LIMIT_S, ROLES, cases, run, sample, write_base
 
 
 def test_the_sample_has_two_hundred_files_over_every_kind_of_file_of_every_reader():

@@ -22,7 +22,7 @@ from eden_bench.errors import DataDamaged, DataMissing, PluginError, UsageError
 from eden_bench.registry import load_plugin_file
 from tests.conftest import PROTOCOL, records_in
 
-EXAMPLE = Path(__file__).parents[2] / "docs" / "lungs.toml"
+EXAMPLE = Path(__file__).parents[3] / "docs" / "lungs.toml"
 LEAST = 'name = "lungs"\nimages = "images"\nmasks = "masks"\nmodality = "chest-x-ray"\nlicence = "CC0"\n'
 
 

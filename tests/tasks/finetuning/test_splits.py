@@ -10,7 +10,7 @@ from eden_bench import seeds
 from eden_bench.errors import DataMissing, UsageError
 from tasks.finetuning.protocol import SegmentationProtocol
 from tasks.finetuning.splits import both_values, choose, split
-from tests.tasks.toy_anatomy import toy_index
+from tests.tasks.finetuning.toy_anatomy import toy_index
 
 PROTOCOL = SegmentationProtocol()
 

@@ -14,7 +14,7 @@ from tasks.finetuning import ClassificationTask, SegmentationTask
 from tasks.finetuning.device_images import normalised
 from tasks.finetuning.loop import logits_of, scored_logits
 from tasks.finetuning.networks import soft_dice_loss
-from tests.tasks.toy_anatomy import ToyAnatomy, toy_index
+from tests.tasks.finetuning.toy_anatomy import ToyAnatomy, toy_index
 
 SEGMENTATION = SegmentationTask(name="toy-heart", dataset="toy", title="Toy heart", structures=("heart",))
 CLASSIFICATION = ClassificationTask(name="toy-labels", dataset="toy", title="Toy labels")

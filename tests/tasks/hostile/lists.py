@@ -6,7 +6,7 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.tasks.hostile_content import Change, instead, replaced, to_bytes, to_json, to_text
+from tests.tasks.hostile.content import Change, instead, replaced, to_bytes, to_json, to_text
 
 _BLANK = b" \n" * (20 << 20)
 _DEEP = "[" * 200_000

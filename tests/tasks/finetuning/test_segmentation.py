@@ -15,7 +15,7 @@ from eden_bench.errors import NotBuilt
 from tasks.finetuning import DICE, IOU_THRESHOLDS, ClassificationTask, SegmentationProtocol, SegmentationTask
 from tasks.finetuning.networks import UNet
 from tasks.finetuning.scores import THRESHOLDS
-from tests.tasks.toy_anatomy import ToyAnatomy, toy_index
+from tests.tasks.finetuning.toy_anatomy import ToyAnatomy, toy_index
 
 TASK = SegmentationTask(name="toy-heart", dataset="toy", title="Toy heart", structures=("heart",))
 PROTOCOL = replace(TASK.quick, size_px=32, score_px=48, max_steps=4, validate_every=2, batch_size=4, distortion_p=0.5)
