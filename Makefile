@@ -2,7 +2,7 @@
 PYTHON ?= python3
 BIN := .venv/bin
 
-.PHONY: help setup test lint format check clean
+.PHONY: help setup test lint format check docs clean
 help:   ## list the targets
 	@grep -hE '^[a-z]+: .*##' $(MAKEFILE_LIST) | sed -E 's/: .*## /\t/' | expand -t 10
 
@@ -17,6 +17,10 @@ lint:   ## ruff, its formatting, and mypy
 
 format: ## let ruff mend and format
 	$(BIN)/ruff check --fix . && $(BIN)/ruff format .
+
+docs:   ## the documents that code writes, then the site, in build/site
+	$(BIN)/python -c "import mkdocs" 2>/dev/null || $(BIN)/python -m pip install -q -c constraints.txt -e '.[docs]'
+	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 check:  ## what has to pass before anything lands, in a fresh environment
 	bash .ci/run

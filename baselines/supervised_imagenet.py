@@ -2,7 +2,7 @@
 
 The file is looked for in the folder that the setting ``weights`` names (EDEN_BENCH_WEIGHTS, or eden-bench.toml), then
 in torch's own cache, where ``torchvision.models.resnet50(weights="IMAGENET1K_V1")`` puts it; nothing is downloaded.
-Where it is not at hand, and for an arch that has no published weights (protocol quick's narrow one), cells are excused
+Where it is not at hand, and for an arch that has no published weights (protocol quick's narrow one), cells are reported
 as "weights missing": weights of another network never stand in a table silently.
 """
 

@@ -61,7 +61,10 @@ class TrainingDiverged(EdenError):
 
 
 class WeightsMissing(EdenError):
-    """A method's weights are not at hand; its cells are excused, not failed. Named in a command, exit code 4."""
+    """A method's weights are not at hand: its cells are reported as "weights missing", not as failed.
+
+    Where a command names the weights, it is exit code 4.
+    """
 
     exit_code = 4
 

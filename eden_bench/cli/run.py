@@ -168,7 +168,8 @@ def _show_plan(wanted: Ask, inputs: Inputs, as_json: bool) -> None:
         problems = _problems(plan)
         print_json({**marks, "plan": rows, "pretrain": pretraining, "estimate": vars(cost), "problems": problems})
         return
-    print_table(list(rows[0]), [[str(value) for value in row.values()] for row in rows], _opening(plan, inputs))
+    headings = [STATES.get(name, name) for name in rows[0]]
+    print_table(headings, [[str(value) for value in row.values()] for row in rows], _opening(plan, inputs))
     for line in [*_problems(plan), *_cost_lines(plan, cost)]:
         typer.echo(line)
 

@@ -123,10 +123,12 @@ def test_a_folder_that_is_no_checkpoint_is_a_slip_and_says_what_is_in_it(tmp_pat
     assert words.format(folder) in str(caught.value)
 
 
-def test_a_dry_run_tells_why_cells_are_excused(run, mine, tmp_path, monkeypatch):
+def test_a_dry_run_tells_why_weights_are_missing(run, mine, tmp_path, monkeypatch):
     done = run("--methods", "supervised-imagenet", *ASK, "--dry-run")
     assert done.returncode == 0
     assert "weights missing: supervised-imagenet: " in done.stdout
+    assert "missing  weights missing\n" in done.stdout
+    assert "excused" not in done.stdout
 
 
 @pytest.mark.parametrize(

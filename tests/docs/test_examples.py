@@ -1,0 +1,33 @@
+"""The files that the how-tos show work as they stand there."""
+
+from pathlib import Path
+
+import pytest
+
+from eden_bench import load_plugin_file
+from eden_bench.errors import DataMissing
+from eden_bench.plugins.conformance import check
+from eden_bench.registry import datasets
+
+EXAMPLE = Path(__file__).parents[2] / "docs/how-to/montgomery.py"
+
+
+@pytest.fixture(scope="module")
+def montgomery():
+    load_plugin_file(EXAMPLE)
+    return datasets.get("montgomery")
+
+
+@pytest.mark.parametrize(("kind", "name"), [("dataset", "montgomery"), ("task", "montgomery-lungs")])
+def test_the_example_keeps_the_contract(montgomery, kind, name):
+    assert [found.problem for found in check(kind, name) if found.problem] == []
+
+
+def test_the_example_pairs_masks_by_name_and_refuses_an_absent_one(montgomery, tmp_path):
+    montgomery.write_phantom(tmp_path, patients=5, seed=0)
+    items = montgomery.index(tmp_path).items
+    assert [item.masks["lungs"][0].name for item in items] == [item.image.name for item in items]
+    assert [item.split for item in items] == ["train"] * 4 + ["test"]
+    (tmp_path / "masks/MCUCXR_0002_0.png").unlink()
+    with pytest.raises(DataMissing, match=r"MCUCXR_0002_0\.png has no mask, expected .*: unpack the release again"):
+        montgomery.index(tmp_path)
