@@ -16,7 +16,8 @@ from eden_bench.contracts.checks import (
     with_overrides,
 )
 from eden_bench.contracts.datasets import ENOUGH_TESTED, PHANTOM, Dataset, DatasetCard, DatasetIndex, Finding, Item
-from eden_bench.contracts.methods import EncoderSource, Method, MethodCard, PretrainConfig, Stage
+from eden_bench.contracts.methods import SEEDED, EncoderSource, Method, MethodCard, MethodConfig, PretrainConfig, Stage
+from eden_bench.contracts.pretraining import Anchor, PretrainData, Pyramid, Schedule
 from eden_bench.contracts.tasks import Context, OpenTask, Outcome, ScoreDefinition, Task
 from eden_bench.contracts.views import NORMALISATIONS, View, ViewRecipe, Views
 
@@ -25,6 +26,8 @@ __all__ = [
     "NORMALISATIONS",
     "NUMBERS_VERSION",
     "PHANTOM",
+    "SEEDED",
+    "Anchor",
     "Cell",
     "Context",
     "Dataset",
@@ -35,10 +38,14 @@ __all__ = [
     "Item",
     "Method",
     "MethodCard",
+    "MethodConfig",
     "OpenTask",
     "Outcome",
     "PretrainConfig",
+    "PretrainData",
     "Progress",
+    "Pyramid",
+    "Schedule",
     "ScoreDefinition",
     "Stage",
     "Task",

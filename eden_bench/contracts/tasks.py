@@ -105,3 +105,14 @@ class Context:
     device: str = "cpu"
     dataset: Dataset | None = None
     progress: Progress = no_progress
+
+
+class TaskOptions(Protocol):
+    """Members that a task may have besides; a name one slip away from one of them is refused."""
+
+    groups: tuple[str, ...]
+    """Names of groups it is in, which ``--tasks @NAME`` selects."""
+
+    def lists(self, index: DatasetIndex, protocol: Any) -> tuple[dict[str, list[str]], str]:  # noqa: ANN401
+        """Return the image ids of "train", "validation" and "test", and the rule in words."""
+        ...
