@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from eden_bench.contracts import MethodCard, Stage, ViewRecipe, Views, in_range
+from eden_bench.contracts.pretrain_method import PretrainMethod
 from eden_bench.encoders import Encoder, ResNetEncoder, build_encoder
 from eden_bench.registry import register_method
 from pretrain.engine.optimisation import sgd
@@ -79,10 +80,11 @@ class DenseEmbedder(nn.Module):
 
 
 @register_method("densecl")
-class DenseCL(nn.Module):
+class DenseCL(PretrainMethod):
     """Student and teacher with two heads and two queues."""
 
     Config = DenseCLConfig
+    config: DenseCLConfig
     card = MethodCard(
         title="DenseCL",
         paper="Wang et al., CVPR 2021, arXiv:2011.09157",
@@ -122,9 +124,6 @@ class DenseCL(nn.Module):
     def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
         """MoCo-v2's views, twice; matching needs features only, so flips are harmless."""
         return (recipe_of(self.config.augmentation, self.config.size_px),) * 2
-
-    def start_stage(self, stage: Stage) -> None:
-        """There is only one stage."""
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         """SGD on the student."""

@@ -17,11 +17,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from eden_bench.contracts import NORMALISATIONS, MethodCard, Stage, ViewRecipe, Views, at_least
+from eden_bench.contracts import NORMALISATIONS, MethodCard, Schedule, Stage, ViewRecipe, Views, at_least
+from eden_bench.contracts.pretrain_method import PretrainMethod
 from eden_bench.encoders import Encoder, build_encoder
 from eden_bench.encoders.unet import DECODER_CHANNELS, UNetDecoder
 from eden_bench.registry import register_method
-from pretrain.engine.optimisation import Schedule, sgd
+from pretrain.engine.optimisation import sgd
 from pretrain.parts.batchnorm import in_groups, shuffled_in_groups
 from pretrain.parts.contrast import info_nce
 from pretrain.parts.discriminator import PatchDiscriminator, discriminator_loss, generator_loss
@@ -111,10 +112,11 @@ class Restorer(nn.Module):
 
 
 @register_method("dira")
-class DiRA(nn.Module):
+class DiRA(PretrainMethod):
     """Student and teacher U-Nets, a queue, and a discriminator with its own optimiser."""
 
     Config = DiRAConfig
+    config: DiRAConfig
     card = MethodCard(
         title="DiRA (MoCo)",
         paper="Haghighi et al., CVPR 2022, arXiv:2204.10437",

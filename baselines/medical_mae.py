@@ -16,12 +16,13 @@ from timm.layers.norm import LayerNorm
 from timm.models.vision_transformer import Block
 from torch import Tensor, nn
 
-from eden_bench.contracts import MethodCard, PretrainConfig, Stage, ViewRecipe, Views, at_least, in_range
+from eden_bench.contracts import MethodCard, PretrainConfig, Schedule, Stage, ViewRecipe, Views, at_least, in_range
+from eden_bench.contracts.pretrain_method import PretrainMethod
 from eden_bench.encoders import build_encoder
 from eden_bench.encoders.transformers import ViTEncoder
 from eden_bench.errors import UsageError
 from eden_bench.registry import register_method
-from pretrain.engine.optimisation import Schedule, adamw
+from pretrain.engine.optimisation import adamw
 from pretrain.parts.masking import masking_recipe, patchify, shuffled_places
 from pretrain.published import adams_figure
 from pretrain.views.recipes import ANCHORS
@@ -104,10 +105,11 @@ class Decoder(nn.Module):
 
 
 @register_method("medical-mae")
-class MedicalMAE(nn.Module):
+class MedicalMAE(PretrainMethod):
     """A ViT that sees a tenth of the patches, and a decoder that is thrown away."""
 
     Config = MedicalMAEConfig
+    config: MedicalMAEConfig
     card = MethodCard(
         title="Medical-MAE",
         paper="Xiao et al., WACV 2023, arXiv:2210.12843; MAE: He et al., CVPR 2022, arXiv:2111.06377",
@@ -144,9 +146,6 @@ class MedicalMAE(nn.Module):
         """One view, cropped, flipped, and normalised by ChestX-ray14's statistics."""
         return (masking_recipe(self.config.size_px, self.config.crop_scale).normalised("chest-x-ray"),)
 
-    def start_stage(self, stage: Stage) -> None:
-        """There is only one stage."""
-
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         """AdamW; no weight decay on vectors and biases."""
         return {"main": adamw(self, self.config, betas=(self.config.momentum, self.config.beta2))}
@@ -165,9 +164,6 @@ class MedicalMAE(nn.Module):
         hidden = torch.ones_like(order).scatter(1, visible, 0)
         target = patchify(images, self.encoder.patch_px)
         return {"mse": masked_error(predicted, target, hidden, standardise=self.config.norm_pix_loss)}
-
-    def after_step(self) -> None:
-        """Nothing is kept between steps."""
 
 
 def visible_patches(patches: int, mask_ratio: float) -> int:

@@ -11,9 +11,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from eden_bench.contracts import MethodCard, Stage, ViewRecipe, Views
+from eden_bench.contracts.pretrain_method import PretrainMethod
 from eden_bench.encoders import Encoder
 from eden_bench.registry import register_method
 from pretrain.engine.optimisation import sgd
@@ -36,10 +37,11 @@ class MoCoV2Config(ContrastConfig):
 
 
 @register_method("moco-v2")
-class MoCoV2(nn.Module):
+class MoCoV2(PretrainMethod):
     """Momentum contrast with an MLP head, strong augmentation and a cosine schedule."""
 
     Config = MoCoV2Config
+    config: MoCoV2Config
     card = MethodCard(
         title="MoCo-v2",
         paper="Chen et al., arXiv:2003.04297",
@@ -66,7 +68,6 @@ class MoCoV2(nn.Module):
         super().__init__()
         self.config = config
         self.moco = MomentumContrast(config)
-        self.metrics: dict[str, Tensor] = {}
 
     @property
     def encoder(self) -> Encoder:
@@ -81,9 +82,6 @@ class MoCoV2(nn.Module):
     def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
         """Query and key are drawn from the same recipe."""
         return (recipe_of(self.config.augmentation, self.config.size_px),) * 2
-
-    def start_stage(self, stage: Stage) -> None:
-        """There is only one stage."""
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         """SGD on the student."""

@@ -18,6 +18,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from eden_bench.contracts import MethodCard, Stage, ViewRecipe, Views, at_least
+from eden_bench.contracts.pretrain_method import PretrainMethod
 from eden_bench.encoders import Encoder, build_encoder
 from eden_bench.encoders.unet import DECODER_CHANNELS, UNetDecoder
 from eden_bench.registry import register_method
@@ -118,10 +119,11 @@ class Mixing(NamedTuple):
 
 
 @register_method("pcrl")
-class PCRL(nn.Module):
+class PCRL(PretrainMethod):
     """Student and teacher U-Nets and a queue."""
 
     Config = PCRLConfig
+    config: PCRLConfig
     card = MethodCard(
         title="PCRL",
         paper="Zhou et al., ICCV 2021, arXiv:2109.04379",
@@ -171,9 +173,6 @@ class PCRL(nn.Module):
         size = self.config.size_px
         view = replace(moco_recipe(size), jitter_p=1.0, hue=0.4, rotation_deg=10.0)
         return (view, view, *(ViewRecipe(size_px=size, crop_of=of) for of in (0, 1)))
-
-    def start_stage(self, stage: Stage) -> None:
-        """There is only one stage."""
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         """SGD on the student."""

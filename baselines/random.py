@@ -4,21 +4,21 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from eden_bench.contracts import MethodCard
+from eden_bench.contracts import EncoderSource, MethodCard, MethodConfig
 from eden_bench.encoders import Encoder, build_encoder
 from eden_bench.registry import register_method
 from pretrain.published import adams_figure
 
 
 @dataclass(frozen=True, kw_only=True)
-class RandomConfig:
+class RandomConfig(MethodConfig):
     """Which network stays untrained."""
 
     arch: str = "resnet50"
 
 
 @register_method("random")
-class Random:
+class Random(EncoderSource):
     """No pretraining at all."""
 
     Config = RandomConfig

@@ -16,12 +16,13 @@ from typing import Any, ClassVar
 import torch
 from torch import Tensor, nn
 
-from eden_bench.contracts import MethodCard, PretrainConfig, Stage, ViewRecipe, Views, in_range
+from eden_bench.contracts import MethodCard, PretrainConfig, Schedule, Stage, ViewRecipe, Views, in_range
+from eden_bench.contracts.pretrain_method import PretrainMethod
 from eden_bench.encoders import build_encoder
 from eden_bench.encoders.transformers import TransformerEncoder
 from eden_bench.errors import UsageError
 from eden_bench.registry import register_method
-from pretrain.engine.optimisation import Schedule, adamw
+from pretrain.engine.optimisation import adamw
 from pretrain.parts.masking import draw_mask, enlarged, masking_recipe
 from pretrain.published import adams_figure
 from pretrain.views.recipes import ANCHORS
@@ -78,10 +79,11 @@ class SimMIMConfig(PretrainConfig):
 
 
 @register_method("simmim")
-class SimMIM(nn.Module):
+class SimMIM(PretrainMethod):
     """An encoder, a mask token and a linear decoder."""
 
     Config = SimMIMConfig
+    config: SimMIMConfig
     card = MethodCard(
         title="SimMIM",
         paper="Xie et al., CVPR 2022, arXiv:2111.09886",
@@ -124,9 +126,6 @@ class SimMIM(nn.Module):
         """One view, cropped and flipped."""
         return (masking_recipe(self.config.size_px, self.config.crop_scale),)
 
-    def start_stage(self, stage: Stage) -> None:
-        """There is only one stage."""
-
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         """AdamW; no weight decay on vectors, biases, the tokens of mask and class, and a ViT's positions.
 
@@ -146,9 +145,6 @@ class SimMIM(nn.Module):
         units = draw_mask(len(images), self.config.units, self.config.masked_units, views.generator).to(images.device)
         predicted = self.decoder(self.encode(images, units))
         return {"l1": masked_l1(predicted, images, enlarged(units, self.config.mask_unit_px))}
-
-    def after_step(self) -> None:
-        """Nothing is kept between steps."""
 
     def encode(self, images: Tensor, units: Tensor) -> Tensor:
         """Return the last map of images whose hidden units (B, u, u) are mask tokens; visible patches stay."""

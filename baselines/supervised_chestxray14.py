@@ -14,11 +14,11 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
-from eden_bench.contracts import MethodCard, PretrainConfig, Stage, ViewRecipe, Views, at_least
+from eden_bench.contracts import MethodCard, PretrainConfig, Schedule, Stage, ViewRecipe, Views, at_least
+from eden_bench.contracts.pretrain_method import PretrainMethod
 from eden_bench.encoders import Encoder, build_encoder
 from eden_bench.errors import UsageError
 from eden_bench.registry import register_method
-from pretrain.engine.optimisation import Schedule
 from pretrain.published import adams_figure
 from pretrain.views.recipes import ANCHORS
 
@@ -45,10 +45,11 @@ class SupervisedConfig(PretrainConfig):
 
 
 @register_method("supervised-chestxray14")
-class SupervisedChestXray14(nn.Module):
+class SupervisedChestXray14(PretrainMethod):
     """An encoder and one linear layer, trained with labels."""
 
     Config = SupervisedConfig
+    config: SupervisedConfig
     card = MethodCard(
         title="Supervised on ChestX-ray14",
         paper="Hosseinzadeh Taher et al., DART at MICCAI 2021, arXiv:2108.05930 (its benchmark's recipe)",
@@ -83,9 +84,6 @@ class SupervisedChestXray14(nn.Module):
         """One view: a crop, a flip and a small rotation."""
         return (ViewRecipe(size_px=self.config.size_px, crop_scale=(0.08, 1.0), flip_p=0.5, rotation_deg=7.0),)
 
-    def start_stage(self, stage: Stage) -> None:
-        """There is only one stage."""
-
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         """Adam on everything."""
         lr, weight_decay = self.config.lr, self.config.weight_decay
@@ -115,6 +113,3 @@ class SupervisedChestXray14(nn.Module):
             )
         logits = self.head(self.encoder.embed(views.images[0])).float()
         return {"labels": F.binary_cross_entropy_with_logits(logits, views.labels)}
-
-    def after_step(self) -> None:
-        """There is neither teacher nor queue."""

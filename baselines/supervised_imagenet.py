@@ -15,7 +15,7 @@ from typing import Any
 
 import torch
 
-from eden_bench.contracts import MethodCard
+from eden_bench.contracts import EncoderSource, MethodCard, MethodConfig
 from eden_bench.digests import file_digest
 from eden_bench.encoders import Encoder, build_encoder
 from eden_bench.errors import WeightsMissing, WeightsRefused
@@ -34,14 +34,14 @@ FILES: Mapping[str, tuple[str, ...]] = {
 
 
 @dataclass(frozen=True, kw_only=True)
-class SupervisedImageNetConfig:
+class SupervisedImageNetConfig(MethodConfig):
     """Which network; the file is found by its name."""
 
     arch: str = "resnet50"
 
 
 @register_method("supervised-imagenet")
-class SupervisedImageNet:
+class SupervisedImageNet(EncoderSource):
     """Torchvision's V1 weights of a ResNet."""
 
     Config = SupervisedImageNetConfig

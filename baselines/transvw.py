@@ -28,13 +28,12 @@ from baselines._transvw.words import (
     discover,
     instances_of,
 )
-from eden_bench.contracts import MethodCard, PretrainConfig, Stage, ViewRecipe, Views, at_least
+from eden_bench.contracts import MethodCard, PretrainConfig, PretrainData, Schedule, Stage, ViewRecipe, Views, at_least
+from eden_bench.contracts.pretrain_method import PretrainMethod
 from eden_bench.encoders import Encoder, build_encoder
 from eden_bench.encoders.unet import DECODER_CHANNELS, UNetDecoder
 from eden_bench.errors import UsageError
 from eden_bench.registry import register_method
-from pretrain.engine.data import PretrainData
-from pretrain.engine.optimisation import Schedule
 from pretrain.published import adams_figure
 from pretrain.views.recipes import ANCHORS
 from pretrain.views.stream import ViewStream
@@ -153,10 +152,11 @@ class WordNetwork(nn.Module):
 
 
 @register_method("transvw")
-class TransVW(nn.Module):
+class TransVW(PretrainMethod):
     """An auto-encoder, the words found with it, and the network that learns them."""
 
     Config = TransVWConfig
+    config: TransVWConfig
     card = MethodCard(
         title="TransVW (2-D)",
         paper="Haghighi et al., TMI 2021, arXiv:2102.10680",
@@ -223,7 +223,7 @@ class TransVW(nn.Module):
         numbers = np.arange(len(both.word))
         return replace(
             data,
-            pyramid=WordPyramid(data.pyramid, both, self.config.size_px),  # type: ignore[arg-type]
+            pyramid=WordPyramid(data.pyramid, both, self.config.size_px),
             train=numbers[: len(train.word)],
             validation=numbers[len(train.word) :],
             labels=None,
@@ -252,9 +252,6 @@ class TransVW(nn.Module):
             "classification": self.config.classification_weight * F.cross_entropy(logits, self._labels(views)),
             "restoration": self.config.restoration_weight * F.mse_loss(restored, patches),
         }
-
-    def after_step(self) -> None:
-        """There is nothing but the networks."""
 
     def _labels(self, views: Views) -> Tensor:
         """Return the word of each crop, (B,) int64."""

@@ -21,12 +21,13 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 from torchvision.models.resnet import BasicBlock, Bottleneck
 
-from eden_bench.contracts import MethodCard, PretrainConfig, Stage, View, ViewRecipe, Views, at_least, in_range
+from eden_bench.contracts import MethodCard, PretrainConfig, Schedule, Stage, View, ViewRecipe, Views
+from eden_bench.contracts.checks import at_least, in_range
+from eden_bench.contracts.pretrain_method import PretrainMethod
 from eden_bench.encoders import Encoder, build_encoder
 from eden_bench.registry import register_method
 from pretrain.engine.distributed import gathered_with_gradient
 from pretrain.engine.lars import LARS
-from pretrain.engine.optimisation import Schedule
 from pretrain.parts.batchnorm import in_groups
 from pretrain.published import adams_figure
 from pretrain.views.recipes import ANCHORS, recipe_of, vicreg_recipes
@@ -123,10 +124,11 @@ class ExpandedEncoder(nn.Module):
 
 
 @register_method("vicregl")
-class VICRegL(nn.Module):
+class VICRegL(PretrainMethod):
     """One network, two views, three terms on whole images and on matched cells."""
 
     Config = VICRegLConfig
+    config: VICRegLConfig
     card = MethodCard(
         title="VICRegL",
         paper="Bardes et al., NeurIPS 2022, arXiv:2210.01571",
@@ -168,9 +170,6 @@ class VICRegL(nn.Module):
             return vicreg_recipes(size_px)
         return (recipe_of(self.config.augmentation, size_px),) * 2
 
-    def start_stage(self, stage: Stage) -> None:
-        """There is only one stage."""
-
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         """LARS, its rate in proportion to the batch."""
         config = self.config
@@ -206,9 +205,6 @@ class VICRegL(nn.Module):
         side = math.isqrt(first.cells.shape[1])
         places = [cell_centres(view, side, flip_grid=self.config.flip_grid) for view in views.views]
         return _apart(*places), _apart(first.cells, second.cells)
-
-    def after_step(self) -> None:
-        """There is neither teacher nor queue."""
 
 
 def vic_terms(first: Tensor, second: Tensor, *, share: bool = False) -> Terms:

@@ -24,10 +24,8 @@ import numpy as np
 import torch
 
 from eden_bench import registry
-from eden_bench.contracts import Stage, View, Views
-from eden_bench.data.image_store import Anchor
+from eden_bench.contracts import Anchor, PretrainData, Stage, View, Views
 from eden_bench.encoders import parameter_count, seeded
-from pretrain.engine.data import PretrainData
 from pretrain.engine.optimisation import autocast_dtype
 
 PUBLISHED = {

@@ -25,8 +25,8 @@ from torchvision import transforms
 
 from benchmarks.timing import Bar, Equality, Seconds, Side, arguments, compare, report, skipped, wanted
 from eden_bench import seeds
-from eden_bench.contracts import Context, Dataset, DatasetIndex, Item, Stage, ViewRecipe
-from eden_bench.data.image_store import Anchor, PyramidStore, open_pyramid, pyramid_of
+from eden_bench.contracts import Anchor, Context, Dataset, DatasetIndex, Item, Stage, ViewRecipe
+from eden_bench.data.image_store import PyramidStore, open_pyramid, pyramid_of
 from pretrain.views import opencv_renderer, torch_renderer
 from pretrain.views.draws import WIDTH, Draws, draw_views
 from pretrain.views.stream import ViewStream

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     from eden_bench.api import pretrain, results, run
     from eden_bench.contracts import (
+        Anchor,
         Cell,
         Context,
         Dataset,
@@ -22,10 +23,14 @@ if TYPE_CHECKING:
         Item,
         Method,
         MethodCard,
+        MethodConfig,
         OpenTask,
         Outcome,
         PretrainConfig,
+        PretrainData,
         Progress,
+        Pyramid,
+        Schedule,
         ScoreDefinition,
         Stage,
         Task,
@@ -34,6 +39,7 @@ if TYPE_CHECKING:
         Views,
         no_progress,
     )
+    from eden_bench.contracts.pretrain_method import PretrainMethod
     from eden_bench.encoders import Encoder, build_encoder, seeded
     from eden_bench.errors import (
         CellsFailed,
@@ -53,6 +59,7 @@ __version__ = "0.1.0"
 _HOME = {
     "api": ("pretrain", "results", "run"),
     "contracts": (
+        "Anchor",
         "Cell",
         "Context",
         "Dataset",
@@ -63,10 +70,14 @@ _HOME = {
         "Item",
         "Method",
         "MethodCard",
+        "MethodConfig",
         "OpenTask",
         "Outcome",
         "PretrainConfig",
+        "PretrainData",
         "Progress",
+        "Pyramid",
+        "Schedule",
         "ScoreDefinition",
         "Stage",
         "Task",
@@ -75,6 +86,7 @@ _HOME = {
         "Views",
         "no_progress",
     ),
+    "contracts.pretrain_method": ("PretrainMethod",),
     "encoders": ("Encoder", "build_encoder", "seeded"),
     "errors": (
         "CellsFailed",
@@ -92,6 +104,7 @@ _HOME = {
 _MODULE = {name: module for module, names in _HOME.items() for name in names}
 
 __all__ = [
+    "Anchor",
     "Cell",
     "CellsFailed",
     "Context",
@@ -107,12 +120,17 @@ __all__ = [
     "Item",
     "Method",
     "MethodCard",
+    "MethodConfig",
     "OpenTask",
     "Outcome",
     "PluginError",
     "PretrainConfig",
+    "PretrainData",
+    "PretrainMethod",
     "Progress",
+    "Pyramid",
     "Record",
+    "Schedule",
     "ScoreDefinition",
     "Stage",
     "Task",

@@ -22,10 +22,12 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar
 
+from eden_bench.contracts.members import check_object, complete_method
 from eden_bench.errors import PluginError, unknown
 from eden_bench.plugin_modules import Source, in_a_line, installed, origin_of, sources_of, try_import
 
 P = TypeVar("P")
+M = TypeVar("M", bound=type)
 
 
 @dataclass
@@ -188,19 +190,34 @@ tasks = Registry("task")
 datasets = Registry("dataset")
 
 
-def register_method(name: str) -> Callable[[P], P]:
-    """Register a method class: ``@register_method("mine")`` above ``class Mine(nn.Module)``."""
-    return lambda plugin: methods.register(name, plugin)
+def register_method(name: str) -> Callable[[M], M]:
+    """Register a method class: ``@register_method("mine")`` above ``class Mine(PretrainMethod)``.
+
+    A class that lacks optional members is given their defaults.
+
+    Raises:
+        PluginError: the name is taken, a required member is missing, or a name is one slip away from a member.
+    """
+
+    def add(method: M) -> M:
+        complete_method(name, method)
+        return methods.register(name, method)
+
+    return add
 
 
 def register_task(task: P) -> P:
-    """Register a task under its own ``name``; returns it."""
-    return tasks.register(str(task.name), task, _caller())  # type: ignore[attr-defined]
+    """Register a task under its own ``name``; returns it. Raises as ``register_method``."""
+    name = str(getattr(task, "name", ""))
+    check_object("task", name, task)
+    return tasks.register(name, task, _caller())
 
 
 def register_dataset(dataset: P) -> P:
-    """Register a dataset reader under its own ``name``; returns it."""
-    return datasets.register(str(dataset.name), dataset, _caller())  # type: ignore[attr-defined]
+    """Register a dataset reader under its own ``name``; returns it. Raises as ``register_method``."""
+    name = str(getattr(dataset, "name", ""))
+    check_object("dataset", name, dataset)
+    return datasets.register(name, dataset, _caller())
 
 
 def load_plugin_files(paths: Iterable[Path] | None) -> None:
@@ -230,6 +247,8 @@ def load_plugin_file(path: Path) -> None:
     sys.modules[spec.name] = module
     try:
         spec.loader.exec_module(module)
+    except PluginError as error:
+        raise PluginError(f"--plugin {path}: {error}") from error
     except (Exception, SystemExit) as error:
         raise PluginError(f"--plugin {path}: {type(error).__name__}: {error}") from error
 

@@ -13,9 +13,10 @@ from dataclasses import dataclass
 from typing import Literal
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from eden_bench.contracts import MethodCard, Stage, ViewRecipe, Views, at_least
+from eden_bench.contracts.pretrain_method import PretrainMethod
 from eden_bench.encoders import Encoder
 from eden_bench.registry import register_method
 from pretrain.engine.optimisation import sgd
@@ -53,10 +54,11 @@ class AdamConfig(ContrastConfig):
 
 
 @register_method("adam")
-class Adam(nn.Module):
+class Adam(PretrainMethod):
     """Momentum contrast on parts of falling size, with pruned negatives."""
 
     Config = AdamConfig
+    config: AdamConfig
     card = MethodCard(
         headline=True,
         title="Adam",
@@ -81,7 +83,6 @@ class Adam(nn.Module):
         self.config = config
         self.moco = MomentumContrast(config)
         self.prune_from: float | None = None
-        self.metrics: dict[str, Tensor] = {}
 
     @property
     def encoder(self) -> Encoder:

@@ -35,13 +35,13 @@ def test_the_installed_plugin_is_listed_with_its_summary(installed):
     done = eden_bench(installed, "list", "methods", "--json")
     assert done.returncode == 0, done.stderr
     rows = {row["name"]: row for row in json.loads(done.stdout)["methods"]}
-    assert rows["simsiam"]["summary"].startswith("SimSiam: two views predict each other")
+    assert rows["plain-siam"]["summary"].startswith("Plain Siam: two views predict each other")
     assert {"adam", "densecl", "moco-v2", "random"} <= set(rows)
 
 
 def test_the_installed_plugin_runs_beside_ours(installed, tiny_data, tiny_protocol, tmp_path):
     out = tmp_path / "runs"
-    arguments = ["run", "--methods", "simsiam,random", "--tasks", "scr-heart", "--seeds", "0,1"]
+    arguments = ["run", "--methods", "plain-siam,random", "--tasks", "scr-heart", "--seeds", "0,1"]
     done = eden_bench(
         installed,
         *arguments,
@@ -54,12 +54,12 @@ def test_the_installed_plugin_runs_beside_ours(installed, tiny_data, tiny_protoc
     assert done.returncode == 0, done.stderr
     records = [json.loads(path.read_text()) for path in out.glob("records/*/record.json")]
     assert sorted((r["cell"]["method"], r["cell"]["seed"]) for r in records) == [
+        ("plain-siam", 0),
+        ("plain-siam", 1),
         ("random", 0),
         ("random", 1),
-        ("simsiam", 0),
-        ("simsiam", 1),
     ]
-    assert "simsiam" in done.stdout
+    assert "plain-siam" in done.stdout
     assert "PHANTOM" in done.stdout.upper()
 
 

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import numpy as np
 
 from eden_bench import seeds
-from eden_bench.data.image_store import Anchor
+from eden_bench.contracts import Anchor, Pyramid
 
 IMAGE_PX = 1024
 """Side of the images that places and sides are given in."""
@@ -22,14 +22,6 @@ RESOLUTIONS = 3
 _TRIES = 1000
 _MARGIN_PX = 8
 """Room for rounding."""
-
-
-class Cuttable(Protocol):
-    """Images at several resolutions; ``eden_bench.data.image_store.PyramidStore`` is one."""
-
-    def levels(self, sample: int) -> tuple[np.ndarray, ...]:
-        """Return an image at its sizes, finest first, each (s, s) or (s, s, 3) uint8."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,12 +70,16 @@ class Instances(NamedTuple):
 class WordPyramid:
     """Instances as whole anchors of size_px × size_px."""
 
-    def __init__(self, pyramid: Cuttable, instances: Instances, size_px: int) -> None:
+    def __init__(self, pyramid: Pyramid, instances: Instances, size_px: int) -> None:
         self.pyramid, self.instances, self.size_px = pyramid, instances, size_px
+
+    def levels(self, sample: int) -> tuple[np.ndarray, ...]:
+        """Return the image of an instance at its sizes, finest first."""
+        return self.pyramid.levels(int(self.instances.image[sample]))
 
     def anchor(self, sample: int, row: int, column: int, rows: int, columns: int) -> Anchor:
         """Return where an instance's crop lies in its image; the grid is ignored."""
-        levels, side = self.pyramid.levels(int(self.instances.image[sample])), int(self.instances.side_px[sample])
+        levels, side = self.levels(sample), int(self.instances.side_px[sample])
         share = len(levels[0]) / IMAGE_PX
         left, top = ((self.instances.centre[sample] - side / 2).clip(0, IMAGE_PX - side) * share).tolist()
         return Anchor(levels, (top, left, side * share, side * share), (self.size_px, self.size_px))

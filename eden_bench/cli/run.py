@@ -168,7 +168,7 @@ def _show_plan(wanted: Ask, inputs: Inputs, as_json: bool) -> None:
         problems = _problems(plan)
         print_json({**marks, "plan": rows, "pretrain": pretraining, "estimate": vars(cost), "problems": problems})
         return
-    headings = [STATES.get(name, name) for name in rows[0]]
+    headings = [dict[str, str](STATES).get(name, name) for name in rows[0]]
     print_table(headings, [[str(value) for value in row.values()] for row in rows], _opening(plan, inputs))
     for line in [*_problems(plan), *_cost_lines(plan, cost)]:
         typer.echo(line)

@@ -26,7 +26,8 @@ from eden_bench.contracts.datasets import (
     Item,
 )
 from eden_bench.contracts.features import Features
-from eden_bench.contracts.methods import EncoderSource, Method, MethodCard, PretrainConfig, Stage
+from eden_bench.contracts.methods import SEEDED, EncoderSource, Method, MethodCard, MethodConfig, PretrainConfig, Stage
+from eden_bench.contracts.pretraining import Anchor, PretrainData, Pyramid, Schedule
 from eden_bench.contracts.scores import PERCENT, ScoreDefinition
 from eden_bench.contracts.tasks import Context, OpenTask, Outcome, Task
 from eden_bench.contracts.views import NORMALISATIONS, View, ViewRecipe, Views
@@ -38,6 +39,8 @@ __all__ = [
     "NUMBERS_VERSION",
     "PERCENT",
     "PHANTOM",
+    "SEEDED",
+    "Anchor",
     "Box",
     "Cell",
     "Context",
@@ -50,10 +53,14 @@ __all__ = [
     "Item",
     "Method",
     "MethodCard",
+    "MethodConfig",
     "OpenTask",
     "Outcome",
     "PretrainConfig",
+    "PretrainData",
     "Progress",
+    "Pyramid",
+    "Schedule",
     "ScoreDefinition",
     "Stage",
     "Task",

@@ -161,3 +161,16 @@ class Dataset(Protocol):
     def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:
         """Write the phantom in this dataset's own layout, with a ``PHANTOM.json`` beside it."""
         ...
+
+
+class DatasetOptions(Protocol):
+    """Members that a dataset may have besides; a name one slip away from one of them is refused."""
+
+    root: Path
+    """The folder that it brings along."""
+    reading: str
+    """What its pixels follow from besides the files and its code."""
+    phantom_patients: int
+    """How many patients its phantom has where nobody says."""
+    phantom_version: int
+    """Raised when the phantom changes."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple, Protocol
 
 if TYPE_CHECKING:
@@ -11,9 +12,11 @@ if TYPE_CHECKING:
 
     from eden_bench.encoders import Encoder
 from eden_bench.contracts.checks import at_least, in_range
+from eden_bench.contracts.pretraining import PretrainData, Schedule
 from eden_bench.contracts.views import NORMALISATIONS, ViewRecipe, Views
 
-# ── methods ──────────────────────────────────────────────────────────────────────────────────────
+SEEDED = "seeded"
+"""Stands for the digest of weights that are drawn from the cell's seed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,9 +51,21 @@ class Stage(NamedTuple):
     """Each anchor is one cell, drawn uniformly, of a rows × columns grid over the image."""
 
 
+class MethodConfig:
+    """What protocols ask of every method's config, whether it is pretrained here or brought along."""
+
+    keeps: ClassVar[tuple[str, ...]] = ()
+    """Fields that a protocol's ``fair`` table leaves alone, since the method means nothing with another value."""
+    quick: ClassVar[Mapping[str, Any]] = MappingProxyType({})
+    """Values under protocol "quick" that differ from those it gives to every method; the class says why."""
+
+
 @dataclass(frozen=True, kw_only=True)
-class PretrainConfig:
-    """Fields that every pretrained method shares; defaults are the paper's common setup (F.1)."""
+class PretrainConfig(MethodConfig):
+    """Fields that every pretrained method shares; defaults are the paper's common setup (F.1).
+
+    The properties are optional settings: a method that has one declares a field of that name.
+    """
 
     arch: str = "resnet50"
     size_px: int = 224
@@ -67,13 +82,11 @@ class PretrainConfig:
     warmup_epochs: int = 0
     select: Literal["best", "last"] = "best"
     """The encoder handed on: lowest validation loss of the last stage, or its last epoch."""
-    keeps: ClassVar[tuple[str, ...]] = ()
-    """Fields that a protocol's ``fair`` table leaves alone, since the method means nothing with another value."""
-    quick: ClassVar[Mapping[str, Any]] = {}
-    """Values under protocol "quick" that differ from those it gives to every method; the class says why."""
+    normalises_itself: ClassVar[bool] = False
+    """The method normalises its views; the engine leaves them in [0, 1]."""
 
     def __post_init__(self) -> None:
-        """Refuse values no run can mean."""
+        """Validate field values. Raises ValueError naming the field, its bounds and the value."""
         at_least("size_px", self.size_px, 8)
         at_least("epochs", self.epochs, 1)
         at_least("batch_size", self.batch_size, 2)
@@ -93,55 +106,105 @@ class PretrainConfig:
         """The stages in order; one over whole images unless a method says otherwise."""
         return (Stage("whole", self.epochs),)
 
+    @property
+    def clip_norm(self) -> float | None:
+        """Norm that each turn's gradients are clipped to; None leaves them as they are."""
+        return None
 
-class Method(Protocol):
+    @property
+    def bn_groups(self) -> int | None:
+        """Groups that a batch is cut into for batch norm, over all processes; None is one a process."""
+        return None
+
+    @property
+    def augmentation(self) -> str:
+        """Name of the family of views; "own" where the method leaves no choice."""
+        return "own"
+
+    def images_of(self, stage: Stage, train: int) -> int:
+        """Return how many images an epoch of a stage has, of so many training images."""
+        return train
+
+
+class MethodDefaults(Protocol):
+    """Members that a pretrained method may leave out; it then has these.
+
+    ``PretrainMethod`` inherits them, and ``register_method`` adds those that a class lacks.
+    """
+
+    config: PretrainConfig
+    metrics: Mapping[str, torch.Tensor] = MappingProxyType({})
+    """Scalars of the last losses, whose mean over an epoch is told in its history."""
+    if TYPE_CHECKING:
+
+        @property
+        def ready(self) -> bool:
+            """Whether a validation loss means something yet, as it does not while a queue holds no real keys."""
+            return True
+    else:
+        ready = True  # no property, so that a method may also set it
+
+    def start_stage(self, stage: Stage) -> None:
+        """Begin a stage (also when resuming inside it)."""
+        return  # said, or type checkers take it for abstract
+
+    def stage_data(self, stage: Stage, data: PretrainData, seed: int) -> PretrainData:
+        """Return the images of a stage, after ``start_stage``; when resuming, the same ones again."""
+        return data
+
+    def schedule(self, turn: str) -> Schedule:
+        """Return how a turn's learning rate moves: half a cosine, epoch by epoch, after the config's warm-up."""
+        return Schedule(warmup_epochs=self.config.warmup_epochs)
+
+    def after_step(self) -> None:
+        """Update teacher and queue, after the optimiser's step."""
+        return
+
+
+class Method(MethodDefaults, Protocol):
     """A pretraining method: an ``nn.Module`` built as ``Method(config)`` from seeded weights.
 
     The engine calls, for every batch: ``losses(views, turn)`` for each turn, sums the values, takes one
     step of that turn's optimiser, then ``after_step()`` once. In validation it calls ``losses`` in eval
     mode without gradients, and never ``after_step``: nothing a method keeps may change there.
     All state that a resumed run needs is in ``state_dict()`` (parameters and buffers).
-
-    It may also have ``schedule(turn)``, a ``pretrain.engine.optimisation.Schedule``; without it the rate is a half
-    cosine, epoch by epoch. Gradients are clipped to its config's ``clip_norm``, where it has that field.
-
-    A method whose stage is not about whole images has ``stage_data(stage, data, seed) -> data``, called when the stage
-    starts (also when resuming inside it, then with the same result): a ``pretrain.engine.data.PretrainData``.
     """
 
     Config: ClassVar[type[PretrainConfig]]
     card: ClassVar[MethodCard]
-    config: PretrainConfig
     encoder: Encoder
     """The student backbone; what is transferred."""
 
     def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
-        """One recipe a view, for this stage."""
-        ...
-
-    def start_stage(self, stage: Stage) -> None:
-        """Learn that a stage begins (also when resuming inside it)."""
+        """Return one recipe a view, for this stage."""
         ...
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        """Turn name to optimiser; most methods have the one turn "main". Called at every stage's start."""
+        """Return turn name to optimiser; most methods have the one turn "main". Called at every stage's start."""
         ...
 
     def losses(self, views: Views, turn: str = "main") -> dict[str, torch.Tensor]:
-        """Named scalar losses, already weighted; the turn minimises their sum."""
-        ...
-
-    def after_step(self) -> None:
-        """Update teacher and queue, after the optimiser's step."""
+        """Return named scalar losses, already weighted; the turn minimises their sum."""
         ...
 
 
-class EncoderSource(Protocol):
-    """A method that is not pretrained here: random weights, or weights from a file.
+class SourceDefaults(Protocol):
+    """Members that a method with weights of its own may leave out; it then has these."""
 
-    One that reads a file also has ``weights_digest() -> str``, the file's SHA-256, which becomes part of its
-    cells' identity; without it the weights are taken to be drawn from the cell's seed.
-    """
+    file: ClassVar[str] = ""
+    """The file that the command line names, a checkpoint or a folder of one; "" where it names none."""
+
+    def weights_digest(self) -> str:
+        """Return the SHA-256 of the weights' file, which is part of its cells' identity."""
+        return SEEDED
+
+    def told(self) -> dict[str, str]:
+        """Return what a record says of the weights beside their digest."""
+        return {}
+
+
+class EncoderSource(SourceDefaults, Protocol):
+    """A method that is not pretrained here: random weights, or weights from a file. Inherit from it."""
 
     Config: ClassVar[type[Any]]
     card: ClassVar[MethodCard]

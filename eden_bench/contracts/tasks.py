@@ -93,17 +93,9 @@ class OpenTask(ABC):
         raise NotImplementedError(f"{type(self).__name__} keeps no network for another task to look at")
 
 
-class Task(ABC):
-    """A dataset, a target, a protocol and a primary score; inherit from it: what is optional has its default here.
+class TaskDefaults:
+    """Members that a task may leave out; it then has these."""
 
-    Importing a task must not import torch.
-    """
-
-    name: str
-    dataset: str
-    kind: Literal["segmentation", "classification", "probe"]
-    title: str
-    score: ScoreDefinition
     repeats: ClassVar[Seeds] = "seeds"
     """"seeds": one cell a seed. "once": one cell a checkpoint (nothing of it depends on a seed, as in a probe of frozen
     features); methods whose weights are drawn from the seed have a checkpoint a seed."""
@@ -111,6 +103,23 @@ class Task(ABC):
     """Name of the task whose fine-tuned network it is given in place of an encoder (Grad-CAM); "" for none."""
     groups: tuple[str, ...] = ()
     """Groups it is in besides its kind and dataset, for ``--tasks @NAME``."""
+
+    def lists(self, index: DatasetIndex, protocol: Any) -> tuple[dict[str, list[str]], str] | None:  # noqa: ANN401
+        """Return the image ids of "train", "validation" and "test", and the rule in words, for ``data splits``.
+
+        None where the task makes no validation list of its own.
+        """
+        return None
+
+
+class Task(TaskDefaults, ABC):
+    """A dataset, a target, a protocol and a primary score; inherit from it. Importing a task must not import torch."""
+
+    name: str
+    dataset: str
+    kind: Literal["segmentation", "classification", "probe"]
+    title: str
+    score: ScoreDefinition
 
     @abstractmethod
     def protocol(self, name: str) -> Any:  # noqa: ANN401 - each kind of task has its own frozen dataclass
@@ -123,13 +132,6 @@ class Task(ABC):
     @abstractmethod
     def open(self, index: DatasetIndex, protocol: Any, context: Context) -> OpenTask:  # noqa: ANN401
         """Decode the data (or map them from the cache) and make the splits."""
-
-    def lists(self, index: DatasetIndex, protocol: Any) -> tuple[dict[str, list[str]], str] | None:  # noqa: ANN401
-        """Return the image ids of "train", "validation" and "test", and the rule in words, for ``data splits``.
-
-        None where the task makes no validation list of its own.
-        """
-        return None
 
 
 @dataclass(frozen=True, kw_only=True)

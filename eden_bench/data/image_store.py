@@ -9,11 +9,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 import numpy as np
 
-from eden_bench.contracts import Context, Dataset, DatasetIndex, Item
+from eden_bench.contracts import Anchor, Context, Dataset, DatasetIndex, Item
 from eden_bench.data.pixel_store import Store, StoreSpec, open_store
 from eden_bench.errors import DataMissing
 
@@ -21,17 +20,6 @@ LEVELS_PX = (1024, 512, 256)
 """Sides of a pyramid's levels, finest first: released code crops from 1024 px; large crops are made from the others."""
 
 _STARTS = {side_px: sum(s**2 for s in LEVELS_PX if s > side_px) for side_px in LEVELS_PX}
-
-
-class Anchor(NamedTuple):
-    """A part of an image that views are cut from, and the whole image at every size that they may be cut at."""
-
-    levels: tuple[np.ndarray, ...]
-    """Finest first, each (s, s) or (s, s, 3) uint8."""
-    box: tuple[float, float, float, float]
-    """Top, left, height and width of the part, in pixels of the finest level."""
-    px: tuple[int, int]
-    """Height and width of the part in the pixels that crops are drawn in, the same for all images of a pyramid."""
 
 
 @dataclass(frozen=True)

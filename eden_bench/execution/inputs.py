@@ -22,7 +22,6 @@ if TYPE_CHECKING:
     from eden_bench.encoders import Encoder
 
 V = TypeVar("V")
-SEEDED = "seeded"
 _FEW_SHOT = "few_shot_"
 
 
@@ -145,11 +144,6 @@ def pretraining_dataset(task: Task) -> str:
     if modality not in known:
         raise UsageError(f"task {task.name}: nothing to pretrain on for {modality!r}: name it with --pretrain-data")
     return known[modality]
-
-
-def is_source(method: Any) -> bool:  # noqa: ANN401 - a method class
-    """Tell whether a method brings its encoder along instead of being pretrained here."""
-    return hasattr(method, "load_encoder")
 
 
 def plain(value: object) -> Any:  # noqa: ANN401 - JSON

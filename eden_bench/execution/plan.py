@@ -8,10 +8,11 @@ from typing import Any
 
 from eden_bench import protocols, registry
 from eden_bench.contracts import Cell, Task, shots_are_valid
+from eden_bench.contracts.members import is_source
 from eden_bench.data.dataset_folders import own_folder, reader
 from eden_bench.errors import DataMissing, NotBuilt, UsageError, WeightsRefused
 from eden_bench.execution.backbones import Backbone, Problem, State, checkpoint_folders, find_checkpoint, make_backbone
-from eden_bench.execution.inputs import SEEDED, Inputs, OpenedTask, is_source, plain, pretraining_dataset
+from eden_bench.execution.inputs import Inputs, OpenedTask, plain, pretraining_dataset
 from eden_bench.execution.request import Ask, shots_text
 from eden_bench.protocols import Protocol
 from eden_bench.records import Record
@@ -171,8 +172,7 @@ class _Opener:
 
     def _identify(self, backbone: Backbone) -> None:
         if backbone.dataset is None:
-            weights = getattr(backbone.source, "weights_digest", None)
-            backbone.digest = weights() if weights else SEEDED
+            backbone.digest = backbone.source.weights_digest()
         elif self._inputs.build or checkpoint_folders(self._inputs.settings.out, backbone.method):
             find_checkpoint(backbone, self._inputs)
 

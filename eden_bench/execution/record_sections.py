@@ -6,8 +6,9 @@ import shlex
 from typing import Any
 
 from eden_bench import registry
+from eden_bench.contracts import SEEDED
 from eden_bench.execution.backbones import Backbone
-from eden_bench.execution.inputs import SEEDED, Inputs, OpenedTask
+from eden_bench.execution.inputs import Inputs, OpenedTask
 from eden_bench.execution.plan import Plan, Slot
 from eden_bench.weights.checkpoints import Checkpoint
 
@@ -70,7 +71,7 @@ def _checkpoint(backbone: Backbone) -> dict[str, Any]:
     """Return what a reader must know of the weights; where and when they were made stays on their card."""
     if backbone.folder is None:
         told = {"digest": backbone.digest, "from": "the cell's seed" if backbone.digest == SEEDED else "a file"}
-        return told | (backbone.source.told() if brought_file(backbone) else {})
+        return told | backbone.source.told()
 
     card = Checkpoint(backbone.folder).card
     kept = {name: card[name] for name in _CARD if name in card}
@@ -79,4 +80,4 @@ def _checkpoint(backbone: Backbone) -> dict[str, Any]:
 
 def brought_file(backbone: Backbone) -> str:
     """Return the path of weights that were named on the command line, "" where there are none."""
-    return str(getattr(registry.methods.get(backbone.method), "file", ""))
+    return "" if backbone.dataset else str(registry.methods.get(backbone.method).file)

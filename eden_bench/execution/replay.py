@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING
 
 from eden_bench import records, registry
 from eden_bench.contracts import EncoderSource, Outcome, Task
+from eden_bench.contracts.members import is_source
 from eden_bench.errors import DataMissing, UsageError, WeightsMissing, WeightsRefused
 from eden_bench.execution.backbones import checkpoint_folders
-from eden_bench.execution.inputs import Inputs, is_source, rebuilt
+from eden_bench.execution.inputs import Inputs, rebuilt
 from eden_bench.execution.runner import cpu_threads
 from eden_bench.records import Record
 from eden_bench.weights.checkpoints import Checkpoint
@@ -97,8 +98,7 @@ def _encoder(record: Record, inputs: Inputs) -> Encoder:
 
 def _brought(source: EncoderSource, record: Record) -> Encoder:
     cell = record.cell
-    digest = getattr(source, "weights_digest", None)
-    if digest is not None and (found := digest()) != cell.checkpoint:
+    if (found := source.weights_digest()) != cell.checkpoint:
         raise WeightsMissing(
             f"{cell.method}: the weights at hand are {found[:12]}, record {record.id[:12]} was made with "
             f"{cell.checkpoint[:12]}: put the file back"

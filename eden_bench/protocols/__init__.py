@@ -36,7 +36,7 @@ from pathlib import Path
 from typing import Any
 
 from eden_bench import registry
-from eden_bench.contracts import with_overrides
+from eden_bench.contracts import PretrainConfig, with_overrides
 from eden_bench.errors import UsageError, nearest, unknown
 from eden_bench.files import plain_text
 from eden_bench.protocols import fair
@@ -72,14 +72,14 @@ class Protocol:
 
     def method_config(self, name: str, config: Any) -> Any:  # noqa: ANN401 - each method has its own dataclass
         """Return a method's or a variant's config under this protocol."""
-        known = {f.name for f in fields(config)} - set(getattr(config, "keeps", ()))
+        known = {f.name for f in fields(config)} - set(config.keeps)
         shared = {key: value for key, value in self.pretrain.items() if key in known}
-        quick = getattr(config, "quick", {}) if self.base == "quick" else {}
+        quick = config.quick if self.base == "quick" else {}
         own = {**self.methods.get(self.method_of(name), {}), **self.variants.get(name, {})}
         own.pop("method", None)
         overrides = {**shared, **quick, **own, **fair.shared(self.fair, config)}
         made = with_overrides(config, overrides, f"protocol {self.name}, method {name}")
-        total = self.fair.get("epochs_total") if hasattr(made, "stages") else None
+        total = self.fair.get("epochs_total") if isinstance(made, PretrainConfig) else None
         return fair.with_epochs_total(made, total) if total else made
 
     def task_protocol(self, task: Any) -> Any:  # noqa: ANN401 - each kind of task has its own dataclass

@@ -41,9 +41,9 @@ def check(switches: Mapping[str, Any], where: str) -> None:
             raise UsageError(f"{where}: {name} is {value!r}, expected a whole number of at least 1")
 
 
-def shared(switches: Mapping[str, Any], config: object) -> dict[str, Any]:
+def shared(switches: Mapping[str, Any], config: Any) -> dict[str, Any]:  # noqa: ANN401
     """Return the switches that a config has as fields, and does not keep its own."""
-    open_to = {f.name for f in fields(config)} - set(getattr(config, "keeps", ()))  # type: ignore[arg-type]
+    open_to = {f.name for f in fields(config)} - set(config.keeps)
     return {name: switches[name] for name in SHARED if name in switches and name in open_to}
 
 
@@ -65,7 +65,7 @@ def with_images_seen(config: Any, images: int, train: int) -> Any:  # noqa: ANN4
 
 
 def _per_epoch(config: Any, stage: Any, train: int) -> int:  # noqa: ANN401
-    images: int = config.images_of(stage, train) if hasattr(config, "images_of") else train
+    images: int = config.images_of(stage, train)
     return max(1, images // config.batch_size * config.batch_size)
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -104,11 +104,12 @@ def parse(kind: type[T], content: Mapping[str, Any], place: str = "") -> T:
 
 
 @functools.cache
-def _entries(kind: Any) -> dict[str, _Entry]:  # noqa: ANN401 - a class, hashable
-    hints = get_type_hints(kind, include_extras=True)
+def _entries(kind: Hashable) -> dict[str, _Entry]:
+    owner: Any = kind
+    hints = get_type_hints(owner, include_extras=True)
     return {
         each.name: _entry(hints[each.name], each.default is MISSING and each.default_factory is MISSING)
-        for each in fields(kind)
+        for each in fields(owner)
         if each.init
     }
 

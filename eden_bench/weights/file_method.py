@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from eden_bench.contracts import MethodCard
+from eden_bench.contracts import EncoderSource, MethodCard, MethodConfig
 from eden_bench.errors import UsageError
 from eden_bench.registry import Registry
 from eden_bench.weights.checkpoints import Checkpoint
@@ -21,15 +21,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, kw_only=True)
-class FileConfig:
+class FileConfig(MethodConfig):
     """Nothing: the digest of the weights, not their path, says whether two are the same."""
 
 
-class FileWeights:
+class FileWeights(EncoderSource):
     """An encoder from a file that its user brings along; ``register_file`` makes one class a file."""
 
-    file = ""
-    """A checkpoint, or a folder that ``import-weights`` wrote."""
     Config = FileConfig
     card = MethodCard(
         title="Weights from a file",

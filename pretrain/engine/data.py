@@ -3,38 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
 from eden_bench import seeds
-from eden_bench.contracts import Context, DatasetIndex, Item, in_range
+from eden_bench.contracts import Context, DatasetIndex, Item, PretrainData, in_range
 from eden_bench.data.image_store import open_pyramid
 from eden_bench.digests import digest
 from eden_bench.errors import DataMissing
 
-if TYPE_CHECKING:
-    from eden_bench.data.image_store import PyramidStore
-
 VALIDATION_SHARE = 11_212 / 86_524
 """Share of ChestX-ray14's train_val images that Adam's lists hold out."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class PretrainData:
-    """Images, and which of them train and which are held out to choose a checkpoint."""
-
-    pyramid: PyramidStore
-    train: np.ndarray
-    """(n,) int64, indices into the pyramid, ascending."""
-    validation: np.ndarray
-    """(m,) int64, of other patients than ``train``, ascending."""
-    digest: str
-    """Of pixels, ids, labels and split: all that can change a run."""
-    labels: np.ndarray | None = None
-    """(N, L) float32 in {0, 1}, or None where the dataset has none."""
-    provenance: dict[str, Any] = field(default_factory=dict)
 
 
 def open_data(

@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from eden_bench.contracts import Context, PretrainConfig
+from eden_bench.contracts import Context, PretrainConfig, PretrainData
 from eden_bench.devices import fast_precision
 from eden_bench.digests import digest
 from eden_bench.errors import EdenError, UsageError
@@ -25,7 +25,7 @@ from eden_bench.records import provenance
 from eden_bench.weights.checkpoints import Checkpoint, recipe_id, write_checkpoint
 from pretrain.engine import distributed, state
 from pretrain.engine import history as histories
-from pretrain.engine.data import PretrainData, open_data
+from pretrain.engine.data import open_data
 from pretrain.engine.training import Training
 
 __all__ = ["PretrainData", "open_data", "pretrain"]
@@ -139,7 +139,7 @@ def _seen(training: Training) -> dict[str, Any]:
     return {
         "images_seen": sum(entry["steps"] for entry in history) * config.batch_size,
         "views": len(recipes),
-        "augmentation": {"family": getattr(config, "augmentation", "own"), "digest": digest(looks)[:12]},
+        "augmentation": {"family": config.augmentation, "digest": digest(looks)[:12]},
         "normalisation": list(dict.fromkeys((recipe.mean, recipe.std) for recipe in recipes)),
     }
 

@@ -10,7 +10,7 @@ import logging
 import math
 import time
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any, cast
@@ -21,12 +21,11 @@ from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
 from eden_bench import registry, seeds
-from eden_bench.contracts import Context, Method, PretrainConfig, Stage, ViewRecipe, Views
+from eden_bench.contracts import Context, Method, PretrainConfig, PretrainData, Schedule, Stage, ViewRecipe, Views
 from eden_bench.encoders import seeded
 from eden_bench.errors import TrainingDiverged, UsageError
 from pretrain.engine import distributed, history, state
-from pretrain.engine.data import PretrainData
-from pretrain.engine.optimisation import Schedule, autocast_dtype, set_lr
+from pretrain.engine.optimisation import autocast_dtype, set_lr
 from pretrain.views.stream import ViewStream
 
 CHECK_EVERY_STEPS = 20
@@ -67,7 +66,7 @@ class Training:
         processes, self._data = distributed.size(), self.data
         if self.config.batch_size % processes:
             raise UsageError(f"batch_size {self.config.batch_size} does not divide among {processes} processes")
-        groups = getattr(self.config, "bn_groups", processes)
+        groups = self.config.bn_groups or processes
         if groups % processes:
             raise UsageError(
                 f"bn_groups {groups} does not divide among {processes} processes, which would normalise in other "
@@ -110,7 +109,7 @@ class Training:
         A config whose ``normalises_itself`` is true leaves normalising to its method.
         """
         strength, normalisation = self.config.view_strength, self.config.normalisation
-        given = "own" if getattr(self.config, "normalises_itself", False) else normalisation
+        given = "own" if self.config.normalises_itself else normalisation
         return tuple(r.weakened(strength).normalised(given) for r in self.method.recipes(stage))
 
     @property
@@ -124,8 +123,7 @@ class Training:
     def _start(self, stage: Stage) -> None:
         """Make data, optimisers, schedule and views anew; take over the optimisers' state inside a stage."""
         self.method.start_stage(stage)
-        if hasattr(self.method, "stage_data"):
-            self._data = self.method.stage_data(stage, self.data, self.seed)
+        self._data = self.method.stage_data(stage, self.data, self.seed)
         if self.steps < 1:
             raise UsageError(
                 f"{self.name}: found {len(self._data.train)} images to pretrain on, expected at least one batch of "
@@ -175,8 +173,7 @@ class Training:
         return self._schedule(next(iter(self._optimisers))).is_over(self._validation_losses(stage))
 
     def _schedule(self, turn: str) -> Schedule:
-        own = getattr(self.method, "schedule", None)
-        return own(turn) if own else Schedule(warmup_epochs=self.config.warmup_epochs)
+        return self.method.schedule(turn)
 
     def _validation_losses(self, stage: Stage) -> list[float]:
         """Return the loss of each finished epoch of a stage."""
@@ -194,14 +191,13 @@ class Training:
             optimiser.step()
             self._recent.append(total.detach())
             self._add({"loss": total, **{f"loss/{name}": loss for name, loss in losses.items()}})
-        self._add(getattr(self.method, "metrics", {}))
+        self._add(self.method.metrics)
         self.method.after_step()
         self.at.step += 1
 
     def _clip(self, optimiser: torch.optim.Optimizer) -> None:
         """Shorten the gradient to the config's ``clip_norm``, where it has one."""
-        clip_norm = getattr(self.config, "clip_norm", None)
-        if clip_norm is not None:
+        if (clip_norm := self.config.clip_norm) is not None:
             nn.utils.clip_grad_norm_([p for group in optimiser.param_groups for p in group["params"]], clip_norm)
 
     def _order(self, stage: Stage) -> np.ndarray:
@@ -236,7 +232,7 @@ class Training:
         dtype = autocast_dtype(self.device)
         return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16)
 
-    def _add(self, values: dict[str, Tensor]) -> None:
+    def _add(self, values: Mapping[str, Tensor]) -> None:
         for name, value in values.items():
             self.at.sums[name] = self.at.sums.get(name, 0) + value.detach().float()
 
@@ -289,7 +285,7 @@ class Training:
 
         It means nothing while the queue is not real and where the pruner left no negatives.
         """
-        says = getattr(self.method, "ready", True) and not history.is_exhausted(self.at.history[-1])
+        says = self.method.ready and not history.is_exhausted(self.at.history[-1])
         if says and (self.at.best is None or loss < self.at.best["loss"]):
             weights = {name: value.detach().cpu().clone() for name, value in self.method.encoder.state_dict().items()}
             self.at.best = {"loss": loss, "epoch": self.at.epoch, "encoder": weights}

@@ -15,7 +15,7 @@ import weakref
 from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple, Protocol
+from typing import NamedTuple
 
 import cv2
 import numpy as np
@@ -23,22 +23,13 @@ import torch
 from torch import Tensor
 
 from eden_bench import seeds
-from eden_bench.contracts import Stage, View, ViewRecipe, Views, at_least
-from eden_bench.data.image_store import Anchor
+from eden_bench.contracts import Anchor, Pyramid, Stage, View, ViewRecipe, Views, at_least
 from pretrain.views import opencv_renderer, torch_renderer
 from pretrain.views.draws import WIDTH, Draws, anchor_maps, draw_cells, draw_views
 from pretrain.views.windows import Window, cut
 
 _AHEAD = 2
 """Batches in the making while the training thread works on one."""
-
-
-class Pyramid(Protocol):
-    """Where anchors come from; ``eden_bench.data.image_store.PyramidStore`` is one."""
-
-    def anchor(self, sample: int, row: int, column: int, rows: int, columns: int) -> Anchor:
-        """Return one cell of a rows × columns grid over an image; ``Anchor.px`` is the same for all."""
-        ...
 
 
 class Plan(NamedTuple):

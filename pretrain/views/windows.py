@@ -15,7 +15,7 @@ from typing import NamedTuple
 import cv2
 import numpy as np
 
-from eden_bench.data.image_store import Anchor
+from eden_bench.contracts import Anchor
 from pretrain.views.pixels import whole_weights
 
 _NEGLIGIBLE = 1 / 16

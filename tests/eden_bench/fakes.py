@@ -188,6 +188,7 @@ class FakeTrained:
 
     Config = FakePretrainConfig
     card = card("Fake trained")
+    recipes = optimisers = losses = None
 
 
 @dataclass(frozen=True)

@@ -143,9 +143,29 @@ def test_a_wrong_name_gets_the_nearest_one(pattern, sentence):
         filled().select([pattern])
 
 
+@dataclass(frozen=True)
+class MethodConfigured:
+    """Nothing that a source must have."""
+
+
+EXTRA = """
+from dataclasses import dataclass
+from eden_bench import register_method
+
+@dataclass(frozen=True)
+class EConfig:
+    pass
+
+@register_method("extra")
+class E:
+    Config, card = EConfig, None
+    def load_encoder(self, seed): ...
+"""
+
+
 def test_a_decorator_returns_the_type_it_got():
     class Mine:
-        pass
+        Config, card, load_encoder = MethodConfigured, None, None
 
     assert registry.register_method("test-registry-mine")(Mine) is Mine
     assert registry.methods.get("test-registry-mine") is Mine
@@ -154,7 +174,7 @@ def test_a_decorator_returns_the_type_it_got():
 
 def test_a_plugin_file_registers(tmp_path):
     path = tmp_path / "extra.py"
-    path.write_text("from eden_bench.registry import register_method\n@register_method('extra')\nclass E: pass\n")
+    path.write_text(EXTRA)
     registry.load_plugin_file(path)
     assert registry.methods.get("extra").__name__ == "E"
     del registry.methods._made["extra"]

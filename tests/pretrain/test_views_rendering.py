@@ -7,8 +7,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from eden_bench import seeds
-from eden_bench.contracts import ViewRecipe
-from eden_bench.data.image_store import Anchor
+from eden_bench.contracts import Anchor, ViewRecipe
 from pretrain.views import opencv_renderer, torch_renderer
 from pretrain.views.draws import WIDTH, Draws, anchor_maps, draw_views, upright_maps
 from pretrain.views.pixels import adjust, blur_kernels, normalisation

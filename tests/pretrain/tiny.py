@@ -7,10 +7,8 @@ import numpy as np
 import torch
 
 from eden_bench import devices, registry
-from eden_bench.contracts import Context, View, Views
-from eden_bench.data.image_store import Anchor
+from eden_bench.contracts import Anchor, Context, PretrainData, View, Views
 from eden_bench.encoders import seeded
-from pretrain.engine.data import PretrainData
 from pretrain.engine.pretraining import pretrain
 
 TINY = {
@@ -87,8 +85,7 @@ def method(name, seed=0, stage=0, **changes):
         made = registry.methods.get(name)(settings)
     made.stage_under_test = settings.stages[stage]
     made.start_stage(made.stage_under_test)
-    if hasattr(made, "stage_data"):
-        made.stage_data(made.stage_under_test, data(), seed)
+    made.stage_data(made.stage_under_test, data(), seed)
     return made
 
 

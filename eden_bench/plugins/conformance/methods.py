@@ -11,9 +11,10 @@ from typing import Any
 import torch
 
 from eden_bench import protocols, registry
-from eden_bench.contracts import View, ViewRecipe, Views
+from eden_bench.contracts import SEEDED, View, ViewRecipe, Views
+from eden_bench.contracts.members import is_source
+from eden_bench.contracts.methods import MethodDefaults
 from eden_bench.data.dataset_folders import pretraining_sets
-from eden_bench.execution.inputs import is_source
 from eden_bench.plugins.conformance.findings import Checks, check_card, need, phantom
 
 _BATCH = 8
@@ -50,8 +51,7 @@ def _check_source(made: Any, name: str) -> None:  # noqa: ANN401
     method = made(protocols.QUICK.method_config(name, made.Config()))
     first, again = method.load_encoder(1).state_dict(), method.load_encoder(1).state_dict()
     need(all(value.equal(again[key]) for key, value in first.items()), "two calls with one seed give two encoders")
-    if hasattr(method, "weights_digest"):
-        digest = method.weights_digest()
+    if (digest := method.weights_digest()) != SEEDED:
         need(isinstance(digest, str) and len(digest) == 64, f"weights_digest is {digest!r}, expected 64 hex digits")
     with torch.inference_mode():
         _check_maps(method.load_encoder(1).eval())
@@ -75,7 +75,7 @@ class _Trial:
 
     def stages(self) -> range:
         """Stages on noise; one that makes its own data is left to the pretraining on the phantom."""
-        return range(1 if hasattr(self.make, "stage_data") else len(self.config.stages))
+        return range(1 if self.make.stage_data is not MethodDefaults.stage_data else len(self.config.stages))
 
     def views(self, made: Any, stage: int, seed: int = 0) -> Views:  # noqa: ANN401
         draw = torch.Generator().manual_seed(seed)

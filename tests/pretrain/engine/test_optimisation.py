@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import nn
 
-from eden_bench.contracts import PretrainConfig
-from pretrain.engine.optimisation import Schedule, adamw, set_lr, sgd
+from eden_bench.contracts import PretrainConfig, Schedule
+from pretrain.engine.optimisation import adamw, set_lr, sgd
 
 
 @pytest.mark.parametrize(("epoch", "lr"), [(0, 0.03), (100, 0.015), (199, 1.85e-6)])

@@ -4,8 +4,7 @@ import numpy as np
 import pytest
 import torch
 
-from eden_bench.contracts import Stage, ViewRecipe
-from eden_bench.data.image_store import Anchor
+from eden_bench.contracts import Anchor, Stage, ViewRecipe
 from pretrain.views.stream import Buffers, ViewStream
 
 RECIPE = ViewRecipe(

@@ -5,7 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from eden_bench.data.image_store import Anchor, PyramidStore, pyramid_of
+from eden_bench.contracts import Anchor
+from eden_bench.data.image_store import PyramidStore, pyramid_of
 from pretrain.views.pixels import whole_weights
 from pretrain.views.windows import Window, antialiasing, cut, triangles
 

@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
+from eden_bench.case_statistics import THRESHOLDS
 from eden_bench.records import cases_csv
 from tasks.finetuning.pixel_counts import Counts
-from tasks.finetuning.scores import THRESHOLDS
 from tests.tasks.finetuning.test_scores import dice_by_loop, iou_by_loop
 
 STRUCTURES = ("a", "b")

@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.metrics import roc_auc_score
 
+from eden_bench import case_statistics
 from tasks.finetuning import scores
 from tasks.finetuning.networks import soft_dice_loss
 
@@ -35,14 +36,14 @@ def iou_by_loop(predicted, true):
 
 
 def test_half_overlapping_masks_have_dice_one_half_and_iou_one_third():
-    assert scores.dice(np.array(2), np.array(4), np.array(4)) == 0.5
-    assert scores.iou(np.array(2), np.array(4), np.array(4)) == pytest.approx(1 / 3)
+    assert case_statistics.dice(np.array(2), np.array(4), np.array(4)) == 0.5
+    assert case_statistics.iou(np.array(2), np.array(4), np.array(4)) == pytest.approx(1 / 3)
 
 
 def test_two_empty_masks_score_one_and_one_empty_mask_scores_zero():
     nothing, something = np.array(0), np.array(5)
-    assert scores.dice(nothing, nothing, nothing) == scores.iou(nothing, nothing, nothing) == 1
-    assert scores.dice(nothing, nothing, something) == scores.iou(nothing, something, nothing) == 0
+    assert case_statistics.dice(nothing, nothing, nothing) == case_statistics.iou(nothing, nothing, nothing) == 1
+    assert case_statistics.dice(nothing, nothing, something) == case_statistics.iou(nothing, something, nothing) == 0
 
 
 @given(masks, masks)
@@ -81,18 +82,18 @@ def test_counts_of_packed_pixels_equal_sums_of_pixels(predicted, true):
 @given(masks, masks)
 def test_dice_is_symmetric_bounded_and_never_below_iou(predicted, true):
     overlap, p, t = counts(predicted, true)
-    dice, iou = scores.dice(overlap, p, t), scores.iou(overlap, p, t)
-    assert np.array_equal(dice, scores.dice(overlap, t, p))
+    dice, iou = case_statistics.dice(overlap, p, t), case_statistics.iou(overlap, p, t)
+    assert np.array_equal(dice, case_statistics.dice(overlap, t, p))
     assert ((iou >= 0) & (iou <= dice) & (dice <= 1)).all()
     np.testing.assert_allclose(dice, 2 * iou / (1 + iou))
 
 
 @given(arrays(np.float64, 40, elements=st.floats(0, 1)), arrays(bool, 40))
 def test_the_released_mean_iou_equals_the_plain_loop(probability, true):
-    found = [probability > level for level in scores.THRESHOLDS]
+    found = [probability > level for level in case_statistics.THRESHOLDS]
     by_loop = np.mean([(iou_by_loop(p, true) + iou_by_loop(~p, ~true)) / 2 for p in found])
     overlap, predicted = np.array([(p & true).sum() for p in found]), np.array([p.sum() for p in found])
-    assert scores.iou_thresholds(overlap, predicted, true.sum(), 40) == pytest.approx(by_loop)
+    assert case_statistics.iou_thresholds(overlap, predicted, true.sum(), 40) == pytest.approx(by_loop)
 
 
 def auc_by_loop(probability, target):
@@ -108,20 +109,20 @@ def auc_by_loop(probability, target):
 def test_auc_equals_the_plain_loop_and_sklearn_ties_included(values, positives, random):
     target = np.array([1] * positives + [0] * (12 - positives))
     random.shuffle(target)
-    found = scores.auc(values / 5, target)
+    found = case_statistics.auc(values / 5, target)
     assert found == pytest.approx(auc_by_loop(values, target))
     assert found == pytest.approx(roc_auc_score(target, values))
 
 
 def test_auc_does_not_change_under_a_rising_map_and_is_mirrored_by_a_falling_one():
     values, target = np.array([0.1, 0.4, 0.35, 0.8]), np.array([0, 0, 1, 1])
-    assert scores.auc(values, target) == scores.auc(np.exp(values), target) == 0.75
-    assert scores.auc(-values, target) == 0.25
+    assert case_statistics.auc(values, target) == case_statistics.auc(np.exp(values), target) == 0.75
+    assert case_statistics.auc(-values, target) == 0.25
 
 
 def test_auc_of_one_class_is_refused():
     with pytest.raises(ValueError, match="0 positive and 3 negative cases"):
-        scores.auc(np.array([0.1, 0.2, 0.3]), np.zeros(3))
+        case_statistics.auc(np.array([0.1, 0.2, 0.3]), np.zeros(3))
 
 
 def test_a_label_without_both_values_is_left_out_of_the_mean_and_never_a_half():

@@ -9,12 +9,12 @@ import torch
 from torch import nn
 
 from eden_bench import devices
+from eden_bench.case_statistics import THRESHOLDS
 from eden_bench.contracts import Context
 from eden_bench.encoders import Encoder, build_encoder
 from eden_bench.errors import NotBuilt
 from tasks.finetuning import DICE, IOU_THRESHOLDS, ClassificationTask, SegmentationProtocol, SegmentationTask
 from tasks.finetuning.networks import UNet
-from tasks.finetuning.scores import THRESHOLDS
 from tests.tasks.finetuning.toy_anatomy import ToyAnatomy, toy_index
 
 TASK = SegmentationTask(name="toy-heart", dataset="toy", title="Toy heart", structures=("heart",))

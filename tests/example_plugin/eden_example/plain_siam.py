@@ -1,6 +1,7 @@
-"""SimSiam: two views predict each other, one side held still (Chen & He, CVPR 2021, arXiv:2011.10566).
+"""Plain Siam: two views predict each other, one side held still (after Chen & He, CVPR 2021, arXiv:2011.10566).
 
-Not as in the paper: the projector has two layers instead of three, to keep the example short.
+A plain ``nn.Module`` with the required members only. Not as in the paper: the projector has two layers, to keep the
+example short.
 """
 
 import torch
@@ -10,11 +11,11 @@ from torch.nn.functional import cosine_similarity
 from eden_bench import MethodCard, PretrainConfig, ViewRecipe, build_encoder, register_method
 
 
-@register_method("simsiam")
-class SimSiam(nn.Module):
+@register_method("plain-siam")
+class PlainSiam(nn.Module):
     Config = PretrainConfig
     card = MethodCard(
-        title="SimSiam",
+        title="Plain Siam",
         paper="Chen & He, CVPR 2021, arXiv:2011.10566",
         licence="written from the paper's formula",
         backbone="ResNet-50",
@@ -36,9 +37,6 @@ class SimSiam(nn.Module):
         )
         return (recipe, recipe)
 
-    def start_stage(self, stage):
-        pass
-
     def optimisers(self):
         return {
             "main": torch.optim.SGD(
@@ -51,6 +49,3 @@ class SimSiam(nn.Module):
         forth = cosine_similarity(self.predict(first), second.detach()).mean()
         back = cosine_similarity(self.predict(second), first.detach()).mean()
         return {"similarity": -(forth + back) / 2}
-
-    def after_step(self):
-        pass

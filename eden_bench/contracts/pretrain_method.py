@@ -1,0 +1,15 @@
+"""The base of pretraining methods; apart from the other contracts because it needs torch."""
+
+from __future__ import annotations
+
+from torch import nn
+
+from eden_bench.contracts.methods import MethodDefaults
+
+
+class PretrainMethod(nn.Module, MethodDefaults):
+    """A pretraining method without any of the optional members; see ``Method`` for those that it needs.
+
+    A method has ``Config``, ``card``, ``config``, ``encoder``, ``recipes``, ``optimisers`` and ``losses``, and
+    overrides what it needs of ``start_stage``, ``stage_data``, ``schedule``, ``after_step``, ``metrics`` and ``ready``.
+    """
