@@ -7,10 +7,12 @@ done.results().groupby("method")["value"].mean()
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+import contextlib
+import os
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from eden_bench import protocols, records, registry
 from eden_bench.contracts import no_progress
@@ -21,7 +23,7 @@ from eden_bench.execution import locks, request
 from eden_bench.execution.backbones import Backbone, find_checkpoint, make_backbone
 from eden_bench.execution.inputs import Inputs
 from eden_bench.execution.plan import Plan, Slot, make_plan
-from eden_bench.execution.request import Ask
+from eden_bench.execution.request import Ask, Names, make_ask
 from eden_bench.execution.runner import Runner, Silent, Watch, cpu_threads
 from eden_bench.execution.runner import pretrain as pretrain_backbone
 from eden_bench.records import Record
@@ -31,9 +33,6 @@ from eden_bench.weights.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
     import pandas as pd
-
-
-Names = str | Iterable[str]
 
 
 @dataclass(frozen=True)
@@ -66,6 +65,14 @@ class Result:
         return made.assign(reused=[reused[name] for name in made["id"]])
 
 
+class Pretrained(NamedTuple):
+    """A finished pretraining."""
+
+    method: str
+    seed: int
+    checkpoint: Checkpoint
+
+
 def run(
     methods: Names,
     tasks: Names,
@@ -75,13 +82,18 @@ def run(
     shots: int | str | Iterable[int | str | None] | None = None,
     protocol: str | None = None,
     pretrain_data: str | None = None,
-    pretrain_seed: int = 0,
+    pretrain_seeds: int | str | Sequence[int] = 0,
     force: bool = False,
     only_failed: bool = False,
     on_error: Literal["continue", "stop"] = "continue",
     plugins: Iterable[Path | str] = (),
     watch: Watch | None = None,
-    **settings: object,
+    data: Path | str | None = None,
+    out: Path | str | None = None,
+    cache: Path | str | None = None,
+    device: str | None = None,
+    threads: int | str | None = None,
+    splits: Path | str | None = None,
 ) -> Result:
     """Pretrain what is missing, fine-tune and score; finished cells are reused.
 
@@ -93,29 +105,65 @@ def run(
         shots: numbers of training images, "full" or None for all.
         protocol: "paper", "quick" or a TOML file; by the data where it is None.
         pretrain_data: dataset to pretrain on; by the tasks' modality where it is None.
-        pretrain_seed: of the pretraining.
+        pretrain_seeds: of the pretrainings, one row of two levels in the report.
         force: run cells anew although they are stored.
         only_failed: run only what failed before.
         on_error: "stop" ends the run at the first failure.
         plugins: plugin files to load first.
         watch: is told how the run goes.
-        settings: data, out, cache, device, threads, splits.
+        data: folder of the datasets' folders; the phantom where nothing says.
+        out: folder of records, checkpoints and reports.
+        cache: folder of decoded images.
+        device: "auto", "cpu", "mps", "cuda" or "cuda:N".
+        threads: CPU threads.
+        splits: folder of list files that replace the datasets' own splits.
 
     Raises:
         UsageError: names or values do not fit.
         DataMissing: no task at all has its data.
         StoreFailed: results cannot be written.
     """
-    files = load_plugins(plugins)
     wanted = make_ask(
-        methods, tasks, seeds=seeds, n_seeds=n_seeds, shots=shots, protocol=protocol,
-        pretrain_data=pretrain_data, pretrain_seed=pretrain_seed, plugins=files,
-    )  # fmt: skip
-    watch = watch or Silent()
-    inputs = open_inputs(resolve(**settings), watch)
-    plan = make_plan(wanted, inputs, records.load(inputs.settings.out, watch.say))
-    Runner(plan, inputs, watch, force=force, only_failed=only_failed, on_error=on_error).run()
-    return Result(plan)
+        methods,
+        tasks,
+        seeds=seeds,
+        n_seeds=n_seeds,
+        shots=shots,
+        protocol=protocol,
+        pretrain_data=pretrain_data,
+        pretrain_seeds=pretrain_seeds,
+        plugins=load_plugins(plugins),
+    )
+    settings = resolve(data=data, out=out, cache=cache, device=device, threads=threads, splits=splits)
+    return carry_out(wanted, settings, watch or Silent(), force=force, only_failed=only_failed, on_error=on_error)
+
+
+def carry_out(
+    wanted: Ask,
+    settings: Settings,
+    watch: Watch,
+    *,
+    force: bool = False,
+    only_failed: bool = False,
+    on_error: Literal["continue", "stop"] = "continue",
+    planned: Callable[[Result, Inputs], None] = lambda result, inputs: None,
+) -> Result:
+    """Plan and run what is asked for: the one path of ``run`` and of the command line.
+
+    Args:
+        wanted: from ``make_ask``.
+        settings: from ``settings.resolve``.
+        watch: is told how the run goes.
+        force: as in ``run``.
+        only_failed: as in ``run``.
+        on_error: as in ``run``.
+        planned: called with the result-to-be before anything runs; an interrupted caller can count what is stored.
+    """
+    inputs = open_inputs(settings, watch)
+    done = Result(make_plan(wanted, inputs, records.load(settings.out, watch.say)))
+    planned(done, inputs)
+    Runner(done.plan, inputs, watch, force=force, only_failed=only_failed, on_error=on_error).run()
+    return done
 
 
 def pretrain(
@@ -123,24 +171,31 @@ def pretrain(
     *,
     data_name: str | None = None,
     protocol: str | None = None,
-    seed: int = 0,
+    seeds: int | str | Sequence[int] = 0,
     plugins: Iterable[Path | str] = (),
     watch: Watch | None = None,
-    **settings: object,
-) -> dict[str, Checkpoint]:
-    """Pretrain methods without fine-tuning them; what is finished is reused, what was killed goes on.
+    data: Path | str | None = None,
+    out: Path | str | None = None,
+    cache: Path | str | None = None,
+    device: str | None = None,
+    threads: int | str | None = None,
+    splits: Path | str | None = None,
+) -> list[Pretrained]:
+    """Pretrain methods without fine-tuning them; what is finished is reused, what was killed resumes.
 
     Args:
-        methods: names, globs or groups; those that bring their weights along are passed over.
+        methods: names, globs or groups; those that bring their weights along are skipped.
         data_name: dataset to pretrain on; None for the bench's own of its first modality, chest X-rays.
         protocol: as in ``run``.
-        seed: of the pretraining.
+        seeds: of the pretrainings.
         plugins: plugin files to load first.
         watch: is told how it goes.
-        settings: data, out, cache, device, threads, splits.
-
-    Returns:
-        Method to checkpoint.
+        data: as in ``run``; likewise the others.
+        out: folder of records, checkpoints and reports.
+        cache: folder of decoded images.
+        device: "auto", "cpu", "mps", "cuda" or "cuda:N".
+        threads: CPU threads.
+        splits: folder of list files.
 
     Raises:
         UsageError: names or values do not fit.
@@ -148,21 +203,23 @@ def pretrain(
     """
     load_plugins(plugins)
     watch = watch or Silent()
-    inputs = open_inputs(resolve(**settings), watch)
+    settings = resolve(data=data, out=out, cache=cache, device=device, threads=threads, splits=splits)
+    inputs = open_inputs(settings, watch)
     data_name = data_name or next(iter(pretraining_sets().values()))
     phantom = inputs.index(data_name).phantom
     recipe = protocols.load(protocol or ("quick" if phantom else "paper"))
-    chosen = request.choose_methods(_names(methods), recipe.variants)
-    _check_protocol(protocol or recipe.name, chosen)
-    made = {}
+    chosen = request.choose_methods(request.names_of(methods), recipe.variants)
+    request.check_protocol(protocol or recipe.name, chosen)
+    made = []
     for name in chosen:
         if is_source(registry.methods.get(recipe.method_of(name))):
             watch.say(f"{name} brings its weights along: nothing to pretrain")
             continue
-        backbone = make_backbone(name, recipe, data_name, seed)
-        with cpu_threads(inputs.settings.threads):
-            _pretrain_one(backbone, inputs, watch)
-        made[name] = Checkpoint(_folder(backbone))
+        for seed in request.pretrain_seeds_of(seeds):
+            backbone = make_backbone(name, recipe, data_name, seed)
+            with cpu_threads(inputs.settings.threads):
+                _pretrain_one(backbone, inputs, watch)
+            made.append(Pretrained(name, seed, Checkpoint(_folder(backbone))))
     return made
 
 
@@ -183,31 +240,6 @@ def results(
     return frame(found, alternatives)
 
 
-def make_ask(methods: Names, tasks: Names, **more: Any) -> Ask:  # noqa: ANN401 - the fields of Ask, as typed
-    """Resolve what is asked for into names and numbers.
-
-    Raises:
-        UsageError: a name, seed or number of shots means nothing.
-    """
-    shots = more.pop("shots", None)
-    seeds = request.parse_seeds(more.pop("seeds", None), more.pop("n_seeds", None))
-    listed = shots if isinstance(shots, Iterable) and not isinstance(shots, str) else [shots]
-    pretrain_data = more.pop("pretrain_data", None)
-    if pretrain_data is not None:
-        registry.datasets.get(pretrain_data)
-    made = Ask(
-        methods=request.choose_methods(_names(methods), _variants(more.get("protocol"))),
-        tasks=request.choose(registry.tasks, _names(tasks)),
-        shots=request.parse_shots(listed),
-        seeds=seeds,
-        pretrain_data=pretrain_data,
-        **more,
-    )
-    if made.protocol is not None:
-        _check_protocol(made.protocol, made.methods)
-    return made
-
-
 def load_plugins(files: Iterable[Path | str]) -> tuple[str, ...]:
     """Load plugin files and return their paths."""
     paths = tuple(str(file) for file in files)
@@ -220,37 +252,22 @@ def open_inputs(settings: Settings, watch: Watch | None = None, *, build: bool =
     return Inputs(settings, watch.progress if watch else no_progress, build=build)
 
 
-def _check_protocol(name: str, methods: Iterable[str]) -> None:
-    """Refuse a protocol that changes what none of the methods has."""
-    protocol = protocols.load(name)
-    made = {method: registry.methods.get(protocol.method_of(method)) for method in methods}
-    protocols.check_used(protocol, {method: made[method].Config() for method in made})
-
-
-def _variants(protocol: str | None) -> Collection[str]:
-    """Return the variants that a protocol names; without one there are none."""
-    return protocols.load(protocol).variants if protocol else ()
-
-
 def _pretrain_one(backbone: Backbone, inputs: Inputs, watch: Watch) -> None:
     """Pretrain under the backbone's lock; under torchrun, process 0 holds it for all."""
-    import os
-
     find_checkpoint(backbone, inputs)
-    if int(os.environ.get("RANK", "0")):
+    out, is_first = inputs.settings.out, os.environ.get("RANK", "0") == "0"
+    with contextlib.ExitStack() as stack:
+        if is_first:
+            stack.enter_context(locks.presence(out))
+            stack.enter_context(locks.claim(out, backbone.name, wait=True))
         pretrain_backbone(backbone, inputs, watch.say)
-        return
-    out = inputs.settings.out
-    with locks.presence(out), locks.claim(out, backbone.name, wait=True):
-        pretrain_backbone(backbone, inputs, watch.say)
-    records.clear_failure(out, backbone.name)
+    if backbone.problem is not None:
+        raise backbone.problem.error(backbone.problem.text)
+    if is_first:
+        records.clear_failure(out, backbone.name)
 
 
 def _folder(backbone: Backbone) -> Path:
     if backbone.folder is None:
         raise EdenError(f"{backbone.label} has no checkpoint")
     return backbone.folder
-
-
-def _names(names: Names) -> list[str]:
-    return [names] if isinstance(names, str) else list(names)

@@ -19,16 +19,16 @@ from eden_bench.execution.backbones import STATES
 from eden_bench.execution.estimate import estimate
 from eden_bench.execution.plan import make_plan
 from eden_bench.execution.request import shots_text
-from eden_bench.execution.runner import Runner
 from eden_bench.report import build
 from eden_bench.report.missing import with_absent
-from eden_bench.settings import resolve
+from eden_bench.settings import Settings, resolve
 
 if TYPE_CHECKING:
     from eden_bench.api import Result
     from eden_bench.execution.inputs import Inputs
     from eden_bench.execution.plan import Plan
     from eden_bench.execution.request import Ask
+    from eden_bench.execution.runner import OnError
 
 _INTERRUPTED = 130
 
@@ -36,7 +36,10 @@ Methods = Annotated[list[str] | None, typer.Option("--methods", help="Names, glo
 Protocol = Annotated[
     str | None, typer.Option("--protocol", help="paper, quick or a TOML file [quick on the phantom, else paper].")
 ]
-PretrainSeed = Annotated[int, typer.Option("--pretrain-seed", min=0, help="Seed of the pretraining.")]
+PretrainSeeds = Annotated[
+    str,
+    typer.Option("--pretrain-seeds", "--pretrain-seed", help="Of the pretrainings, for example 0-2: one row of both."),
+]
 PretrainData = Annotated[str | None, typer.Option("--pretrain-data", help="Dataset to pretrain on [by modality].")]
 Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
 
@@ -56,7 +59,7 @@ def run(
     splits: Splits = None,
     plugin: Plugins = None,
     pretrain_data: PretrainData = None,
-    pretrain_seed: PretrainSeed = 0,
+    pretrain_seeds: PretrainSeeds = "0",
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and its cost; write nothing.")] = False,
     force: Annotated[bool, typer.Option("--force", help="Run cells anew; old records go to superseded/.")] = False,
     only_failed: Annotated[bool, typer.Option("--only-failed", help="Run only what failed before.")] = False,
@@ -67,8 +70,7 @@ def run(
 ) -> None:
     """Pretrain what is missing, fine-tune, score; then show the table. Issued again, it goes on where it stopped."""
     _refuse_torchrun()
-    if on_error not in ("continue", "stop"):
-        raise UsageError(f"--on-error {on_error}: expected continue or stop")
+    stops = _on_error(on_error)
     plugins = api.load_plugins(plugin or ())
     settings = resolve(data=data, out=out, cache=cache, device=device, threads=threads, splits=splits)
     if replay is not None:
@@ -82,13 +84,13 @@ def run(
         shots=shots,
         protocol=protocol,
         pretrain_data=pretrain_data,
-        pretrain_seed=pretrain_seed,
+        pretrain_seeds=pretrain_seeds,
         plugins=plugins,
     )
     if dry_run:
         _show_plan(wanted, api.open_inputs(settings, build=False), as_json)
         return
-    done = _carry_out(wanted, settings, {"force": force, "only_failed": only_failed, "on_error": on_error}, quiet)
+    done = _carry_out(wanted, settings, force=force, only_failed=only_failed, on_error=stops, quiet=quiet)
     _show_result(done, as_json)
     if only_failed and all(slot.state in ("pending", "reused") for slot in done.slots):
         typer.echo("nothing failed before: nothing to do", err=True)
@@ -106,7 +108,9 @@ def pretrain(
     splits: Splits = None,
     plugin: Plugins = None,
     pretrain_data: PretrainData = None,
-    seed: Annotated[int, typer.Option("--seed", "--pretrain-seed", min=0, help="Seed of the pretraining.")] = 0,
+    seeds: Annotated[
+        str, typer.Option("--seeds", "--seed", "--pretrain-seeds", "--pretrain-seed", help="For example 0-2.")
+    ] = "0",
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -117,34 +121,47 @@ def pretrain(
             _given(methods, "--methods"),
             data_name=pretrain_data,
             protocol=protocol,
-            seed=seed,
+            seeds=seeds,
             plugins=plugin or (),
             watch=watch,
-            **{"data": data, "out": out, "cache": cache, "device": device, "threads": threads, "splits": splits},
+            data=data,
+            out=out,
+            cache=cache,
+            device=device,
+            threads=threads,
+            splits=splits,
         )
-    rows = [{"method": name, "folder": str(made[name].folder), "weights": made[name].encoder_digest} for name in made]
+    rows = [
+        {"method": name, "seed": seed, "folder": str(checkpoint.folder), "weights": checkpoint.encoder_digest}
+        for name, seed, checkpoint in made
+    ]
     if is_first and as_json:
         print_json(rows)
     elif is_first:
-        print_table(("method", "folder", "weights"), [list(row.values()) for row in rows])
+        print_table(("method", "seed", "folder", "weights"), [list(map(str, row.values())) for row in rows])
 
 
-def _carry_out(wanted: Ask, settings: Any, how: dict[str, Any], quiet: bool) -> Result:  # noqa: ANN401 - Settings
+def _carry_out(
+    wanted: Ask, settings: Settings, *, force: bool, only_failed: bool, on_error: OnError, quiet: bool
+) -> Result:
     """Plan and run; when interrupted, say what is stored."""
-    done = None
+    begun: list[Result] = []
+
     try:
         with watching(quiet) as watch:
-            inputs = api.open_inputs(settings, watch)
-            done = api.Result(make_plan(wanted, inputs, records.load(settings.out)))
-            watch.say(_opening(done.plan, inputs))
-            Runner(done.plan, inputs, watch, **how).run()
+
+            def planned(result: Result, inputs: Inputs) -> None:
+                begun.append(result)
+                watch.say(_opening(result.plan, inputs))
+
+            return api.carry_out(
+                wanted, settings, watch, force=force, only_failed=only_failed, on_error=on_error, planned=planned
+            )
     except KeyboardInterrupt:
-        stored = len(done.records) if done else 0
-        typer.echo(
-            f"{stored} of {_cells(len(done.slots)) if done else 'the cells'} are stored in {settings.out}", err=True
-        )
+        stored = len(begun[0].records) if begun else 0
+        cells = _cells(len(begun[0].slots)) if begun else "the cells"
+        typer.echo(f"{stored} of {cells} are stored in {settings.out}", err=True)
         raise typer.Exit(_INTERRUPTED) from None
-    return done
 
 
 def _opening(plan: Plan, inputs: Inputs) -> str:
@@ -168,7 +185,8 @@ def _show_plan(wanted: Ask, inputs: Inputs, as_json: bool) -> None:
         problems = _problems(plan)
         print_json({**marks, "plan": rows, "pretrain": pretraining, "estimate": vars(cost), "problems": problems})
         return
-    headings = [dict[str, str](STATES).get(name, name) for name in rows[0]]
+    words = {str(state): word for state, word in STATES.items()}
+    headings = [words.get(name, name) for name in rows[0]]
     print_table(headings, [[str(value) for value in row.values()] for row in rows], _opening(plan, inputs))
     for line in [*_problems(plan), *_cost_lines(plan, cost)]:
         typer.echo(line)
@@ -236,6 +254,7 @@ def _as_json(done: Result) -> dict[str, Any]:
                 "task": slot.task,
                 "shots": slot.shots,
                 "seed": slot.seed,
+                "pretrain_seed": slot.backbone.seed if slot.backbone.dataset else None,
                 "state": slot.state,
                 "scores": slot.record.scores if slot.record else None,
                 "problem": slot.problem.text if slot.problem else None,
@@ -260,6 +279,14 @@ def _closing(done: Result) -> list[str]:
             "or add --only-failed"
         )
     return lines
+
+
+def _on_error(text: str) -> OnError:
+    if text == "stop":
+        return "stop"
+    if text == "continue":
+        return "continue"
+    raise UsageError(f"--on-error {text}: expected continue or stop")
 
 
 def _given(names: list[str] | None, option: str) -> list[str]:

@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from eden_bench import registry
 from eden_bench.devices import fast_precision
-from eden_bench.errors import DataMissing, EdenError, WeightsMissing, WeightsRefused
+from eden_bench.errors import CellsFailed, DataMissing, EdenError, WeightsMissing, WeightsRefused
 from eden_bench.execution.inputs import Inputs, plain
 from eden_bench.protocols import Protocol, fair
 from eden_bench.weights.checkpoints import Checkpoint, recipe_id
@@ -26,18 +26,19 @@ class Problem:
     kind: Literal["failed", "missing", "excused"]
     text: str
     traceback: str = ""
+    error: type[EdenError] = CellsFailed
+    """Class of the error; CellsFailed for what is none of ours."""
 
     @classmethod
     def of(cls, error: Exception | SystemExit) -> Problem:
         """Sort an error: weights not at hand are excused, data not at hand are missing, all else failed."""
         import traceback
 
-        if isinstance(error, WeightsMissing):
-            return cls("excused", str(error))
-        if isinstance(error, DataMissing):
-            return cls("missing", str(error))
+        ours = type(error) if isinstance(error, EdenError) else CellsFailed
+        if isinstance(error, WeightsMissing | DataMissing):
+            return cls("excused" if isinstance(error, WeightsMissing) else "missing", str(error), error=ours)
         text = str(error) if isinstance(error, EdenError) else f"{type(error).__name__}: {error}"
-        return cls("failed", text, "".join(traceback.format_exception(error)))
+        return cls("failed", text, "".join(traceback.format_exception(error)), ours)
 
 
 @dataclass(eq=False)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from eden_bench import protocols, registry
-from eden_bench.contracts import Cell, Task, shots_are_valid
+from eden_bench.contracts import SEEDED, Cell, Task, shots_are_valid
 from eden_bench.contracts.members import is_source
 from eden_bench.data.dataset_folders import own_folder, reader
 from eden_bench.errors import DataMissing, NotBuilt, UsageError, WeightsRefused
 from eden_bench.execution.backbones import Backbone, Problem, State, checkpoint_folders, find_checkpoint, make_backbone
-from eden_bench.execution.inputs import Inputs, OpenedTask, plain, pretraining_dataset
+from eden_bench.execution.inputs import Inputs, OpenedTask, pretraining_dataset
+from eden_bench.execution.job import Job, cell_of, pretraining_job
 from eden_bench.execution.request import Ask, shots_text
 from eden_bench.protocols import Protocol
 from eden_bench.records import Record
@@ -32,6 +33,8 @@ class Slot:
     record: Record | None = None
     """What is stored, where the cell is done."""
     state: State = "pending"
+    looks_at: OpenedTask | None = None
+    """The task whose fine-tuned network, of the same backbone, shots and seed, it is given."""
 
     def cell(self, threads: int) -> Cell:
         """Return the cell.
@@ -39,25 +42,37 @@ class Slot:
         Raises:
             ValueError: the backbone has no weights yet, or the task is not open.
         """
-        if self.opened is None or self.backbone.digest is None:
-            raise ValueError(f"{self} has no identity before its task is open and its backbone has weights")
-        return Cell(
-            method=self.backbone.method,
-            method_config=plain(self.backbone.config),
-            checkpoint=self.backbone.digest,
-            task=self.task,
-            data=self.opened.open.data["digest"],
-            splits=self.opened.open.data["splits"],
-            protocol=self.opened.hashed_protocol(self.shots),
-            shots=self.shots,
-            seed=self.seed,
-            score_version=self.opened.task.score.version,
-            threads=threads,
-        )
+        if self.opened is None:
+            raise ValueError(f"{self} has no identity before its task is open")
+        job = self._job()
+        looked_at = cell_of(job, self.looks_at, self.seed, threads) if self.looks_at else None
+        return cell_of(job, self.opened, self.seed, threads, looked_at)
+
+    def job(self, plan: Plan) -> Job:
+        """Return the job that computes it; without the protocol where the task is not open."""
+        ask, protocol = plan.ask, plan.protocol
+        how: dict[str, Any] = {
+            "base": protocol.base,
+            "protocol_name": protocol.name,
+            "protocol_argument": ask.protocol or protocol.name,
+            "names_data": ask.pretrain_data is not None,
+            "plugins": ask.plugins,
+        }
+        own = replace(self._job(), keep_network=self.task in plan.looked_at, **how)
+        if self.looks_at is None:
+            return own
+        name, values = self.looks_at.task.name, self.looks_at.protocol
+        return replace(own, looks_at=replace(own, task=name, protocol=values, keep_network=False))
+
+    def _job(self) -> Job:
+        protocol = self.opened.protocol if self.opened else {}
+        whole = replace(pretraining_job(self.backbone), task=self.task, protocol=protocol)
+        return replace(whole, shots=self.shots, seeds=(self.seed,))
 
     def __str__(self) -> str:
         """Name the cell for a progress line."""
-        return f"{self.backbone.label} · {self.task} · {shots_text(self.shots)} · seed {self.seed}"
+        pretraining = f" · pretraining {self.backbone.seed}" if self.backbone.seed else ""
+        return f"{self.backbone.label}{pretraining} · {self.task} · {shots_text(self.shots)} · seed {self.seed}"
 
 
 @dataclass
@@ -68,6 +83,8 @@ class Plan:
     protocol: Protocol
     phantom: bool
     slots: list[Slot] = field(default_factory=list)
+    looked_at: frozenset[str] = frozenset()
+    """Tasks whose fine-tuned networks other tasks of the plan look at."""
 
     @property
     def new(self) -> list[Slot]:
@@ -98,15 +115,21 @@ def make_plan(ask: Ask, inputs: Inputs, past: Sequence[Record]) -> Plan:
         UsageError: names, shots or the protocol do not fit the methods and tasks.
         DataMissing: no task at all has its data.
     """
+    ask = replace(ask, tasks=_with_looked_at(ask.tasks))
     opener = _Opener(ask, inputs, past)
-    plan = Plan(ask, opener.protocol, opener.phantom)
+    looked_at = frozenset(registry.tasks.get(name).looks_at for name in ask.tasks)
+    plan = Plan(ask, opener.protocol, opener.phantom, looked_at=looked_at)
     known = {record.id: record for record in past}
-    for task in ask.tasks:
-        opened, problem = opener.task(task)
-        for method in ask.methods:
-            backbone = opener.backbone(method, task)
+    for name in ask.tasks:
+        task: Task = registry.tasks.get(name)
+        opened, problem = opener.task(name)
+        looks_at = opener.task(task.looks_at)[0] if task.looks_at else None
+        for backbone in opener.backbones(name):
+            seeds = ask.seeds if task.repeats == "seeds" or backbone.digest == SEEDED else (0,)
             plan.slots += [
-                Slot(backbone, task, shots, seed, opened, problem) for shots in ask.shots for seed in ask.seeds
+                Slot(backbone, name, shots, seed, opened, problem, looks_at=looks_at)
+                for shots in ask.shots
+                for seed in seeds
             ]
     for slot in plan.slots:
         if slot.opened is not None and slot.backbone.digest is not None:
@@ -118,18 +141,30 @@ def make_plan(ask: Ask, inputs: Inputs, past: Sequence[Record]) -> Plan:
     return plan
 
 
+def _with_looked_at(tasks: Sequence[str]) -> tuple[str, ...]:
+    """Put before each task the one whose fine-tuned network it looks at."""
+    each = [(registry.tasks.get(name).looks_at, name) for name in tasks]
+    return tuple(dict.fromkeys(name for pair in each for name in pair if name))
+
+
 class _Opener:
     """Opens each task and backbone of a plan once, and keeps what stands in the way."""
 
     def __init__(self, ask: Ask, inputs: Inputs, past: Sequence[Record]) -> None:
         self._ask, self._inputs = ask, inputs
         self._recorded = {record.cell.task for record in past}
-        self._backbones: dict[tuple[str, str | None], Backbone] = {}
+        self._backbones: dict[tuple[str, str | None, int], Backbone] = {}
+        self._tasks: dict[str, tuple[OpenedTask | None, Problem | None]] = {}
         self.phantom = self._is_phantom()
         self.protocol = protocols.load(ask.protocol or ("quick" if self.phantom else "paper"))
 
     def task(self, name: str) -> tuple[OpenedTask | None, Problem | None]:
         """Open a task; the protocol's mistakes are the user's, the data's are kept as a problem."""
+        if name not in self._tasks:
+            self._tasks[name] = self._open(name)
+        return self._tasks[name]
+
+    def _open(self, name: str) -> tuple[OpenedTask | None, Problem | None]:
         task = registry.tasks.get(name)
         self.protocol.task_protocol(task)
         try:
@@ -155,20 +190,28 @@ class _Opener:
             for shots in self._ask.shots if made else ():
                 shots_are_valid(shots, len(made[0]["train"]) if made else 0)
 
-    def backbone(self, method: str, task: str) -> Backbone:
-        """Return the backbone of a method or variant for a task; tasks of one modality share it."""
-        made = registry.methods.get(self.protocol.method_of(method))
-        dataset = None if is_source(made) else self._ask.pretrain_data or pretraining_dataset(registry.tasks.get(task))
-        if (method, dataset) not in self._backbones:
-            backbone = make_backbone(method, self.protocol, dataset, self._ask.pretrain_seed)
-            self._backbones[method, dataset] = backbone
+    def backbones(self, task: str) -> list[Backbone]:
+        """Return the backbones of all methods and variants for a task, one a pretraining; tasks of a modality share."""
+        found = []
+        for method in self._ask.methods:
+            made = registry.methods.get(self.protocol.method_of(method))
+            brought = is_source(made)
+            dataset = None if brought else self._ask.pretrain_data or pretraining_dataset(registry.tasks.get(task))
+            seeds = (0,) if brought else self._ask.pretrain_seeds
+            found += [self._backbone(method, dataset, seed) for seed in seeds]
+        return found
+
+    def _backbone(self, method: str, dataset: str | None, seed: int) -> Backbone:
+        if (method, dataset, seed) not in self._backbones:
+            backbone = make_backbone(method, self.protocol, dataset, seed)
+            self._backbones[method, dataset, seed] = backbone
             try:
                 self._identify(backbone)
             except NotBuilt:
                 pass  # its checkpoint cannot be told from another's: its cells count as new
             except (Exception, SystemExit) as error:  # the edge: one method must not stop the others
                 backbone.problem = _problem(error)
-        return self._backbones[method, dataset]
+        return self._backbones[method, dataset, seed]
 
     def _identify(self, backbone: Backbone) -> None:
         if backbone.dataset is None:
@@ -207,7 +250,7 @@ def _turn(plan: Plan) -> Any:  # noqa: ANN401 - a sort key
     shots = {number: place for place, number in enumerate(plan.ask.shots)}
 
     def key(slot: Slot) -> tuple[int, ...]:
-        batch = waiting.get(slot.backbone, 0)
-        return batch, tasks[slot.task], shots[slot.shots], slot.seed, methods[slot.backbone.label]
+        batch, backbone = waiting.get(slot.backbone, 0), slot.backbone
+        return batch, tasks[slot.task], shots[slot.shots], slot.seed, methods[backbone.label], backbone.seed
 
     return key

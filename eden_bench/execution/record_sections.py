@@ -7,9 +7,8 @@ from typing import Any
 
 from eden_bench import registry
 from eden_bench.contracts import SEEDED
-from eden_bench.execution.backbones import Backbone
-from eden_bench.execution.inputs import Inputs, OpenedTask
-from eden_bench.execution.plan import Plan, Slot
+from eden_bench.execution.inputs import Inputs, OpenedTask, rebuilt
+from eden_bench.execution.job import Job
 from eden_bench.weights.checkpoints import Checkpoint
 
 _CARD = (
@@ -18,66 +17,69 @@ _CARD = (
 )
 
 
-def sections(slot: Slot, opened: OpenedTask, plan: Plan, inputs: Inputs) -> dict[str, Any]:
+def sections(job: Job, opened: OpenedTask, seed: int, inputs: Inputs) -> dict[str, Any]:
     """Return the sections of a cell's record that the cell determines."""
-    task, data, protocol = opened.task, opened.open.data, plan.protocol
-    card = registry.methods.get(slot.backbone.method).card
+    task, data = opened.task, opened.open.data
+    card = registry.methods.get(job.method).card
     return {
-        "task": {"name": task.name, "title": task.title, "kind": task.kind, "dataset": task.dataset},
+        "task": {
+            "name": task.name,
+            "title": task.title,
+            "kind": task.kind,
+            "dataset": task.dataset,
+            **({"repeats": task.repeats} if task.repeats != "seeds" else {}),
+            **({"looks_at": task.looks_at} if task.looks_at else {}),
+        },
         "method": {
-            "name": slot.backbone.method,
+            "name": job.method,
             "title": card.title,
             **({"headline": True} if card.headline else {}),
-            **_variant(slot.backbone),
+            **({"variant": job.label} if job.label != job.method else {}),
         },
         "data": {**data, "licence": registry.datasets.get(task.dataset).card.licence},
         "marks": {
             "phantom": bool(data["phantom"]),
-            "quick": protocol.base == "quick",
+            "quick": job.base == "quick",
             "part": data["part"],
-            "protocol": protocol.name,
-            "base": protocol.base,
+            "protocol": job.protocol_name,
+            "base": job.base,
         },
-        "checkpoint": _checkpoint(slot.backbone),
-        "command": redo_command(slot, plan, inputs),
+        "checkpoint": _checkpoint(job, inputs),
+        "command": redo_command(job, seed, inputs),
     }
 
 
-def _variant(backbone: Backbone) -> dict[str, str]:
-    return {"variant": backbone.label} if backbone.label != backbone.method else {}
-
-
-def redo_command(slot: Slot, plan: Plan, inputs: Inputs) -> str:
+def redo_command(job: Job, seed: int | None, inputs: Inputs) -> str:
     """Return the command line that runs one cell alone, on the same data and into the same folder."""
-    file = brought_file(slot.backbone)
-    method = f"{slot.backbone.label}={file}" if file else slot.backbone.label
-    words = ["eden-bench", "run", "--methods", method, "--tasks", slot.task, "--seeds", str(slot.seed)]
-    if slot.shots is not None:
-        words += ["--shots", str(slot.shots)]
-    words += ["--protocol", plan.ask.protocol or plan.protocol.name]
-    if slot.backbone.dataset and plan.ask.pretrain_data:
-        words += ["--pretrain-data", slot.backbone.dataset]
-    if slot.backbone.dataset and slot.backbone.seed:
-        words += ["--pretrain-seed", str(slot.backbone.seed)]
+    method = f"{job.label}={job.file}" if job.file else job.label
+    words = ["eden-bench", "run", "--methods", method, "--tasks", job.task]
+    words += [] if seed is None else ["--seeds", str(seed)]
+    if job.shots is not None:
+        words += ["--shots", str(job.shots)]
+    words += ["--protocol", job.protocol_argument]
+    if job.dataset and job.names_data:
+        words += ["--pretrain-data", job.dataset]
+    if job.dataset and job.pretrain_seed:
+        words += ["--pretrain-seed", str(job.pretrain_seed)]
     words += ["--threads", str(inputs.threads)] if inputs.threads else ["--device", inputs.device]
     settings = inputs.settings
     for name, path in (("data", settings.data), ("out", settings.out), ("splits", settings.splits)):
         if path is not None and settings.sources.get(name) == f"flag --{name}":
             words += [f"--{name}", str(path)]
-    return shlex.join([*words, *(word for plugin in plan.ask.plugins for word in ("--plugin", plugin))])
+    return shlex.join([*words, *(word for plugin in job.plugins for word in ("--plugin", plugin))])
 
 
-def _checkpoint(backbone: Backbone) -> dict[str, Any]:
+def _checkpoint(job: Job, inputs: Inputs) -> dict[str, Any]:
     """Return what a reader must know of the weights; where and when they were made stays on their card."""
-    if backbone.folder is None:
-        told = {"digest": backbone.digest, "from": "the cell's seed" if backbone.digest == SEEDED else "a file"}
-        return told | backbone.source.told()
-
-    card = Checkpoint(backbone.folder).card
+    if not job.folder:
+        told = {"digest": job.weights, "from": "the cell's seed" if job.weights == SEEDED else "a file"}
+        return told | _told(job)
+    card = Checkpoint(inputs.settings.out / "checkpoints" / job.folder).card
     kept = {name: card[name] for name in _CARD if name in card}
-    return {"digest": backbone.digest, "folder": backbone.folder.name, "card": kept}
+    return {"digest": job.weights, "folder": job.folder, "card": kept}
 
 
-def brought_file(backbone: Backbone) -> str:
-    """Return the path of weights that were named on the command line, "" where there are none."""
-    return "" if backbone.dataset else str(registry.methods.get(backbone.method).file)
+def _told(job: Job) -> dict[str, str]:
+    made = registry.methods.get(job.method)
+    told: dict[str, str] = made(rebuilt(made.Config(), job.config)).told()
+    return told

@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from dataclasses import dataclass, replace
+from pathlib import Path
 
 from eden_bench import records, registry
-from eden_bench.contracts import EncoderSource, Outcome, Task
+from eden_bench.contracts import NETWORK_OF, NUMBERS_VERSION
 from eden_bench.contracts.members import is_source
 from eden_bench.errors import DataMissing, UsageError, WeightsMissing, WeightsRefused
 from eden_bench.execution.backbones import checkpoint_folders
-from eden_bench.execution.inputs import Inputs, rebuilt
+from eden_bench.execution.execute import Result, execute, opened_task
+from eden_bench.execution.inputs import Inputs
+from eden_bench.execution.job import Job, job_of
 from eden_bench.execution.runner import cpu_threads
 from eden_bench.records import Record
 from eden_bench.weights.checkpoints import Checkpoint
 from eden_bench.weights.file_method import register_file
-
-if TYPE_CHECKING:
-    from pathlib import Path
-
-    from eden_bench.encoders import Encoder
-    from eden_bench.execution.inputs import OpenedTask
 
 
 @dataclass(frozen=True)
@@ -30,6 +26,7 @@ class Replayed:
     record: Record
     scores: dict[str, float]
     same_cases: bool
+    """Cases, and arrays where there are some, agree to the last bit."""
 
     @property
     def identical(self) -> bool:
@@ -45,65 +42,81 @@ def replay(record: Record, inputs: Inputs) -> Replayed:
         inputs: data and device; its thread count must be the record's.
 
     Raises:
-        UsageError: this machine's device or this version's fields are not the record's.
+        UsageError: this machine's device or this version's numbers or fields are not the record's.
         DataMissing: the data are others than the record's.
         WeightsMissing: no checkpoint has the record's weights.
     """
-    cell = record.cell
-    if inputs.threads != cell.threads:
-        kind = "a GPU" if cell.threads == 0 else f"the CPU with {cell.threads} threads"
+    _check_version(record)
+    if inputs.threads != record.cell.threads:
+        kind = "a GPU" if record.cell.threads == 0 else f"the CPU with {record.cell.threads} threads"
         raise UsageError(f"record {record.id[:12]} was made on {kind}: give --device and --threads to match")
     with cpu_threads(inputs.settings.threads):
-        opened = _open(record, inputs)
-        outcome = opened.open.run(_encoder(record, inputs), cell.seed, cell.shots)
-    records.check_outcome(outcome, opened.task.score)
-    scores = {name: float(value) for name, value in outcome.scores.items()}
-    return Replayed(record, scores, _same_cases(record, outcome))
+        job = _with_weights(job_of(record, _looked_at(record, inputs)), record, inputs)
+        _check_data(record, job, inputs)
+        (result,) = execute(job, inputs)
+    return _compared(record, result)
 
 
-def _open(record: Record, inputs: Inputs) -> OpenedTask:
-    cell = record.cell
-    task: Task = registry.tasks.get(cell.task)
+def _compared(record: Record, result: Result) -> Replayed:
+    if result.problem is not None:
+        raise result.problem.error(result.problem.text)
+    cases, arrays = (result.files.get(name, b"") for name in (records.CASES, records.ARRAYS))
+    same = record.cases_bytes() == cases and record.arrays_bytes() == arrays
+    return Replayed(record, records.scores_in(result.files), same)
+
+
+def _check_version(record: Record) -> None:
+    cell, task = record.cell, registry.tasks.get(record.cell.task)
+    if cell.code != NUMBERS_VERSION:
+        raise UsageError(
+            f"record {record.id[:12]} was computed by version {cell.code} of the numbers, this is version "
+            f"{NUMBERS_VERSION}, which gives others: run its cell again"
+        )
     if task.score.version != cell.score_version:
         raise UsageError(
             f"record {record.id[:12]} has version {cell.score_version} of the score {task.score.name}, this is version "
             f"{task.score.version}"
         )
-    protocol = rebuilt(task.protocol(record.marks.base), cell.protocol)
-    opened = inputs.opened(task, protocol)
+
+
+def _looked_at(record: Record, inputs: Inputs) -> Record | None:
+    """Return the record of the fine-tuning whose network a cell looked at; None where it looked at none."""
+    of = record.cell.protocol.get(NETWORK_OF)
+    if of is None:
+        return None
+    found = records.stored(inputs.settings.out, str(of))
+    if found is None:
+        raise DataMissing(
+            f"record {record.id[:12]} looked at the network of cell {str(of)[:12]}, of which {inputs.settings.out} has "
+            "no record: run that fine-tuning again"
+        )
+    return found
+
+
+def _check_data(record: Record, job: Job, inputs: Inputs) -> None:
+    cell, opened = record.cell, opened_task(job, inputs)
     found = (opened.open.data["digest"], opened.open.data["splits"])
     if found != (cell.data, cell.splits):
         raise DataMissing(
             f"record {record.id[:12]} was made from data {cell.data[:12]}, splits {cell.splits[:12]}; at hand are "
             f"{found[0][:12]}, {found[1][:12]}: give --data as it was then"
         )
-    return opened
 
 
-def _encoder(record: Record, inputs: Inputs) -> Encoder:
-    cell = record.cell
-    if file := record.checkpoint.file:
-        register_file(registry.methods, f"{cell.method}={file}")
-    method = registry.methods.get(cell.method)
-    if is_source(method):
-        return _brought(method(rebuilt(method.Config(), cell.method_config)), record)
+def _with_weights(job: Job, record: Record, inputs: Inputs) -> Job:
+    """Return a job that names the folder in which the record's weights are found today."""
+    if job.file:
+        register_file(registry.methods, f"{job.method}={job.file}")
+    if is_source(registry.methods.get(job.method)):
+        return job
     for folder in checkpoint_folders(inputs.settings.out):
-        if _weights(folder) == cell.checkpoint:
-            return inputs.encoder(folder)
+        if _weights(folder) == job.weights:
+            of = replace(job.looks_at, folder=folder.name) if job.looks_at else None
+            return replace(job, folder=folder.name, looks_at=of)
     raise WeightsMissing(
-        f"no checkpoint in {inputs.settings.out / 'checkpoints'} has the weights {cell.checkpoint[:12]}: pretrain "
-        f"{cell.method} again with the settings of the record, or copy its folder there"
+        f"no checkpoint in {inputs.settings.out / 'checkpoints'} has the weights {job.weights[:12]}: pretrain "
+        f"{job.method} again with the settings of record {record.id[:12]}, or copy its folder there"
     )
-
-
-def _brought(source: EncoderSource, record: Record) -> Encoder:
-    cell = record.cell
-    if (found := source.weights_digest()) != cell.checkpoint:
-        raise WeightsMissing(
-            f"{cell.method}: the weights at hand are {found[:12]}, record {record.id[:12]} was made with "
-            f"{cell.checkpoint[:12]}: put the file back"
-        )
-    return source.load_encoder(cell.seed)
 
 
 def _weights(folder: Path) -> str:
@@ -112,7 +125,3 @@ def _weights(folder: Path) -> str:
         return Checkpoint(folder).encoder_digest
     except WeightsRefused:
         return ""
-
-
-def _same_cases(record: Record, outcome: Outcome) -> bool:
-    return record.cases_bytes() == records.cases_csv(outcome.cases)

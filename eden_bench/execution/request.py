@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass
 
-from eden_bench import registry
+from eden_bench import protocols, registry
 from eden_bench.errors import PluginError, UsageError
 from eden_bench.weights.file_method import path_of, refuse_missing, register_file
 from eden_bench.weights.places import is_there
@@ -14,6 +14,9 @@ DEFAULT_SEEDS = tuple(range(10))
 _SEED_LIMIT = 1 << 31
 _MOST_SEEDS = 10_000
 _MOST_DIGITS = 10
+
+
+Names = str | Iterable[str]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +32,67 @@ class Ask:
     """None: "quick" on the phantom, "paper" on real data."""
     pretrain_data: str | None = None
     """None: by the modality of each task."""
-    pretrain_seed: int = 0
+    pretrain_seeds: tuple[int, ...] = (0,)
     plugins: tuple[str, ...] = ()
     """Plugin files, for the command line that redoes a cell."""
+
+
+def make_ask(
+    methods: Names,
+    tasks: Names,
+    *,
+    seeds: str | Sequence[int] | None = None,
+    n_seeds: int | None = None,
+    shots: int | str | Iterable[int | str | None] | None = None,
+    protocol: str | None = None,
+    pretrain_data: str | None = None,
+    pretrain_seeds: int | str | Sequence[int] = 0,
+    plugins: tuple[str, ...] = (),
+) -> Ask:
+    """Resolve what is asked for into names and numbers; arguments are those of ``run``.
+
+    Raises:
+        UsageError: a name, seed or number of shots means nothing.
+    """
+    listed = shots if isinstance(shots, Iterable) and not isinstance(shots, str) else [shots]
+    if pretrain_data is not None:
+        registry.datasets.get(pretrain_data)
+    made = Ask(
+        methods=choose_methods(names_of(methods), _variants(protocol)),
+        tasks=choose(registry.tasks, names_of(tasks)),
+        shots=parse_shots(listed),
+        seeds=parse_seeds(seeds, n_seeds),
+        protocol=protocol,
+        pretrain_data=pretrain_data,
+        pretrain_seeds=pretrain_seeds_of(pretrain_seeds),
+        plugins=plugins,
+    )
+    if protocol is not None:
+        check_protocol(protocol, made.methods, made.tasks)
+    return made
+
+
+def pretrain_seeds_of(seeds: int | str | Sequence[int]) -> tuple[int, ...]:
+    """Read the seeds of pretrainings. Raises UsageError as ``parse_seeds``."""
+    return parse_seeds([seeds] if isinstance(seeds, int) else seeds, flag="--pretrain-seeds")
+
+
+def check_protocol(name: str, methods: Iterable[str], tasks: Iterable[str] = ()) -> None:
+    """Refuse a protocol that changes what none of the methods or tasks has."""
+    protocol = protocols.load(name)
+    made = {method: registry.methods.get(protocol.method_of(method)) for method in methods}
+    chosen = [registry.tasks.get(task) for task in tasks]
+    protocols.check_used(protocol, {method: made[method].Config() for method in made}, chosen)
+
+
+def _variants(protocol: str | None) -> Collection[str]:
+    """Return the variants that a protocol names; without one there are none."""
+    return protocols.load(protocol).variants if protocol else ()
+
+
+def names_of(names: Names) -> list[str]:
+    """Return names as a list, one string as a list of one."""
+    return [names] if isinstance(names, str) else list(names)
 
 
 def choose_methods(patterns: Iterable[str], variants: Collection[str]) -> tuple[str, ...]:
@@ -75,8 +136,13 @@ def choose(kind: registry.Registry, patterns: Iterable[str]) -> tuple[str, ...]:
     return chosen
 
 
-def parse_seeds(text: str | Sequence[int] | None, count: int | None = None) -> tuple[int, ...]:
+def parse_seeds(text: str | Sequence[int] | None, count: int | None = None, flag: str = "--seeds") -> tuple[int, ...]:
     """Read '0-9', '0,3,5' or a mixture; without either, ten seeds from 0.
+
+    Args:
+        text: what was given for the flag.
+        count: what was given for --n-seeds.
+        flag: that errors name.
 
     Raises:
         UsageError: not seeds, or both a list and a count.
@@ -91,11 +157,11 @@ def parse_seeds(text: str | Sequence[int] | None, count: int | None = None) -> t
     if text is None:
         return DEFAULT_SEEDS
     parts = text.split(",") if isinstance(text, str) else text
-    ranges = [_seed_range(str(part).strip()) for part in parts]
+    ranges = [_seed_range(str(part).strip(), flag) for part in parts]
     _need_few(sum(map(len, ranges)))
     found = tuple(dict.fromkeys(seed for each in ranges for seed in each))
     if not found:
-        raise UsageError("--seeds: no seed is given, expected for example 0-9 or 0,3,5")
+        raise UsageError(f"{flag}: no seed is given, expected for example 0-9 or 0,3,5")
     return found
 
 
@@ -124,10 +190,10 @@ def _loads(kind: registry.Registry, name: str, *, must: bool) -> bool:
     return True
 
 
-def _seed_range(text: str) -> range:
+def _seed_range(text: str, flag: str) -> range:
     first, dash, last = text.partition("-")
     if not _is_number(first) or (dash and not _is_number(last)) or int(last or first) >= _SEED_LIMIT:
-        raise UsageError(f"--seeds: {text[:40]!r} is not a seed or a range, expected for example 0-9 or 0,3,5")
+        raise UsageError(f"{flag}: {text[:40]!r} is not a seed or a range, expected for example 0-9 or 0,3,5")
     return range(int(first), int(last or first) + 1)
 
 

@@ -12,19 +12,18 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
-from eden_bench import records, registry
-from eden_bench.contracts import Cell
+from eden_bench import records
+from eden_bench.contracts import NETWORK_OF, Cell
 from eden_bench.errors import EdenError, StoreFailed
-from eden_bench.execution import locks, record_sections
+from eden_bench.execution import locks, networks, record_sections
 from eden_bench.execution.backbones import STATES, Backbone, Problem, find_checkpoint
+from eden_bench.execution.execute import Result, execute
 from eden_bench.execution.inputs import Inputs
+from eden_bench.execution.job import pretraining_job
 from eden_bench.execution.plan import Plan, Slot
-from eden_bench.records import Record, provenance
-
-if TYPE_CHECKING:
-    from eden_bench.encoders import Encoder
+from eden_bench.records import provenance
 
 OnError = Literal["continue", "stop"]
 
@@ -162,41 +161,29 @@ class Runner:
             slot.problem = Problem("failed", "it failed in another process just now")
             self._end(slot, slot.problem)
         else:
-            self._isolated(slot, cell)
+            self._compute(slot, cell)
 
-    def _isolated(self, slot: Slot, cell: Cell) -> None:
-        """Run a cell; whatever goes wrong in it stays in it."""
-        try:
-            slot.record = self._compute(slot, cell)
-        except StoreFailed:
-            raise
-        except (Exception, SystemExit) as error:  # the runner's edge (design, section 9)
-            slot.problem = Problem.of(error)
-            if slot.problem.kind == "failed":
-                self._store_failure(cell.id, slot.problem, slot, cell)
-            _free_device_memory(self.inputs.device)
+    def _compute(self, slot: Slot, cell: Cell) -> None:
+        """Execute a cell's job, and store the record or the failure that comes of it."""
+        job = slot.job(self.plan)
+        (result,) = execute(job, self.inputs)
+        slot.problem = result.problem
+        if result.problem is None:
+            self._store(slot, result)
         else:
-            records.clear_failure(self.out, cell.id)
+            if result.problem.kind == "failed":
+                self._store_failure(cell.id, result.problem, slot, cell)
+            _free_device_memory(self.inputs.device)
         self._end(slot, slot.problem)
 
-    def _compute(self, slot: Slot, cell: Cell) -> Record:
-        if slot.opened is None:
-            raise EdenError(f"task {slot.task} is not open")
-        clock = provenance.Clock(self.inputs.device)
-        outcome = slot.opened.open.run(self._encoder(slot), slot.seed, slot.shots)
-        score = slot.opened.task.score
-        records.check_outcome(outcome, score)
-        sections = record_sections.sections(slot, slot.opened, self.plan, self.inputs)
-        sections["provenance"] = {**self._same, **clock.measured()}
-        records.supersede(self.out, cell.id)
-        return records.write(self.out, cell, score, outcome, sections)
-
-    def _encoder(self, slot: Slot) -> Encoder:
-        backbone = slot.backbone
-        if backbone.folder is not None:
-            return self.inputs.encoder(backbone.folder)
-        encoder: Encoder = backbone.source.load_encoder(slot.seed)
-        return encoder
+    def _store(self, slot: Slot, result: Result) -> None:
+        records.supersede(self.out, result.cell_id)
+        if result.network:
+            networks.put(self.out, result.cell_id, result.network)
+        slot.record = records.put(self.out, result.cell_id, result.files)
+        records.clear_failure(self.out, result.cell_id)
+        if looked_at := slot.record.cell.protocol.get(NETWORK_OF):
+            networks.discard(self.out, looked_at)
 
     def _ready(self, backbone: Backbone, *, wait: bool) -> bool:
         """Pretrain a backbone unless it is there; return False where another process is at it."""
@@ -219,7 +206,8 @@ class Runner:
         if self._is_fresh_failure(backbone.name):
             raise EdenError(f"pretraining {backbone.label} failed in another process just now")
         pretrain(backbone, self.inputs, self.watch.say)
-        records.clear_failure(self.out, backbone.name)
+        if backbone.problem is None:
+            records.clear_failure(self.out, backbone.name)
 
     def _give_up(self, slot: Slot) -> None:
         """End a cell whose task or backbone is not to be had; a failure and missing weights are stored once."""
@@ -245,13 +233,16 @@ class Runner:
             "error": problem.text,
             "traceback": problem.traceback,
             "cell": cell and cell.__dict__,
-            "command": record_sections.redo_command(slot, self.plan, self.inputs),
+            "command": self._redo_command(slot),
             "provenance": self._same,
         }
         try:
             records.write_failure(self.out, name, content)
         except StoreFailed as error:
             raise StoreFailed(f"{error}; the failure was: {problem.text}") from error
+
+    def _redo_command(self, slot: Slot) -> str:
+        return record_sections.redo_command(slot.job(self.plan), slot.seed, self.inputs)
 
     def _written(self) -> list[Path]:
         """Return all records and failures."""
@@ -266,21 +257,23 @@ class Runner:
 
 
 def pretrain(backbone: Backbone, inputs: Inputs, say: Callable[[str], None]) -> None:
-    """Pretrain a backbone in its folder, or go on where a killed process stopped; hold its lock while calling."""
-    dataset = str(backbone.dataset)
-    data = inputs.pretrain_data(dataset)
+    """Pretrain a backbone in its folder, or resume where a killed process stopped; hold its lock while calling.
+
+    Where it fails, ``backbone.problem`` says why.
+    """
     started = time.perf_counter()
-    say(f"pretraining {backbone.label} on {dataset}")
-    checkpoint = registry.engine().pretrain(
-        backbone.method,
-        backbone.config,
-        data,
-        seed=backbone.seed,
-        folder=backbone.folder,
-        context=inputs.context(dataset),
-    )
-    backbone.digest = checkpoint.encoder_digest
-    say(f"pretrained {backbone.label} in {time.perf_counter() - started:.0f} s: {backbone.folder}")
+    say(f"pretraining {backbone.label} on {backbone.dataset}{_seed(backbone)}")
+    (result,) = execute(pretraining_job(backbone), inputs)
+    if result.problem is not None:
+        backbone.problem = result.problem
+        return
+    backbone.digest = result.weights
+    took = time.perf_counter() - started
+    say(f"pretrained {backbone.label}{_seed(backbone)} in {took:.0f} s: {backbone.folder}")
+
+
+def _seed(backbone: Backbone) -> str:
+    return f", seed {backbone.seed}" if backbone.seed else ""
 
 
 def _identity(path: Path) -> tuple[int, int] | None:

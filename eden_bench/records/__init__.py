@@ -9,7 +9,7 @@ function of the cell, and repeats byte for byte.
 
 from eden_bench.records.content import FailureContent
 from eden_bench.records.failures import clear_failure, failures, write_failure
-from eden_bench.records.record import Record, RecordDamaged
+from eden_bench.records.record import ARRAYS, CASES, Record, RecordDamaged
 from eden_bench.records.store import (
     SCHEMA,
     Warn,
@@ -21,6 +21,7 @@ from eden_bench.records.store import (
     put,
     read,
     render,
+    scores_in,
     seal,
     stored,
     supersede,
@@ -29,6 +30,8 @@ from eden_bench.records.store import (
 )
 
 __all__ = [
+    "ARRAYS",
+    "CASES",
     "SCHEMA",
     "FailureContent",
     "Record",
@@ -44,6 +47,7 @@ __all__ = [
     "put",
     "read",
     "render",
+    "scores_in",
     "seal",
     "stored",
     "supersede",

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Callable, Hashable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
 from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -90,7 +90,8 @@ def parse(kind: type[T], content: Mapping[str, Any], place: str = "") -> T:
         Misshapen: for example "its cell.seed is '3', expected a whole number of at least 0".
     """
     values: dict[str, Any] = {}
-    for name, entry in _entries(kind).items():
+    owner: Any = kind
+    for name, entry in _entries(owner).items():
         value, where = content.get(name, _ABSENT), f"{place}{name}"
         if value is _ABSENT and not entry.required:
             continue
@@ -104,8 +105,7 @@ def parse(kind: type[T], content: Mapping[str, Any], place: str = "") -> T:
 
 
 @functools.cache
-def _entries(kind: Hashable) -> dict[str, _Entry]:
-    owner: Any = kind
+def _entries(owner: Any) -> dict[str, _Entry]:  # noqa: ANN401 - a dataclass
     hints = get_type_hints(owner, include_extras=True)
     return {
         each.name: _entry(hints[each.name], each.default is MISSING and each.default_factory is MISSING)

@@ -83,6 +83,12 @@ def put(out: Path, cell_id: str, files: Files) -> Record:
     return read(folder_of(out, cell_id))
 
 
+def scores_in(files: Files) -> dict[str, float]:
+    """Return the scores of a rendered record."""
+    scores: dict[str, float] = json.loads(files[_RECORD])["scores"]
+    return scores
+
+
 def write(out: Path, cell: Cell, score: ScoreDefinition, outcome: Outcome, sections: Mapping[str, Any]) -> Record:
     """Render and store a record. Raises as ``render`` and ``put``."""
     return put(out, cell.id, render(cell, score, outcome, sections))

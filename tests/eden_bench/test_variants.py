@@ -77,9 +77,9 @@ def test_all_variants_are_chosen_at_once(fakes, protocol):
 
 
 def test_variants_are_pretrained_alone_too(here, protocol):
-    made = api.pretrain("@variants", data_name="fake-set", protocol=protocol, **here)
-    assert list(made) == ["cold"]
-    assert json.loads((made["cold"].folder / "card.json").read_text())["config"]["temperature"] == 0.1
+    (made,) = api.pretrain("@variants", data_name="fake-set", protocol=protocol, **here)
+    assert made.method == "cold"
+    assert json.loads((made.checkpoint.folder / "card.json").read_text())["config"]["temperature"] == 0.1
 
 
 @pytest.mark.parametrize(

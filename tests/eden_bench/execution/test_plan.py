@@ -179,7 +179,7 @@ def test_a_pretraining_has_another_folder_for_another_recipe(settings):
     assert folder() == folder()
     assert folder().parent == settings.out / "checkpoints"
     assert folder().name.startswith("fake-trained-")
-    assert len({folder(), folder(pretrain_seed=1), folder(protocol="paper")}) == 3
+    assert len({folder(), folder(pretrain_seeds=1), folder(protocol="paper")}) == 3
 
 
 def test_a_dry_run_opens_nothing_that_no_record_asks_for(settings):
@@ -274,7 +274,7 @@ def test_an_unreadable_card_of_another_checkpoint_stops_nothing(settings, here):
     assert checkpoint_folders(settings.out, "fake-trained") == [whole]
     plan, _ = plan_of(settings, methods="fake-trained", seeds="0")
     assert plan.new == []
-    plan, _ = plan_of(settings, methods="fake-trained", seeds="0", pretrain_seed=1)
+    plan, _ = plan_of(settings, methods="fake-trained", seeds="0", pretrain_seeds=1)
     assert estimate(plan, [], settings.out).pretrain_seconds == 2.0
 
 
@@ -306,13 +306,13 @@ def test_time_is_foretold_from_the_cells_most_alike(settings, here):
 
 def test_a_pretraining_is_foretold_from_the_last_of_its_method(settings, here):
     done = api.run("fake-trained", "fake-heart", seeds="0", **here)
-    plan, _ = plan_of(settings, methods="fake-trained", seeds="0", pretrain_seed=1)
+    plan, _ = plan_of(settings, methods="fake-trained", seeds="0", pretrain_seeds=1)
     assert estimate(plan, done.records, settings.out).pretrain_seconds == 2.0
 
 
 def test_a_pretraining_whose_card_cannot_be_read_tells_no_time(settings, here):
     done = api.run("fake-trained", "fake-heart", seeds="0", **here)
-    plan, _ = plan_of(settings, methods="fake-trained", seeds="0", pretrain_seed=1)
+    plan, _ = plan_of(settings, methods="fake-trained", seeds="0", pretrain_seeds=1)
     for folder in checkpoint_folders(settings.out):
         (folder / "card.json").write_text("{")
     assert estimate(plan, done.records, settings.out).pretrain_seconds is None

@@ -361,14 +361,14 @@ def test_a_replay_refuses_other_data_threads_and_weights(here, tmp_path):
 
 def test_only_the_weights_that_are_asked_for_are_used(here):
     (first,) = run(here, "fake-trained", seeds="0").records
-    (other,) = run(here, "fake-trained", seeds="0", pretrain_seed=1).records
+    (other,) = run(here, "fake-trained", seeds="0", pretrain_seeds=1).records
     assert first.cell.checkpoint != other.cell.checkpoint
     assert first.id != other.id
 
 
 def test_pretraining_alone_makes_the_checkpoint_that_a_run_uses(here, log):
-    made = api.pretrain("fake-random,fake-trained", data_name="fake-set", **here)
-    assert list(made) == ["fake-trained"]
+    (made,) = api.pretrain("fake-random,fake-trained", data_name="fake-set", **here)
+    assert (made.method, made.seed) == ("fake-trained", 0)
     run(here)
     assert sum("pretrain" in line for line in log()) == 1
-    assert Path(made["fake-trained"].folder).parent == here["out"] / "checkpoints"
+    assert Path(made.checkpoint.folder).parent == here["out"] / "checkpoints"
