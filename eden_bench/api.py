@@ -18,13 +18,14 @@ from eden_bench import protocols, records, registry
 from eden_bench.contracts import no_progress
 from eden_bench.contracts.members import is_source
 from eden_bench.data.dataset_folders import pretraining_sets
+from eden_bench.devices import cpu_threads
 from eden_bench.errors import CellsFailed, DataMissing, EdenError
 from eden_bench.execution import locks, request
 from eden_bench.execution.backbones import Backbone, find_checkpoint, make_backbone
 from eden_bench.execution.inputs import Inputs
 from eden_bench.execution.plan import Plan, Slot, make_plan
 from eden_bench.execution.request import Ask, Names, make_ask
-from eden_bench.execution.runner import Runner, Silent, Watch, cpu_threads
+from eden_bench.execution.runner import Runner, Silent, Watch
 from eden_bench.execution.runner import pretrain as pretrain_backbone
 from eden_bench.records import Record
 from eden_bench.records.frame import frame

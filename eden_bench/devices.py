@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+from collections.abc import Iterator, Mapping
 from typing import Literal
 
 Precision = Literal["float32", "bfloat16"]
@@ -29,3 +30,24 @@ def cpu_instructions() -> list[str]:
     import torch
 
     return [name for name, probe in CPU_PROBES.items() if getattr(torch.cpu, probe, bool)()]
+
+
+@contextlib.contextmanager
+def cpu_threads(threads: int) -> Iterator[None]:
+    """Let torch use a number of CPU threads, and as many as before afterwards."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(threads)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
+
+
+def free_device_memory(device: str) -> None:
+    """Return cached memory to a GPU, after a piece of work on it failed."""
+    if device.startswith("cuda"):
+        import torch
+
+        torch.cuda.empty_cache()

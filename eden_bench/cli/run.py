@@ -18,7 +18,7 @@ from eden_bench.errors import UsageError
 from eden_bench.execution.backbones import STATES
 from eden_bench.execution.estimate import estimate
 from eden_bench.execution.plan import make_plan
-from eden_bench.execution.request import shots_text
+from eden_bench.execution.request import make_ask, shots_text
 from eden_bench.report import build
 from eden_bench.report.missing import with_absent
 from eden_bench.settings import Settings, resolve
@@ -76,7 +76,7 @@ def run(
     if replay is not None:
         replay_and_show(replay, settings, as_json=as_json)
         return
-    wanted = api.make_ask(
+    wanted = make_ask(
         _given(methods, "--methods"),
         _given(tasks, "--tasks"),
         seeds=seeds,

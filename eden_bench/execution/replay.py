@@ -8,12 +8,12 @@ from pathlib import Path
 from eden_bench import records, registry
 from eden_bench.contracts import NETWORK_OF, NUMBERS_VERSION
 from eden_bench.contracts.members import is_source
+from eden_bench.devices import cpu_threads
 from eden_bench.errors import DataMissing, UsageError, WeightsMissing, WeightsRefused
 from eden_bench.execution.backbones import checkpoint_folders
 from eden_bench.execution.execute import Result, execute, opened_task
 from eden_bench.execution.inputs import Inputs
 from eden_bench.execution.job import Job, job_of
-from eden_bench.execution.runner import cpu_threads
 from eden_bench.records import Record
 from eden_bench.weights.checkpoints import Checkpoint
 from eden_bench.weights.file_method import register_file

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
 from eden_bench import records
 from eden_bench.contracts import NETWORK_OF, Cell
+from eden_bench.devices import cpu_threads, free_device_memory
 from eden_bench.errors import EdenError, StoreFailed
 from eden_bench.execution import locks, networks, record_sections
 from eden_bench.execution.backbones import STATES, Backbone, Problem, find_checkpoint
@@ -173,7 +174,7 @@ class Runner:
         else:
             if result.problem.kind == "failed":
                 self._store_failure(cell.id, result.problem, slot, cell)
-            _free_device_memory(self.inputs.device)
+            free_device_memory(self.inputs.device)
         self._end(slot, slot.problem)
 
     def _store(self, slot: Slot, result: Result) -> None:
@@ -289,23 +290,3 @@ def _ending(slot: Slot) -> str:
     if slot.record is not None and slot.problem is None:
         return f"{slot.record.score.name} {slot.record.value:.4f} in {slot.record.seconds:.1f} s"
     return f"{STATES[slot.state]}: {slot.problem.text}" if slot.problem else STATES[slot.state]
-
-
-@contextlib.contextmanager
-def cpu_threads(threads: int) -> Iterator[None]:
-    """Let torch use a number of CPU threads, and as many as before afterwards."""
-    import torch
-
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
-    try:
-        yield
-    finally:
-        torch.set_num_threads(before)
-
-
-def _free_device_memory(device: str) -> None:
-    if device.startswith("cuda"):
-        import torch
-
-        torch.cuda.empty_cache()

@@ -47,7 +47,7 @@ OTHER = {
 
 
 def plan_of(settings, past=(), **asked):
-    wanted = api.make_ask(asked.pop("methods", "fake-random"), asked.pop("tasks", "fake-heart"), **asked)
+    wanted = request.make_ask(asked.pop("methods", "fake-random"), asked.pop("tasks", "fake-heart"), **asked)
     inputs = Inputs(settings)
     return make_plan(wanted, inputs, past or records.load(settings.out)), inputs
 
@@ -183,7 +183,7 @@ def test_a_pretraining_has_another_folder_for_another_recipe(settings):
 
 
 def test_a_dry_run_opens_nothing_that_no_record_asks_for(settings):
-    wanted = api.make_ask("fake-trained,fake-random", "fake-heart")
+    wanted = request.make_ask("fake-trained,fake-random", "fake-heart")
     plan = make_plan(wanted, Inputs(settings, build=False), [])
     assert (len(plan.new), plan.phantom) == (20, True)
     assert not settings.cache.exists()
@@ -192,7 +192,7 @@ def test_a_dry_run_opens_nothing_that_no_record_asks_for(settings):
 
 def test_a_dry_run_draws_no_phantom_though_a_record_asks_for_its_task(settings, here):
     done = api.run("fake-random,fake-trained", "fake-heart", seeds="0", **here)
-    wanted = api.make_ask("fake-random,fake-trained", "fake-heart", seeds="0-1")
+    wanted = request.make_ask("fake-random,fake-trained", "fake-heart", seeds="0-1")
     shutil.rmtree(settings.cache)
     plan = make_plan(wanted, Inputs(settings, build=False), done.records)
     assert (len(plan.new), len(plan.slots)) == (4, 4)
@@ -201,7 +201,7 @@ def test_a_dry_run_draws_no_phantom_though_a_record_asks_for_its_task(settings, 
 
 def test_a_dry_run_finds_what_is_stored_while_the_data_are_there(settings, here):
     done = api.run("fake-random,fake-trained", "fake-heart", seeds="0", **here)
-    wanted = api.make_ask("fake-random,fake-trained", "fake-heart", seeds="0-1")
+    wanted = request.make_ask("fake-random,fake-trained", "fake-heart", seeds="0-1")
     plan = make_plan(wanted, Inputs(settings, build=False), done.records)
     assert (len(plan.new), len(plan.slots)) == (2, 4)
 
@@ -215,7 +215,7 @@ def test_a_dry_run_decodes_nothing_though_a_record_asks_for_its_task(settings, h
 
     registry.register_task(Task("stored-heart"))
     done = api.run("fake-random", "stored-heart", seeds="0", **here)
-    plan = make_plan(api.make_ask("fake-random", "stored-heart"), Inputs(settings, build=False), done.records)
+    plan = make_plan(request.make_ask("fake-random", "stored-heart"), Inputs(settings, build=False), done.records)
     assert (len(plan.new), len(plan.slots)) == (10, 10)
 
 
@@ -226,7 +226,7 @@ def test_a_dry_run_refuses_more_shots_than_there_are_training_images_though_noth
 
     registry.register_task(Task("listed-heart"))
     data = cached_phantom("fake-set", settings).parent
-    few, many = (api.make_ask("fake-random", "listed-heart", shots=shots) for shots in ("5,full", "6"))
+    few, many = (request.make_ask("fake-random", "listed-heart", shots=shots) for shots in ("5,full", "6"))
     assert len(make_plan(few, Inputs(settings, build=False), []).new) == 20
     for where in (None, data):
         with pytest.raises(UsageError, match="--shots 6: expected 2 to 5, the number of training images"):
