@@ -24,21 +24,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from tests.tasks.hostile.content import (
-    DICOM_LIES,
-    FORMS,
-    GIF_LIES,
-    JPEG_LIES,
-    PLACES,
-    PNG_LIES,
-    PNG_SIZES,
-    TIFF_LIES,
-    Change,
-    instead,
-    picture,
-    to_bytes,
-    to_text,
-)
+from tests.tasks.hostile.content import FORMS, PLACES, Change, instead, to_bytes, to_text
+from tests.tasks.hostile.dicom import DICOM_LIES
 from tests.tasks.hostile.lists import (
     BOX_14,
     BOXES_14,
@@ -57,6 +44,7 @@ from tests.tasks.hostile.lists import (
     write_folder_task,
     write_kaggle,
 )
+from tests.tasks.hostile.pictures import GIF_LIES, JPEG_LIES, PNG_LIES, PNG_SIZES, TIFF_LIES, picture
 
 LIMIT_S = 5.0
 """Of processor time, for all that a user does with one broken file."""
