@@ -20,8 +20,7 @@ LONGER = {
     },
     **{"baselines.transvw": 312, "baselines.pcrl": 322, "baselines.vicregl": 335, "pretrain.engine.training": 375},
     **{"tasks.phantom.fundus.rendering": 315, "tasks.phantom.chest.patient": 333, "tasks.reading.dicom": 360},
-    **{"eden_bench.execution.runner": 318},
-    **{"eden_bench.weights.unpickling": 343, "tasks.finetuning.augmentation": 328},
+    **{"tasks.finetuning.augmentation": 328},
 }
 """Files that were longer when the rule came, with their lines: they may only become shorter."""
 HEAVY = {

@@ -4,6 +4,16 @@ from __future__ import annotations
 
 from eden_bench.encoders.base import TRANSFORMERS, Encoder, parameter_count, seeded
 from eden_bench.encoders.building import build_encoder, known_archs
+from eden_bench.encoders.features import features
 from eden_bench.encoders.resnet import ResNetEncoder
 
-__all__ = ["TRANSFORMERS", "Encoder", "ResNetEncoder", "build_encoder", "known_archs", "parameter_count", "seeded"]
+__all__ = [
+    "TRANSFORMERS",
+    "Encoder",
+    "ResNetEncoder",
+    "build_encoder",
+    "features",
+    "known_archs",
+    "parameter_count",
+    "seeded",
+]

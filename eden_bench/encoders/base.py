@@ -6,6 +6,7 @@ import torch
 from torch import Tensor, nn
 
 from eden_bench import seeds
+from eden_bench.errors import UsageError
 
 TRANSFORMERS = (
     "vit_mini_patch8_64",
@@ -40,6 +41,22 @@ class Encoder(nn.Module):
     def maps(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return the feature maps, finest first, each (B, C_i, H / stride_i, W / stride_i)."""
         raise NotImplementedError
+
+    def maps_before_norm(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the maps as ``maps`` does, the last one before the final norm.
+
+        Raises:
+            UsageError: the encoder has no final norm.
+        """
+        raise UsageError(f"features: {self.arch} has no final norm, expected norm = 'after'")
+
+    def class_token(self, images: Tensor, *, before_norm: bool = False) -> Tensor:
+        """Return the class token after the last block and the final norm, or before the norm, (B, D).
+
+        Raises:
+            UsageError: the encoder has none.
+        """
+        raise UsageError(f"features: {self.arch} has no class token, expected pooling 'mean', 'embed' or 'map'")
 
     def for_size(self, size_px: int) -> Encoder:
         """Return this encoder for square inputs of a side; itself, where it takes any (a transformer does not)."""

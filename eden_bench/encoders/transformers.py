@@ -58,13 +58,17 @@ class TransformerEncoder(Encoder):
         """Return the patch embeddings before any position is told, (B, H / patch, W / patch, C)."""
         raise NotImplementedError
 
-    def maps_of(self, patches: Tensor) -> tuple[Tensor, ...]:
+    def maps_of(self, patches: Tensor, *, final_norm: bool = True) -> tuple[Tensor, ...]:
         """Return the feature maps of patch embeddings; ``maps`` of images."""
         raise NotImplementedError
 
     def maps(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return the feature maps, finest first, each (B, C_i, H / stride_i, W / stride_i)."""
         return self.maps_of(self.patches(images))
+
+    def maps_before_norm(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Return the maps as ``maps`` does, the last one before the final norm."""
+        return self.maps_of(self.patches(images), final_norm=False)
 
     def forward(self, images: Tensor) -> Tensor:
         """Return the last map, normalised, (B, D, H', W')."""
@@ -115,14 +119,15 @@ class ViTEncoder(TransformerEncoder, VisionTransformer):  # type: ignore[misc]  
         tokens: Tensor = self.patch_embed(images)
         return tokens.reshape(len(tokens), *self.patch_embed.grid_size, -1)
 
-    def maps_of(self, patches: Tensor) -> tuple[Tensor, ...]:
+    def maps_of(self, patches: Tensor, *, final_norm: bool = True) -> tuple[Tensor, ...]:
         """Return the patch tokens after each quarter of the blocks, as maps (B, C, H / patch, W / patch)."""
         grid, kept = patches.shape[1:3], []
         tokens = self.positioned(patches.flatten(1, 2))
         for number, block in enumerate(self.blocks, start=1):
             tokens = block(tokens)
             kept += [tokens] * self._ends.count(number)
-        kept[-1] = self.norm(kept[-1])
+        if final_norm:
+            kept[-1] = self.norm(kept[-1])
         return tuple(one[:, 1:].transpose(1, 2).unflatten(2, grid) for one in kept)
 
     def positioned(self, tokens: Tensor, chosen: Tensor | None = None) -> Tensor:
@@ -145,6 +150,12 @@ class ViTEncoder(TransformerEncoder, VisionTransformer):  # type: ignore[misc]  
         """Return the tokens after the last block, before ``norm``: class token first, then the chosen patches."""
         tokens: Tensor = self.blocks(self.positioned(self.patches(images).flatten(1, 2), chosen))
         return tokens
+
+    def class_token(self, images: Tensor, *, before_norm: bool = False) -> Tensor:
+        """Return the class token after the last block and the final norm, or before the norm, (B, D)."""
+        tokens = self.encode(images)
+        kept: Tensor = tokens if before_norm else self.norm(tokens)
+        return kept[:, 0]
 
     def embed(self, images: Tensor) -> Tensor:
         """Return the mean patch token, standardised over its channels, (B, D)."""
@@ -193,13 +204,14 @@ class SwinEncoder(TransformerEncoder, SwinTransformer):
         """Return the patch embeddings, (B, H / patch, W / patch, C)."""
         return cast(Tensor, self.patch_embed(images))
 
-    def maps_of(self, patches: Tensor) -> tuple[Tensor, ...]:
+    def maps_of(self, patches: Tensor, *, final_norm: bool = True) -> tuple[Tensor, ...]:
         """Return the four stages' maps, finest first."""
         maps = []
         for stage in self.layers:
             patches = stage(patches)
             maps.append(patches)
-        maps[-1] = self.norm(maps[-1])
+        if final_norm:
+            maps[-1] = self.norm(maps[-1])
         return tuple(one.permute(0, 3, 1, 2) for one in maps)
 
 

@@ -8,6 +8,7 @@ import stat
 import subprocess
 import sys
 import tempfile
+from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
     import torch
 
 _RESAVE = "its weights alone are read, saved by torch.save(model.state_dict(), …) where its code is at hand"
+_HOLES_BYTES = 64 << 20
+"""Zeros that some copying programs leave out; more than that and than what is stored is a lie."""
+_MOST_PIECES = 100_000
 _SETTINGS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1") | {
     "TORCH_DEVICE_BACKEND_AUTOLOAD": "0"
 }
@@ -61,7 +65,7 @@ def _no_file(path: Path) -> str:
 def _convert(path: Path, out: BinaryIO) -> None:
     waiting, alive = os.pipe()
     try:
-        done = _run(_command(path.absolute()), waiting, out)
+        done = _run(_command(path.absolute(), _size(path)), waiting, out)
     except subprocess.TimeoutExpired as error:
         raise WeightsRefused(f"{path} takes over {2 * SECONDS} s to read, expected a checkpoint: {_RESAVE}") from error
     finally:
@@ -73,7 +77,45 @@ def _convert(path: Path, out: BinaryIO) -> None:
         raise WeightsRefused(f"{path} cannot be read as weights: {why}{where}")
 
 
-def _command(path: Path) -> list[str]:
+def stored_bytes(source: Path) -> int:
+    """Return the bytes that a file has on the disk: its size without its holes.
+
+    Not ``st_blocks``, which some file systems report late, packed, or not at all; those know of no holes either.
+    """
+    end = source.stat().st_size
+    if not hasattr(os, "SEEK_DATA"):
+        return end
+    with source.open("rb") as file:
+        return sum(stop - start for start, stop in _extents(file.fileno(), end))
+
+
+def _extents(file: int, end: int) -> Iterator[tuple[int, int]]:
+    """Yield where a file has data; many small pieces count as one, they are no lie about size."""
+    stop = 0
+    for _ in range(_MOST_PIECES):
+        try:
+            start = os.lseek(file, stop, os.SEEK_DATA)
+        except OSError:  # none beyond
+            return
+        stop = os.lseek(file, start, os.SEEK_HOLE)
+        yield start, stop
+        if stop >= end:
+            return
+    yield stop, end
+
+
+def _size(path: Path) -> int:
+    """Return the bytes that a checkpoint has on the disk; raise WeightsRefused if it claims far more."""
+    size, claimed = stored_bytes(path), path.stat().st_size
+    if claimed > 2 * size + _HOLES_BYTES:
+        raise WeightsRefused(
+            f"{path} cannot be read as weights: it claims {claimed:,} bytes and has {size:,} on the disk, the others "
+            f"are holes: {unpickling.AGAIN}"
+        )
+    return size
+
+
+def _command(path: Path, size: int) -> list[str]:
     """Return the child's command line: isolated, so neither the current folder nor PYTHONPATH can slip it a module.
 
     Where torch was found by other ways, its folder comes last on the child's path.
@@ -82,7 +124,16 @@ def _command(path: Path) -> list[str]:
     import torch
 
     folders = [str(Path(str(module.__file__)).parents[1]) for module in (torch, safetensors)]
-    return [sys.executable, "-I", "-W", "ignore", unpickling.__file__, str(path), *dict.fromkeys(folders)]
+    return [
+        sys.executable,
+        "-I",
+        "-W",
+        "ignore",
+        unpickling.__file__,
+        str(path),
+        str(size),
+        *dict.fromkeys(folders),
+    ]
 
 
 def _run(command: list[str], waiting: int, out: BinaryIO) -> subprocess.CompletedProcess[bytes]:

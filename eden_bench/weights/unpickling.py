@@ -1,10 +1,10 @@
-"""The child process that unpickles: ``python -I child.py FILE [FOLDER ...] >OUT`` turns a checkpoint into safetensors.
+"""The child process that unpickles a checkpoint: ``python -I unpickling.py FILE BYTES [FOLDER ...] >OUT``.
 
-Only ``torch.load(weights_only=True)`` reads pickles, so no code of the file runs. Nor does any that lies about: this
-file imports nothing of ours, and ``reading`` starts it isolated. Limits on memory, time and the size of files follow
-from what the file has on the disk, whatever it claims. The process ends with the one that started it, whose end of
-stdin closes. The names of nested dictionaries are joined with "/", so that a state dictionary inside a checkpoint
-keeps its own dotted names.
+It converts a checkpoint to safetensors. Only ``torch.load(weights_only=True)`` reads pickles, so no code of the file
+runs. Nor does any that lies about: this file imports nothing of ours, and ``reading`` starts it isolated. Limits on
+memory, time and the size of files follow from the bytes that the file has on the disk, whatever it claims. The process
+ends with the one that started it, whose end of stdin closes. The names of nested dictionaries are joined with "/", so
+that a state dictionary inside a checkpoint keeps its own dotted names.
 """
 
 from __future__ import annotations
@@ -29,8 +29,6 @@ _LONGEST_NAME = 300
 _MOST_COPIES = 4
 """Times the file's size: values that several names share are written once a name."""
 _DATA_BYTES = 4 << 30
-_HOLES_BYTES = 64 << 20
-"""Zeros that some copying programs leave out; more than that and than what is stored is a lie."""
 AGAIN = "copy or download it again"
 
 
@@ -41,9 +39,9 @@ class Unusable(ValueError):
 def main() -> int:
     """Convert; on failure print one line of JSON with the reason to stderr."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
-    sys.path += [folder for folder in sys.argv[2:] if folder not in sys.path]
+    sys.path += [folder for folder in sys.argv[3:] if folder not in sys.path]
     source = Path(sys.argv[1])
-    limit(source)
+    limit(int(sys.argv[2]))
     try:
         convert(source, sys.stdout.buffer)
     except Exception as error:  # noqa: BLE001, RUF100 - the edge: whatever a hostile file raises becomes one sentence
@@ -58,38 +56,10 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def stored(source: Path) -> int:
-    """Return the bytes that a file has on the disk: its size without its holes.
-
-    Not ``st_blocks``, which some file systems report late, packed, or not at all; those know of no holes either.
-    """
-    end = source.stat().st_size
-    if not hasattr(os, "SEEK_DATA"):
-        return end
-    with source.open("rb") as file:
-        return sum(stop - start for start, stop in _extents(file.fileno(), end))
-
-
-def _extents(file: int, end: int) -> Iterator[tuple[int, int]]:
-    """Yield where a file has data; many small pieces count as one, they are no lie about size."""
-    stop = 0
-    for _ in range(_MOST_ENTRIES):
-        try:
-            start = os.lseek(file, stop, os.SEEK_DATA)
-        except OSError:  # none beyond
-            return
-        stop = os.lseek(file, start, os.SEEK_HOLE)
-        yield start, stop
-        if stop >= end:
-            return
-    yield stop, end
-
-
-def limit(source: Path) -> None:
-    """Bound this process's memory, CPU time and output."""
+def limit(size: int) -> None:
+    """Limit this process's memory, CPU time and output for a file that has so many bytes on the disk."""
     import resource
 
-    size = stored(source)
     for what, most in (
         (resource.RLIMIT_DATA, _DATA_BYTES + 6 * size),
         (resource.RLIMIT_CPU, SECONDS),
@@ -108,10 +78,7 @@ def convert(source: Path, out: BinaryIO) -> None:
     """
     from safetensors.torch import save
 
-    size, claimed = stored(source), source.stat().st_size
-    if claimed > 2 * size + _HOLES_BYTES:
-        raise Unusable(f"it claims {claimed:,} bytes and has {size:,} on the disk, the others are holes: {AGAIN}")
-    room = _MOST_COPIES * size + (1 << 20)
+    room = _MOST_COPIES * source.stat().st_size + (1 << 20)
     tensors: dict[str, Any] = {}
     for name, value in _tensors(read(source)):
         room -= value.numel() * value.element_size()
@@ -137,11 +104,7 @@ def read(source: Path) -> Any:  # noqa: ANN401 - whatever the file holds
         _check_archive(source)
     elif start[:1] != b"\x80":
         raise Unusable(f"it starts with {start!r}, as no checkpoint does (a web page or a pointer in its place?)")
-    stand_ins: list[Any] = [(PassedOver, name) for name in _PASSED_OVER]
-    stand_ins += [(OrderedDict, name) for name in _LIKE_DICTIONARIES]
-    stand_ins += [(_dictionary, name) for name in _DICTIONARIES_OF]
-    stand_ins += [(_Array, name) for name in _ARRAYS] + [(_NumberKind, "numpy.dtype")]
-    with torch.serialization.safe_globals(stand_ins):
+    with torch.serialization.safe_globals([(kind, name) for kind, names in _STAND_INS.items() for name in names]):
         try:
             return torch.load(source, map_location="cpu", weights_only=True)
         except RuntimeError as error:
@@ -211,37 +174,6 @@ class PassedOver:
         """Take no notice."""
 
 
-_PASSED_OVER = (
-    "argparse.Namespace", "datetime.datetime", "datetime.timedelta", "typing.Any",
-    *(f"pathlib.{kind}" for kind in ("Path", "PosixPath", "PurePosixPath", "WindowsPath")),
-    "numpy.ndarray", "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar",
-    "omegaconf.dictconfig.DictConfig", "omegaconf.listconfig.ListConfig", "omegaconf.nodes.AnyNode",
-    "omegaconf.base.ContainerMetadata", "omegaconf.base.Metadata",
-    "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",
-    "pytorch_lightning.callbacks.early_stopping.EarlyStopping",
-    "mmengine.logging.history_buffer.HistoryBuffer", "torch.torch_version.TorchVersion",
-    *(f"{home}.{kind}" for home in ("builtins", "__builtin__") for kind in ("list", "dict", "int", "float", "set")),
-)  # fmt: skip
-"""What published checkpoints hold beside their weights."""
-_LIKE_DICTIONARIES = (
-    "pytorch_lightning.utilities.parsing.AttributeDict",
-    "lightning_fabric.utilities.data.AttributeDict",
-    "lightning.fabric.utilities.data.AttributeDict",
-    "yacs.config.CfgNode",
-    "easydict.EasyDict",
-    "addict.addict.Dict",
-    "munch.Munch",
-    "mmcv.utils.config.ConfigDict",
-    "mmengine.config.config.ConfigDict",
-)
-"""Likewise, but entries are set in them, which torch allows in dictionaries alone."""
-_DICTIONARIES_OF = ("collections.defaultdict",)
-"""Likewise, and called with what makes a value."""
-
-
-_ARRAYS = ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct")
-
-
 class _NumberKind(PassedOver):
     """Stands in for numpy's dtype: keeps its name, as in "f4"."""
 
@@ -278,6 +210,30 @@ def _dictionary(*_: object) -> OrderedDict[Any, Any]:
     return OrderedDict()
 
 
+_STAND_INS: dict[Any, tuple[str, ...]] = {
+    PassedOver: (
+        "argparse.Namespace", "datetime.datetime", "datetime.timedelta", "typing.Any",
+        *(f"pathlib.{kind}" for kind in ("Path", "PosixPath", "PurePosixPath", "WindowsPath")),
+        "numpy.ndarray", "numpy.core.multiarray.scalar", "numpy._core.multiarray.scalar",
+        "omegaconf.dictconfig.DictConfig", "omegaconf.listconfig.ListConfig", "omegaconf.nodes.AnyNode",
+        "omegaconf.base.ContainerMetadata", "omegaconf.base.Metadata",
+        "pytorch_lightning.callbacks.model_checkpoint.ModelCheckpoint",
+        "pytorch_lightning.callbacks.early_stopping.EarlyStopping",
+        "mmengine.logging.history_buffer.HistoryBuffer", "torch.torch_version.TorchVersion",
+        *(f"{home}.{kind}" for home in ("builtins", "__builtin__") for kind in ("list", "dict", "int", "float", "set")),
+    ),
+    OrderedDict: (
+        "pytorch_lightning.utilities.parsing.AttributeDict", "lightning_fabric.utilities.data.AttributeDict",
+        "lightning.fabric.utilities.data.AttributeDict", "yacs.config.CfgNode", "easydict.EasyDict",
+        "addict.addict.Dict", "munch.Munch", "mmcv.utils.config.ConfigDict", "mmengine.config.config.ConfigDict",
+    ),
+    _dictionary: ("collections.defaultdict",),
+    _Array: ("numpy.core.multiarray._reconstruct", "numpy._core.multiarray._reconstruct"),
+    _NumberKind: ("numpy.dtype",),
+}  # fmt: skip
+"""What stands in for the classes and functions that checkpoints name; entries are set in dictionaries alone."""
+
+
 def _tensors(checkpoint: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
     """Walk dictionaries, the optimizer's left out, and yield tensors by path; in all, so many entries and no more."""
     import torch
@@ -290,15 +246,15 @@ def _tensors(checkpoint: Any) -> Iterator[tuple[str, Any]]:  # noqa: ANN401
         if isinstance(value, torch.Tensor):
             yield path, value
         elif isinstance(value, Mapping) and depth < _DEEPEST:
-            inner = [(_path(path, name), one, depth + 1) for name, one in value.items() if _is_read(name)]
+            inner = [
+                (_path(path, name), one, depth + 1)
+                for name, one in value.items()
+                if isinstance(name, str) and name != "optimizer"
+            ]
             waiting += reversed(inner)
             entries += len(value)
             if entries > _MOST_ENTRIES:
                 raise Unusable(f"it has over {_MOST_ENTRIES:,} entries, more than any checkpoint")
-
-
-def _is_read(name: object) -> bool:
-    return isinstance(name, str) and name != "optimizer"
 
 
 def _path(path: str, name: str) -> str:

@@ -1,7 +1,9 @@
 """The bench from Python: one import for authors, one call to run, one data frame of results."""
 
+import ast
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -35,10 +37,18 @@ def test_every_name_that_is_promised_is_there(name):
     assert name in dir(eden_bench)
 
 
-def test_names_stand_in_one_place():
-    assert sorted(eden_bench._MODULE) == sorted(eden_bench.__all__)
+def test_the_names_that_are_loaded_are_those_that_type_checkers_see():
+    stub = ast.parse((Path(eden_bench.__file__).parent / "__init__.pyi").read_text())
+    listed = [name for node in stub.body if isinstance(node, ast.ImportFrom) for name in node.names]
+    assert sorted(name.asname for name in listed) == eden_bench.__all__  # without "as", a checker hides the name
     with pytest.raises(AttributeError, match="no attribute 'Metod'"):
         _ = eden_bench.Metod
+
+
+def test_a_star_import_brings_all_names():
+    space = {}
+    exec("from eden_bench import *", space)
+    assert space.keys() - {"__builtins__"} == set(eden_bench.__all__)
 
 
 def test_results_are_a_data_frame_of_one_row_a_cell(tmp_path):

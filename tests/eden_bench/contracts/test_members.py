@@ -124,8 +124,9 @@ def test_a_plain_class_is_given_the_optional_members_and_keeps_its_own():
     ],
 )
 def test_a_slip_in_a_dataset_or_task_is_named(registered, kind, name, member):
-    plugin = bare(registered.get("scr" if kind == "dataset" else "scr-heart"), kind)
-    check_object(kind, "mine", plugin)
+    whole = registered.get("scr" if kind == "dataset" else "scr-heart")
+    check_object(kind, "mine", bare(whole, kind))
+    plugin = bare(whole, kind)
     setattr(plugin, name, function if member == "lists" else "x")
     with pytest.raises(PluginError, match=rf"{kind} 'mine' has no member '{name}': did you mean '{member}'"):
         check_object(kind, "mine", plugin)
@@ -146,7 +147,7 @@ def bare(plugin, kind):
     from eden_bench.contracts import Dataset, Task
 
     wanted = members({"dataset": Dataset, "task": Task}[kind])
-    return SimpleNamespace(**{name: getattr(plugin, name) for name in wanted})
+    return type("Bare", (), {name: getattr(plugin, name) for name in wanted})()
 
 
 @pytest.mark.parametrize("kind", [registry.tasks, registry.datasets, registry.methods])

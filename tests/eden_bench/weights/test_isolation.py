@@ -34,7 +34,17 @@ SHADOW = "import os\nos.close(os.open(os.path.join({folder!r}, 'ran-' + __name__
 
 def imported(path, out):
     """Return the top-level name of every module that the reading child has, or looked for."""
-    command = [sys.executable, "-I", "-W", "ignore", "-c", SPY, unpickling.__file__, str(path)]
+    command = [
+        sys.executable,
+        "-I",
+        "-W",
+        "ignore",
+        "-c",
+        SPY,
+        unpickling.__file__,
+        str(path),
+        str(path.stat().st_size),
+    ]
     pipe = subprocess.PIPE
     with out.open("wb") as file, subprocess.Popen(command, stdin=pipe, stdout=file, stderr=pipe, text=True) as done:
         told = done.stderr.read()
@@ -103,7 +113,7 @@ PARENT = """
 import sys, time
 from pathlib import Path
 from eden_bench.weights import reading
-reading._command = lambda path: [sys.executable, "-I", "-c", sys.argv[2]]
+reading._command = lambda *_: [sys.executable, "-I", "-c", sys.argv[2]]
 reading.read_tensors(Path(sys.argv[1]))
 """
 SLOW = """
@@ -149,7 +159,7 @@ def test_a_sparse_file_is_refused_by_what_it_has_on_the_disk_and_costs_no_memory
     with (tmp_path / "lie.safetensors").open("wb") as file:
         file.write(struct.pack("<Q", len(header)) + header)
         file.truncate(8 + len(header) + (1 << 31))
-    if unpickling.stored(tmp_path / "lie.safetensors") > 1 << 30:
+    if reading.stored_bytes(tmp_path / "lie.safetensors") > 1 << 30:
         pytest.skip("this file system tells of no holes")
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(reading.WeightsRefused, match=r"claims 2,147,\d+,\d+ bytes and has [\d,]+ on the disk, the oth"):
@@ -160,7 +170,7 @@ def test_a_sparse_file_is_refused_by_what_it_has_on_the_disk_and_costs_no_memory
 def test_what_is_stored_is_the_size_without_the_holes(tmp_path):
     path = tmp_path / "file"
     path.write_bytes(b"x" * 300_000)
-    assert unpickling.stored(path) == 300_000
+    assert reading.stored_bytes(path) == 300_000
     with path.open("r+b") as file:
         file.truncate(10_000_000)
-    assert unpickling.stored(path) in (10_000_000, *range(300_000, 310_000))
+    assert reading.stored_bytes(path) in (10_000_000, *range(300_000, 310_000))
