@@ -24,6 +24,9 @@ from pretrain.engine.lars import LARS
 from pretrain.views.draws import Draws, anchor_maps
 from tests.pretrain.tiny import config, method, train_step, views
 
+TINY = {"expander": (16, 16, 16), "local_expander": (12, 12, 12), "num_matches": (3, 1)}
+"""Values of the tests' tiny config; see ``tests.pretrain.tiny``."""
+
 
 def noise(*shape, seed=0):
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))

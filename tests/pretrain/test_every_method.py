@@ -5,7 +5,7 @@ import pytest
 from eden_bench import registry
 from eden_bench.contracts.members import is_source
 from eden_bench.plugins.conformance.methods import checks_on_noise
-from tests.pretrain.tiny import TINY, TINY_OF, config, data, method, views
+from tests.pretrain.tiny import SHARED, config, data, method, own_values, views
 
 METHODS = [name for name in registry.methods.names() if not is_source(registry.methods.get(name))]
 
@@ -92,7 +92,7 @@ def test_it_keeps_the_contract(name, check):
     run()
 
 
-@pytest.mark.parametrize("name", [name for name in METHODS if config(name).arch == TINY["arch"]])
+@pytest.mark.parametrize("name", [name for name in METHODS if config(name).arch == SHARED["arch"]])
 def test_all_methods_begin_from_the_same_encoder(name):
     mine, adam = method(name).encoder.state_dict(), method("adam").encoder.state_dict()
     filters = [key for key, value in mine.items() if value.ndim > 1]  # VICRegL zeroes some of batch norm's scales
@@ -117,7 +117,7 @@ def test_two_recipes_of_the_configured_size_make_the_views(name):
 
 @pytest.mark.parametrize("name", METHODS)
 def test_steps_lower_the_loss_on_one_batch(name):
-    made = method(name, **{"lr": 0.05} | TINY_OF.get(name, {}))
+    made = method(name, **{"lr": 0.05} | own_values(name))
     optimisers = made.optimisers()
     losses = []
     for _ in range(12):
