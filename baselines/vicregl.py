@@ -18,22 +18,21 @@ from typing import Any, ClassVar, Literal, NamedTuple
 
 import torch
 from torch import Tensor, nn
-from torch.nn import functional as F  # noqa: N812
-from torchvision.models.resnet import BasicBlock, Bottleneck
 
-from eden_bench.contracts import MethodCard, PretrainConfig, Schedule, Stage, View, ViewRecipe, Views
+from baselines._vicregl.matching import cell_centres, distances, matched_terms
+from baselines._vicregl.terms import Terms, vic_terms
+from eden_bench.contracts import MethodCard, PretrainConfig, Schedule, Stage, ViewRecipe, Views
 from eden_bench.contracts.checks import at_least, in_range
 from eden_bench.contracts.pretrain_method import PretrainMethod
 from eden_bench.encoders import Encoder, build_encoder
 from eden_bench.registry import register_method
-from pretrain.engine.distributed import gathered_with_gradient
 from pretrain.engine.lars import LARS
 from pretrain.parts.batchnorm import in_groups
+from pretrain.parts.zero_residual import zero_init_residual
 from pretrain.published import adams_figure
 from pretrain.views.recipes import ANCHORS, recipe_of, vicreg_recipes
 
 _BATCH = 256
-_STABLE = 1e-4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -95,14 +94,6 @@ class Expanded(NamedTuple):
     """(B, D) float32."""
     cells: Tensor
     """(B, P, L) float32."""
-
-
-class Terms(NamedTuple):
-    """The three terms of a loss, not weighted; scalars."""
-
-    invariance: Tensor
-    variance: Tensor
-    covariance: Tensor
 
 
 class ExpandedEncoder(nn.Module):
@@ -204,99 +195,7 @@ class VICRegL(PretrainMethod):
         """Return how far apart the cells of the two views are in place and in feature, each (B, P, P)."""
         side = math.isqrt(first.cells.shape[1])
         places = [cell_centres(view, side, flip_grid=self.config.flip_grid) for view in views.views]
-        return _apart(*places), _apart(first.cells, second.cells)
-
-
-def vic_terms(first: Tensor, second: Tensor, *, share: bool = False) -> Terms:
-    """Return the three terms of two embeddings of one batch (Bardes et al., ICLR 2022, arXiv:2105.04906).
-
-    Args:
-        first: (B, ..., D), an embedding of each image, or one for each match slot, whose statistics stay apart.
-        second: as first, of the other view.
-        share: variance and covariance over the batches of all processes together; the invariance is averaged anyway.
-    """
-    everyone = [gathered_with_gradient(z) if share else z for z in (first, second)]
-    return Terms(
-        invariance=F.mse_loss(first, second),
-        variance=torch.stack([hinge(z) for z in everyone]).mean(),
-        covariance=torch.stack([off_diagonal(z) for z in everyone]).mean(),
-    )
-
-
-def hinge(z: Tensor) -> Tensor:
-    """Return the mean over dimensions (and slots) of max(0, 1 − √(Var + 1e-4)); variance over z's first axis."""
-    variance = (z - z.mean(dim=0)).square().sum(dim=0) / _freedom(z)
-    return F.relu(1 - (variance + _STABLE).sqrt()).mean()
-
-
-def off_diagonal(z: Tensor) -> Tensor:
-    """Return Σ_{a≠b} C[a, b]² / D, the mean over slots; C is the covariance over z's first axis, divisor N − 1.
-
-    ‖ZᵀZ‖² = ‖ZZᵀ‖², so the smaller of the two products is formed: (N, N) where the batch is smaller than D.
-    """
-    centred = (z - z.mean(dim=0)).flatten(1, -2).transpose(0, 1) if z.ndim > 2 else (z - z.mean(dim=0))[None]
-    slots, count, dim = centred.shape
-    product = centred @ centred.mT if count < dim else centred.mT @ centred
-    on_diagonal = centred.square().sum(dim=1).square().sum()
-    return (product.square().sum() - on_diagonal) / (_freedom(z) ** 2 * dim * slots)
-
-
-def matched_terms(
-    first: Tensor, second: Tensor, distances: Tensor, counts: Sequence[int | None], *, share: bool = False
-) -> Terms:
-    """Return the terms of matched cells, the mean over both directions and over the counts.
-
-    This is the mean over both orders of the pair of ½ (v(i → j), counts[0] closest + v(j → i), counts[1] closest).
-
-    Args:
-        first: (B, P, D) cells of one view.
-        second: (B, Q, D) cells of the other.
-        distances: (B, P, Q) between them.
-        counts: matches kept; None keeps all.
-        share: as in ``vic_terms``.
-    """
-    found = []
-    for cells, others, apart in ((first, second, distances), (second, first, distances.mT)):
-        for count in counts:
-            at, to = closest_matches(apart, count)
-            found.append(vic_terms(_taken(cells, at), _taken(others, to), share=share))
-    return Terms(*(torch.stack(parts).mean() for parts in zip(*found, strict=True)))
-
-
-def closest_matches(distances: Tensor, count: int | None) -> tuple[Tensor, Tensor]:
-    """Match each cell with the nearest of the other view, and keep the closest pairs.
-
-    Variance and covariance are of a slot over the batch, so the order of the pairs is part of the loss.
-
-    Args:
-        distances: (B, P, Q).
-        count: pairs kept, at most P; None keeps all P.
-
-    Returns:
-        Indices of the cells, ascending, and of their partners, (B, n) int64 each; a partner may serve several.
-    """
-    partners = distances.argmin(dim=2)
-    if count is None:
-        return torch.arange(partners.shape[1], device=partners.device).expand_as(partners), partners
-    nearest = distances.gather(2, partners[..., None])[..., 0]
-    at = nearest.argsort(dim=1, stable=True)[:, :count].sort(dim=1).values
-    return at, partners.gather(1, at)
-
-
-def cell_centres(view: View, side: int, *, flip_grid: bool = True) -> Tensor:
-    """Return where the centres of a map's cells lie in the anchor, row by row: (B, side², 2), x before y, in pixels.
-
-    Args:
-        view: tells by ``to_anchor`` where its pixels come from: crop, rotation and flip.
-        side: cells in a row, and rows.
-        flip_grid: False leaves the cells of a mirrored view where they would lie without the mirror.
-    """
-    size_px = view.image.shape[-1]
-    along = (torch.arange(side, device=view.image.device) + 0.5) * (size_px / side)
-    y, x = (part.flatten().expand(len(view.image), -1) for part in torch.meshgrid(along, along, indexing="ij"))
-    if not flip_grid:
-        x = torch.where(view.flipped[:, None], size_px - x, x)
-    return torch.stack([x, y, torch.ones_like(x)], dim=2) @ view.to_anchor.mT
+        return distances(*places), distances(first.cells, second.cells)
 
 
 def make_expander(in_dim: int, widths: Sequence[int]) -> nn.Sequential:
@@ -305,27 +204,3 @@ def make_expander(in_dim: int, widths: Sequence[int]) -> nn.Sequential:
     for before, width in pairwise((in_dim, *widths[:-1])):
         layers += [nn.Linear(before, width), nn.BatchNorm1d(width), nn.ReLU(inplace=True)]
     return nn.Sequential(*layers, nn.Linear((in_dim, *widths)[-2], widths[-1], bias=False))
-
-
-def zero_init_residual(encoder: nn.Module) -> None:
-    """Let every residual block of a ResNet begin as the identity: its last batch norm scales by 0."""
-    for block in encoder.modules():
-        if isinstance(block, BasicBlock | Bottleneck):
-            nn.init.zeros_((block.bn3 if isinstance(block, Bottleneck) else block.bn2).weight)
-
-
-def _freedom(z: Tensor) -> int:
-    return max(1, len(z) - 1)
-
-
-def _taken(cells: Tensor, index: Tensor) -> Tensor:
-    return cells.gather(1, index[..., None].expand(-1, -1, cells.shape[2]))
-
-
-def _apart(first: Tensor, second: Tensor) -> Tensor:
-    """Return Euclidean distances, (B, P, Q).
-
-    Not by products, as the official code's, which do not put a cell at distance 0 from itself: where cells are equally
-    near (both crops at whole pixels), rounding would choose between them.
-    """
-    return torch.cdist(first, second, compute_mode="donot_use_mm_for_euclid_dist")

@@ -118,10 +118,13 @@ def _fill_in(cls: type, defaults: type) -> None:
 
 
 def _has(plugin: object, name: str, contracts: Iterable[type]) -> bool:
-    """Return whether a plugin has a member from elsewhere than its contracts."""
+    """Return whether a plugin has a member of its own, neither inherited from its contracts nor filled in."""
+    contract = _contract_classes(contracts)
+    defaults = [vars(owner)[name] for owner in contract if name in vars(owner)]
     cls = plugin if isinstance(plugin, type) else type(plugin)
-    owners = set(cls.__mro__) - _contract_classes(contracts)
-    return name in getattr(plugin, "__dict__", {}) or any(name in _names_in(owner) for owner in owners)
+    values = [vars(owner).get(name) for owner in cls.__mro__ if owner not in contract and name in _names_in(owner)]
+    values += [value for key, value in getattr(plugin, "__dict__", {}).items() if key == name and plugin is not cls]
+    return any(all(value is not default for default in defaults) for value in values)
 
 
 def _is_setting(member: str, contracts: Iterable[type]) -> bool:

@@ -11,6 +11,9 @@ from pretrain.engine import pretraining
 from pretrain.engine.training import Training
 from tests.pretrain.tiny import config, data, method, train_step
 
+TINY = {"decoder_channels": (16, 8, 8, 8, 8), "discriminator_width": 8}
+"""Values of the tests' tiny config; see ``tests.pretrain.tiny``."""
+
 DI, DIR, DIRA = range(3)
 
 

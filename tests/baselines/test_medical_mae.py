@@ -10,6 +10,9 @@ from eden_bench.errors import UsageError
 from pretrain.parts.masking import patchify
 from tests.pretrain.tiny import method, views
 
+TINY = {"arch": "vit_mini_patch16_64", "decoder_dim": 32, "decoder_blocks": 1, "decoder_heads": 2, "lr": 1e-3}
+"""Values of the tests' tiny config; see ``tests.pretrain.tiny``."""
+
 
 def batch(seed=0):
     draw = torch.Generator().manual_seed(seed)

@@ -8,6 +8,9 @@ from baselines import pcrl
 from baselines.pcrl import Mixing, PCRLConfig, blended, cut_out, draw_mixing, draw_moves, moved
 from tests.pretrain.tiny import config, method, train_step, views
 
+TINY = {"decoder_channels": (16, 8, 8, 8, 8)}
+"""Values of the tests' tiny config; see ``tests.pretrain.tiny``."""
+
 ORDER = torch.tensor([2, 0, 3, 1])
 MIXING = Mixing(0.6, ORDER, 0.7, 0.8)
 

@@ -11,6 +11,9 @@ from eden_bench.errors import UsageError
 from pretrain.parts.masking import enlarged
 from tests.pretrain.tiny import method, views
 
+TINY = {"arch": "swin_mini_patch4_window4_64", "mask_unit_px": 16, "lr": 1e-3}
+"""Values of the tests' tiny config; see ``tests.pretrain.tiny``."""
+
 
 def batch(seed=0, count=2, size_px=8):
     draw = torch.Generator().manual_seed(seed)

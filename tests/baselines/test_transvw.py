@@ -11,6 +11,16 @@ from eden_bench.contracts import View, Views
 from eden_bench.errors import UsageError
 from tests.pretrain.tiny import config, data, method, train_step, views
 
+TINY = {
+    "decoder_channels": (16, 8, 8, 8, 8),
+    "autoencoder_px": 64,
+    "autoencoder_width": 8,
+    "words": 4,
+    "nearest": 3,
+    "validation_nearest": 2,
+}
+"""Values of the tests' tiny config; see ``tests.pretrain.tiny``."""
+
 AUTOENCODER, WORDS = range(2)
 
 

@@ -1,5 +1,7 @@
 """Tiny stand-ins: views of noise, a pyramid of noise, and configs that fit them."""
 
+import importlib
+import importlib.util
 from dataclasses import fields
 from unittest import mock
 
@@ -11,7 +13,7 @@ from eden_bench.contracts import Anchor, Context, PretrainData, View, Views
 from eden_bench.encoders import seeded
 from pretrain.engine.pretraining import pretrain
 
-TINY = {
+SHARED = {
     "arch": "resnet18-w16",
     "size_px": 64,
     "epochs": 2,
@@ -20,29 +22,17 @@ TINY = {
     "embedding_dim": 8,
     "bn_groups": 2,
     "teacher_momentum": 0.9,
-    "decoder_channels": (16, 8, 8, 8, 8),
-    "discriminator_width": 8,
-    "autoencoder_px": 64,
-    "autoencoder_width": 8,
-    "words": 4,
-    "nearest": 3,
-    "validation_nearest": 2,
-    "expander": (16, 16, 16),
-    "local_expander": (12, 12, 12),
-    "num_matches": (3, 1),
 }
+"""Values of the fields that methods share."""
 
-TINY_OF = {
-    "simmim": {"arch": "swin_mini_patch4_window4_64", "mask_unit_px": 16, "lr": 1e-3},
-    "medical-mae": {
-        "arch": "vit_mini_patch16_64",
-        "decoder_dim": 32,
-        "decoder_blocks": 1,
-        "decoder_heads": 2,
-        "lr": 1e-3,
-    },
-}
-"""What single methods need besides."""
+
+def own_values(name):
+    """What a method has instead or besides: ``TINY`` of its test, else what its config calls quick, but epochs."""
+    made = registry.methods.get(name)
+    test = f"tests.{made.__module__.replace('.', '.test_', 1)}"
+    own = getattr(importlib.import_module(test), "TINY", None) if importlib.util.find_spec(test) else None
+    quick = {key: value for key, value in made.Config.quick.items() if key != "epochs"}
+    return quick if own is None else own
 
 
 class NoisePyramid:
@@ -75,7 +65,7 @@ def data(train=16, validation=4):
 def config(name, **changes):
     make = registry.methods.get(name).Config
     known = {f.name for f in fields(make)}
-    return make(**{key: value for key, value in TINY.items() if key in known} | TINY_OF.get(name, {}) | changes)
+    return make(**{key: value for key, value in SHARED.items() if key in known} | own_values(name) | changes)
 
 
 def method(name, seed=0, stage=0, **changes):

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import copy
+import functools
 import math
+from collections.abc import Callable, Mapping
 from dataclasses import fields, is_dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -11,10 +13,11 @@ from typing import Any
 import torch
 
 from eden_bench import protocols, registry
-from eden_bench.contracts import SEEDED, View, ViewRecipe, Views
+from eden_bench.contracts import SEEDED, Context, PretrainConfig, PretrainData, View, ViewRecipe, Views
 from eden_bench.contracts.members import is_source
 from eden_bench.contracts.methods import MethodDefaults
 from eden_bench.data.dataset_folders import pretraining_sets
+from eden_bench.encoders import seeded
 from eden_bench.plugins.conformance.findings import Checks, check_card, need, phantom
 
 _BATCH = 8
@@ -28,17 +31,29 @@ def checks_of_method(name: str, folder: Path) -> Checks:
     if is_source(made):
         yield "it brings an encoder along, the same for the same seed", lambda: _check_source(made, name)
         return
-    trial = _Trial(name)
+    yield from checks_on_noise(name, _quick(name), lambda: _phantom_data(folder)[0])
+    yield "it pretrains two epochs on the phantom, twice alike", lambda: _check_pretraining(name, folder)
+
+
+def checks_on_noise(name: str, config: PretrainConfig, open_data: Callable[[], PretrainData]) -> Checks:
+    """Yield the checks that a pretrained method is put to with views of noise; each takes a second or less.
+
+    Args:
+        name: as registered.
+        config: of the method; small.
+        open_data: returns images, for a method that makes a stage's data of them; called at most once, and by no other.
+    """
+    trial = _Trial(name, config, open_data)
     yield "its recipes are view recipes", trial.recipes
     yield "its losses are finite scalars in every stage and turn", trial.losses
     yield "gradients reach all that its optimisers train, and nothing else", trial.gradients
     yield "a teacher is not trained, and the loss stands on it", trial.teacher
     yield "the same seed gives the same bytes", trial.repeats
+    yield "another seed gives other weights", trial.differs
     yield "a reloaded state gives the same next loss", trial.reloads
     yield "validation changes nothing", trial.validates
     yield "the global random generator is left alone", trial.leaves_global_generator
     yield "its encoder's maps have the channels and strides it says", trial.encoder
-    yield "it pretrains two epochs on the phantom, twice alike", lambda: _check_pretraining(name, folder)
 
 
 def _check_config(made: Any) -> None:  # noqa: ANN401 - a method class
@@ -48,7 +63,7 @@ def _check_config(made: Any) -> None:  # noqa: ANN401 - a method class
 
 
 def _check_source(made: Any, name: str) -> None:  # noqa: ANN401
-    method = made(protocols.QUICK.method_config(name, made.Config()))
+    method = made(_quick(name))
     first, again = method.load_encoder(1).state_dict(), method.load_encoder(1).state_dict()
     need(all(value.equal(again[key]) for key, value in first.items()), "two calls with one seed give two encoders")
     if (digest := method.weights_digest()) != SEEDED:
@@ -58,24 +73,24 @@ def _check_source(made: Any, name: str) -> None:  # noqa: ANN401
 
 
 class _Trial:
-    """A method at the protocol quick, on noise."""
+    """A method on noise."""
 
-    def __init__(self, name: str) -> None:
-        self.name, self.make = name, registry.methods.get(name)
-        self.config = protocols.QUICK.method_config(name, self.make.Config())
+    def __init__(self, name: str, config: PretrainConfig, open_data: Callable[[], PretrainData]) -> None:
+        self.make, self.config = registry.methods.get(name), config
+        self.data = functools.cache(open_data)
 
     def build(self, stage: int = 0, seed: int = 0) -> Any:  # noqa: ANN401 - a method
-        from eden_bench.encoders import seeded
-
         with seeded(seed, "method"):
             made = self.make(self.config)
         chosen = self.config.stages[stage]
         made.start_stage(chosen)
+        if self.make.stage_data is not MethodDefaults.stage_data:
+            made.stage_data(chosen, self.data(), seed)
         return made
 
-    def stages(self) -> range:
-        """Stages on noise; one that makes its own data is left to the pretraining on the phantom."""
-        return range(1 if self.make.stage_data is not MethodDefaults.stage_data else len(self.config.stages))
+    def stages(self) -> list[int]:
+        """Return the first and the last stage."""
+        return sorted({0, len(self.config.stages) - 1})
 
     def views(self, made: Any, stage: int, seed: int = 0) -> Views:  # noqa: ANN401
         draw = torch.Generator().manual_seed(seed)
@@ -106,7 +121,7 @@ class _Trial:
             need(all(isinstance(recipe, ViewRecipe) for recipe in recipes), "recipes must be ViewRecipe objects")
 
     def losses(self) -> None:
-        for stage in self.stages():
+        for stage in range(len(self.config.stages)):
             made = self.build(stage)
             for turn in made.optimisers():
                 for key, loss in made.losses(self.views(made, stage), turn).items():
@@ -115,25 +130,29 @@ class _Trial:
                     need(math.isfinite(float(loss.detach())), f"{where} is {float(loss.detach())}, expected a number")
 
     def gradients(self) -> None:
-        made = self.build()
-        self.step(made)
-        made.zero_grad()
-        optimisers = made.optimisers()
-        for turn in optimisers:
-            sum(made.losses(self.views(made, 0), turn).values()).backward()
-        trained = {id(p) for optimiser in optimisers.values() for g in optimiser.param_groups for p in g["params"]}
-        for key, parameter in made.named_parameters():
-            reached = parameter.grad is not None
-            if id(parameter) in trained:
-                need(reached, f"{key} is in an optimiser and gets no gradient")
-            else:
-                need(not reached, f"{key} gets a gradient and is in no optimiser")
+        for stage in self.stages():
+            made = self.build(stage)
+            self.step(made, stage)  # a residual branch that begins as zero passes no gradient on before its first step
+            made.zero_grad()
+            optimisers = made.optimisers()
+            for turn in optimisers:
+                sum(made.losses(self.views(made, stage), turn).values()).backward()
+            trained = _trained(optimisers)
+            for key, parameter in made.named_parameters():
+                reached, where = parameter.grad is not None, f"stage {stage}: {key}"
+                if id(parameter) in trained:
+                    need(reached, f"{where} is in an optimiser and gets no gradient")
+                    need(bool(parameter.grad.any()), f"{where} is in an optimiser and its gradient is 0 throughout")
+                else:
+                    need(not reached, f"{where} gets a gradient and is in no optimiser")
 
     def teacher(self) -> None:
         made = self.build()
         teachers = [module for key, module in made.named_modules() if key.split(".")[-1] == "teacher"]
         if not teachers:
             return
+        own = {id(parameter) for teacher in teachers for parameter in teacher.parameters()}
+        need(not own & _trained(made.optimisers()), "an optimiser is given parameters of the teacher")
         before = float(sum(made.losses(self.views(made, 0)).values()).detach())
         with torch.no_grad():
             for number, parameter in enumerate(p for teacher in teachers for p in teacher.parameters()):
@@ -147,23 +166,38 @@ class _Trial:
         need(losses[0] == losses[1], f"three steps gave {losses[0]} and {losses[1]}: draw from views.generator only")
         need(_same(first.state_dict(), second.state_dict()), "three equal steps leave different weights")
 
+    def differs(self) -> None:
+        first, second = (self.build(seed=seed).encoder for seed in (3, 4))
+        others = dict(second.named_parameters())
+        for key, value in first.named_parameters():
+            if value.requires_grad and value.ndim > 1:
+                need(not value.equal(others[key]), f"two seeds give the encoder the same {key}: draw it from torch's "
+                      "generator, which is seeded when a method is built")  # fmt: skip
+
     def reloads(self) -> None:
-        made, other = self.build(), self.build(seed=9)
-        for seed in range(3):
-            self.step(made, seed=seed)
-        other.load_state_dict(made.state_dict())
-        losses = self.step(other, seed=5), self.step(made, seed=5)
-        need(losses[0] == losses[1], f"after reloading the next loss is {losses[0]}, expected {losses[1]}: keep all "
-              "state in parameters and buffers")  # fmt: skip
+        for stage in self.stages():
+            made, other = self.build(stage), self.build(stage, seed=9)
+            for seed in range(3):
+                self.step(made, stage, seed)
+            other.load_state_dict(made.state_dict())
+            losses = self.step(other, stage, 5), self.step(made, stage, 5)
+            need(losses[0] == losses[1], f"stage {stage}: after reloading the next loss is {losses[0]}, expected "
+                  f"{losses[1]}: keep all state in parameters and buffers")  # fmt: skip
 
     def validates(self) -> None:
-        made = self.build()
-        self.step(made)
+        made, other = self.build(), self.build()
+        for each in (made, other):
+            self.step(each)
         kept = copy.deepcopy(made.state_dict())
         made.eval()
         with torch.no_grad():
-            made.losses(self.views(made, 0))
+            losses = [float(sum(made.losses(self.views(made, 0)).values())) for _ in range(2)]
+        need(losses[0] == losses[1], f"two validations of one batch gave {losses[0]} and {losses[1]}")
         need(_same(kept, made.state_dict()), "losses in eval mode change what the method keeps")
+        made.train()
+        for each in (made, other):
+            each.after_step()
+        need(_same(other.state_dict(), made.state_dict()), "after_step takes over what eval mode saw")
 
     def leaves_global_generator(self) -> None:
         made = self.build()
@@ -186,17 +220,29 @@ def _check_maps(encoder: Any) -> None:  # noqa: ANN401 - an Encoder
     need(tuple(pooled.shape) == (2, encoder.out_channels), f"embed gives {tuple(pooled.shape)}")
 
 
+def _trained(optimisers: Mapping[str, torch.optim.Optimizer]) -> set[int]:
+    return {id(p) for optimiser in optimisers.values() for group in optimiser.param_groups for p in group["params"]}
+
+
+def _quick(name: str) -> Any:  # noqa: ANN401 - each method has its own dataclass
+    return protocols.QUICK.method_config(name, registry.methods.get(name).Config())
+
+
+def _phantom_data(folder: Path) -> tuple[PretrainData, Context]:
+    context, index = phantom(next(iter(pretraining_sets().values())), folder)
+    return registry.engine().open_data(index, context), context
+
+
 def _same(one: dict[str, torch.Tensor], other: dict[str, torch.Tensor]) -> bool:
     return one.keys() == other.keys() and all(value.equal(other[key]) for key, value in one.items())
 
 
 def _check_pretraining(name: str, folder: Path) -> None:
-    engine, config = registry.engine(), protocols.QUICK.method_config(name, registry.methods.get(name).Config())
+    engine, config = registry.engine(), _quick(name)
     known = {f.name for f in fields(config)}
     small = {"epochs": 2, "batch_size": _BATCH, "queue_size": 4 * _BATCH, "warmup_epochs": 0}
     config = replace(config, **{key: value for key, value in small.items() if key in known})
-    context, index = phantom(next(iter(pretraining_sets().values())), folder)
-    data = engine.open_data(index, context)
+    data, context = _phantom_data(folder)
     cards = [
         engine.pretrain(name, config, data, seed=0, folder=folder / f"run-{run}", context=context).card
         for run in (1, 2)

@@ -9,6 +9,7 @@ from typing import Any
 from eden_bench import case_statistics, records, registry
 from eden_bench.contracts import Dataset, Task
 from eden_bench.data.dataset_folders import reader
+from eden_bench.encoders import build_encoder
 from eden_bench.errors import EdenError
 from eden_bench.plugins.conformance.findings import Broken, Checks, check_card, need, phantom
 
@@ -55,8 +56,6 @@ class _TaskTrial:
         return self._opened
 
     def run(self, seed: int) -> Any:  # noqa: ANN401 - an Outcome
-        from eden_bench.encoders import build_encoder
-
         return self.open().run(build_encoder("resnet18-w16", seed), seed)
 
     def opens(self) -> None:

@@ -8,9 +8,11 @@ import pytest
 from torch import nn
 
 from eden_bench import PretrainConfig, registry
+from eden_bench.contracts import Dataset, Task
 from eden_bench.contracts.members import check_object, complete_method, members, one_slip
 from eden_bench.contracts.methods import Method, MethodDefaults
 from eden_bench.contracts.pretrain_method import PretrainMethod
+from eden_bench.contracts.tasks import TaskDefaults
 from eden_bench.errors import PluginError
 
 
@@ -124,9 +126,8 @@ def test_a_plain_class_is_given_the_optional_members_and_keeps_its_own():
     ],
 )
 def test_a_slip_in_a_dataset_or_task_is_named(registered, kind, name, member):
-    whole = registered.get("scr" if kind == "dataset" else "scr-heart")
-    check_object(kind, "mine", bare(whole, kind))
-    plugin = bare(whole, kind)
+    plugin = bare(registered.get("scr" if kind == "dataset" else "scr-heart"), kind)
+    check_object(kind, "mine", plugin)
     setattr(plugin, name, function if member == "lists" else "x")
     with pytest.raises(PluginError, match=rf"{kind} 'mine' has no member '{name}': did you mean '{member}'"):
         check_object(kind, "mine", plugin)
@@ -143,11 +144,11 @@ def test_a_dataset_or_task_that_lacks_a_member_is_refused_by_its_name(registered
 
 
 def bare(plugin, kind):
-    """An object with a plugin's required members alone."""
-    from eden_bench.contracts import Dataset, Task
-
-    wanted = members({"dataset": Dataset, "task": Task}[kind])
-    return type("Bare", (), {name: getattr(plugin, name) for name in wanted})()
+    """An object with a plugin's required members alone, of a class of its own."""
+    required = {"dataset": members(Dataset), "task": members(Task) - members(TaskDefaults)}[kind]
+    made = type("Bare", (), {})()
+    vars(made).update({name: getattr(plugin, name) for name in required})
+    return made
 
 
 @pytest.mark.parametrize("kind", [registry.tasks, registry.datasets, registry.methods])

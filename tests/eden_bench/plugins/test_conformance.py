@@ -8,6 +8,7 @@ import torch
 
 from baselines.moco_v2 import MoCoV2
 from eden_bench import registry
+from eden_bench.encoders import build_encoder
 from eden_bench.errors import UsageError
 from eden_bench.plugins.conformance import check
 from eden_bench.plugins.conformance.findings import Broken
@@ -67,7 +68,53 @@ class Untrained(MoCoV2):
         return {"main": torch.optim.SGD([*self.moco.student.parameters(), *self.moco.teacher.parameters()], 0.1)}
 
 
+class SeedIgnored(MoCoV2):
+    """It draws its encoder from a seed of its own."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        weights = build_encoder(config.arch, seed=0).state_dict()
+        self.encoder.load_state_dict(weights)
+
+
+class TrainsItsTeacher(MoCoV2):
+    """Its teacher is made trainable and given to the optimiser."""
+
+    def optimisers(self):
+        self.moco.teacher.requires_grad_(True)
+        return {"main": torch.optim.SGD([*self.moco.student.parameters(), *self.moco.teacher.parameters()], 0.1)}
+
+
+class TakesValidationOver(MoCoV2):
+    """What eval mode saw is enqueued by the next step."""
+
+    def losses(self, views, turn="main"):
+        found = super().losses(views, turn)
+        if not self.training:
+            self.moco._keys = torch.ones(8, 128)
+        return found
+
+
+class WeightOfZero(MoCoV2):
+    """A head is in the optimiser and has no share in the loss."""
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.idle = torch.nn.Linear(2, 2)
+
+    def optimisers(self):
+        return {"main": torch.optim.SGD([*self.moco.student.parameters(), *self.idle.parameters()], 0.1)}
+
+    def losses(self, views, turn="main"):
+        idle = self.idle(torch.ones(2)).sum()
+        return {key: loss + 0 * idle for key, loss in super().losses(views, turn).items()}
+
+
 PLANTED = {
+    SeedIgnored: "another seed gives other weights",
+    TrainsItsTeacher: "a teacher is not trained, and the loss stands on it",
+    TakesValidationOver: "validation changes nothing",
+    WeightOfZero: "gradients reach all that its optimisers train, and nothing else",
     NoTeacher: "a teacher is not trained, and the loss stands on it",
     GlobalDraws: "the global random generator is left alone",
     EnqueuesInValidation: "validation changes nothing",
@@ -112,7 +159,7 @@ def test_a_new_package_is_complete_and_its_method_keeps_the_contract(tmp_path):
     command = [sys.executable, "-m", "eden_bench", "plugins", "--plugin", "my_method.py", "--check", "my-method"]
     done = subprocess.run(command, cwd=tmp_path / "my-method", capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout.count(" ok") == 12
+    assert done.stdout.count(" ok") == 13
 
 
 @pytest.mark.parametrize("name", ["My Method", "../escape", "", "2fast"])
