@@ -11,17 +11,9 @@ ROOT = Path(__file__).parents[1]
 PACKAGES = ("eden_bench", "pretrain", "baselines", "tasks")
 LINES = 300
 LONGER = {
-    **{
-        "tasks.scr": 305,
-        "tasks.vindr_rib": 308,
-        "tasks.vindr_cxr": 309,
-        "tasks.chestxray14": 342,
-        "tasks.chestx_det": 356,
-    },
     **{"baselines.transvw": 312, "baselines.pcrl": 322, "baselines.vicregl": 335, "pretrain.engine.training": 375},
-    **{"tasks.phantom.fundus.rendering": 315, "tasks.phantom.chest.patient": 333, "tasks.reading.dicom": 360},
     **{"eden_bench.execution.runner": 318},
-    **{"eden_bench.weights.unpickling": 343, "tasks.finetuning.augmentation": 328},
+    **{"eden_bench.weights.unpickling": 343},
 }
 """Files that were longer when the rule came, with their lines: they may only become shorter."""
 HEAVY = {

@@ -152,6 +152,10 @@ BOXES, POLYGONS = TRAIN[1]["boxes"], TRAIN[1]["polygons"]
         ),
         (with_(syms=["Effusion"]), "syms, boxes and polygons that are not paired"),
         (with_(syms=None), "syms, boxes and polygons that are not paired"),
+        (
+            with_(syms=["Mass, expected nothing", "Mass"]),
+            "has the finding 'Mass, expected nothing'.*, expected one of Atelectasis, Calc.*: download",
+        ),
         (with_(syms=[1, {}]), "has the finding 1, expected one of Atelectasis"),
         (with_(boxes=[[1, 2, 3, 4], [5, 6, 7]]), r"has the box \[5, 6, 7\], expected four numbers"),
         (with_(boxes=[[1, 2, 3, 4], [5, 6, 7, "8"]]), "expected four numbers x1, y1, x2, y2"),

@@ -8,7 +8,7 @@ from PIL import Image
 
 from eden_bench.contracts import DatasetIndex
 from eden_bench.errors import DataDamaged
-from tasks.chestxray14 import LABELS, Box, chestxray14
+from tasks.chestxray14 import LABELS, ImageBox, chestxray14
 
 SHARED = Path(__file__).parents[3] / "shared/data"
 real = pytest.mark.skipif(
@@ -151,7 +151,9 @@ def test_rgba_images_become_grey(tmp_path):
 
 
 def test_infiltrate_in_the_boxes_is_infiltration(tmp_path):
-    assert chestxray14.boxes(lay(tmp_path)) == (Box("00000003_000.png", "Infiltration", 225.08, 547.0, 86.7, 79.1),)
+    assert chestxray14.boxes(lay(tmp_path)) == (
+        ImageBox("00000003_000.png", "Infiltration", 225.08, 547.0, 86.7, 79.1),
+    )
 
 
 def test_a_box_without_four_numbers_is_named(tmp_path):

@@ -12,8 +12,8 @@ from PIL import Image
 from eden_bench.contracts import Context
 from eden_bench.errors import DataDamaged
 from tasks.phantom.layouts.dicom import Ids, write_dicom
-from tasks.reading.vindr import Box
-from tasks.vindr_cxr import LABELS, VinDrCXR, _is_positive, vindr_cxr, vindr_cxr_task
+from tasks.reading.vindr import ReaderBox, is_positive
+from tasks.vindr_cxr import LABELS, VinDrCXR, vindr_cxr, vindr_cxr_task
 
 IDS = tuple(f"{number:032x}" for number in (0xA0, 0xA1, 0xA2, 0xA3, 0xB0, 0xB1))
 """Four training images, two test images."""
@@ -125,8 +125,8 @@ def test_a_vote_asks_for_more_than_half_and_leaves_the_consensus_as_it_is(tmp_pa
 @given(st.lists(st.sampled_from((0, 1, None)), max_size=5))
 def test_the_policies_follow_their_words(said):
     ones, zeros = said.count(1), said.count(0)
-    assert _is_positive(said, "one") == (ones > 0)
-    assert _is_positive(said, "vote") == (ones > zeros)
+    assert is_positive(said, "one") == (ones > 0)
+    assert is_positive(said, "vote") == (ones > zeros)
 
 
 def test_an_unknown_policy_is_refused():
@@ -202,8 +202,8 @@ def test_monochrome1_and_window_are_applied(tmp_path):
 
 def test_negative_corners_are_moved_to_the_border_and_no_finding_has_no_box(tmp_path):
     assert vindr_cxr.boxes(lay(tmp_path)) == (
-        Box(IDS[0], "R1", "Pleural effusion", 0.0, 2.0, 10.5, 12.0),
-        Box(IDS[2], "R3", "Lung tumor", 4.0, 4.0, 9.0, 9.0),
+        ReaderBox(IDS[0], "R1", "Pleural effusion", 0.0, 2.0, 10.5, 12.0),
+        ReaderBox(IDS[2], "R3", "Lung tumor", 4.0, 4.0, 9.0, 9.0),
     )
 
 

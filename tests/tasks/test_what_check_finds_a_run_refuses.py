@@ -283,7 +283,7 @@ CASES = [
     ("name", "patients", "task", "harm", "message"), CASES, ids=lambda case: getattr(case, "__name__", None)
 )
 def test_what_check_calls_an_error_a_run_refuses(name, patients, task, harm, message, tmp_path, monkeypatch):
-    monkeypatch.setattr("tasks.chestx_det._ENOUGH_FINDINGS", 5)
+    monkeypatch.setattr("tasks.reading.chestx_det._ENOUGH_FINDINGS", 5)
     root = write_phantom(name, tmp_path, patients=patients)
     dataset, asked = reader(name), registry.tasks.get(task)
     assert [finding for finding in dataset.check(root) if finding.level == "error"] == []
