@@ -14,6 +14,11 @@ from eden_bench.errors import DataDamaged
 from tasks.phantom.layouts.dicom import Ids, write_dicom
 from tasks.reading.vindr import ReaderBox, is_positive
 from tasks.vindr_cxr import LABELS, VinDrCXR, vindr_cxr, vindr_cxr_task
+from tests.tasks.hostile.content import FORMS, PLACES
+from tests.tasks.hostile.dicom import DICOM_LIES
+from tests.tasks.hostile.lists import TWICE, field, names, numbers
+from tests.tasks.hostile.roles import A_PART, ANY_TABLE, Role
+from tests.tasks.hostile.roles import KAGGLE as KAGGLE_LAYOUT
 
 IDS = tuple(f"{number:032x}" for number in (0xA0, 0xA1, 0xA2, 0xA3, 0xB0, 0xB1))
 """Four training images, two test images."""
@@ -256,3 +261,31 @@ def test_the_task_takes_an_index_with_all_six_labels(tmp_path):
 def test_importing_the_dataset_stays_light():
     code = "import sys, tasks.vindr_cxr; print(sorted({'torch', 'cv2', 'PIL', 'pydicom', 'scipy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+# ── broken files (tests.tasks.hostile) ──────────────────────────────────────────────────────────────
+
+VOTES_17, VOTES_18 = (
+    tuple(change for change in numbers(column) if not change.name.startswith(("NaN", "nothing"))) for column in (17, 18)
+)
+"""An empty cell, or NaN, is a reader who said nothing."""
+
+
+ROLES = (
+    Role("vindr-cxr", "train/*.dicom", "item", (*FORMS, *PLACES, *DICOM_LIES), A_PART),
+    Role("vindr-cxr", "annotations/image_labels_train.csv", "index", (*ANY_TABLE, *TWICE, *names(), *VOTES_18)),
+    Role("vindr-cxr", "annotations/image_labels_test.csv", "index", (*FORMS, *PLACES, *TWICE, *names(), *VOTES_17)),
+    Role(
+        "vindr-cxr",
+        "annotations/annotations_train.csv",
+        "boxes",
+        (*ANY_TABLE, *names(), *numbers(4)),
+        {"folder": "boxes are read from whichever of the two tables are there, and no task needs them"},
+    ),
+    Role(
+        KAGGLE_LAYOUT,
+        "train.csv",
+        "index",
+        (*ANY_TABLE, *names(), *numbers(2), field("unknown class", 1, "Mass"), *numbers(5)),
+    ),
+)

@@ -22,7 +22,7 @@ from eden_bench.contracts import Context
 from eden_bench.data.dataset_folders import reader, write_phantom
 from eden_bench.data.image_store import open_images, open_masks
 from eden_bench.errors import DataMissing, EdenError
-from tests.tasks.hostile.cases import FOLDER, PATIENTS, write_base
+from tests.tasks.hostile.cases import FOLDER, write_base
 
 pytestmark = pytest.mark.usefixtures("fresh_registry")
 
@@ -111,7 +111,7 @@ def opened(base, place) -> Image.Image:
         return picture.convert("RGB") if picture.mode not in ("L", "RGB") else picture.copy()
 
 
-@pytest.mark.parametrize("name", [*PATIENTS, FOLDER])
+@pytest.mark.parametrize("name", [*registry.datasets.names(), FOLDER])
 def test_whole_layouts_have_no_error_and_are_read(base, name, tmp_path):
     if not (base / name).exists():
         pytest.skip("no pictures in this layout")
