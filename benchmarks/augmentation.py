@@ -23,7 +23,7 @@ import numpy as np
 import torch
 
 from benchmarks.timing import Bar, Equality, Side, arguments, compare, report, skipped, wanted
-from tasks.finetuning import augmentation
+from tasks.finetuning import augmentation, warps
 from tasks.finetuning.augmentation import Augmentation
 from tasks.finetuning.protocol import SegmentationProtocol
 
@@ -76,8 +76,8 @@ def aligned(made: SegmentationProtocol) -> Equality:
     ramp = torch.arange(size, dtype=torch.float32)
     ramps = torch.stack((ramp.expand(size, -1), ramp[:, None].expand(-1, size))).expand(count, -1, -1, -1)
     mask = torch.from_numpy(np.random.default_rng(0).integers(0, 2, (count, 1, size, size))).float()
-    read = augmentation.sample(mask, source, "nearest")[:, 0]
-    places = augmentation.sample(ramps.contiguous(), source, "bilinear")
+    read = warps.sample(mask, source, "nearest")[:, 0]
+    places = warps.sample(ramps.contiguous(), source, "bilinear")
     clear = ((places - places.floor() - 0.5).abs() > 0.01).all(dim=1)
     at = places.round().long()
     wrong = int((read != mask[torch.arange(count)[:, None, None], 0, at[:, 1], at[:, 0]])[clear].sum())
@@ -88,9 +88,9 @@ def moments(made: SegmentationProtocol) -> Equality:
     """Compare the elastic field's standard deviation, and its correlation two sigma apart, with the peer's."""
     size, (alpha, sigma) = made.size_px, elastic_px(made)
     x = torch.arange(size, dtype=torch.float32).expand(FIELDS, -1)
-    count = len(augmentation.knots(size, sigma))
+    count = len(warps.knots(size, sigma))
     noise = torch.from_numpy(np.random.default_rng(0).uniform(-(3**0.5), 3**0.5, (FIELDS, 2, count, count))).float()
-    ours = augmentation.smooth_field(x, x, noise, sigma) * augmentation.field_deviation(alpha, sigma)
+    ours = warps.smooth_field(x, x, noise, sigma) * warps.field_deviation(alpha, sigma)
     inside, lag = slice(round(4 * sigma), -round(4 * sigma)), round(2 * sigma)
     found = [_moments(fields[:, inside, inside], lag) for fields in (ours.numpy(), _their_fields(size, alpha, sigma))]
     (own, own_r), (theirs, their_r) = found

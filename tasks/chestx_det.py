@@ -9,71 +9,34 @@ one mask, the union of all findings, although the paper speaks of 13 classes; ea
 
 from __future__ import annotations
 
-import json
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from eden_bench.contracts import PHANTOM, DatasetCard, DatasetIndex, Finding, Item, Progress, no_progress
-from eden_bench.errors import DataMissing, EdenError, nearest, unknown
+from eden_bench.errors import DataMissing, EdenError, unknown
 from eden_bench.registry import register_dataset, register_task
 from tasks.finetuning import SegmentationTask
 from tasks.finetuning.definitions import IOU_THRESHOLDS
 from tasks.phantom import VERSION
-from tasks.reading.files import damaged, files_under, need_folder, read_text, readable, size_of
-from tasks.reading.outlines import is_coordinate, overhang_px, polygon_of, polygons_mask
+from tasks.reading.chestx_det import AGAIN, LABELS, SIDE_PX, Instance, need_scale, read_entries
+from tasks.reading.files import files_under, need_folder, readable
+from tasks.reading.outlines import overhang_px, polygons_mask
 
 if TYPE_CHECKING:
     import numpy as np
 
 Split = Literal["train", "test"]
 
-LABELS = (
-    "Atelectasis",
-    "Calcification",
-    "Cardiomegaly",
-    "Consolidation",
-    "Diffuse Nodule",
-    "Effusion",
-    "Emphysema",
-    "Fibrosis",
-    "Fracture",
-    "Mass",
-    "Nodule",
-    "Pleural Thickening",
-    "Pneumothorax",
-)
-"""In alphabetical order; two of them with a space."""
-
 DISEASE = "disease"
 """The union of all findings of an image."""
-SIDE_PX = 1024
-"""Side of the image that polygons and boxes refer to."""
-
-_MOST_BYTES = 16 << 20
-"""Eight times the training list; it bounds what empty lists within lists can take."""
 _NEAR_PX = 10
 """Boxes of the training list lie within 6 px of their polygons' extremes."""
-_FILE = re.compile(r"[0-9A-Za-z_-]{1,64}\.png", re.IGNORECASE)
 _FOLDER = re.compile(r"(train|test)([ _-]?(data|images?))?", re.IGNORECASE)
-_KEYS = ("file_name", "syms", "boxes", "polygons")
-_ENOUGH_FINDINGS = 30
-"""Of a JSON file, to tell the size of the images that they were drawn on."""
 _EXPECTED = "ChestX_Det_train.json, ChestX_Det_test.json, train_data and test_data"
-_AGAIN = "download it again"
-
-
-class Instance(NamedTuple):
-    """One finding that a radiologist drew."""
-
-    label: str
-    box: tuple[float, float, float, float]
-    """x1, y1, x2, y2 in pixels of the 1024-px image."""
-    polygon: tuple[float, ...]
-    """(x0, y0, x1, y1, …)."""
 
 
 @dataclass(frozen=True)
@@ -178,77 +141,6 @@ class ChestXDet:
         )
 
 
-def read_entries(path: Path) -> dict[str, tuple[Instance, ...]]:
-    """Read one JSON file: image to its findings, () where it has none. No image need be there.
-
-    Raises:
-        DataDamaged: it is no JSON list of entries, or an entry has other keys, lists of unequal length, an unknown
-            finding, a box or polygon that is none, or an image that another entry names; names the entry.
-    """
-    entries: dict[str, tuple[Instance, ...]] = {}
-    for number, entry in enumerate(_json_list(path)):
-        where = f"entry {number}"
-        try:
-            name = _name(entry)
-            where += f" ({name})"
-            if name in entries:
-                raise ValueError("names an image again, expected each once")
-            entries[name] = tuple(_instances(entry))
-        except ValueError as error:
-            found, _, expected = str(error).partition(", expected ")
-            raise damaged("chestx-det", path, f"{where} {found}", expected, _AGAIN) from error
-    return entries
-
-
-def _json_list(path: Path) -> list[Any]:
-    if size_of("chestx-det", path) > _MOST_BYTES:
-        raise damaged("chestx-det", path, "is too large", f"at most {_MOST_BYTES:,} bytes", _AGAIN)
-    try:
-        content = json.loads(read_text("chestx-det", path))
-    except (ValueError, RecursionError) as error:
-        raise damaged("chestx-det", path, f"is no JSON ({str(error)[:80]})", "a list of entries", _AGAIN) from error
-    if not isinstance(content, list) or not content:
-        raise damaged("chestx-det", path, "holds no list of entries", "one", _AGAIN)
-    return content
-
-
-def _name(entry: object) -> str:
-    if not isinstance(entry, dict) or any(key not in entry for key in _KEYS):
-        raise ValueError(f"is {repr(entry)[:40]}, expected {', '.join(_KEYS)}")
-    name = entry["file_name"]
-    if not isinstance(name, str) or not _FILE.fullmatch(name):
-        raise ValueError(f"has the file_name {repr(name)[:60]}, expected a name such as '36199.png'")
-    return name
-
-
-def _instances(entry: Mapping[str, Any]) -> Iterator[Instance]:
-    lists = [entry[key] for key in _KEYS[1:]]
-    if not all(isinstance(one, list) for one in lists) or len({len(one) for one in lists}) != 1:
-        raise ValueError("has syms, boxes and polygons that are not paired, expected three lists of one length")
-    for label, box, polygon in zip(*lists, strict=True):
-        yield Instance(_label(label), _box(box), polygon_of(polygon))
-
-
-def _label(label: object) -> str:
-    if not isinstance(label, str) or label not in LABELS:
-        hint = nearest(str(label)[:40], LABELS).strip()
-        raise ValueError(f"has the finding {repr(label)[:40]}{f' ({hint})' if hint else ''}, expected {_one_of()}")
-    return label
-
-
-def _one_of() -> str:
-    return f"one of {', '.join(LABELS)}"
-
-
-def _box(box: object) -> tuple[float, float, float, float]:
-    if not isinstance(box, list) or len(box) != 4 or not all(map(is_coordinate, box)):
-        raise ValueError(f"has the box {repr(box)[:60]}, expected four numbers x1, y1, x2, y2")
-    left, top, right, bottom = box
-    if left >= right or top >= bottom:
-        raise ValueError(f"has the box {box}, expected x1 < x2 and y1 < y2")
-    return left, top, right, bottom
-
-
 def _find(root: Path) -> _Found:
     with readable("chestx-det", root):
         need_folder("chestx-det", root, _EXPECTED, f"unpack the archives into EDEN_BENCH_DATA/{root.name}")
@@ -271,25 +163,11 @@ def _entries(root: Path) -> dict[tuple[Split, str], tuple[Instance, ...]]:
     for split in get_args(Split):
         name = f"ChestX_Det_{split}.json"
         if name.casefold() not in there:
-            raise DataMissing(
-                f"chestx-det: {root} has no {name}, expected it beside train_data and test_data: {_AGAIN}"
-            )
+            raise DataMissing(f"chestx-det: {root} has no {name}, expected it beside train_data and test_data: {AGAIN}")
         found = read_entries(there[name.casefold()])
-        _need_scale(there[name.casefold()], found)
+        need_scale(there[name.casefold()], found)
         entries |= {(split, image): drawn for image, drawn in found.items()}
     return entries
-
-
-def _need_scale(path: Path, entries: Mapping[str, Sequence[Instance]]) -> None:
-    """Refuse polygons that were drawn, or scaled, for another image than one of 1024 px: one in ten reaches far."""
-    reach = sorted(max(one.polygon) for instances in entries.values() for one in instances)
-    if len(reach) < _ENOUGH_FINDINGS:
-        return
-    far = reach[len(reach) * 9 // 10]
-    if not 0.6 * SIDE_PX <= far <= 1.1 * SIDE_PX:
-        found = f"has polygons that reach to {far:.0f} px, as on an image of about {far / 0.9:.0f} px"
-        remedy = f"put the published {path.name} back; square images of any size go with it"
-        raise damaged("chestx-det", path, found, f"those of {SIDE_PX}×{SIDE_PX} px", remedy)
 
 
 def _images(root: Path) -> dict[tuple[Split, str], Path]:

@@ -12,68 +12,24 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal
 
 from eden_bench.contracts import PHANTOM, DatasetCard, DatasetIndex, Finding, Item, Progress, no_progress
-from eden_bench.errors import DataDamaged, DataMissing, EdenError, nearest
+from eden_bench.errors import DataMissing, EdenError
 from eden_bench.registry import register_dataset, register_task
 from tasks.finetuning import ClassificationTask
 from tasks.phantom import VERSION
-from tasks.reading.files import damaged, files_under, need_folder, no_masks, read_lines, read_table, readable
+from tasks.reading.files import damaged, files_under, need_folder, no_masks, read_lines, readable
+from tasks.reading.nih import AGAIN, BOX_SIDE_PX, IMAGE, LABELS, Entry, ImageBox, inside, read_boxes, read_entries
 
 if TYPE_CHECKING:
     import numpy as np
 
-LABELS = (
-    "Atelectasis",
-    "Cardiomegaly",
-    "Effusion",
-    "Infiltration",
-    "Mass",
-    "Nodule",
-    "Pneumonia",
-    "Pneumothorax",
-    "Consolidation",
-    "Edema",
-    "Emphysema",
-    "Fibrosis",
-    "Pleural_Thickening",
-    "Hernia",
-)
-"""In the order of the official 14-label benchmark."""
-
-NO_FINDING = "No Finding"
-BOX_SIDE_PX = 1024
-"""Side of the image that box coordinates refer to."""
-
 _ENTRIES = ("Data_Entry_2017_v2020.csv", "Data_Entry_2017.csv")
 _LISTS: Mapping[Literal["train", "test"], str] = {"train": "train_val_list.txt", "test": "test_list.txt"}
 _BOXES = "BBox_List_2017.csv"
-_SPELLINGS = {"Infiltrate": "Infiltration"}
-"""The list of boxes spells one label otherwise than the list of images."""
 _FOLDER = re.compile(r"images(_\d+)?", re.IGNORECASE)
-_IMAGE = re.compile(r"[\w.-]{1,80}\.png", re.IGNORECASE)
-_PATIENT = re.compile(r"[0-9]{1,9}")
 _EXPECTED = "images/ or images_001/images/ …, Data_Entry_2017_v2020.csv, train_val_list.txt and test_list.txt"
-_AGAIN = "download it again from the NIH Clinical Center"
-
-
-class Entry(NamedTuple):
-    """One row of the csv."""
-
-    patient: str
-    labels: tuple[float, ...]
-
-
-class Box(NamedTuple):
-    """One finding's box, in pixels of the 1024-px image."""
-
-    image: str
-    label: str
-    x: float
-    y: float
-    width: float
-    height: float
 
 
 @dataclass(frozen=True)
@@ -133,14 +89,14 @@ class ChestXray14:
         """Raise: the dataset has no masks."""
         raise no_masks(self.name, item.id, structure, "scr")
 
-    def boxes(self, root: Path) -> tuple[Box, ...]:
+    def boxes(self, root: Path) -> tuple[ImageBox, ...]:
         """Read the boxes of single findings: 984 on 880 images of the test list, whether or not these are on disk.
 
         Raises:
             DataMissing: the list of boxes is absent.
             DataDamaged: a row has no four numbers or an unknown label; names it.
         """
-        return tuple(_boxes(_need_file(root, (_BOXES,))))
+        return tuple(read_boxes(_need_file(root, (_BOXES,))))
 
     def check(self, root: Path, progress: Progress = no_progress) -> list[Finding]:
         """Decode every image; look at sizes, orientation, patients, lists and boxes."""
@@ -189,7 +145,7 @@ class ChestXray14:
             return
         boxed, there = {box.image for box in boxes}, {item.id for item in index.items}
         yield Finding("ok", f"{len(boxes):,} boxes on {len(boxed):,} images, of which {len(boxed & there):,} are here")
-        outside = [box for box in boxes if not _inside(box)]
+        outside = [box for box in boxes if not inside(box)]
         if outside:
             text = f"{len(outside)} boxes leave the {BOX_SIDE_PX} px they refer to, for example on {outside[0].image}"
             yield Finding("note", f"{text}; no task needs them")
@@ -198,7 +154,7 @@ class ChestXray14:
 def _find(root: Path) -> _Found:
     with readable("chestxray14", root):
         need_folder("chestxray14", root, _EXPECTED, f"unpack the archives into EDEN_BENCH_DATA/{root.name}")
-    entries = _entries(_need_file(root, _ENTRIES))
+    entries = read_entries(_need_file(root, _ENTRIES))
     splits = _splits(root, entries)
     with readable("chestxray14", root):
         images, repeated = _images(root)
@@ -238,44 +194,6 @@ def _images(root: Path) -> tuple[dict[str, Path], int]:
     return images, repeated
 
 
-def _entries(path: Path) -> dict[str, Entry]:
-    entries: dict[str, Entry] = {}
-    known: dict[str, tuple[float, ...]] = {}
-    for row, (name, findings, patient) in read_table(
-        "chestxray14", path, ("Image Index", "Finding Labels", "Patient ID")
-    ):
-        if not _IMAGE.fullmatch(name):
-            raise _bad_row(path, row, f"has the image {name[:40]!r}", "a name with .png")
-        if name in entries:
-            raise _bad_row(path, row, f"names {name} again", "each image once")
-        if not _PATIENT.fullmatch(patient):
-            raise _bad_row(path, row, f"has the Patient ID {patient[:20]!r}", "a number")
-        if findings not in known:
-            known[findings] = _labels(path, row, findings)
-        entries[name] = Entry(f"{int(patient):08d}", known[findings])
-    if not entries:
-        raise damaged("chestxray14", path, "has a header and no row", "a row for each image", _AGAIN)
-    return entries
-
-
-def _labels(path: Path, row: int, findings: str) -> tuple[float, ...]:
-    names = [name.strip() for name in findings.split("|")]
-    if names == [NO_FINDING]:
-        return (0.0,) * len(LABELS)
-    for name in names:
-        if name == NO_FINDING:
-            raise _bad_row(path, row, f"has the labels {findings[:80]!r}", f"{NO_FINDING!r} alone or not at all")
-        _need_label(path, row, name)
-    return tuple(float(label in names) for label in LABELS)
-
-
-def _need_label(path: Path, row: int, label: str) -> None:
-    if label not in LABELS:
-        hint = nearest(label, (*LABELS, NO_FINDING)).strip()
-        found = f"has the label {label[:40]!r}" + (f" ({hint})" if hint else "")
-        raise _bad_row(path, row, found, f"one of {', '.join(LABELS)} or {NO_FINDING}")
-
-
 def _splits(root: Path, entries: Mapping[str, Entry]) -> dict[str, Literal["train", "test"]]:
     """Return image to split by the official lists, having checked that no image and no patient is in both."""
     splits: dict[str, Literal["train", "test"]] = {}
@@ -283,32 +201,15 @@ def _splits(root: Path, entries: Mapping[str, Entry]) -> dict[str, Literal["trai
     for split, file in _LISTS.items():
         path = _need_file(root, (file,))
         for name in read_lines("chestxray14", path):
-            if not _IMAGE.fullmatch(name):
-                raise damaged("chestxray14", path, f"has the line {name[:40]!r}", "a name with .png", _AGAIN)
+            if not IMAGE.fullmatch(name):
+                raise damaged("chestxray14", path, f"has the line {name[:40]!r}", "a name with .png", AGAIN)
             if splits.setdefault(name, split) != split:
-                raise damaged("chestxray14", path, f"names {name}", f"no image of {_LISTS['train']}", _AGAIN)
+                raise damaged("chestxray14", path, f"names {name}", f"no image of {_LISTS['train']}", AGAIN)
             patient = entries[name].patient if name in entries else name.partition("_")[0]
             if patients.setdefault(patient, split) != split:
                 found = f"names {name} of patient {patient}"
-                raise damaged("chestxray14", path, found, f"no patient of {_LISTS['train']}", _AGAIN)
+                raise damaged("chestxray14", path, found, f"no patient of {_LISTS['train']}", AGAIN)
     return splits
-
-
-def _boxes(path: Path) -> Iterator[Box]:
-    columns = ("Image Index", "Finding Label", "Bbox [x", "y", "w", "h]")
-    for row, (name, label, *numbers) in read_table("chestxray14", path, columns):
-        label = _SPELLINGS.get(label, label)
-        _need_label(path, row, label)
-        try:
-            x, y, width, height = (float(number) for number in numbers)
-        except ValueError as error:
-            raise _bad_row(path, row, f"has the box {', '.join(numbers)[:80]}", "four numbers x, y, w, h") from error
-        yield Box(name, label, x, y, width, height)
-
-
-def _inside(box: Box) -> bool:
-    right, bottom = box.x + box.width, box.y + box.height
-    return 0 <= box.x < right <= BOX_SIDE_PX and 0 <= box.y < bottom <= BOX_SIDE_PX
 
 
 def _need_file(root: Path, names: Iterable[str]) -> Path:
@@ -318,11 +219,7 @@ def _need_file(root: Path, names: Iterable[str]) -> Path:
         if name.casefold() in there:
             return there[name.casefold()]
     first = next(iter(names))
-    raise DataMissing(f"chestxray14: {root} has no {first}, expected it beside the images: {_AGAIN}")
-
-
-def _bad_row(path: Path, row: int, found: str, expected: str) -> DataDamaged:
-    return damaged("chestxray14", path, f"row {row} {found}", expected, _AGAIN)
+    raise DataMissing(f"chestxray14: {root} has no {first}, expected it beside the images: {AGAIN}")
 
 
 def _notes(found: _Found) -> Iterator[str]:

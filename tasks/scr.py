@@ -173,13 +173,13 @@ def odd_numbered(name: str) -> bool:
 def _find(root: Path) -> _Found:
     found = _Found()
     for path in files_under(root):
-        match = _NAME.fullmatch(path.name)
-        if match is None:
+        if not (match := _NAME.fullmatch(path.name)):
             continue
         folders = path.relative_to(root).parts[:-1]
         structure = next((s for s in map(_as_structure, folders) if s), "")
         if structure:
-            _add_mask(found, path, match[1].upper(), structure, _fold_of(folders))
+            fold = next((int(in_fold[1]) for folder in folders if (in_fold := _FOLD.fullmatch(folder))), 0)
+            _add_mask(found, path, match[1].upper(), structure, fold)
         elif match[2].upper() != "GIF" and "masks" not in (folder.casefold() for folder in folders):
             _add_image(found, path, match[1].upper())
     return found
@@ -205,10 +205,6 @@ def _is_original(path: Path) -> bool:
 def _as_structure(folder: str) -> str:
     plain = re.sub(r"[ _-]+", " ", folder.casefold()).strip()
     return plain if plain in STRUCTURES else ""
-
-
-def _fold_of(folders: Iterable[str]) -> int:
-    return next((int(match[1]) for folder in folders if (match := _FOLD.fullmatch(folder))), 0)
 
 
 def _folds(found: _Found, phantom: bool) -> dict[str, tuple[int, Literal["train", "test"]]]:
@@ -290,9 +286,8 @@ def _fold_findings(index: DatasetIndex) -> Iterator[Finding]:
 def _mask_findings(index: DatasetIndex, looks: Iterable[Look]) -> Iterator[Finding]:
     if not any(look.problems for look in looks):
         count, (height, width) = len(index.items) * len(STRUCTURES), _MASK_PX
-        yield Finding(
-            "ok", f"{count:,} masks: each of {width}×{height} px, none empty, left and right as the patient's"
-        )
+        text = f"{count:,} masks: each of {width}×{height} px, none empty, left and right as the patient's"
+        yield Finding("ok", text)
 
 
 scr = register_dataset(SCR())

@@ -21,7 +21,7 @@ from eden_bench.errors import DataDamaged, DataMissing, EdenError, unknown
 from eden_bench.registry import register_dataset, register_task
 from tasks.finetuning import SegmentationTask
 from tasks.phantom import VERSION
-from tasks.reading.files import damaged, files_under, need_folder, read_table, readable, size_of
+from tasks.reading.files import Damaged, damaged, files_under, need_folder, read_table, readable, size_of
 from tasks.reading.outlines import runs_mask, runs_of
 from tasks.reading.splitting import by_patient, few_tested, rule
 
@@ -235,9 +235,8 @@ def _runs(path: Path, row: int, name: str, text: str) -> tuple[int, ...]:
         raise _bad_row(path, row, f"has the ImageId {name[:40]!r}", "a DICOM file's name without .dcm")
     try:
         return runs_of(text, SIDE_PX * SIDE_PX)
-    except ValueError as error:
-        found, _, expected = str(error).partition(", expected ")
-        raise _bad_row(path, row, found, expected) from error
+    except Damaged as error:
+        raise _bad_row(path, row, error.found, error.expected) from error
 
 
 def _bad_row(path: Path, row: int, found: str, expected: str) -> DataDamaged:

@@ -10,7 +10,7 @@ asks for a majority. "No finding" is treated like the others, so an image can ha
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -30,8 +30,9 @@ from eden_bench.errors import DataMissing, EdenError
 from eden_bench.registry import register_dataset, register_task
 from tasks.finetuning import ClassificationProtocol, ClassificationTask
 from tasks.phantom import VERSION
+from tasks.reading import vindr
 from tasks.reading.files import damaged, files_under, need_folder, no_masks, readable
-from tasks.reading.vindr import AGAIN, IMAGE_ID, KAGGLE_LABELS, LABELS, Box, Vote, read_boxes, read_kaggle, read_votes
+from tasks.reading.vindr import AGAIN, LABELS, ReaderBox, Vote
 
 if TYPE_CHECKING:
     import numpy as np
@@ -61,11 +62,6 @@ class _Found:
     def usable(self) -> list[str]:
         """Images on disk that a table names, sorted."""
         return sorted(self.images.keys() & self.votes.keys())
-
-    @property
-    def strangers(self) -> list[str]:
-        """Images on disk that no table names, sorted."""
-        return sorted(self.images.keys() - self.votes.keys())
 
 
 class VinDrCXR:
@@ -125,7 +121,7 @@ class VinDrCXR:
         """Raise: the dataset has no masks."""
         raise no_masks(self.name, item.id, structure, "vindr-rib")
 
-    def boxes(self, root: Path) -> tuple[Box, ...]:
+    def boxes(self, root: Path) -> tuple[ReaderBox, ...]:
         """Read the boxes of all readers, training and test.
 
         Raises:
@@ -140,7 +136,7 @@ class VinDrCXR:
         ]
         if not there:
             raise DataMissing(f"{self.name}: {root} has no annotations_train.csv, expected the boxes there: {AGAIN}")
-        return tuple(box for path in there for box in read_boxes(path))
+        return tuple(box for path in there for box in vindr.read_boxes(path))
 
     def check(self, root: Path, progress: Progress = no_progress) -> list[Finding]:
         """Decode every image; look at names, readers, splits and boxes."""
@@ -169,7 +165,7 @@ class VinDrCXR:
                 split=found.splits[name],
                 image=found.images[name],
                 labels=tuple(
-                    float(_is_positive(said, self.positive_if)) for said in zip(*found.votes[name], strict=True)
+                    float(vindr.is_positive(said, self.positive_if)) for said in zip(*found.votes[name], strict=True)
                 ),
             )
             for name in found.usable
@@ -228,11 +224,11 @@ def _find(root: Path) -> _Found:
     if "image_labels_train.csv" in found.tables or "image_labels_test.csv" in found.tables:
         for split in _SPLITS:
             path = _need_table(found, root, f"image_labels_{split}.csv")
-            _add(found, path, read_votes(path), split)
+            _add(found, path, vindr.read_votes(path), split)
     else:
         path = _need_table(found, root, "train.csv", "image_labels_train.csv")
-        _add(found, path, read_kaggle(path), "train")
-        found.labels = KAGGLE_LABELS
+        _add(found, path, vindr.read_kaggle(path), "train")
+        found.labels = vindr.KAGGLE_LABELS
     if not found.usable:
         raise DataMissing(
             f"vindr-cxr: {root} has none of the {len(found.votes):,} images that its tables name, expected them in "
@@ -247,7 +243,7 @@ def _sorted_files(root: Path) -> _Found:
         stem, suffix = path.stem.lower(), path.suffix.lower()
         if suffix == ".csv":
             found.tables.setdefault(path.name.lower(), path)
-        elif suffix in _SUFFIXES and IMAGE_ID.fullmatch(stem):
+        elif suffix in _SUFFIXES and vindr.IMAGE_ID.fullmatch(stem):
             known = found.images.get(stem)
             if known is None or _SUFFIXES.index(suffix) < _SUFFIXES.index(known.suffix.lower()):
                 found.images[stem] = path
@@ -268,12 +264,6 @@ def _need_table(found: _Found, root: Path, name: str, *alternatives: str) -> Pat
     return found.tables[name]
 
 
-def _is_positive(said: Sequence[int | None], positive_if: str) -> bool:
-    """Tell whether one reader, or more than half of those who filled in the cell, say so."""
-    filled = [vote for vote in said if vote is not None]
-    return sum(filled) > (0 if positive_if == "one" else len(filled) / 2)
-
-
 def _notes(found: _Found, positive_if: str) -> Iterator[str]:
     yield "vindr-cxr: the release names no patients, so every image counts as one"
     who = "one reader" if positive_if == "one" else "more than half of the readers"
@@ -288,7 +278,7 @@ def _notes(found: _Found, positive_if: str) -> Iterator[str]:
     usable, named = len(found.usable), len(found.votes)
     if usable < named:
         yield f"vindr-cxr: {usable:,} of the {named:,} images that the tables name are here"
-    if strangers := found.strangers:
+    if strangers := sorted(found.images.keys() - found.votes.keys()):
         yield f"vindr-cxr: {len(strangers):,} images are in no table and are left out, for example {strangers[0]}"
     if converted := sum(found.images[name].suffix.lower() not in _DICOM for name in found.usable):
         yield f"vindr-cxr: {converted:,} of {usable:,} images are conversions to PNG or JPEG"

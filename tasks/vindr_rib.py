@@ -7,7 +7,6 @@ images are the test set, as in the paper. The images are some of VinDr-CXR's, un
 
 from __future__ import annotations
 
-import json
 import re
 import statistics
 from collections.abc import Iterator, Mapping
@@ -20,7 +19,7 @@ from eden_bench.errors import DataMissing, EdenError, unknown
 from eden_bench.registry import register_dataset, register_task
 from tasks.finetuning import SegmentationProtocol, SegmentationTask
 from tasks.phantom import VERSION
-from tasks.reading.files import damaged, files_under, need_folder, read_text, readable
+from tasks.reading.files import Damaged, damaged, files_under, need_folder, read_json, readable
 from tasks.reading.outlines import overhang_px, polygon_area_px, polygon_of, polygons_mask
 
 if TYPE_CHECKING:
@@ -173,12 +172,9 @@ def need_fit(item: Item, size_px: tuple[int, int]) -> None:
     polygons = [polygon for drawn in item.drawn.values() for polygon in drawn]
     if not polygons:
         return
-    height, width = size_px
-    middle = _middle_px(item)
-    if (
-        max(overhang_px(p, size_px) for p in polygons) <= _FARTHER_PX
-        and width / 3 <= (middle or width / 2) <= width / 1.5
-    ):
+    (height, width), middle = size_px, _middle_px(item)
+    near = max(overhang_px(p, size_px) for p in polygons) <= _FARTHER_PX
+    if near and width / 3 <= (middle or width / 2) <= width / 1.5:
         return
     right, bottom = max(max(p[::2]) for p in polygons), max(max(p[1::2]) for p in polygons)
     found = f"has {width}×{height} px, and its ribs reach to {right:.0f}×{bottom:.0f}"
@@ -198,8 +194,8 @@ def _middle_px(item: Item) -> float | None:
 
 def _shares(item: Item, size_px: tuple[int, int]) -> dict[str, float]:
     """Return rib to the share of the image that its polygons cover, without drawing them."""
-    pixels = size_px[0] * size_px[1]
-    return {rib: sum(map(polygon_area_px, polygons)) / pixels for rib, polygons in item.drawn.items()}
+    height, width = size_px
+    return {rib: sum(map(polygon_area_px, drawn)) / (height * width) for rib, drawn in item.drawn.items()}
 
 
 def _find(root: Path) -> _Found:
@@ -239,10 +235,7 @@ def _ribs(path: Path) -> dict[str, Ribs]:
 
 
 def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(read_text("vindr-rib", path, _MOST_BYTES))
-    except (ValueError, RecursionError) as error:
-        raise damaged("vindr-rib", path, f"is no JSON ({str(error)[:80]})", "a table of ribs", _AGAIN) from error
+    content = read_json("vindr-rib", path, "a table of ribs", _AGAIN, _MOST_BYTES)
     if not isinstance(content, dict):
         raise damaged("vindr-rib", path, f"holds a {type(content).__name__}", "a table of ribs", _AGAIN)
     return content
@@ -274,9 +267,8 @@ def _polygons(path: Path, rib: str, row: str, column: Mapping[str, Any]) -> tupl
         return ()
     try:
         return (polygon_of([_point(point) for point in points] if isinstance(points, list) else points),)
-    except ValueError as error:
-        found, _, expected = str(error).partition(", expected ")
-        raise damaged("vindr-rib", path, f"{where} {found}", expected, _AGAIN) from error
+    except Damaged as error:
+        raise damaged("vindr-rib", path, f"{where} {error.found}", error.expected, _AGAIN) from error
 
 
 def _point(point: object) -> object:

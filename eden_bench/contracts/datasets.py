@@ -122,13 +122,22 @@ class Finding:
     """What the text says in numbers, for ``--json``."""
 
 
-class Dataset(Protocol):
-    """A reader of one on-disk layout. Everything it reads is hostile until checked.
+class DatasetOptions(Protocol):
+    """Members that a dataset may leave out; it then has these. A name one slip away from one of them is refused."""
 
-    One that brings its own folder has it as ``root`` and is not looked for below ``EDEN_BENCH_DATA``. One whose pixels
-    follow from more than the files and its code, such as a user's setting, says it in ``reading``, a str that becomes
-    part of every store's identity.
-    """
+    root: Path | None = None
+    """The folder that it brings along; None: it is looked for below ``EDEN_BENCH_DATA``."""
+    reading: str = ""
+    """What its pixels follow from besides the files and its code, such as a user's setting: part of every store's
+    identity."""
+    phantom_patients: int = 247
+    """How many patients its phantom has where nobody says; by default as many as SCR has."""
+    phantom_version: int | None = None
+    """Raised when the phantom changes; None: it has not changed yet."""
+
+
+class Dataset(DatasetOptions, Protocol):
+    """A reader of one on-disk layout. Everything it reads is hostile until checked."""
 
     name: str
     card: DatasetCard
@@ -161,16 +170,3 @@ class Dataset(Protocol):
     def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:
         """Write the phantom in this dataset's own layout, with a ``PHANTOM.json`` beside it."""
         ...
-
-
-class DatasetOptions(Protocol):
-    """Members that a dataset may have besides; a name one slip away from one of them is refused."""
-
-    root: Path
-    """The folder that it brings along."""
-    reading: str
-    """What its pixels follow from besides the files and its code."""
-    phantom_patients: int
-    """How many patients its phantom has where nobody says."""
-    phantom_version: int
-    """Raised when the phantom changes."""

@@ -52,7 +52,7 @@ def complete_method(name: str, method: type) -> None:
 
 
 def check_object(kind: str, name: str, plugin: object) -> None:
-    """Validate a task or a dataset, and add the optional members that a task lacks.
+    """Validate a task or a dataset, and add the optional members that it lacks.
 
     Raises:
         PluginError: a required member is missing, or a public name is one slip away from a member.
@@ -60,8 +60,7 @@ def check_object(kind: str, name: str, plugin: object) -> None:
     contract, options = _OBJECTS[kind]
     _refuse_slips(f"{kind} {name!r}", plugin, contract, options)
     _refuse_missing(f"{kind} {name!r}", plugin, sorted(members(contract) - members(options)), contract)
-    if kind == "task":
-        _fill_in(type(plugin), options)
+    _fill_in(type(plugin), options)
 
 
 def members(*contracts: type) -> set[str]:

@@ -24,8 +24,6 @@ from eden_bench.settings import Settings
 
 PHANTOM_SEED = 0
 _VERSION = re.compile(r"[-_]v?\d+(\.\d+)+$")
-PHANTOM_PATIENTS = 247
-"""As many as SCR has, where a dataset names no ``phantom_patients`` of its own."""
 
 
 def reader(name: str) -> Dataset:
@@ -183,7 +181,7 @@ def write_phantom(
         EdenError: the disk is full or root cannot be written.
     """
     dataset, folder = reader(name), root / reader(name).card.folders[0]
-    count = patients_of(dataset) if patients is None else patients
+    count = dataset.phantom_patients if patients is None else patients
     if count < 4:
         raise UsageError(
             f"phantom {name}: {count} patients, expected at least 4: two for training and two for the test"
@@ -214,11 +212,6 @@ def cached_phantom(name: str, settings: Settings, progress: Progress = no_progre
     return write_phantom(name, folder.parent, progress=progress)
 
 
-def patients_of(dataset: Dataset) -> int:
-    """Return how many patients a dataset's phantom has where nobody says."""
-    return int(getattr(dataset, "phantom_patients", PHANTOM_PATIENTS))
-
-
 def _show_licence(dataset: Dataset, cache: Path) -> None:
     """Print the terms of a dataset to stderr, once for each cache folder and each wording."""
     licence = dataset.card.licence
@@ -232,7 +225,7 @@ def _show_licence(dataset: Dataset, cache: Path) -> None:
 
 def own_folder(dataset: Dataset) -> Path | None:
     """Return the folder of a dataset that brings its own (``root``) and is not looked for, else None."""
-    return getattr(dataset, "root", None)
+    return dataset.root
 
 
 def _folder_of(name: str, settings: Settings, progress: Progress, build: bool = True) -> Path:
@@ -243,8 +236,8 @@ def _folder_of(name: str, settings: Settings, progress: Progress, build: bool = 
 
 
 def _place_of_phantom(dataset: Dataset, settings: Settings) -> Path:
-    version = getattr(dataset, "phantom_version", 1)
-    root = settings.cache / "phantom" / f"v{version}-{patients_of(dataset)}-patients-seed{PHANTOM_SEED}"
+    version = dataset.phantom_version or 1
+    root = settings.cache / "phantom" / f"v{version}-{dataset.phantom_patients}-patients-seed{PHANTOM_SEED}"
     return root / dataset.card.folders[0]
 
 
@@ -254,7 +247,7 @@ def _need_same(dataset: Dataset, folder: Path, patients: int | None, seed: int |
         held = dict(json.loads(plain_text.read(folder / PHANTOM)))
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise UsageError(f"{folder / PHANTOM} cannot be read ({error}): choose another --out") from error
-    asked = {"seed": seed, "patients": patients, "version": getattr(dataset, "phantom_version", None)}
+    asked = {"seed": seed, "patients": patients, "version": dataset.phantom_version}
     if any(value is not None and held.get(name, value) != value for name, value in asked.items()):
         version = f", version {held['version']}" if "version" in held else ""
         raise UsageError(

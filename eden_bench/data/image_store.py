@@ -99,7 +99,7 @@ def open_images(
         image = with_channels(dataset.read_image(item), channels)
         return resized(image, size_px), image.shape[:2]
 
-    spec = StoreSpec(f"{index.dataset}-images", "images", index.items, _images(index), shape, make, _reading(dataset))
+    spec = StoreSpec(f"{index.dataset}-images", "images", index.items, _images(index), shape, make, dataset.reading)
     return ImageStore(**vars(open_store(spec, context)))
 
 
@@ -132,7 +132,7 @@ def open_masks(
 
     name, kind = f"{index.dataset}-masks", "masks:" + "|".join(structures)
     shape = (len(structures), size_px, size_px)
-    spec = StoreSpec(name, kind, index.items, files, shape, make, _reading(dataset), drawn=drawn if any(drawn) else ())
+    spec = StoreSpec(name, kind, index.items, files, shape, make, dataset.reading, drawn=drawn if any(drawn) else ())
     return MaskStore(**vars(open_store(spec, context)), structures=tuple(structures))
 
 
@@ -145,7 +145,7 @@ def open_pyramid(index: DatasetIndex, dataset: Dataset, context: Context, *, cha
         return pyramid_of(image), image.shape[:2]
 
     kind = f"pyramid:{LEVELS_PX}"
-    spec = StoreSpec(index.dataset, kind, index.items, _images(index), shape, make, _reading(dataset))
+    spec = StoreSpec(index.dataset, kind, index.items, _images(index), shape, make, dataset.reading)
     return PyramidStore(**vars(open_store(spec, context)))
 
 
@@ -178,11 +178,6 @@ def with_channels(image: np.ndarray, channels: int) -> np.ndarray:
 
 def _images(index: DatasetIndex) -> tuple[tuple[Path, ...], ...]:
     return tuple((item.image,) for item in index.items)
-
-
-def _reading(dataset: Dataset) -> str:
-    """Return what a reader decodes by, as part of a store's identity; most have one way and say nothing."""
-    return str(getattr(dataset, "reading", ""))
 
 
 def _mask_files(item: Item, structure: str) -> tuple[Path, ...]:

@@ -11,14 +11,19 @@ import cv2
 import numpy as np
 
 if TYPE_CHECKING:
-    from tasks.finetuning.augmentation import Draws, Elastic
+    from tasks.finetuning.augmentation import Elastic, SegmentationDraws
 
 _WHITE = np.arange(256, dtype=np.float32) / np.float32(255)
 _MIRRORED = cv2.BORDER_REFLECT_101
 
 
 def augment(
-    images: np.ndarray, masks: np.ndarray, draws: Draws, elastic: Elastic, grey: np.ndarray, moved: np.ndarray
+    images: np.ndarray,
+    masks: np.ndarray,
+    draws: SegmentationDraws,
+    elastic: Elastic,
+    grey: np.ndarray,
+    moved: np.ndarray,
 ) -> None:
     """Augment a batch.
 
@@ -46,7 +51,7 @@ def augment(
             into[:] = cv2.remap(mask, x, y, cv2.INTER_NEAREST, borderMode=_MIRRORED)
 
 
-def fill(maps: np.ndarray, draws: Draws, sample: int, elastic: Elastic) -> None:
+def fill(maps: np.ndarray, draws: SegmentationDraws, sample: int, elastic: Elastic) -> None:
     """Fill (2, H, H) float32 with the x and y in source pixels that each pixel of a sample is read at."""
     size_px = maps.shape[-1]
     left, top, side = draws.crop[sample].astype(np.float32)
@@ -64,7 +69,7 @@ def fill(maps: np.ndarray, draws: Draws, sample: int, elastic: Elastic) -> None:
     maps[0], maps[1] = x, y[:, None]
 
 
-def _table(draws: Draws, sample: int) -> np.ndarray:
+def _table(draws: SegmentationDraws, sample: int) -> np.ndarray:
     """Return what each of the 256 grey values becomes in [0, 1]: (256,) float32."""
     if draws.brightens[sample]:
         return np.clip(_WHITE * np.float32(draws.contrast[sample]) + np.float32(draws.brightness[sample]), 0, 1)

@@ -21,7 +21,7 @@ _ATTEMPTS = 10
 _NUMBERS = 2 * _ATTEMPTS + 4
 
 
-class Draws(NamedTuple):
+class CropDraws(NamedTuple):
     """What is drawn for a batch of B samples, on the CPU."""
 
     box: np.ndarray
@@ -32,17 +32,17 @@ class Draws(NamedTuple):
     """(B,) rotation in radians, counter-clockwise."""
 
 
-def draw(protocol: ClassificationProtocol, seed: int, epoch: int, rows: np.ndarray) -> Draws:
+def draw(protocol: ClassificationProtocol, seed: int, epoch: int, rows: np.ndarray) -> CropDraws:
     """Draw the parameters of a batch; a sample's depend on (seed, epoch, sample) only."""
     u = seeds.uniforms(seed, "augmentation", epoch, rows=rows, width=_NUMBERS)
     width, height = _crop_sizes(u, protocol)
     left = np.floor(u[:, -4] * (protocol.source_px - width + 1))
     top = np.floor(u[:, -3] * (protocol.source_px - height + 1))
     angle = np.deg2rad(protocol.rotation_deg) * (2 * u[:, -1] - 1)
-    return Draws(np.stack((left, top, width, height), axis=1), u[:, -2] < protocol.flip_p, angle)
+    return CropDraws(np.stack((left, top, width, height), axis=1), u[:, -2] < protocol.flip_p, angle)
 
 
-def random_crops(images: Tensor, draws: Draws, size_px: int) -> Tensor:
+def random_crops(images: Tensor, draws: CropDraws, size_px: int) -> Tensor:
     """Cut, enlarge, flip and rotate each image by one warp.
 
     Args:
@@ -86,7 +86,7 @@ def _crop_sizes(u: np.ndarray, protocol: ClassificationProtocol) -> tuple[np.nda
     return np.where(any_fits, widths[row, first], side), np.where(any_fits, heights[row, first], side)
 
 
-def _source(draws: Draws, size_px: int, device: torch.device) -> tuple[Tensor, Tensor]:
+def _source(draws: CropDraws, size_px: int, device: torch.device) -> tuple[Tensor, Tensor]:
     """Return source pixels (B, H, H, 2), and (B, H, H) float 1 where the rotated crop reaches, else 0."""
     box, angle = _put(draws.box, device)[:, None, None], _put(draws.angle, device)[:, None, None]
     sign = _put(1 - 2 * draws.flips.astype(np.float32), device)[:, None, None]

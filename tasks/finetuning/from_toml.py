@@ -10,6 +10,7 @@ from typing import Any
 
 from eden_bench import registry
 from eden_bench.contracts import DatasetCard, in_range, with_overrides
+from eden_bench.contracts.members import check_object
 from eden_bench.errors import PluginError, UsageError, nearest
 from eden_bench.files import plain_text
 from tasks.finetuning.definitions import DICE, IOU, IOU_THRESHOLDS, SegmentationTask
@@ -60,6 +61,7 @@ def load(path: Path) -> None:
     except (UsageError, ValueError, re.error) as error:
         raise PluginError(f"--plugin {path}: {error}") from error
     for dataset, task in made:
+        check_object("dataset", dataset.name, dataset)
         registry.datasets.register(dataset.name, dataset, str(path.absolute()))
         registry.tasks.register(task.name, task, str(path.absolute()))
 

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tasks.phantom.chest.patient import Anatomy, Film, Lesion, Patient, draw_patient
+    from tasks.phantom.chest.anatomy import Anatomy
+    from tasks.phantom.chest.patient import Film, Lesion, Patient, draw_patient
     from tasks.phantom.chest.rendering import Rendering, render
     from tasks.phantom.layouts.chestxray14 import write_chestxray14
     from tasks.phantom.layouts.scr import write_scr
@@ -22,7 +23,7 @@ FUNDUS_VERSION = 1
 """The same for photographs of the fundus."""
 
 _HOME = {
-    "Anatomy": "chest.patient",
+    "Anatomy": "chest.anatomy",
     "Film": "chest.patient",
     "Lesion": "chest.patient",
     "Patient": "chest.patient",

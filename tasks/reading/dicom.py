@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from tasks.reading.dicom_greys import Claims, greys_of, mapped
 from tasks.reading.files import damaged, readable, size_of
 from tasks.reading.noticing import Seen, notice
 from tasks.reading.pictures import MOST_PIXELS, need_content
@@ -94,17 +95,6 @@ class _Pixels(NamedTuple):
     length: int
 
 
-class _Claims(NamedTuple):
-    """What a header says of its pixels, within bounds."""
-
-    rows: int
-    columns: int
-    bits_allocated: int
-    bits_stored: int
-    signed: bool
-    photometric: str
-
-
 def read_dicom(dataset: str, path: Path) -> np.ndarray:
     """Decode a radiograph to (H, W) uint8, air dark and bone bright.
 
@@ -121,7 +111,7 @@ def read_dicom(dataset: str, path: Path) -> np.ndarray:
         claims = _claims(dataset, path, header)
         codes = _codes(dataset, path, header, claims, content, pixels)
         notice(Seen(path, max(8, claims.bits_stored)))
-        image = _mapped(codes, _greys(header, claims, int(codes.min()), int(codes.max())))
+        image = mapped(codes, greys_of(header, claims, int(codes.min()), int(codes.max())))
     return need_content(dataset, path, image)
 
 
@@ -184,11 +174,11 @@ def _header(dataset: str, path: Path, content: bytes) -> tuple[Dataset, _Pixels 
     return header, found[0] if found else None
 
 
-def _claims(dataset: str, path: Path, header: Dataset) -> _Claims:
+def _claims(dataset: str, path: Path, header: Dataset) -> Claims:
     """Read the claims and compare them with what any radiograph can be."""
     frames, samples = int(header.get("NumberOfFrames") or 1), int(header.get("SamplesPerPixel") or 1)
     photometric = str(header.PhotometricInterpretation)
-    claims = _Claims(
+    claims = Claims(
         rows=int(header.Rows),
         columns=int(header.Columns),
         bits_allocated=int(header.BitsAllocated),
@@ -214,7 +204,7 @@ def _claims(dataset: str, path: Path, header: Dataset) -> _Claims:
     return claims
 
 
-def _codes(dataset: str, path: Path, header: Dataset, claims: _Claims, content: bytes, pixels: _Pixels) -> np.ndarray:
+def _codes(dataset: str, path: Path, header: Dataset, claims: Claims, content: bytes, pixels: _Pixels) -> np.ndarray:
     """Return the stored bits as (H, W) unsigned integers that rise with the value: signed ones have half added."""
     syntax = str(header.file_meta.get("TransferSyntaxUID", ""))
     if syntax in _PLAIN or not syntax:
@@ -228,7 +218,7 @@ def _codes(dataset: str, path: Path, header: Dataset, claims: _Claims, content: 
     return np.asarray((stored & mask) ^ stored.dtype.type(half))
 
 
-def _plain(dataset: str, path: Path, claims: _Claims, content: bytes, pixels: _Pixels) -> np.ndarray:
+def _plain(dataset: str, path: Path, claims: Claims, content: bytes, pixels: _Pixels) -> np.ndarray:
     kind = np.dtype("<u1" if claims.bits_allocated == 8 else "<u2")
     count = claims.rows * claims.columns
     there = min(pixels.length, len(content) - pixels.start)
@@ -238,7 +228,7 @@ def _plain(dataset: str, path: Path, claims: _Claims, content: bytes, pixels: _P
     return np.frombuffer(content, kind, count, pixels.start).reshape(claims.rows, claims.columns)
 
 
-def _decoded(dataset: str, path: Path, syntax: str, claims: _Claims, content: bytes, pixels: _Pixels) -> np.ndarray:
+def _decoded(dataset: str, path: Path, syntax: str, claims: Claims, content: bytes, pixels: _Pixels) -> np.ndarray:
     """Decompress the one frame, once its own header claims the size that the file's header does."""
     from pydicom.encaps import encapsulate, generate_frames
     from pydicom.pixels.decoders.base import get_decoder
@@ -287,74 +277,3 @@ def _jpeg_2000_size(frame: bytes) -> tuple[int, int] | None:
     components = struct.unpack_from(">H", frame, place + 40)[0]
     tiles = -(-right // max(tile_width, 1)) * -(-bottom // max(tile_height, 1))
     return (bottom - top, right - left) if components == 1 and tiles <= _MOST_ITEMS else None
-
-
-def _greys(header: Dataset, claims: _Claims, lowest: int, highest: int) -> np.ndarray:
-    """Return the grey of every code that bits_stored bits can hold, uint8.
-
-    Args:
-        header: LUTs, rescale and window.
-        claims: depth and sign.
-        lowest: lowest code of the image.
-        highest: highest code of the image.
-    """
-    values: np.ndarray = np.arange(1 << claims.bits_stored) - (1 << (claims.bits_stored - 1) if claims.signed else 0)
-    plain = values
-    if sequence := header.get("ModalityLUTSequence"):
-        values = _looked_up(sequence[0], values)
-    elif header.get("RescaleSlope") is not None:
-        values = values * float(header.RescaleSlope) + float(header.get("RescaleIntercept") or 0)
-    if sequence := header.get("VOILUTSequence"):
-        shares = _stretched(_looked_up(sequence[0], values))
-    elif window := _window(header):
-        shares = _windowed(*window, values)
-    elif claims.bits_allocated == 8 and (values == plain).all():
-        shares = values / 255
-    else:
-        shares = _stretched(values, *sorted((values[lowest], values[highest])))
-    shares = np.nan_to_num(np.clip(shares, 0, 1))
-    return np.rint(255 * (1 - shares if claims.photometric == "MONOCHROME1" else shares)).astype(np.uint8)
-
-
-def _window(header: Dataset) -> tuple[float, float, str] | None:
-    """Return centre, width and function of the first window, None where there is none or an impossible one."""
-    both = [header.get(name) for name in ("WindowCenter", "WindowWidth")]
-    if any(values is None or not np.size(values) for values in both):
-        return None
-    centre, width = (float(np.atleast_1d(values)[0]) for values in both)
-    function = str(header.get("VOILUTFunction") or "LINEAR").upper()
-    possible = width >= (1 if function == "LINEAR" else 1e-9) and np.isfinite([centre, width]).all()
-    return (centre, width, function) if possible else None
-
-
-def _windowed(centre: float, width: float, function: str, values: np.ndarray) -> np.ndarray:
-    """Apply a window, PS3.3 C.11.2.1.2 and C.11.2.1.3; what it shows lies in [0, 1]."""
-    if function == "SIGMOID":
-        return np.asarray(1 / (1 + np.exp(np.clip(-4 * (values - centre) / width, -700, 700))))
-    if function == "LINEAR":
-        centre, width = centre - 0.5, max(width - 1, 1e-9)
-    return np.asarray((values - centre) / width + 0.5)
-
-
-def _looked_up(item: Dataset, values: np.ndarray) -> np.ndarray:
-    """Apply a LUT: values below its first are its first entry, values above its last are its last."""
-    entries, first, _ = (int(number) for number in item.LUTDescriptor)
-    count, data = entries or 1 << 16, item.LUTData
-    if isinstance(data, bytes):
-        data = np.frombuffer(data, "<u1" if len(data) in (count, count + 1) else "<u2")
-    table = np.atleast_1d(np.asarray(data, np.int64))[:count]
-    if len(table) < count:
-        raise ValueError(f"a LUT of {len(table)} entries instead of {count}")
-    return table[np.clip(np.rint(values) - first, 0, count - 1).astype(np.int64)]
-
-
-def _stretched(values: np.ndarray, low: float | None = None, high: float | None = None) -> np.ndarray:
-    low, high = (float(values.min()) if low is None else low), (float(values.max()) if high is None else high)
-    return np.asarray((values - low) / max(high - low, 1e-9))
-
-
-def _mapped(codes: np.ndarray, greys: np.ndarray) -> np.ndarray:
-    """Return greys[codes], piece by piece: NumPy widens indices to eight bytes."""
-    flat, piece = codes.ravel(), 1 << 22
-    parts = [greys[flat[start : start + piece]] for start in range(0, flat.size, piece)]
-    return np.concatenate(parts).reshape(codes.shape)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import os
 import re
 import stat
@@ -10,6 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from io import StringIO
 from pathlib import Path
+from typing import Any
 
 from eden_bench.errors import DataDamaged, DataMissing, nearest
 
@@ -18,6 +20,20 @@ _BREAKS = re.compile(r"\s*[\x00-\x1f\x7f-\x9f\u2028\u2029]+\s*")
 _MOST_DEEP = 6
 _MOST_BYTES = 32 << 20
 """Of a text file: four times the largest of the nine datasets, and no more than 1 GiB when it is taken apart."""
+
+
+class Damaged(ValueError):
+    """A part of a file that is not what it should be; whoever reads the file adds its name and what to do.
+
+    Args:
+        found: what is there, as "has 3 run lengths".
+        expected: what should be.
+    """
+
+    def __init__(self, found: str, expected: str) -> None:
+        super().__init__(f"{found}, expected {expected}")
+        self.found = found
+        self.expected = expected
 
 
 def damaged(dataset: str, path: Path, found: str, expected: str, remedy: str) -> DataDamaged:
@@ -88,6 +104,25 @@ def read_text(dataset: str, path: Path, most_bytes: int = _MOST_BYTES) -> str:
         return content.decode("utf-8-sig")
     except UnicodeDecodeError:
         return content.decode("latin-1")
+
+
+def read_json(dataset: str, path: Path, expected: str, remedy: str, most_bytes: int = _MOST_BYTES) -> Any:  # noqa: ANN401
+    """Parse a JSON file.
+
+    Args:
+        dataset: whose file it is.
+        path: the file.
+        expected: what it should hold, for the error.
+        remedy: what to do where it is none.
+        most_bytes: that it may have.
+
+    Raises:
+        DataDamaged: it is absent, empty, too large or no JSON.
+    """
+    try:
+        return json.loads(read_text(dataset, path, most_bytes))
+    except (ValueError, RecursionError) as error:
+        raise damaged(dataset, path, f"is no JSON ({str(error)[:80]})", expected, remedy) from error
 
 
 def read_lines(dataset: str, path: Path) -> list[str]:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
+from tasks.reading.files import Damaged
+
 if TYPE_CHECKING:
     import numpy as np
 
@@ -23,15 +25,15 @@ def polygon_of(points: object) -> tuple[float, ...]:
         (x0, y0, x1, y1, …) in pixels.
 
     Raises:
-        ValueError: it is anything else; says what was found and what was expected.
+        Damaged: it is anything else; says what was found and what was expected.
     """
     if not isinstance(points, list) or not 3 <= len(points) <= _MOST_POINTS:
         found = f"{len(points):,} points" if isinstance(points, list) else repr(points)[:40]
-        raise ValueError(f"is a polygon of {found}, expected 3 to {_MOST_POINTS:,} points [x, y]")
+        raise Damaged(f"is a polygon of {found}", f"3 to {_MOST_POINTS:,} points [x, y]")
     flat: list[float] = []
     for point in points:
         if not isinstance(point, list) or len(point) != 2 or not all(map(is_coordinate, point)):
-            raise ValueError(f"has the point {repr(point)[:40]}, expected two numbers within ±{_FARTHEST_PX:,}")
+            raise Damaged(f"has the point {repr(point)[:40]}", f"two numbers within ±{_FARTHEST_PX:,}")
         flat += point
     return tuple(flat)
 
@@ -86,19 +88,19 @@ def runs_of(text: str, pixels: int) -> tuple[int, ...]:
         (gap, length, gap, length, …), () for an empty mask.
 
     Raises:
-        ValueError: it is anything else; says what was found and what was expected.
+        Damaged: it is anything else; says what was found and what was expected.
     """
     if text.strip() == "-1":
         return ()
     fields = text.split()
     if not fields or len(fields) % 2:
-        raise ValueError(f"has {len(fields)} run lengths, expected pairs of gap and length, or -1")
+        raise Damaged(f"has {len(fields)} run lengths", "pairs of gap and length, or -1")
     for field in fields:
         if not (field.isascii() and field.isdigit() and len(field) < 10):
-            raise ValueError(f"has the run length {field[:20]!r}, expected a whole number from 0")
+            raise Damaged(f"has the run length {field[:20]!r}", "a whole number from 0")
     runs = tuple(map(int, fields))
     if sum(runs) > pixels:
-        raise ValueError(f"has runs up to pixel {sum(runs):,}, expected at most {pixels:,}")
+        raise Damaged(f"has runs up to pixel {sum(runs):,}", f"at most {pixels:,}")
     return runs
 
 
@@ -110,7 +112,7 @@ def runs_mask(masks: Iterable[Sequence[int]], size_px: tuple[int, int]) -> np.nd
         size_px: height and width.
 
     Raises:
-        ValueError: runs go beyond the image.
+        Damaged: runs go beyond the image.
     """
     import numpy as np
 
@@ -119,6 +121,6 @@ def runs_mask(masks: Iterable[Sequence[int]], size_px: tuple[int, int]) -> np.nd
     for runs in masks:
         filled = np.repeat(np.arange(len(runs)) % 2 == 1, np.asarray(runs, np.int64))
         if len(filled) > len(union):
-            raise ValueError(f"has runs up to pixel {len(filled):,}, expected at most {len(union):,}")
+            raise Damaged(f"has runs up to pixel {len(filled):,}", f"at most {len(union):,}")
         union[: len(filled)] |= filled
     return union.reshape(width, height).T

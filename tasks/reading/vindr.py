@@ -50,7 +50,7 @@ Vote = tuple[int | None, ...]
 """What one reader says of each label; None where the cell is empty."""
 
 
-class Box(NamedTuple):
+class ReaderBox(NamedTuple):
     """What one reader framed, in pixels of the image; corners left of or above the image are moved to its border."""
 
     image: str
@@ -109,7 +109,7 @@ def read_kaggle(path: Path) -> dict[str, list[Vote]]:
     }
 
 
-def read_boxes(path: Path) -> Iterator[Box]:
+def read_boxes(path: Path) -> Iterator[ReaderBox]:
     """Read a table of boxes; rows of "No finding" hold none.
 
     Raises:
@@ -121,7 +121,7 @@ def read_boxes(path: Path) -> Iterator[Box]:
         if label == "No finding":
             continue
         corners = [max(0.0, _coordinate(path, row, text)) for text in fields[:4]]
-        yield Box(_id(path, row, name), fields[4] if readers else "", label, *corners)
+        yield ReaderBox(_id(path, row, name), fields[4] if readers else "", label, *corners)
 
 
 def _rows(path: Path, columns: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
@@ -165,3 +165,9 @@ def _coordinate(path: Path, row: int, text: str) -> float:
 
 def _bad_row(path: Path, row: int, found: str, expected: str) -> DataDamaged:
     return damaged("vindr-cxr", path, f"row {row} {found}", expected, AGAIN)
+
+
+def is_positive(said: Sequence[int | None], positive_if: str) -> bool:
+    """Tell whether one reader, or more than half of those who filled in the cell, say so."""
+    filled = [vote for vote in said if vote is not None]
+    return sum(filled) > (0 if positive_if == "one" else len(filled) / 2)

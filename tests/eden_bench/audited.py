@@ -9,6 +9,7 @@ import numpy as np
 
 from eden_bench import seeds
 from eden_bench.contracts import DatasetCard, DatasetIndex, Item
+from eden_bench.contracts.datasets import DatasetOptions
 from eden_bench.errors import DataDamaged
 from eden_bench.registry import datasets
 from tasks.phantom import draw_patient, render
@@ -48,7 +49,7 @@ def anywhere(image, *address):
     return trimmed(image, *seeds.generator(7, *address).uniform(0, 1 / 16, 4))
 
 
-class Films:
+class Films(DatasetOptions):
     """A dataset of PNG files named split_patient_image.png; counts what it decodes."""
 
     def __init__(self, name, modality="chest-x-ray"):

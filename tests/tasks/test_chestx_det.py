@@ -10,6 +10,9 @@ from PIL import Image
 
 from eden_bench.errors import DataDamaged, DataMissing, UsageError
 from tasks.chestx_det import DISEASE, LABELS, SIDE_PX, chestx_det, chestx_det_task, read_entries
+from tests.tasks.hostile.content import FORMS, PLACES
+from tests.tasks.hostile.lists import CHESTX_DET, JSONS
+from tests.tasks.hostile.roles import A_PART, ANY_PNG, Role
 
 REAL = Path(__file__).parents[3] / "shared/data/chestx_det/ChestX_Det_train.json"
 
@@ -152,6 +155,10 @@ BOXES, POLYGONS = TRAIN[1]["boxes"], TRAIN[1]["polygons"]
         ),
         (with_(syms=["Effusion"]), "syms, boxes and polygons that are not paired"),
         (with_(syms=None), "syms, boxes and polygons that are not paired"),
+        (
+            with_(syms=["Mass, expected nothing", "Mass"]),
+            "has the finding 'Mass, expected nothing'.*, expected one of Atelectasis, Calc.*: download",
+        ),
         (with_(syms=[1, {}]), "has the finding 1, expected one of Atelectasis"),
         (with_(boxes=[[1, 2, 3, 4], [5, 6, 7]]), r"has the box \[5, 6, 7\], expected four numbers"),
         (with_(boxes=[[1, 2, 3, 4], [5, 6, 7, "8"]]), "expected four numbers x1, y1, x2, y2"),
@@ -266,3 +273,12 @@ def test_all_7905_instances_of_the_real_training_list_parse():
     assert sum(not drawn for drawn in entries.values()) == 547
     assert {one.label for one in instances} == set(LABELS)
     assert max(max(one.polygon) for one in instances) < SIDE_PX
+
+
+# ── broken files (tests.tasks.hostile) ──────────────────────────────────────────────────────────────
+
+
+ROLES = (
+    Role("chestx-det", "train_data/36200.png", "item", ANY_PNG, A_PART),
+    Role("chestx-det", "ChestX_Det_train.json", "index", (*FORMS, *PLACES, *JSONS, *CHESTX_DET)),
+)

@@ -8,7 +8,10 @@ from PIL import Image
 
 from eden_bench.contracts import DatasetIndex
 from eden_bench.errors import DataDamaged
-from tasks.chestxray14 import LABELS, Box, chestxray14
+from tasks.chestxray14 import LABELS, ImageBox, chestxray14
+from tests.tasks.hostile.content import FORMS, PLACES
+from tests.tasks.hostile.lists import BOXES_14, LISTS, TWICE, field, names, numbers
+from tests.tasks.hostile.roles import ANY_PNG, ANY_TABLE, FEWER, Role
 
 SHARED = Path(__file__).parents[3] / "shared/data"
 real = pytest.mark.skipif(
@@ -151,7 +154,9 @@ def test_rgba_images_become_grey(tmp_path):
 
 
 def test_infiltrate_in_the_boxes_is_infiltration(tmp_path):
-    assert chestxray14.boxes(lay(tmp_path)) == (Box("00000003_000.png", "Infiltration", 225.08, 547.0, 86.7, 79.1),)
+    assert chestxray14.boxes(lay(tmp_path)) == (
+        ImageBox("00000003_000.png", "Infiltration", 225.08, 547.0, 86.7, 79.1),
+    )
 
 
 def test_a_box_without_four_numbers_is_named(tmp_path):
@@ -252,3 +257,29 @@ def test_the_phantom_is_read_and_checked_like_the_real_one(tmp_path):
     assert index.part == ""
     assert len({item.patient for item in index.items}) == 4
     assert [finding.text for finding in chestxray14.check(tmp_path) if finding.level == "error"] == []
+
+
+# ── broken files (tests.tasks.hostile) ──────────────────────────────────────────────────────────────
+
+_NO_BOX = dict.fromkeys(("header alone", "cut to 40 bytes"), "a list without boxes is one, as of a small phantom")
+
+ROLES = (
+    Role("chestxray14", "images/00000001_000.png", "item", ANY_PNG),
+    Role(
+        "chestxray14",
+        "Data_Entry_2017_v2020.csv",
+        "index",
+        (
+            *ANY_TABLE,
+            *TWICE,
+            *names(),
+            field("unknown label", 1, "Infiltratoin"),
+            field("label of 100,000 letters", 1, "x" * 100_000),
+            field("no finding and one", 1, "No Finding|Mass"),
+            *numbers(3),
+        ),
+    ),
+    Role("chestxray14", "train_val_list.txt", "index", (*FORMS, *PLACES, *LISTS), {"cut in half": FEWER}),
+    Role("chestxray14", "test_list.txt", "index", (*FORMS, *PLACES, *LISTS), {"cut to 40 bytes": FEWER}),
+    Role("chestxray14", "BBox_List_2017.csv", "boxes", (*ANY_TABLE, *BOXES_14), _NO_BOX),
+)

@@ -14,6 +14,9 @@ from PIL import Image
 from eden_bench.contracts import Context
 from eden_bench.errors import DataDamaged, DataMissing, UsageError
 from tasks.drive import FIELD, OBSERVER_2, VESSELS, drive, drive_task, in_test_half
+from tests.tasks.hostile.content import FORMS, PLACES
+from tests.tasks.hostile.pictures import TIFF_LIES
+from tests.tasks.hostile.roles import ANY_GIF, Role
 
 NUMBERS = [f"{k:02d}" for k in range(1, 41)]
 
@@ -239,3 +242,13 @@ def test_a_copy_without_its_test_half_runs_on_the_other_and_says_so(tmp_path):
     index = drive.index(whole.root)
     assert (index.items, index.part) == (whole.items, "20 of 40 images")
     assert index.notes[0].startswith("drive: test/ is absent: the labelled training images are split")
+
+
+# ── broken files (tests.tasks.hostile) ──────────────────────────────────────────────────────────────
+
+
+ROLES = (
+    Role("drive", "training/images/21_training.tif", "item", (*FORMS, *PLACES, *TIFF_LIES)),
+    Role("drive", "training/1st_manual/21_manual1.gif", "item", ANY_GIF),
+    Role("drive", "training/mask/21_training_mask.gif", "item", ANY_GIF),
+)

@@ -15,6 +15,10 @@ from tasks.eyepacs import FIELD_LEVEL, LABELS, eyepacs
 from tasks.phantom.fundus.patient import draw_eye
 from tasks.phantom.fundus.rendering import render
 from tasks.reading.fundus import cropped_to_field, field_box
+from tests.tasks.hostile.content import FORMS, PLACES
+from tests.tasks.hostile.lists import TWICE, field, names, numbers
+from tests.tasks.hostile.pictures import JPEG_LIES
+from tests.tasks.hostile.roles import ANY_TABLE, FEWER, GREY_ROWS, Role
 
 RETINA = Path(__file__).parents[3] / "shared/data/fundus_cc0/retina.jpg"
 TRAIN = {"10_left": 0, "10_right": 1, "13_left": 2, "15_left": 3, "15_right": 4}
@@ -242,3 +246,18 @@ def test_pretraining_sees_whole_patients_in_colour_and_never_the_test_folder(pha
     assert not sides[0] & sides[1]
     red, _, blue = data.pyramid.levels(0)[-1][100:156, 100:156].reshape(-1, 3).mean(axis=0)
     assert red > 1.5 * blue
+
+
+# ── broken files (tests.tasks.hostile) ──────────────────────────────────────────────────────────────
+
+
+ROLES = (
+    Role("eyepacs", "train/1_left.jpeg", "item", (*FORMS, *PLACES, *JPEG_LIES), GREY_ROWS),
+    Role(
+        "eyepacs",
+        "trainLabels.csv",
+        "index",
+        (*ANY_TABLE, *TWICE, *names(), *numbers(1), field("grade 5", 1, "5"), field("negative grade", 1, "-1")),
+        {"cut to 40 bytes": FEWER, "folder": "grades are absent then, a note says so, and pretraining needs none"},
+    ),
+)

@@ -2,10 +2,15 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from eden_bench.errors import DataDamaged, DataMissing, UsageError
 from tasks.scr import STRUCTURES, odd_numbered, scr
+from tests.tasks.hostile.content import FORMS, PLACES, instead, to_bytes, to_text
+from tests.tasks.hostile.lists import TEXTS
+from tests.tasks.hostile.pictures import picture as broken_picture
+from tests.tasks.hostile.roles import ANY_GIF, Role
 
 NAMES = [f"JPCLN{k:03d}" for k in range(1, 155)] + [f"JPCNN{k:03d}" for k in range(1, 94)]
 ODD, EVEN = NAMES[::2], NAMES[1::2]
@@ -216,3 +221,29 @@ def test_a_link_that_leads_to_itself_is_named_where_it_is_read_and_spoils_nothin
 def test_more_patients_than_names_have_digits_are_refused(tmp_path):
     with pytest.raises(UsageError, match="1,000 patients, expected at most 999"):
         scr.write_phantom(tmp_path, patients=1000, seed=0)
+
+
+# ── broken files (tests.tasks.hostile) ──────────────────────────────────────────────────────────────
+
+_CLINICAL = (
+    to_text("a line of two fields", lambda text: "JPCLN001.IMG\t4\n" + text),
+    to_text("text for a number", lambda text: text.replace("\t4\t", "\tfour\t", 1)),
+)
+_SITE = "the cut falls into a site, which is any text, and nothing says how many lines there were"
+_IMG = (
+    to_bytes("two bytes more", lambda content: content + b"\0\0"),
+    to_bytes("little endian", lambda content: np.frombuffer(content, "<u2").byteswap().tobytes()),
+    instead("PNG under its name", lambda: broken_picture((2048, 2048))),
+)
+
+ROLES = (
+    Role("scr", "All247images/JPCLN001.IMG", "item", (*FORMS, *PLACES, *_IMG)),
+    Role("scr", "scratch/fold1/masks/heart/JPCLN001.gif", "item", ANY_GIF),
+    Role(
+        "scr",
+        "Clinical_Information/CLNDAT_EN.txt",
+        "nodules",
+        (*FORMS, *PLACES, *TEXTS, *_CLINICAL),
+        {"cut by a tenth": _SITE},
+    ),
+)

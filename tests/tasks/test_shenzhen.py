@@ -13,6 +13,9 @@ from PIL import Image
 from eden_bench.errors import DataDamaged, DataMissing, UsageError
 from tasks.reading.splitting import by_patient, rule
 from tasks.shenzhen import Reading, reading_of, shenzhen, shenzhen_task
+from tests.tasks.hostile.content import FORMS, PLACES
+from tests.tasks.hostile.lists import TEXTS
+from tests.tasks.hostile.roles import A_PART, ANY_PNG, Role
 
 SHARED = Path(__file__).parents[3] / "shared/data/shenzhen"
 real = pytest.mark.skipif(not SHARED.is_dir(), reason="the real radiographs are not beside the repository")
@@ -245,3 +248,27 @@ def test_the_seven_real_radiographs_are_normal_and_upright():
     sizes = [shenzhen.read_image(item).shape for item in index.items]
     assert sizes[0] == (730, 750)
     assert not [text for text in texts(shenzhen.check(SHARED), "error") if "air is bright" in text]
+
+
+# ── broken files (tests.tasks.hostile) ──────────────────────────────────────────────────────────────
+
+_FREE_TEXT = {
+    **dict.fromkeys(
+        (
+            "cut to a byte",
+            "cut to 40 bytes",
+            "cut in half",
+            "cut by a tenth",
+            "random bytes of its length",
+            "html page",
+        ),
+        "a reading is free text, and no task needs it",
+    ),
+    "folder": "not every image has a reading",
+}
+
+ROLES = (
+    Role("shenzhen", "CXR_png/CHNCXR_0001_0.png", "item", ANY_PNG, A_PART),
+    Role("shenzhen", "mask/CHNCXR_0001_0_mask.png", "item", ANY_PNG, {"folder": "not every image has a mask"}),
+    Role("shenzhen", "ClinicalReadings/CHNCXR_0001_0.txt", "readings", (*FORMS, *PLACES, *TEXTS), _FREE_TEXT),
+)

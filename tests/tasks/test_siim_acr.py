@@ -9,6 +9,10 @@ import pytest
 from eden_bench.errors import DataDamaged, DataMissing, UsageError
 from tasks.phantom.layouts.dicom import Ids, write_dicom
 from tasks.siim_acr import SIDE_PX, STRUCTURE, read_rows, siim_acr, siim_acr_task
+from tests.tasks.hostile.content import FORMS, PLACES
+from tests.tasks.hostile.dicom import DICOM_LIES
+from tests.tasks.hostile.lists import RUNS, names
+from tests.tasks.hostile.roles import A_PART, ANY_TABLE, Role
 
 HEADER = "ImageId, EncodedPixels"
 ROWS = ("1.2.1,-1", "1.2.2, -1", "1.2.3, 2 3 1023 2", "1.2.4,0 5", "1.2.4, 3 4", "1.2.5,1048576 0")
@@ -226,3 +230,18 @@ def test_importing_the_dataset_stays_light():
     heavy = ("torch", "pandas", "cv2", "pydicom", "scipy")
     code = f"import sys, tasks.siim_acr; print([name for name in {heavy} if name in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+# ── broken files (tests.tasks.hostile) ──────────────────────────────────────────────────────────────
+
+
+ROLES = (
+    Role("siim-acr", "dicom-images-train/*/*/*.dcm", "item", (*FORMS, *PLACES, *DICOM_LIES), A_PART),
+    Role(
+        "siim-acr",
+        "train-rle.csv",
+        "index",
+        (*ANY_TABLE, *names(), *RUNS),
+        {"cut in half": "the cut falls between two pairs, which nobody can see; images without a row are told"},
+    ),
+)

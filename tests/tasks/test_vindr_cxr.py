@@ -12,8 +12,13 @@ from PIL import Image
 from eden_bench.contracts import Context
 from eden_bench.errors import DataDamaged
 from tasks.phantom.layouts.dicom import Ids, write_dicom
-from tasks.reading.vindr import Box
-from tasks.vindr_cxr import LABELS, VinDrCXR, _is_positive, vindr_cxr, vindr_cxr_task
+from tasks.reading.vindr import ReaderBox, is_positive
+from tasks.vindr_cxr import LABELS, VinDrCXR, vindr_cxr, vindr_cxr_task
+from tests.tasks.hostile.content import FORMS, PLACES
+from tests.tasks.hostile.dicom import DICOM_LIES
+from tests.tasks.hostile.lists import TWICE, field, names, numbers
+from tests.tasks.hostile.roles import A_PART, ANY_TABLE, Role
+from tests.tasks.hostile.roles import KAGGLE as KAGGLE_LAYOUT
 
 IDS = tuple(f"{number:032x}" for number in (0xA0, 0xA1, 0xA2, 0xA3, 0xB0, 0xB1))
 """Four training images, two test images."""
@@ -125,8 +130,8 @@ def test_a_vote_asks_for_more_than_half_and_leaves_the_consensus_as_it_is(tmp_pa
 @given(st.lists(st.sampled_from((0, 1, None)), max_size=5))
 def test_the_policies_follow_their_words(said):
     ones, zeros = said.count(1), said.count(0)
-    assert _is_positive(said, "one") == (ones > 0)
-    assert _is_positive(said, "vote") == (ones > zeros)
+    assert is_positive(said, "one") == (ones > 0)
+    assert is_positive(said, "vote") == (ones > zeros)
 
 
 def test_an_unknown_policy_is_refused():
@@ -202,8 +207,8 @@ def test_monochrome1_and_window_are_applied(tmp_path):
 
 def test_negative_corners_are_moved_to_the_border_and_no_finding_has_no_box(tmp_path):
     assert vindr_cxr.boxes(lay(tmp_path)) == (
-        Box(IDS[0], "R1", "Pleural effusion", 0.0, 2.0, 10.5, 12.0),
-        Box(IDS[2], "R3", "Lung tumor", 4.0, 4.0, 9.0, 9.0),
+        ReaderBox(IDS[0], "R1", "Pleural effusion", 0.0, 2.0, 10.5, 12.0),
+        ReaderBox(IDS[2], "R3", "Lung tumor", 4.0, 4.0, 9.0, 9.0),
     )
 
 
@@ -256,3 +261,31 @@ def test_the_task_takes_an_index_with_all_six_labels(tmp_path):
 def test_importing_the_dataset_stays_light():
     code = "import sys, tasks.vindr_cxr; print(sorted({'torch', 'cv2', 'PIL', 'pydicom', 'scipy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+# ── broken files (tests.tasks.hostile) ──────────────────────────────────────────────────────────────
+
+VOTES_17, VOTES_18 = (
+    tuple(change for change in numbers(column) if not change.name.startswith(("NaN", "nothing"))) for column in (17, 18)
+)
+"""An empty cell, or NaN, is a reader who said nothing."""
+
+
+ROLES = (
+    Role("vindr-cxr", "train/*.dicom", "item", (*FORMS, *PLACES, *DICOM_LIES), A_PART),
+    Role("vindr-cxr", "annotations/image_labels_train.csv", "index", (*ANY_TABLE, *TWICE, *names(), *VOTES_18)),
+    Role("vindr-cxr", "annotations/image_labels_test.csv", "index", (*FORMS, *PLACES, *TWICE, *names(), *VOTES_17)),
+    Role(
+        "vindr-cxr",
+        "annotations/annotations_train.csv",
+        "boxes",
+        (*ANY_TABLE, *names(), *numbers(4)),
+        {"folder": "boxes are read from whichever of the two tables are there, and no task needs them"},
+    ),
+    Role(
+        KAGGLE_LAYOUT,
+        "train.csv",
+        "index",
+        (*ANY_TABLE, *names(), *numbers(2), field("unknown class", 1, "Mass"), *numbers(5)),
+    ),
+)

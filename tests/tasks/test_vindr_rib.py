@@ -13,6 +13,9 @@ from PIL import Image
 from eden_bench.contracts import Context
 from eden_bench.errors import DataDamaged, DataMissing, UsageError
 from tasks.vindr_rib import RIBS, vindr_rib, vindr_rib_task
+from tests.tasks.hostile.content import FORMS, PLACES
+from tests.tasks.hostile.lists import JSONS, VINDR_RIB
+from tests.tasks.hostile.roles import A_PART, ANY_PNG, Role
 
 HEIGHT, WIDTH = 50, 40
 SQUARE = [{"x": 10, "y": 10}, {"x": 19, "y": 10}, {"x": 19, "y": 19}, {"x": 10, "y": 19}]
@@ -256,3 +259,12 @@ def test_the_task_opens_with_a_channel_a_rib_and_an_empty_one_where_a_rib_is_mis
 def test_importing_the_dataset_stays_light():
     code = "import sys, tasks.vindr_rib; print(sorted({'torch', 'cv2', 'PIL', 'pandas', 'scipy'} & set(sys.modules)))"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "[]\n"
+
+
+# ── broken files (tests.tasks.hostile) ──────────────────────────────────────────────────────────────
+
+
+ROLES = (
+    Role("vindr-rib", "data/train/img/VinDr_RibCXR_train_000.png", "item", ANY_PNG, A_PART),
+    Role("vindr-rib", "data/train/Vindr_RibCXR_train_mask.json", "index", (*FORMS, *PLACES, *JSONS, *VINDR_RIB)),
+)

@@ -22,7 +22,7 @@ from eden_bench.contracts import Context
 from eden_bench.data.dataset_folders import reader, write_phantom
 from eden_bench.data.image_store import open_images, open_masks
 from eden_bench.errors import DataMissing, EdenError
-from tests.tasks.hostile.cases import FOLDER, PATIENTS, write_base
+from tests.tasks.hostile.cases import FOLDER, write_base
 
 pytestmark = pytest.mark.usefixtures("fresh_registry")
 
@@ -111,7 +111,7 @@ def opened(base, place) -> Image.Image:
         return picture.convert("RGB") if picture.mode not in ("L", "RGB") else picture.copy()
 
 
-@pytest.mark.parametrize("name", [*PATIENTS, FOLDER])
+@pytest.mark.parametrize("name", [*registry.datasets.names(), FOLDER])
 def test_whole_layouts_have_no_error_and_are_read(base, name, tmp_path):
     if not (base / name).exists():
         pytest.skip("no pictures in this layout")
@@ -283,7 +283,7 @@ CASES = [
     ("name", "patients", "task", "harm", "message"), CASES, ids=lambda case: getattr(case, "__name__", None)
 )
 def test_what_check_calls_an_error_a_run_refuses(name, patients, task, harm, message, tmp_path, monkeypatch):
-    monkeypatch.setattr("tasks.chestx_det._ENOUGH_FINDINGS", 5)
+    monkeypatch.setattr("tasks.reading.chestx_det._ENOUGH_FINDINGS", 5)
     root = write_phantom(name, tmp_path, patients=patients)
     dataset, asked = reader(name), registry.tasks.get(task)
     assert [finding for finding in dataset.check(root) if finding.level == "error"] == []

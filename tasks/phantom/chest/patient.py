@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from eden_bench import seeds
+from tasks.phantom.chest.anatomy import Anatomy, bell, draw_anatomy
 
 Collection = Literal["jsrt", "nih", "vindr", "shenzhen"]
 
@@ -46,44 +47,6 @@ Hernia is three times as frequent as that.
 """
 
 _HEALTHY_SHARE = 0.45
-
-
-@dataclass(frozen=True, kw_only=True)
-class Anatomy:
-    """What stays the same from film to film. Lengths in cm on a standard body, angles in degrees."""
-
-    sex: Literal["F", "M"]
-    age: int
-    habitus: float
-    """Fat and muscle: -1 slim, 0 average, 1.5 heavy."""
-    half_width_cm: float
-    half_depth_cm: float
-    vertebra_pitch_cm: float
-    rib_slope: float
-    rib_width_cm: float
-    bone_density: float
-    spine_bow_cm: float
-    spine_bow_phase: float
-    clavicle_angle_deg: float
-    clavicle_bend_cm: float
-    clavicle_width_cm: float
-    shoulder_drop_cm: float
-    heart_width: float
-    heart_height: float
-    heart_axis_deg: float
-    heart_blunt_cm: float
-    aortic_knob_cm: float
-    aorta_unfolding_cm: float
-    mediastinum_width: float
-    dome_cm: float
-    """Height of the right diaphragm dome at mean inspiration; positive is lower in the image."""
-    dome_gap_cm: float
-    """How much lower the left dome is than the right."""
-    dome_arch: float
-    breast_cm: float
-    vessel_density: float
-    stomach_gas_cm: float
-    """Radius of the gas bubble under the left dome; 0 where there is none."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -205,47 +168,9 @@ def draw_patient(
         collection=collection,
         number=number,
         follow_up=follow_up,
-        anatomy=_draw_anatomy(person),
+        anatomy=draw_anatomy(person),
         film=_draw_film(exposure, collection),
         lesions=_draw_lesions(illness, drawn if kinds is None else tuple(kinds)),
-    )
-
-
-def _draw_anatomy(rng: np.random.Generator) -> Anatomy:
-    female = rng.random() < 0.47
-    age = int(_bell(rng, 55, 16, 18, 92))
-    old = (age - 55) / 35
-    habitus = _bell(rng, 0, 0.6, -1, 1.6)
-    size = 0.93 if female else 1.0
-    return Anatomy(
-        sex="F" if female else "M",
-        age=age,
-        habitus=habitus,
-        half_width_cm=size * _bell(rng, 13.4, 0.8, 11.4, 15.2),
-        half_depth_cm=size * _bell(rng, 9.5, 0.8, 7.8, 11.6),
-        vertebra_pitch_cm=size * _bell(rng, 2.25, 0.1, 2.0, 2.5),
-        rib_slope=_bell(rng, 1.0, 0.16, 0.6, 1.4),
-        rib_width_cm=_bell(rng, 1.15, 0.12, 0.85, 1.5),
-        bone_density=_bell(rng, 1.0 - 0.2 * old, 0.17, 0.5, 1.4),
-        spine_bow_cm=_bell(rng, 0, 0.45, -1.4, 1.4),
-        spine_bow_phase=float(rng.uniform(-1, 1)),
-        clavicle_angle_deg=_bell(rng, 8, 7, -10, 26),
-        clavicle_bend_cm=_bell(rng, 0.7, 0.3, 0.1, 1.5),
-        clavicle_width_cm=size * _bell(rng, 1.25, 0.15, 0.9, 1.6),
-        shoulder_drop_cm=_bell(rng, 0, 0.8, -1.8, 1.8),
-        heart_width=size * _bell(rng, 1.07 + 0.06 * old + 0.05 * habitus, 0.1, 0.8, 1.34),
-        heart_height=size * _bell(rng, 1.0, 0.08, 0.8, 1.2),
-        heart_axis_deg=_bell(rng, 6 * habitus, 6, -14, 16),
-        heart_blunt_cm=_bell(rng, 0, 0.4, -0.9, 0.9),
-        aortic_knob_cm=_bell(rng, 0.5 + 0.5 * old, 0.3, 0.0, 1.6),
-        aorta_unfolding_cm=_bell(rng, 0.3 + 0.5 * old, 0.35, 0, 1.6),
-        mediastinum_width=_bell(rng, 1.0 + 0.05 * habitus, 0.11, 0.75, 1.35),
-        dome_cm=_bell(rng, 7.3 - 0.6 * habitus, 0.7, 5.0, 9.2),
-        dome_gap_cm=_bell(rng, 1.2, 0.6, -0.6, 2.8),
-        dome_arch=_bell(rng, 1.0, 0.18, 0.5, 1.4),
-        breast_cm=_bell(rng, 5.6 + 0.9 * habitus, 1.0, 3.0, 8.5) if female else 0.0,
-        vessel_density=_bell(rng, 1.0, 0.2, 0.5, 1.5),
-        stomach_gas_cm=float(rng.uniform(1.2, 3.4)) if rng.random() < 0.6 else 0.0,
     )
 
 
@@ -255,19 +180,19 @@ def _draw_film(rng: np.random.Generator, collection: Collection) -> Film:
     lying = bool(rng.random() < 0.35) and hospital
     return Film(
         view="AP" if lying else "PA",
-        turn_deg=_bell(rng, 0, 3.0 * spread, -12, 12),
-        tilt_deg=_bell(rng, -5 if lying else 0, 3.0 * spread, -15, 12),
-        roll_deg=_bell(rng, 0, 1.7 * spread, -9, 9),
-        scale=_bell(rng, 1.0, 0.05 * spread, 0.82, 1.16) * (0.84 if collection == "vindr" else 1.0),
-        shift_cm=(_bell(rng, 0, 0.6 * spread, -2.4, 2.4), _bell(rng, -0.4, 0.7 * spread, -2.8, 2.4)),
-        inspiration=_bell(rng, -0.6 if lying else 0.15, 0.4, -1.3, 1.0),
-        scapula_cm=_bell(rng, -1.0 if lying else 1.0, 0.7, -2.4, 2.6),
-        exposure=_bell(rng, 0, 0.16 * spread, -0.6, 0.6),
-        contrast=_bell(rng, 1.0, 0.13 * spread, 0.6, 1.5),
-        haze=_bell(rng, 0.5 if lying else 0.34, 0.1, 0.12, 0.85),
-        noise=_bell(rng, 0.009 * spread, 0.003, 0.003, 0.025),
-        blur_px=_bell(rng, 0.8, 0.25, 0.45, 1.6),
-        equalise=_bell(rng, 0.25, 0.18, 0, 0.6) if hospital else 0.0,
+        turn_deg=bell(rng, 0, 3.0 * spread, -12, 12),
+        tilt_deg=bell(rng, -5 if lying else 0, 3.0 * spread, -15, 12),
+        roll_deg=bell(rng, 0, 1.7 * spread, -9, 9),
+        scale=bell(rng, 1.0, 0.05 * spread, 0.82, 1.16) * (0.84 if collection == "vindr" else 1.0),
+        shift_cm=(bell(rng, 0, 0.6 * spread, -2.4, 2.4), bell(rng, -0.4, 0.7 * spread, -2.8, 2.4)),
+        inspiration=bell(rng, -0.6 if lying else 0.15, 0.4, -1.3, 1.0),
+        scapula_cm=bell(rng, -1.0 if lying else 1.0, 0.7, -2.4, 2.6),
+        exposure=bell(rng, 0, 0.16 * spread, -0.6, 0.6),
+        contrast=bell(rng, 1.0, 0.13 * spread, 0.6, 1.5),
+        haze=bell(rng, 0.5 if lying else 0.34, 0.1, 0.12, 0.85),
+        noise=bell(rng, 0.009 * spread, 0.003, 0.003, 0.025),
+        blur_px=bell(rng, 0.8, 0.25, 0.45, 1.6),
+        equalise=bell(rng, 0.25, 0.18, 0, 0.6) if hospital else 0.0,
         marker=bool(rng.random() < (0.8 if hospital else 0.3)),
         collimation_cm=_draw_collimation(rng, hospital),
         lead=bool(rng.random() < 0.15) and hospital,
@@ -327,7 +252,3 @@ def _draw_lesion(rng: np.random.Generator, kind: str, number: int) -> Lesion:
         angle_deg=float(rng.uniform(-35, 35)),
         number=number,
     )
-
-
-def _bell(rng: np.random.Generator, mean: float, sd: float, low: float, high: float) -> float:
-    return float(np.clip(rng.normal(mean, sd), low, high))

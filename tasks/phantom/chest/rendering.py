@@ -42,7 +42,7 @@ _WATER_PER_CM = 0.19
 """Attenuation of water at about 70 keV."""
 
 
-class Box(NamedTuple):
+class LesionBox(NamedTuple):
     """A lesion's box in pixels of the rendering."""
 
     kind: str
@@ -61,7 +61,7 @@ class Rendering:
     """(H, W) float32 in [0, 1]: air dark, bone bright, before rounding to a file's bit depth."""
     landmarks: dict[str, tuple[float, float]]
     """Name to (x, y) in pixels."""
-    boxes: tuple[Box, ...]
+    boxes: tuple[LesionBox, ...]
     """One for each lesion of the eight kinds that ChestX-ray14 boxes, where it is on the film."""
     lesion_masks: tuple[tuple[str, np.ndarray], ...]
     """Kind and (H, W) bool mask of each lesion."""
@@ -237,12 +237,12 @@ def _point(xy_cm: np.ndarray, size_px: int) -> tuple[float, float]:
     return float(x), float(y)
 
 
-def _boxes(extents: tuple[tuple[str, np.ndarray], ...]) -> tuple[Box, ...]:
+def _boxes(extents: tuple[tuple[str, np.ndarray], ...]) -> tuple[LesionBox, ...]:
     boxes = []
     for kind, mask in extents:
         if kind in BOXED and mask.any():
             x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
-            boxes.append(Box(kind, float(x), float(y), float(width), float(height)))
+            boxes.append(LesionBox(kind, float(x), float(y), float(width), float(height)))
     return tuple(boxes)
 
 

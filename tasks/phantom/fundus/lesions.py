@@ -11,7 +11,7 @@ import numpy as np
 from tasks.phantom.fundus.patient import LESIONS, Eye, Lesion
 
 if TYPE_CHECKING:
-    from tasks.phantom.fundus.rendering import View
+    from tasks.phantom.fundus.view import View
 
 _EXUDATE, _COTTON = np.array([1.0, 0.86, 0.42], np.float32), np.array([0.96, 0.84, 0.66], np.float32)
 _BITS = 4

@@ -16,7 +16,7 @@ from eden_bench import seeds
 from eden_bench.contracts import Progress, at_least, no_progress
 from eden_bench.files import atomic
 from tasks.phantom.chest.patient import Patient, draw_patient
-from tasks.phantom.chest.rendering import Box, render
+from tasks.phantom.chest.rendering import LesionBox, render
 from tasks.phantom.layouts.writing import for_each, seal, start, write_png
 
 IMAGE_PX = 1024
@@ -62,7 +62,7 @@ def write_chestxray14(root: Path, *, patients: int = 320, seed: int = 0, progres
     at_least("patients", patients, 4)
     shots = _shots(patients, seed)
     start(root, ["images"])
-    boxes: dict[str, tuple[Box, ...]] = {}
+    boxes: dict[str, tuple[LesionBox, ...]] = {}
     for_each(shots, partial(_write_shot, root, boxes), "writing the ChestX-ray14 phantom", progress)
     atomic.write_text(root / "Data_Entry_2017_v2020.csv", "".join(f"{line}\n" for line in _entries(shots)))
     for name, test in (("train_val_list.txt", False), ("test_list.txt", True)):
@@ -96,7 +96,7 @@ def _films_of(number: int, test: bool, seed: int) -> list[_Shot]:
     return shots
 
 
-def _write_shot(root: Path, boxes: dict[str, tuple[Box, ...]], shot: _Shot) -> None:
+def _write_shot(root: Path, boxes: dict[str, tuple[LesionBox, ...]], shot: _Shot) -> None:
     shown = render(shot.patient, IMAGE_PX)
     write_png(root / "images" / shot.name, shown.image, mode="RGBA" if shot.rgba else "L")
     if shot.boxed:
@@ -114,7 +114,7 @@ def _entries(shots: list[_Shot]) -> list[str]:
     return lines
 
 
-def _box_lines(boxes: dict[str, tuple[Box, ...]]) -> list[str]:
+def _box_lines(boxes: dict[str, tuple[LesionBox, ...]]) -> list[str]:
     rows = [(_spelling(box.kind), name, box) for name, found in boxes.items() for box in found]
     ordered = sorted(rows, key=lambda row: (row[0], row[1], row[2]))
     return [BOX_HEADER, *(f"{name},{kind},{','.join(map(str, box[1:]))}" for kind, name, box in ordered)]

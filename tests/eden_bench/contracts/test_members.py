@@ -1,6 +1,7 @@
 """A plugin that lacks a member, or has one under a name one slip away, is refused by that name."""
 
 from dataclasses import dataclass, field
+from pathlib import Path
 from types import SimpleNamespace
 from typing import ClassVar
 
@@ -8,11 +9,11 @@ import pytest
 from torch import nn
 
 from eden_bench import PretrainConfig, registry
-from eden_bench.contracts import Dataset, Task
+from eden_bench.contracts.datasets import Dataset, DatasetOptions
 from eden_bench.contracts.members import check_object, complete_method, members, one_slip
 from eden_bench.contracts.methods import Method, MethodDefaults
 from eden_bench.contracts.pretrain_method import PretrainMethod
-from eden_bench.contracts.tasks import TaskDefaults
+from eden_bench.contracts.tasks import Task, TaskDefaults
 from eden_bench.errors import PluginError
 
 
@@ -126,8 +127,9 @@ def test_a_plain_class_is_given_the_optional_members_and_keeps_its_own():
     ],
 )
 def test_a_slip_in_a_dataset_or_task_is_named(registered, kind, name, member):
-    plugin = bare(registered.get("scr" if kind == "dataset" else "scr-heart"), kind)
-    check_object(kind, "mine", plugin)
+    made = registered.get("scr" if kind == "dataset" else "scr-heart")
+    check_object(kind, "mine", bare(made, kind))
+    plugin = bare(made, kind)
     setattr(plugin, name, function if member == "lists" else "x")
     with pytest.raises(PluginError, match=rf"{kind} 'mine' has no member '{name}': did you mean '{member}'"):
         check_object(kind, "mine", plugin)
@@ -144,11 +146,21 @@ def test_a_dataset_or_task_that_lacks_a_member_is_refused_by_its_name(registered
 
 
 def bare(plugin, kind):
-    """An object with a plugin's required members alone, of a class of its own."""
-    required = {"dataset": members(Dataset), "task": members(Task) - members(TaskDefaults)}[kind]
+    """An object with a plugin's required members alone."""
+    contract, options = {"dataset": (Dataset, DatasetOptions), "task": (Task, TaskDefaults)}[kind]
     made = type("Bare", (), {})()
-    vars(made).update({name: getattr(plugin, name) for name in required})
+    vars(made).update({name: getattr(plugin, name) for name in members(contract) - members(options)})
     return made
+
+
+def test_a_dataset_has_the_members_that_it_leaves_out():
+    plugin = bare(registry.datasets.get("scr"), "dataset")
+    check_object("dataset", "mine", plugin)
+    assert (plugin.root, plugin.reading, plugin.phantom_patients, plugin.phantom_version) == (None, "", 247, None)
+    own = bare(registry.datasets.get("scr"), "dataset")
+    own.root, own.phantom_version = Path("mine"), 3
+    check_object("dataset", "mine", own)
+    assert (own.root, own.phantom_version) == (Path("mine"), 3)
 
 
 @pytest.mark.parametrize("kind", [registry.tasks, registry.datasets, registry.methods])

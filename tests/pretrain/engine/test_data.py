@@ -7,11 +7,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from eden_bench.contracts import Context, DatasetCard, DatasetIndex, Item
+from eden_bench.contracts.datasets import DatasetOptions
 from eden_bench.errors import DataMissing, NotBuilt
 from pretrain.engine.data import VALIDATION_SHARE, open_data, split_patients
 
 
-class Reader:
+class Reader(DatasetOptions):
     card = DatasetCard(
         title="t", modality="chest-x-ray", citation="c", licence="l", source="s", folders=("x",), expected_images=9
     )

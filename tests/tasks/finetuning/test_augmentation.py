@@ -8,7 +8,7 @@ import pytest
 import torch
 from torchvision.transforms.v2 import functional as chain_of
 
-from tasks.finetuning import augmentation, crops
+from tasks.finetuning import augmentation, crops, warps
 from tasks.finetuning.augmentation import Augmentation
 from tasks.finetuning.protocol import ClassificationProtocol, SegmentationProtocol
 
@@ -43,8 +43,8 @@ def test_image_and_mask_are_read_at_the_same_places_exactly(kind):
     ramp = torch.arange(SIDE, dtype=torch.float32)
     ramps = torch.stack((ramp.expand(SIDE, -1), ramp[:, None].expand(-1, SIDE))).expand(24, -1, -1, -1)
     mask = (noise_images() > 128).float()
-    came_from = augmentation.sample(ramps.contiguous(), source, "bilinear")
-    read = augmentation.sample(mask, source, "nearest")
+    came_from = warps.sample(ramps.contiguous(), source, "bilinear")
+    read = warps.sample(mask, source, "nearest")
     places = came_from.round().long()
     expected = mask[torch.arange(24)[:, None, None], 0, places[:, 1], places[:, 0]]
     clear = ((came_from - came_from.floor() - 0.5).abs() > 1e-3).all(dim=1)  # a tie may round to either side
@@ -88,9 +88,9 @@ def test_a_cpu_and_a_device_make_the_same_of_the_same_draws(kind):
     grey, moved = Augmentation(protocol, 0, CPU)(images, masks, ROWS, 0)
     draws = augmentation.draw(protocol, 0, 0, ROWS)
     source = Augmentation(protocol, 0, CPU).source(draws, ROWS, ROWS, 0, SIDE)
-    expected = augmentation.sample(augmentation.intensities(images / 255, draws), source, "bilinear")
+    expected = warps.sample(augmentation.intensities(images / 255, draws), source, "bilinear")
     torch.testing.assert_close(grey, expected, atol=1e-4, rtol=0)
-    assert (moved != augmentation.sample(masks.float(), source, "nearest")).float().mean() < 1e-3
+    assert (moved != warps.sample(masks.float(), source, "nearest")).float().mean() < 1e-3
 
 
 def test_batches_of_unequal_size_are_right_although_they_share_memory():
@@ -129,10 +129,10 @@ def test_the_elastic_field_has_the_moments_of_smoothed_pixel_noise():
     alpha, sigma, side = 120.0, 6.0, 224
     random = np.random.default_rng(0)
     smoothed = np.stack([gaussian_filter(random.uniform(-alpha, alpha, (side, side)), sigma) for _ in range(20)])
-    count = len(augmentation.knots(side, sigma))
+    count = len(warps.knots(side, sigma))
     noise = torch.from_numpy(random.standard_normal((20, 2, count, count)).astype(np.float32))
     at = torch.arange(side, dtype=torch.float32).expand(20, -1)
-    field = augmentation.smooth_field(at, at, noise, sigma).numpy() * augmentation.field_deviation(alpha, sigma)
+    field = warps.smooth_field(at, at, noise, sigma).numpy() * warps.field_deviation(alpha, sigma)
     assert field.std() == pytest.approx(smoothed[:, 24:-24, 24:-24].std(), rel=0.05)
 
     def correlation(f):
@@ -145,7 +145,7 @@ def test_the_elastic_distortion_moves_as_far_as_its_field_should():
     protocol = dataclasses.replace(ALWAYS, crop_p=0.0, distortions=("elastic",), elastic_affine_px=0.0)
     at = torch.arange(SIDE, dtype=torch.float32)
     moved = sources(protocol) - torch.stack((at.expand(SIDE, -1), at[:, None].expand(-1, SIDE)), dim=-1)
-    expected = augmentation.field_deviation(protocol.elastic_alpha_px, protocol.elastic_sigma_px) * SIDE / 224
+    expected = warps.field_deviation(protocol.elastic_alpha_px, protocol.elastic_sigma_px) * SIDE / 224
     assert moved.std().item() == pytest.approx(expected, rel=0.03)
     assert moved.mean().item() == pytest.approx(0, abs=0.03 * expected)
 
@@ -153,8 +153,8 @@ def test_the_elastic_distortion_moves_as_far_as_its_field_should():
 def test_the_smooth_field_equals_a_plain_loop():
     noise = torch.randn(1, 2, 9, 9, generator=torch.Generator().manual_seed(0))
     at = torch.tensor([[0.0, 2.5, 7.0]])
-    places = augmentation.knots(3, 4.0)
-    field = augmentation.smooth_field(at, at, noise[:, :, : len(places), : len(places)], 4.0)
+    places = warps.knots(3, 4.0)
+    field = warps.smooth_field(at, at, noise[:, :, : len(places), : len(places)], 4.0)
 
     def weights(v):
         w = [math.exp(-0.5 * ((v - p) / 4) ** 2) for p in places]
@@ -170,11 +170,11 @@ def test_the_smooth_field_equals_a_plain_loop():
 
 def test_a_grid_of_equal_cells_changes_nothing_and_a_wider_first_column_moves_the_second():
     at = torch.arange(10, dtype=torch.float32)[None]
-    same = augmentation.stretched(at, at, torch.ones(1, 2, 5), 10)
+    same = warps.stretched(at, at, torch.ones(1, 2, 5), 10)
     torch.testing.assert_close(same[0, 0, :, 0], at[0])
     wider = torch.ones(1, 2, 5)
     wider[0, 0, 0] = 1.5
-    moved = augmentation.stretched(at, at, wider, 10)
+    moved = warps.stretched(at, at, wider, 10)
     torch.testing.assert_close(moved[0, 0, 2:, 0], at[0, 2:] + 1)
     torch.testing.assert_close(moved[0, :, 0, 1], at[0])
 
@@ -182,7 +182,7 @@ def test_a_grid_of_equal_cells_changes_nothing_and_a_wider_first_column_moves_th
 def test_optical_distortion_is_the_formula():
     corner = torch.zeros(1, 1, 1, 2)
     r2 = 2 * (31.5 / 64) ** 2
-    found = augmentation.radial(corner, torch.tensor([0.5]), 64)
+    found = warps.radial(corner, torch.tensor([0.5]), 64)
     assert found[0, 0, 0, 0].item() == pytest.approx(31.5 - 31.5 * (1 + 0.5 * (r2 + r2**2)), abs=1e-4)
 
 
@@ -190,7 +190,7 @@ def test_the_affine_map_moves_the_three_corners_as_told():
     centre, reach = 31.5, 64 / 3
     corners = torch.tensor([[1.0, 1.0], [1.0, -1.0], [-1.0, -1.0]]) * reach + centre
     moves = torch.tensor([[[1.0, 2.0], [-3.0, 0.5], [0.0, -1.0]]])
-    torch.testing.assert_close(augmentation.affine_of(corners[None, None], moves, 64)[0, 0], corners + moves[0])
+    torch.testing.assert_close(warps.affine_of(corners[None, None], moves, 64)[0, 0], corners + moves[0])
 
 
 def test_a_crop_reads_what_cv2_would_read():
@@ -198,9 +198,9 @@ def test_a_crop_reads_what_cv2_would_read():
 
     image = noise_images(1)[0, 0].float()
     crop = torch.tensor([[8 / 64, 4 / 64, 48 / 64]])
-    x, y = augmentation.cropped(crop, SIDE)
+    x, y = warps.cropped(crop, SIDE)
     source = torch.stack((x[:, None, :].expand(-1, SIDE, -1), y[:, :, None].expand(-1, -1, SIDE)), -1)
-    ours = augmentation.sample(image[None, None], source, "bilinear")[0, 0]
+    ours = warps.sample(image[None, None], source, "bilinear")[0, 0]
     theirs = cv2.resize(image[4:52, 8:56].numpy(), (SIDE, SIDE), interpolation=cv2.INTER_LINEAR)
     np.testing.assert_allclose(ours[2:-2, 2:-2], theirs[2:-2, 2:-2], atol=0.05)
 
@@ -216,7 +216,7 @@ def test_intensities_are_the_formulas():
 
 
 def crop_draws(box, flip, angle):
-    return crops.Draws(np.array([box], dtype=float), np.array([flip]), np.array([angle]))
+    return crops.CropDraws(np.array([box], dtype=float), np.array([flip]), np.array([angle]))
 
 
 def test_a_whole_crop_of_equal_size_is_the_image_and_a_flip_its_mirror():

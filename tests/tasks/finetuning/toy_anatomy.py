@@ -6,12 +6,13 @@ import numpy as np
 
 from eden_bench import seeds
 from eden_bench.contracts import DatasetCard, DatasetIndex, Item
+from eden_bench.contracts.datasets import DatasetOptions
 
 _SIDE_PX = 96
 LABELS = ("large", "left", "never")
 
 
-class ToyAnatomy:
+class ToyAnatomy(DatasetOptions):
     name = "toy"
     card = DatasetCard(
         title="toy",

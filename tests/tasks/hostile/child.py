@@ -60,14 +60,13 @@ def main() -> None:
     for name in {known[name].role.reader for name in wanted}:
         for problem in _use(base / name, name, Watched(base)).failures:
             raise SystemExit(f"{name} is not whole before it is broken: {problem}")
-    rest_mib = _status("VmRSS")
     resource.setrlimit(resource.RLIMIT_AS, (int((_status("VmSize") + LIMIT_MIB) * 2**20),) * 2)
     for name in wanted:
         print(json.dumps({"start": name}), flush=True)
-        print(json.dumps({"result": _run(known[name], base, work, rest_mib)}), flush=True)
+        print(json.dumps({"result": _run(known[name], base, work)}), flush=True)
 
 
-def _run(case: Case, base: Path, work: Path, rest_mib: float) -> Result:
+def _run(case: Case, base: Path, work: Path) -> Result:
     root = work / case.role.reader
     shutil.copytree(base / case.role.reader, root, copy_function=_linked)
     file = sorted(root.glob(case.role.file))[0]
@@ -77,6 +76,7 @@ def _run(case: Case, base: Path, work: Path, rest_mib: float) -> Result:
     case.change.do(file)
     del content
     Path("/proc/self/clear_refs").write_text("5")
+    rest_mib = _status("VmRSS")  # with what the cases before have left in the heap
     with _clock():
         started, wall = time.process_time(), time.perf_counter()
         watched = _use(root, case.role.reader, Watched(file))

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from tasks.phantom.fundus.patient import LESIONS, draw_eye
-from tasks.phantom.fundus.rendering import STRUCTURES, View, render
+from tasks.phantom.fundus.rendering import STRUCTURES, render
+from tasks.phantom.fundus.view import View
 
 
 @pytest.fixture(scope="module")
