@@ -28,7 +28,7 @@ _LOOK = np.dtype([("decoded", "?"), ("sha256", "u1", (32,)), ("thumb", "u1", (TH
 
 
 @dataclass(frozen=True)
-class Looks:
+class Fingerprints:
     """What was seen of N images."""
 
     sha256: tuple[bytes, ...]
@@ -37,7 +37,9 @@ class Looks:
     """(N, 64, 64) uint8."""
 
 
-def look_at(dataset: Dataset, items: tuple[Item, ...], cache: Path, progress: Progress = no_progress) -> Looks:
+def fingerprint_images(
+    dataset: Dataset, items: tuple[Item, ...], cache: Path, progress: Progress = no_progress
+) -> Fingerprints:
     """Look at every image, or remember having done so; what cannot be decoded is marked and passed over.
 
     Raises:
@@ -55,7 +57,9 @@ def look_at(dataset: Dataset, items: tuple[Item, ...], cache: Path, progress: Pr
                 np.save(file, looks)
         parts.append(looks)
     all_looks = np.concatenate([*parts, np.empty(0, _LOOK)])
-    return Looks(tuple(look["sha256"].tobytes() if look["decoded"] else b"" for look in all_looks), all_looks["thumb"])
+    return Fingerprints(
+        tuple(look["sha256"].tobytes() if look["decoded"] else b"" for look in all_looks), all_looks["thumb"]
+    )
 
 
 def _tell(progress: Progress, name: str, start: int, total: int, done: int) -> None:

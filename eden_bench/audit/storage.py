@@ -20,7 +20,7 @@ from eden_bench.records.shape import Kind, Misshapen, parse
 
 if TYPE_CHECKING:
     from eden_bench.audit.audit import Audit
-    from eden_bench.audit.findings import Finding
+    from eden_bench.audit.leaks import AuditFinding
 
 Audits = Mapping[str, Mapping[str, Any]]
 """Dataset to what its last audit found."""
@@ -167,17 +167,17 @@ def _concerns(finding: Mapping[str, Any], pretrained_on: Mapping[str, str], coun
     return bool(finding["level"] == "leak" and (not seen or finding["other"] in pretrained_on))
 
 
-def plain(audit: Audit, finding: Finding) -> dict[str, Any]:
+def plain(audit: Audit, finding: AuditFinding) -> dict[str, Any]:
     """Return one finding as JSON."""
     told = {name: getattr(finding, name) for name in ("level", "kind", "dataset", "other", "count", "total", "text")}
     return told | {"examples": examples(audit, finding)}
 
 
-def examples(audit: Audit, finding: Finding) -> list[str]:
+def examples(audit: Audit, finding: AuditFinding) -> list[str]:
     """Name the first few images of a finding, and the images they were found beside."""
     films, pairs = audit.films, list(finding.pairs.items())[:_SHOWN]
     return [
-        films.shots[row].item.id if row == other else f"{films.shots[row].item.id} = {films.shots[other]}"
+        films.images[row].item.id if row == other else f"{films.images[row].item.id} = {films.images[other]}"
         for row, other in pairs
     ]
 
@@ -196,5 +196,5 @@ def _pairs(audits: Sequence[Audit]) -> str:
 
 
 def _cells(audit: Audit, row: int) -> tuple[str, str, str, str]:
-    dataset, item, _ = audit.films.shots[row]
+    dataset, item, _ = audit.films.images[row]
     return dataset, item.id, item.split, item.patient

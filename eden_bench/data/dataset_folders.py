@@ -68,11 +68,11 @@ def open_index(name: str, settings: Settings, progress: Progress = no_progress, 
         raise DataDamaged(odd)
     if build and not index.phantom:
         _show_licence(reader(name), settings.cache)
-    return split_lists.applied(index, settings.splits) if settings.splits else index
+    return split_lists.apply_lists(index, settings.splits) if settings.splits else index
 
 
 @dataclass(frozen=True)
-class Lists:
+class SplitLists:
     """Who trains, validates and is tested."""
 
     dataset: str
@@ -86,7 +86,7 @@ class Lists:
         return digest(self.lists)
 
 
-def lists_of(name: str, settings: Settings, progress: Progress = no_progress) -> Lists:
+def lists_of(name: str, settings: Settings, progress: Progress = no_progress) -> SplitLists:
     """Return the lists of a task, or of a dataset by the first task on it; without one, its train and test lists.
 
     Raises:
@@ -102,7 +102,7 @@ def lists_of(name: str, settings: Settings, progress: Progress = no_progress) ->
     if made is None:
         lists = {part: [item.id for item in index.split(part)] for part in ("train", "test")}
         made = lists, index.split_rule
-    return Lists(index.dataset, *made)
+    return SplitLists(index.dataset, *made)
 
 
 def find_folder(dataset: Dataset, data: Path) -> Path | None:

@@ -31,7 +31,7 @@ _LABEL = re.compile(r"[-+]?(0|[1-9]\d*)(\.\d*)?")
 """A number that may be a label though an image has it for a name; of zeros in front, it is a name."""
 
 
-def applied(index: DatasetIndex, folder: Path) -> DatasetIndex:
+def apply_lists(index: DatasetIndex, folder: Path) -> DatasetIndex:
     """Return an index split by the lists in folder/<dataset>, or as it is where that folder is not there.
 
     Images that no list names are left out.
@@ -48,7 +48,7 @@ def applied(index: DatasetIndex, folder: Path) -> DatasetIndex:
 
 
 def split_by(index: DatasetIndex, folder: Path) -> DatasetIndex:
-    """Return an index split by train.txt, test.txt and perhaps validation.txt of a folder; errors as `applied`."""
+    """Return an index split by train.txt, test.txt and perhaps validation.txt of a folder; errors as `apply_lists`."""
     known = {item.id: item for item in index.items}
     files = {part: folder / f"{part}.txt" for part in PARTS}
     parts = {part: _read(files[part], known) for part in PARTS if part != "validation" or files[part].exists()}

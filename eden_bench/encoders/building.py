@@ -38,13 +38,13 @@ def build_encoder(arch: str, seed: int | None = None) -> Encoder:
 def _build_transformer(arch: str) -> Encoder:
     from eden_bench.encoders import transformers  # imports timm, which takes a second
 
-    return transformers.build(arch)
+    return transformers.build_transformer(arch)
 
 
 def _build_convnet(arch: str) -> Encoder:
     from eden_bench.encoders import convnets  # likewise
 
-    return convnets.build(arch)
+    return convnets.build_convnet(arch)
 
 
 def _build_resnet(arch: str) -> Encoder:

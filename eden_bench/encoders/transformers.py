@@ -83,7 +83,7 @@ class TransformerEncoder(Encoder):
         if size_px == self.size_px:
             return self
         with seeded(0, "encoder"):
-            other = build(self.resized_name(size_px))
+            other = build_transformer(self.resized_name(size_px))
         other.load_state_dict(fitted(self.state_dict(), other.state_dict()))
         return other.train(self.training)
 
@@ -215,7 +215,7 @@ class SwinEncoder(TransformerEncoder, SwinTransformer):
         return tuple(one.permute(0, 3, 1, 2) for one in maps)
 
 
-def build(arch: str) -> TransformerEncoder:
+def build_transformer(arch: str) -> TransformerEncoder:
     """Build a ViT or Swin from its name, with timm's initialisation, drawn from the surrounding ``seeded`` block.
 
     Raises:

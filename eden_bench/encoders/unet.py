@@ -39,12 +39,12 @@ class UNetDecoder(nn.Module):
 
     def forward(self, images: Tensor, maps: tuple[Tensor, ...]) -> Tensor:
         """Return logits (B, outputs, H, W) from the maps of images (B, 3, H, W), finest first."""
-        joined = maps if self.fits else resized(maps, self.strides, images)
+        joined = maps if self.fits else at_strides(maps, self.strides, images)
         logits: Tensor = self.head(self.body([images, *_empty(images, len(_STRIDES) - len(maps)), *joined]))
         return logits
 
 
-def resized(maps: tuple[Tensor, ...], strides: tuple[int, ...], images: Tensor) -> tuple[Tensor, ...]:
+def at_strides(maps: tuple[Tensor, ...], strides: tuple[int, ...], images: Tensor) -> tuple[Tensor, ...]:
     """Bring an encoder's maps to the decoder's strides (a ViT's all have the stride of its patches)."""
     height, width = images.shape[-2:]
     return tuple(

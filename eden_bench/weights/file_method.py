@@ -14,7 +14,7 @@ from eden_bench.contracts import EncoderSource, MethodCard, MethodConfig
 from eden_bench.errors import UsageError
 from eden_bench.registry import Registry
 from eden_bench.weights.checkpoints import Checkpoint
-from eden_bench.weights.places import is_there, wrong_folder
+from eden_bench.weights.paths import is_there, wrong_folder
 
 if TYPE_CHECKING:
     from eden_bench.encoders import Encoder

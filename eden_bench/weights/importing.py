@@ -20,7 +20,7 @@ from eden_bench.encoders import Encoder, build_encoder
 from eden_bench.errors import UsageError, WeightsRefused
 from eden_bench.weights.architectures import under_our_names
 from eden_bench.weights.checkpoints import Checkpoint, write_checkpoint
-from eden_bench.weights.find_encoder import Found, dialect, find
+from eden_bench.weights.find_encoder import FoundEncoder, dialect, find
 from eden_bench.weights.reading import read_tensors
 from eden_bench.weights.untrained import is_untrained
 
@@ -168,14 +168,14 @@ def fingerprint(encoder: Encoder) -> str:
     return hashlib.sha256(repr(levels).encode()).hexdigest()[:12]
 
 
-def _built(found: Found) -> Encoder:
+def _built(found: FoundEncoder) -> Encoder:
     try:
         return build_encoder(found.family.arch(found.weights), seed=0)
     except (ValueError, UsageError) as error:
         raise WeightsRefused(f"it holds {error}; expected one of {KNOWN}") from error
 
 
-def _cover(found: Found, encoder: Encoder, file: str, others: tuple[str, ...]) -> tuple[Weights, Coverage]:
+def _cover(found: FoundEncoder, encoder: Encoder, file: str, others: tuple[str, ...]) -> tuple[Weights, Coverage]:
     start, weights = encoder.state_dict(), dict[str, torch.Tensor]()
     offered = under_our_names(found.family, encoder.arch, found.weights)
     reshaped = [found.renamed] if found.renamed else []

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from eden_bench.errors import WeightsMissing, WeightsRefused
 from eden_bench.weights import unpickling
-from eden_bench.weights.places import wrong_folder
+from eden_bench.weights.paths import wrong_folder
 from eden_bench.weights.unpickling import SECONDS
 
 if TYPE_CHECKING:

@@ -56,7 +56,7 @@ _VIT_NAMES = (
 )
 
 
-def known(tensors: Tensors) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+def translated(tensors: Tensors) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
     """Return a checkpoint's tensors under torchvision's and timm's names.
 
     Returns:
