@@ -1,4 +1,4 @@
-"""The audit as a whole: datasets opened, looked at, compared and judged."""
+"""Audit datasets for leakage: open, fingerprint, compare and report them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from eden_bench.weights.checkpoints import Checkpoint
 
 @dataclass(frozen=True)
 class Audit:
-    """What was looked at together, and what was found."""
+    """The result of an audit: the datasets compared, and the findings."""
 
     indexes: tuple[DatasetIndex, ...]
     """Of one modality, all phantoms or none."""
@@ -34,7 +34,7 @@ def audit(
     say: Callable[[str], None] = lambda text: None,
     progress: Progress = no_progress,
 ) -> list[Audit]:
-    """Audit datasets together; those of another modality, or phantoms and real data, are never compared.
+    """Audit datasets for leakage; those of another modality, or phantoms and real data, are never compared.
 
     Args:
         names: datasets. What backbones are pretrained on is looked at too, where it is at hand.

@@ -1,4 +1,4 @@
-"""One look at every image of a dataset: the digest of its pixels and a thumbnail, kept in the cache.
+"""Fingerprint every image of a dataset, by the digest of its pixels and a thumbnail, and cache the result.
 
 Decoding 112,120 radiographs takes an hour or more, so looks are stored in parts of a few hundred images. A part is
 named by its files' places, sizes and times: after Ctrl-C the next audit goes on, and a changed file redoes its part.
@@ -29,7 +29,7 @@ _LOOK = np.dtype([("decoded", "?"), ("sha256", "u1", (32,)), ("thumb", "u1", (TH
 
 @dataclass(frozen=True)
 class Fingerprints:
-    """What was seen of N images."""
+    """Digests and thumbnails of N images."""
 
     sha256: tuple[bytes, ...]
     """Of shape and decoded pixels; empty where the file could not be read."""
@@ -40,7 +40,7 @@ class Fingerprints:
 def fingerprint_images(
     dataset: Dataset, items: tuple[Item, ...], cache: Path, progress: Progress = no_progress
 ) -> Fingerprints:
-    """Look at every image, or remember having done so; what cannot be decoded is marked and passed over.
+    """Fingerprint every image, or load it from the cache; what cannot be decoded is marked and skipped.
 
     Raises:
         UsageError: the cache cannot be written.

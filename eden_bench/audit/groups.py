@@ -1,4 +1,4 @@
-"""Films: images of any dataset that show the same exposure share one number, whatever they are called."""
+"""Group images of all datasets by film: those that show the same exposure share one number."""
 
 from __future__ import annotations
 
@@ -65,12 +65,12 @@ class Films:
         return {row: max(found, key=lambda other: self.same_pixels(row, other)) for row, found in shared.items()}
 
     def same_pixels(self, one: int, other: int) -> bool:
-        """Tell whether two rows are alike to the pixel, and not only near."""
+        """Check whether two rows are equal to the pixel, and not only near."""
         return self.images[one].sha256 == self.images[other].sha256
 
 
 def group_by_film(seen: Iterable[tuple[DatasetIndex, Fingerprints]], progress: Progress = no_progress) -> Films:
-    """Find which images show the same film; those that cannot be read are films of their own."""
+    """Group images that show the same film; those that cannot be read are films of their own."""
     seen = list(seen)
     images = tuple(
         AuditImage(index.dataset, item, sha)

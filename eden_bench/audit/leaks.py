@@ -1,4 +1,4 @@
-"""What an audit finds, in words that say what it means and what to do about it."""
+"""Detect leakage: copies and patients shared by training and test, with a level and advice for each finding."""
 
 from __future__ import annotations
 
@@ -56,7 +56,7 @@ ADVICE: dict[Kind, str] = {
 
 @dataclass(frozen=True)
 class AuditFinding:
-    """One thing found."""
+    """One finding of an audit: its kind, how many images, and which pairs."""
 
     kind: Kind
     dataset: str
@@ -71,7 +71,7 @@ class AuditFinding:
 
     @property
     def level(self) -> Level:
-        """How bad it is."""
+        """Severity of the finding."""
         return LEVELS[self.kind]
 
 
@@ -85,7 +85,7 @@ class Pretraining(NamedTuple):
 def find_leaks(
     indexes: Sequence[DatasetIndex], films: Films, pretrainings: Iterable[Pretraining]
 ) -> list[AuditFinding]:
-    """Return all findings, the worst first.
+    """Detect all leaks, risks and notes; return them, the worst first.
 
     Args:
         indexes: the datasets that were looked at, of one modality.
@@ -146,7 +146,7 @@ def _pretrained_on(name: str, pretraining: Pretraining, films: Films) -> AuditFi
 
 
 def _known(name: str, films: Films) -> Iterator[AuditFinding]:
-    """State the rules about a dataset, unless every image was found in its source."""
+    """Report a dataset's known origins, unless every image was found in its source."""
     mine = films.rows(name)
     for rule in origins(name):
         found = len(films.partners(mine, films.rows(rule.source)))

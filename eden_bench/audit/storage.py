@@ -1,4 +1,4 @@
-"""Audits kept beside the records, in OUT/audit: one file a dataset for the report, and every pair for the researcher.
+"""Save and load audits in OUT/audit: one file a dataset for the report, and a table of all pairs.
 
 Reads nothing but JSON, and needs no numpy.
 """
@@ -59,7 +59,7 @@ _COLUMNS = (
 
 
 def summary(audit: Audit) -> list[dict[str, Any]]:
-    """Return what was found about each dataset, as JSON."""
+    """Return the findings of each dataset, as JSON."""
     return [
         {
             "format": _FORMAT,
@@ -94,7 +94,7 @@ def write(out: Path, audits: Sequence[Audit]) -> Path:
 
 
 def load(out: Path, warn: Warn = warn_stderr) -> Audits:
-    """Read the audits kept under out; one that cannot be used is left out with a warning that names it."""
+    """Load the audits saved under out; skip one that cannot be used, with a warning that names it."""
     found = {}
     for path in sorted((out / "audit").glob("*.json")):
         try:
@@ -122,7 +122,7 @@ def _misshapen(content: Mapping[str, Any]) -> str:
 def leakage(
     audits: Audits, dataset: str, pretrained_on: Mapping[str, str], *, test: object, phantom: bool
 ) -> list[str]:
-    """Return the sentences on leakage that a table owes its reader.
+    """Return the notes on leakage to print below a table.
 
     Args:
         audits: from ``load``; one of other data, phantom or real, or of other test images is passed over.

@@ -1,4 +1,4 @@
-"""``eden-bench data audit``: which images and patients stand where they must not."""
+"""``eden-bench data audit``: audits datasets for leakage."""
 
 from __future__ import annotations
 

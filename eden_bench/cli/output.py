@@ -1,4 +1,4 @@
-"""What commands print: a rich table on a terminal, aligned plain text off it, JSON where asked."""
+"""Print tables, cards and JSON: a rich table on a terminal, aligned plain text off it, JSON where asked."""
 
 from __future__ import annotations
 

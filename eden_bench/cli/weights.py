@@ -1,4 +1,4 @@
-"""``eden-bench import-weights``: a checkpoint of any dialect becomes an encoder, and says how much of it was found."""
+"""``eden-bench import-weights``: imports a checkpoint of any dialect as an encoder and reports its coverage."""
 
 from __future__ import annotations
 

@@ -14,12 +14,12 @@ _FURTHER = ("tf_efficientnet_lite", "densenet")
 
 
 def known_archs() -> list[str]:
-    """Names ``build_encoder`` takes; each ResNet also takes a width, as in ``resnet18-w16``."""
+    """Return the names that ``build_encoder`` takes; each ResNet also takes a width, as in ``resnet18-w16``."""
     return [*sorted(RESNETS), *TRANSFORMERS]
 
 
 def build_encoder(arch: str, seed: int | None = None) -> Encoder:
-    """Build an encoder with torchvision's or timm's default initialisation.
+    """Build an encoder by its name, with torchvision's or timm's default initialisation.
 
     Args:
         arch: a name from ``known_archs``, or one with a width.

@@ -1,4 +1,4 @@
-"""Finding the encoder in a checkpoint: which part of it, which architecture, and under which of its names.
+"""Find the encoder in a checkpoint: its prefix, its architecture, and the student among several networks.
 
 A checkpoint's dialect is its nesting (``state_dict/``, ``model/``, ``teacher/``) and its prefixes (``module.``,
 ``encoder_q.``, ``backbone.``). Both are found by looking for the names that every network of a family has, so a
@@ -22,7 +22,7 @@ from eden_bench.weights.architectures import FAMILIES, Family, Tensors
 
 @dataclass(frozen=True)
 class FoundEncoder:
-    """One network in a checkpoint."""
+    """A candidate encoder in a checkpoint: its family, prefix and weights."""
 
     family: Family
     prefix: str
@@ -55,12 +55,12 @@ _TEACHER, _STUDENT = re.compile(r"(^|[/.])teacher[/._]"), re.compile(r"(^|[/.])s
 
 
 def dialect(prefix: str) -> str:
-    """Name the dialect of a prefix."""
+    """Return the name of the library or method that writes a prefix."""
     return next((name for name, pattern in DIALECTS if re.search(pattern, prefix)), f"prefix {prefix!r}")
 
 
 def find(tensors: Tensors, prefix: str | None = None) -> tuple[FoundEncoder, list[str]]:
-    """Find the encoder.
+    """Find the encoder in a checkpoint's tensors: the one under a prefix, or the only one that can be meant.
 
     Args:
         tensors: by path and name.
@@ -104,7 +104,7 @@ def _last(prefix: str) -> str:
 
 
 def _candidates(tensors: Tensors) -> list[FoundEncoder]:
-    """Return the networks in a checkpoint, one a family and prefix, without copies under another name."""
+    """Return all candidate networks in a checkpoint, one a family and prefix, without copies under another name."""
     found: list[FoundEncoder] = []
     for family in FAMILIES:
         votes = Counter(match["prefix"] for name in tensors if (match := _parts(family, name)))
@@ -135,7 +135,7 @@ def _own_names(found: FoundEncoder) -> list[str]:
 
 
 def _same(one: FoundEncoder, other: FoundEncoder) -> bool:
-    """Whether two networks share their values: an alias, as DenseCL's ``backbone`` is of ``encoder_q.0``."""
+    """Compare two networks' values: equal ones are an alias, as DenseCL's ``backbone`` is of ``encoder_q.0``."""
     return one.family is other.family and all(
         name in other.weights
         and one.weights[name].shape == other.weights[name].shape
@@ -145,7 +145,7 @@ def _same(one: FoundEncoder, other: FoundEncoder) -> bool:
 
 
 def _is_part(one: FoundEncoder, other: FoundEncoder) -> bool:
-    """Whether a network is a piece of a larger one, as the blocks of a Swin's stage are named like a ViT's."""
+    """Check whether a network is a piece of a larger one, as the blocks of a Swin's stage are named like a ViT's."""
     return one.prefix.startswith(other.prefix) and all(
         other.family.own.fullmatch(one.prefix[len(other.prefix) :] + name) for name in _own_names(one)
     )
