@@ -1,4 +1,4 @@
-"""What the hardware decides: the precision that a run multiplies in."""
+"""Choose the precision that a device multiplies in."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CPU_PROBES: Mapping[str, str] = {"AMX": "_is_amx_tile_supported", "AVX512-bf16":
 
 
 def fast_precision(device: str) -> Precision:
-    """Return "bfloat16" where a kind of device multiplies it faster than float32; the one rule of every run.
+    """Return "bfloat16" if a kind of device multiplies it faster than float32; the one rule of every run.
 
     Args:
         device: as torch writes it; a number behind a colon does not matter.

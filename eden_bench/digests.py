@@ -1,4 +1,4 @@
-"""Digests: canonical JSON and SHA-256, the identity of everything that can change a score."""
+"""Hash values and files: canonical JSON and SHA-256, the identity of everything that can change a score."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def file_digest(path: Path) -> str:
 
 
 def file_stamp(path: Path) -> tuple[int, int, int]:
-    """Return a file's size and its times of content and of status; together they tell that it may be another one.
+    """Return a file's size and times of content and of status; a cache is stale if one of them changed.
 
     The time of content alone is kept by whatever copies or unpacks a file in another's place; the system sets that of
     status itself.

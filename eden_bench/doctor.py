@@ -1,4 +1,4 @@
-"""Checks of the machine and the installation behind ``eden-bench doctor``; each finding says what to do."""
+"""Check the machine and the installation, for ``eden-bench doctor``; each failed check says what to do."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ _LOW_DISK_BYTES = 5 * 10**9
 
 @dataclass(frozen=True)
 class Check:
-    """One line of the doctor: what was looked at, how it stands, in words."""
+    """The result of one check: its name, its state, and a sentence."""
 
     name: str
     level: Literal["ok", "note", "error"]
@@ -29,7 +29,7 @@ class Check:
 
 
 def examine(settings: Settings) -> Iterator[Check]:
-    """Yield every check; the slow one, importing torch, comes last."""
+    """Run and yield every check; the slow one, importing torch, comes last."""
     yield _python()
     yield from _packages()
     yield from _folders(settings)

@@ -61,7 +61,7 @@ class TrainingDiverged(EdenError):
 
 
 class WeightsMissing(EdenError):
-    """A method's weights are not at hand: its cells are reported as "weights missing", not as failed.
+    """A method's weights are not available: its cells are skipped and reported as "weights missing", not as failed.
 
     Where a command names the weights, it is exit code 4.
     """
@@ -70,7 +70,7 @@ class WeightsMissing(EdenError):
 
 
 class WeightsRefused(UsageError):
-    """A checkpoint does not fit the encoder it was offered to."""
+    """A checkpoint fails validation: it does not fit the encoder, or cannot be read."""
 
 
 class PluginError(UsageError):

@@ -1,4 +1,4 @@
-r"""What is shown of text that came from files: nothing in it acts on a terminal, a table, a page or a spreadsheet.
+r"""Escape text that came from files, so that nothing in it acts on a terminal, a table, a page or a spreadsheet.
 
 A control character (C0, DEL, C1), one that turns the direction of writing, a line separator or half a surrogate pair
 is shown as ``\u001b``, which is also how JSON writes it.
@@ -26,23 +26,23 @@ _FORMULA = ("=", "+", "-", "@")
 
 
 def printable(text: str) -> str:
-    """Show what acts on a terminal; lines and tabs stay."""
+    """Escape control characters that act on a terminal; keep lines and tabs."""
     return text.translate(_LINES)
 
 
 def printable_line(text: str) -> str:
-    """Show what acts on a terminal, in one line."""
+    """Escape control characters, line breaks and tabs too: text in one line."""
     return text.translate(_SHOWN)
 
 
 def markdown_text(text: str) -> str:
-    """Keep text from breaking a table, becoming HTML, or being a link or an image."""
+    """Escape text for Markdown: it breaks no table and becomes no HTML, link or image."""
     plain = printable(" ".join(text.split())).replace("\\", "\\\\")
     return plain.replace("|", "\\|").replace("<", "&lt;").replace("](", "]\\(")
 
 
 def csv_cell(value: object) -> object:
-    """Return a CSV cell: booleans in lower case, and no text that a spreadsheet takes for a formula."""
+    """Escape a CSV cell: booleans in lower case, and no text that a spreadsheet takes for a formula."""
     if isinstance(value, bool):
         return str(value).lower()
     if not isinstance(value, str):

@@ -1,4 +1,4 @@
-"""Counter-based randomness: every draw is a function of (seed, what it is for, where it is used).
+"""Draw random numbers by counter: every draw is a function of (seed, what it is for, where it is used).
 
 No global generator is ever read, so a cell can be run alone, on any number of workers, or resumed in
 the middle, and draws the same numbers (design, section 7.2). The generator is Philox4x64-10
@@ -19,7 +19,7 @@ Address = str | int
 
 
 def key(seed: int, *address: Address) -> int:
-    """Return a 128-bit integer that names one stream: a seed and the address of its use.
+    """Hash a seed and the address of its use to the 128-bit key of one random stream.
 
     >>> key(0, "order", 3) == key(0, "order", 3), key(0, "order", 3) == key(0, "order", 4)
     (True, False)

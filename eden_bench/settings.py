@@ -1,4 +1,4 @@
-"""Settings: where data, results and caches are, and what a run computes on.
+"""Resolve the settings: folders of data, results and cache, device and threads.
 
 Precedence: flag, ``EDEN_BENCH_*``, ``./eden-bench.toml``, default. Each value remembers which of them it came
 from, so that ``eden-bench paths`` can say it. An empty environment variable counts as not set.
@@ -43,7 +43,7 @@ class Settings:
 
 
 def resolve(**flags: object) -> Settings:
-    """Gather the settings and check that the folders of data and of lists are there.
+    """Resolve the settings and validate that the folders of data and of lists exist.
 
     Args:
         flags: values given on the command line, by name; None for those not given.
@@ -67,7 +67,7 @@ def resolve(**flags: object) -> Settings:
 
 
 def gather(**flags: object) -> Settings:
-    """Gather the settings without looking at the folders; for commands that need no data.
+    """Resolve the settings without validating the folders; for commands that need no data.
 
     Raises:
         UsageError: as ``resolve``.
@@ -92,7 +92,7 @@ def gather(**flags: object) -> Settings:
 
 
 def resolve_device(device: str) -> str:
-    """Return a device torch takes: "auto" becomes "cuda" where there is one, else "cpu". Imports torch.
+    """Resolve a device name for torch: "auto" becomes "cuda" where there is one, else "cpu". Imports torch.
 
     Raises:
         UsageError: the device named is not on this machine.
@@ -113,7 +113,7 @@ def resolve_device(device: str) -> str:
 
 
 def available_cores() -> int:
-    """Number of physical cores this process may run on, at least 1; hardware threads of one core count once."""
+    """Count the physical cores this process may run on, at least 1; hardware threads of one core count once."""
     if not hasattr(os, "sched_getaffinity"):
         return os.cpu_count() or 1
     return max(1, len({_siblings(number) for number in os.sched_getaffinity(0)}))

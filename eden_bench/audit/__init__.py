@@ -1,4 +1,4 @@
-"""The leakage audit: which images and patients stand where they must not.
+"""Audit datasets for leakage: find images and patients shared by training and test.
 
 Modules, in the order of the data: ``looks`` (one look at every image, cached), ``hashing`` and ``matching`` (which
 images show the same film), ``films`` (who is whose copy), ``rules`` (what is known without pixels), ``findings``

@@ -1,4 +1,4 @@
-"""The audit as a whole: datasets opened, looked at, compared and judged."""
+"""Audit datasets for leakage: open, fingerprint, compare and report them."""
 
 from __future__ import annotations
 
@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from eden_bench.audit import fingerprints
-from eden_bench.audit.findings import Finding, Pretraining, find
-from eden_bench.audit.groups import Films, group
+from eden_bench.audit.groups import Films, group_by_film
+from eden_bench.audit.leaks import AuditFinding, Pretraining, find_leaks
 from eden_bench.contracts import DatasetIndex, Progress, no_progress
 from eden_bench.data.dataset_folders import open_index, pretraining_sets, reader
 from eden_bench.errors import DataMissing, UsageError
@@ -18,12 +18,12 @@ from eden_bench.weights.checkpoints import Checkpoint
 
 @dataclass(frozen=True)
 class Audit:
-    """What was looked at together, and what was found."""
+    """The result of an audit: the datasets compared, and the findings."""
 
     indexes: tuple[DatasetIndex, ...]
     """Of one modality, all phantoms or none."""
     films: Films
-    findings: tuple[Finding, ...]
+    findings: tuple[AuditFinding, ...]
 
 
 def audit(
@@ -34,7 +34,7 @@ def audit(
     say: Callable[[str], None] = lambda text: None,
     progress: Progress = no_progress,
 ) -> list[Audit]:
-    """Audit datasets together; those of another modality, or phantoms and real data, are never compared.
+    """Audit datasets for leakage; those of another modality, or phantoms and real data, are never compared.
 
     Args:
         names: datasets. What backbones are pretrained on is looked at too, where it is at hand.
@@ -84,6 +84,9 @@ def checkpoint_pretrainings(folders: Iterable[Path]) -> list[Pretraining]:
 def _audited(
     indexes: tuple[DatasetIndex, ...], pretrainings: Sequence[Pretraining], cache: Path, progress: Progress
 ) -> Audit:
-    seen = [(index, fingerprints.look_at(reader(index.dataset), index.items, cache, progress)) for index in indexes]
-    films = group(seen, progress)
-    return Audit(indexes, films, tuple(find(indexes, films, pretrainings)))
+    seen = [
+        (index, fingerprints.fingerprint_images(reader(index.dataset), index.items, cache, progress))
+        for index in indexes
+    ]
+    films = group_by_film(seen, progress)
+    return Audit(indexes, films, tuple(find_leaks(indexes, films, pretrainings)))

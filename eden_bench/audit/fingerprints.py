@@ -1,4 +1,4 @@
-"""One look at every image of a dataset: the digest of its pixels and a thumbnail, kept in the cache.
+"""Fingerprint every image of a dataset, by the digest of its pixels and a thumbnail, and cache the result.
 
 Decoding 112,120 radiographs takes an hour or more, so looks are stored in parts of a few hundred images. A part is
 named by its files' places, sizes and times: after Ctrl-C the next audit goes on, and a changed file redoes its part.
@@ -28,8 +28,8 @@ _LOOK = np.dtype([("decoded", "?"), ("sha256", "u1", (32,)), ("thumb", "u1", (TH
 
 
 @dataclass(frozen=True)
-class Looks:
-    """What was seen of N images."""
+class Fingerprints:
+    """Digests and thumbnails of N images."""
 
     sha256: tuple[bytes, ...]
     """Of shape and decoded pixels; empty where the file could not be read."""
@@ -37,8 +37,10 @@ class Looks:
     """(N, 64, 64) uint8."""
 
 
-def look_at(dataset: Dataset, items: tuple[Item, ...], cache: Path, progress: Progress = no_progress) -> Looks:
-    """Look at every image, or remember having done so; what cannot be decoded is marked and passed over.
+def fingerprint_images(
+    dataset: Dataset, items: tuple[Item, ...], cache: Path, progress: Progress = no_progress
+) -> Fingerprints:
+    """Fingerprint every image, or load it from the cache; what cannot be decoded is marked and skipped.
 
     Raises:
         UsageError: the cache cannot be written.
@@ -55,7 +57,9 @@ def look_at(dataset: Dataset, items: tuple[Item, ...], cache: Path, progress: Pr
                 np.save(file, looks)
         parts.append(looks)
     all_looks = np.concatenate([*parts, np.empty(0, _LOOK)])
-    return Looks(tuple(look["sha256"].tobytes() if look["decoded"] else b"" for look in all_looks), all_looks["thumb"])
+    return Fingerprints(
+        tuple(look["sha256"].tobytes() if look["decoded"] else b"" for look in all_looks), all_looks["thumb"]
+    )
 
 
 def _tell(progress: Progress, name: str, start: int, total: int, done: int) -> None:

@@ -1,4 +1,4 @@
-"""Films: images of any dataset that show the same exposure share one number, whatever they are called."""
+"""Group images of all datasets by film: those that show the same exposure share one number."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from eden_bench.audit.fingerprints import Looks
+from eden_bench.audit.fingerprints import Fingerprints
 from eden_bench.audit.hashing import Hashes
 from eden_bench.audit.matching import Copy, find_copies
 from eden_bench.contracts import DatasetIndex, Item, Progress, no_progress
 
 
-class Shot(NamedTuple):
+class AuditImage(NamedTuple):
     """One image of one dataset."""
 
     dataset: str
@@ -30,7 +30,7 @@ class Shot(NamedTuple):
 class Films:
     """The images of some datasets, and which of them show the same film."""
 
-    shots: tuple[Shot, ...]
+    images: tuple[AuditImage, ...]
     film: np.ndarray
     """(N,) int64: equal where two images show the same film."""
 
@@ -42,8 +42,8 @@ class Films:
     @cached_property
     def _rows(self) -> dict[tuple[str, str], list[int]]:
         found: dict[tuple[str, str], list[int]] = {}
-        for row, shot in enumerate(self.shots):
-            found.setdefault((shot.dataset, shot.item.split), []).append(row)
+        for row, image in enumerate(self.images):
+            found.setdefault((image.dataset, image.item.split), []).append(row)
         return found
 
     def rows(self, dataset: str, split: str = "") -> list[int]:
@@ -65,27 +65,27 @@ class Films:
         return {row: max(found, key=lambda other: self.same_pixels(row, other)) for row, found in shared.items()}
 
     def same_pixels(self, one: int, other: int) -> bool:
-        """Tell whether two rows are alike to the pixel, and not only near."""
-        return self.shots[one].sha256 == self.shots[other].sha256
+        """Check whether two rows are equal to the pixel, and not only near."""
+        return self.images[one].sha256 == self.images[other].sha256
 
 
-def group(seen: Iterable[tuple[DatasetIndex, Looks]], progress: Progress = no_progress) -> Films:
-    """Find which images show the same film; those that cannot be read are films of their own."""
+def group_by_film(seen: Iterable[tuple[DatasetIndex, Fingerprints]], progress: Progress = no_progress) -> Films:
+    """Group images that show the same film; those that cannot be read are films of their own."""
     seen = list(seen)
-    shots = tuple(
-        Shot(index.dataset, item, sha)
+    images = tuple(
+        AuditImage(index.dataset, item, sha)
         for index, looks in seen
         for item, sha in zip(index.items, looks.sha256, strict=True)
     )
     thumbs = np.concatenate([looks.thumbs for _, looks in seen])
     first: dict[bytes, int] = {}
-    for row, shot in enumerate(shots):
-        if shot.sha256:
-            first.setdefault(shot.sha256, row)
-    exact = [Copy(first[shot.sha256], row, 1.0) for row, shot in enumerate(shots) if shot.sha256]
+    for row, image in enumerate(images):
+        if image.sha256:
+            first.setdefault(image.sha256, row)
+    exact = [Copy(first[image.sha256], row, 1.0) for row, image in enumerate(images) if image.sha256]
     rows = np.array(list(first.values()), np.int64)
     near = find_copies(Hashes.of(thumbs[rows]), thumbs[rows], progress)
-    return Films(shots, _joined(len(shots), [*exact, *(Copy(int(rows[a]), int(rows[b]), d) for a, b, d in near)]))
+    return Films(images, _joined(len(images), [*exact, *(Copy(int(rows[a]), int(rows[b]), d) for a, b, d in near)]))
 
 
 def _joined(count: int, copies: Iterable[Copy]) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""Perceptual hashes: what stays the same when a film is resized, re-encoded, re-windowed or trimmed at its edges.
+"""Compute perceptual hashes, which stay equal when a film is resized, re-encoded, re-windowed or trimmed at its edges.
 
 An image becomes a thumbnail of 64 × 64 pixels, and its grey values become ranks, which no gamma or window changes.
 The signs of its cosine coefficients are the hash (after Zauner 2010, "pHash", who used 64 of them): radiographs are

@@ -1,4 +1,4 @@
-"""Which datasets are known to be made of another's images: true without looking at a pixel. Imports nothing heavy."""
+"""Return which datasets are known to be made of another's images, without reading a pixel. Imports nothing heavy."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Finding copies among many images: by the bits that two hashes differ in, then by their aligned detail.
+"""Find copies among many images: by the bits that two hashes differ in, then by their aligned detail.
 
 Sieves, each looking only at what the one before let through: 64 bits under 16 trims, for every pair of images; 256
 bits under 16 trims; 256 bits under 81. Then both thumbnails are laid on each other to a quarter of a pixel, and the
@@ -46,7 +46,7 @@ class Copy(NamedTuple):
 
 
 def find_copies(hashes: Hashes, thumbs: np.ndarray, progress: Progress = no_progress) -> list[Copy]:
-    """Return the pairs among N images that show the same film, each once.
+    """Find the pairs among N images that show the same film; return each once.
 
     Args:
         hashes: of the N images.

@@ -1,4 +1,4 @@
-"""Audits kept beside the records, in OUT/audit: one file a dataset for the report, and every pair for the researcher.
+"""Save and load audits in OUT/audit: one file a dataset for the report, and a table of all pairs.
 
 Reads nothing but JSON, and needs no numpy.
 """
@@ -20,7 +20,7 @@ from eden_bench.records.shape import Kind, Misshapen, parse
 
 if TYPE_CHECKING:
     from eden_bench.audit.audit import Audit
-    from eden_bench.audit.findings import Finding
+    from eden_bench.audit.leaks import AuditFinding
 
 Audits = Mapping[str, Mapping[str, Any]]
 """Dataset to what its last audit found."""
@@ -59,7 +59,7 @@ _COLUMNS = (
 
 
 def summary(audit: Audit) -> list[dict[str, Any]]:
-    """Return what was found about each dataset, as JSON."""
+    """Return the findings of each dataset, as JSON."""
     return [
         {
             "format": _FORMAT,
@@ -94,7 +94,7 @@ def write(out: Path, audits: Sequence[Audit]) -> Path:
 
 
 def load(out: Path, warn: Warn = warn_stderr) -> Audits:
-    """Read the audits kept under out; one that cannot be used is left out with a warning that names it."""
+    """Load the audits saved under out; skip one that cannot be used, with a warning that names it."""
     found = {}
     for path in sorted((out / "audit").glob("*.json")):
         try:
@@ -122,7 +122,7 @@ def _misshapen(content: Mapping[str, Any]) -> str:
 def leakage(
     audits: Audits, dataset: str, pretrained_on: Mapping[str, str], *, test: object, phantom: bool
 ) -> list[str]:
-    """Return the sentences on leakage that a table owes its reader.
+    """Return the notes on leakage to print below a table.
 
     Args:
         audits: from ``load``; one of other data, phantom or real, or of other test images is passed over.
@@ -167,17 +167,17 @@ def _concerns(finding: Mapping[str, Any], pretrained_on: Mapping[str, str], coun
     return bool(finding["level"] == "leak" and (not seen or finding["other"] in pretrained_on))
 
 
-def plain(audit: Audit, finding: Finding) -> dict[str, Any]:
+def plain(audit: Audit, finding: AuditFinding) -> dict[str, Any]:
     """Return one finding as JSON."""
     told = {name: getattr(finding, name) for name in ("level", "kind", "dataset", "other", "count", "total", "text")}
     return told | {"examples": examples(audit, finding)}
 
 
-def examples(audit: Audit, finding: Finding) -> list[str]:
+def examples(audit: Audit, finding: AuditFinding) -> list[str]:
     """Name the first few images of a finding, and the images they were found beside."""
     films, pairs = audit.films, list(finding.pairs.items())[:_SHOWN]
     return [
-        films.shots[row].item.id if row == other else f"{films.shots[row].item.id} = {films.shots[other]}"
+        films.images[row].item.id if row == other else f"{films.images[row].item.id} = {films.images[other]}"
         for row, other in pairs
     ]
 
@@ -196,5 +196,5 @@ def _pairs(audits: Sequence[Audit]) -> str:
 
 
 def _cells(audit: Audit, row: int) -> tuple[str, str, str, str]:
-    dataset, item, _ = audit.films.shots[row]
+    dataset, item, _ = audit.films.images[row]
     return dataset, item.id, item.split, item.patient

@@ -1,4 +1,4 @@
-"""The command line: which commands there are, and how every way to fail ends in one sentence and an exit code.
+"""The command line: dispatches commands, and turns every error into one sentence and an exit code.
 
 A command's module is imported when the command is called, never for ``--help``, so that nothing here pulls in
 torch, pandas or numpy.
@@ -135,7 +135,7 @@ def _run(arguments: list[str], debug: bool) -> int:
 
 
 def _fail(error: Exception, debug: bool) -> int:
-    """Say an error in one line; return its exit code."""
+    """Print an error in one line; return its exit code."""
     if debug:
         import traceback
 
@@ -168,7 +168,7 @@ def _usage(error: Any) -> str:  # noqa: ANN401
 
 
 def _keep_traceback(error: Exception) -> str:
-    """Write the traceback to a file and say where; where that fails, say how to see it."""
+    """Save the traceback to a file and return where; if that fails, return how to see it."""
     import tempfile
     import traceback
 
@@ -182,7 +182,7 @@ def _keep_traceback(error: Exception) -> str:
 
 
 def _need_unicode(arguments: Sequence[str]) -> None:
-    """Refuse names that no record or report could hold."""
+    """Validate that all arguments are Unicode, as records and reports need."""
     for argument in arguments:
         try:
             argument.encode()

@@ -1,4 +1,4 @@
-"""``eden-bench data audit``: which images and patients stand where they must not."""
+"""``eden-bench data audit``: audits datasets for leakage."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from eden_bench.settings import Settings, resolve
 
 if TYPE_CHECKING:
     from eden_bench.audit.audit import Audit
-    from eden_bench.audit.findings import Pretraining
+    from eden_bench.audit.leaks import Pretraining
     from eden_bench.contracts import DatasetIndex
 
 
@@ -85,7 +85,7 @@ def _pretrainings(folders: list[Path], methods: list[str], settings: Settings) -
 
 
 def _show(audits: list[Audit], folder: Path) -> None:
-    from eden_bench.audit.findings import ADVICE
+    from eden_bench.audit.leaks import ADVICE
 
     for each in audits:
         looked = ", ".join(f"{index.dataset} ({_counted(index)})" for index in each.indexes)

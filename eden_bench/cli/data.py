@@ -1,4 +1,4 @@
-"""``eden-bench data``: which datasets are there, whether they are whole, and the phantom in their layouts."""
+"""``eden-bench data``: lists and validates datasets, writes split lists and phantoms."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ def check_datasets(
     plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
-    """Look at every file: counts, sizes, pairing, splits, patients. Exit code 4 where something is wrong."""
+    """Validate every file: counts, sizes, pairing, splits, patients. Exit code 4 where something is wrong."""
     registry.load_plugin_files(plugin)
     settings = resolve(data=data, cache=cache)
     rows = [row for name in choose_datasets(names, settings) for row in _findings(name, settings)]
@@ -77,7 +77,7 @@ def write_splits(
     plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
-    """Show who trains, validates and is tested, and write the lists; --splits FOLDER reads them, or your own."""
+    """Print the train, validation and test lists and write them; --splits FOLDER reads them, or your own."""
     registry.load_plugin_files(plugin)
     found = lists_of(name, resolve(data=data, cache=cache, splits=splits))
     if out is not None:
@@ -139,7 +139,7 @@ def _state(row: DatasetRow, settings: Settings) -> str:
 
 
 def _findings(name: str, settings: Settings) -> list[dict[str, object]]:
-    """Check one dataset; what stops its reader is a finding like any other."""
+    """Validate one dataset; what stops its reader is a finding like any other."""
     try:
         with bars() as progress:
             found = check(name, settings, progress)

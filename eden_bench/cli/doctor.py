@@ -1,4 +1,4 @@
-"""``eden-bench doctor``: what is wrong with this machine or installation, and what to do."""
+"""``eden-bench doctor``: checks this machine and installation, and says what to do."""
 
 from __future__ import annotations
 

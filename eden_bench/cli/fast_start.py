@@ -1,4 +1,4 @@
-"""Commands that start fast: options that were not given skip typer's conversion, which imports pydantic (0.12 s)."""
+"""Make commands start fast: options that were not given skip typer's conversion, which imports pydantic (0.12 s)."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ class LeanGroup(TyperGroup):
 
 
 def _lean(parameter: Any) -> Any:  # noqa: ANN401
-    """Let ``process_value`` pass on what was not given; a callback (as --help has) is called all the same."""
+    """Skip conversion of options that were not given; a callback (as --help has) is called all the same."""
     if "process_value" in vars(parameter) or parameter.required:
         return parameter
     convert, unset = parameter.process_value, () if parameter.multiple else None

@@ -1,4 +1,4 @@
-"""``eden-bench list``, ``show``, ``plugins`` and ``paths``: what there is, and where it comes from."""
+"""``eden-bench list``, ``show``, ``plugins`` and ``paths``: list what is available, and where it comes from."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def plugins(
     new: Annotated[str | None, typer.Option("--new", help="Write a working package to start from.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List every plugin and whether it loads; or check that one keeps the contract; or start a new one."""
+    """List every plugin and whether it loads; or validate one against the contract; or start a new one."""
     registry.load_plugin_files(plugin)
     if new is not None:
         _write_new(new)

@@ -1,4 +1,4 @@
-"""What commands print: a rich table on a terminal, aligned plain text off it, JSON where asked."""
+"""Print tables, cards and JSON: a rich table on a terminal, aligned plain text off it, JSON where asked."""
 
 from __future__ import annotations
 
@@ -11,15 +11,13 @@ import typer
 from eden_bench.printable import bare, printable
 from eden_bench.report.text_table import aligned
 
-Row = Sequence[str]
-
 
 def print_json(content: object) -> None:
     """Print JSON, keys in the order given; refuses NaN."""
     typer.echo(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=str))
 
 
-def print_table(columns: Sequence[str], rows: Sequence[Row], title: str = "") -> None:
+def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
     """Print rows of text; never cuts a name short, on a terminal it folds."""
     if sys.stdout.isatty():
         _rich_table(columns, rows, title)
@@ -34,7 +32,7 @@ def print_pairs(pairs: Mapping[str, str], title: str) -> None:
     typer.echo("\n".join([title, *(f"  {line}" for line in lines)]))
 
 
-def _rich_table(columns: Sequence[str], rows: Sequence[Row], title: str) -> None:
+def _rich_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str) -> None:
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text

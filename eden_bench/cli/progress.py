@@ -1,4 +1,4 @@
-"""Progress bars on stderr, only on a terminal, and only for what takes over two seconds."""
+"""Show progress bars on stderr, only on a terminal, and only for what takes over two seconds."""
 
 from __future__ import annotations
 

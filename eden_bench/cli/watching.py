@@ -1,4 +1,4 @@
-"""What a run shows on stderr while it goes: bars on a terminal, sparse lines off it."""
+"""Show a run's progress on stderr: bars on a terminal, sparse lines off it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _EVERY_S = 10.0
 
 
 class Shown:
-    """Shows lines, and cells as a bar on a terminal or as a line every ten seconds off it."""
+    """A ``Watch`` that prints lines, and cells as a bar on a terminal or as a line every ten seconds off it."""
 
     def __init__(self, progress: Progress, terminal: bool) -> None:
         self.progress = progress
@@ -41,7 +41,7 @@ class Shown:
 
 @contextmanager
 def watching(quiet: bool) -> Iterator[Watch]:
-    """Yield who is told how a run goes."""
+    """Yield a ``Watch`` that shows progress, or discards it if quiet."""
     if quiet:
         yield Silent()
         return

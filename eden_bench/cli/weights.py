@@ -1,4 +1,4 @@
-"""``eden-bench import-weights``: a checkpoint of any dialect becomes an encoder, and says how much of it was found."""
+"""``eden-bench import-weights``: imports a checkpoint of any dialect as an encoder and reports its coverage."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from eden_bench.cli.options import Json, Out
 from eden_bench.cli.output import print_json, print_pairs
 from eden_bench.errors import UsageError
 from eden_bench.settings import resolve
-from eden_bench.weights.places import named_after
+from eden_bench.weights.paths import named_after
 
 if TYPE_CHECKING:
     from eden_bench.weights.importing import Imported

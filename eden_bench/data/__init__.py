@@ -1,1 +1,1 @@
-"""Find datasets, decode them once, and keep what was decoded."""
+"""Find and validate datasets, decode them once, and cache the pixels."""

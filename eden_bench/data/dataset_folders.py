@@ -1,4 +1,4 @@
-"""Finding datasets: below ``EDEN_BENCH_DATA``, or the phantom where no data folder is set.
+"""Find, index and validate datasets below ``EDEN_BENCH_DATA``; cache a phantom if no data folder is set.
 
 Behind ``data list``, ``data check`` and ``data phantom``, and behind everything that opens a dataset by name.
 """
@@ -37,7 +37,7 @@ def reader(name: str) -> Dataset:
 
 
 def pretraining_sets() -> Mapping[str, str]:
-    """Return modality to the dataset that methods are pretrained on by default, modalities sorted.
+    """Return the default pretraining dataset of each modality, modalities sorted.
 
     Of several that say so on their cards it is the first by name; ``--pretrain-data`` names another.
     """
@@ -47,7 +47,7 @@ def pretraining_sets() -> Mapping[str, str]:
 
 
 def open_index(name: str, settings: Settings, progress: Progress = no_progress, *, build: bool = True) -> DatasetIndex:
-    """Index a dataset: the user's where a data folder is set, else the phantom, written first where it is absent.
+    """Index a dataset: the user's if a data folder is set, else the cached phantom, written first if it is absent.
 
     Args:
         name: of the dataset.
@@ -66,12 +66,12 @@ def open_index(name: str, settings: Settings, progress: Progress = no_progress, 
         raise DataDamaged(odd)
     if build and not index.phantom:
         _show_licence(reader(name), settings.cache)
-    return split_lists.applied(index, settings.splits) if settings.splits else index
+    return split_lists.apply_lists(index, settings.splits) if settings.splits else index
 
 
 @dataclass(frozen=True)
-class Lists:
-    """Who trains, validates and is tested."""
+class SplitLists:
+    """Train, validation and test lists of a task or dataset."""
 
     dataset: str
     lists: dict[str, list[str]]
@@ -80,12 +80,12 @@ class Lists:
 
     @property
     def digest(self) -> str:
-        """The digest that every record of a run on them has as "splits"."""
+        """Digest of the lists, "splits" in every record of a run on them."""
         return digest(self.lists)
 
 
-def lists_of(name: str, settings: Settings, progress: Progress = no_progress) -> Lists:
-    """Return the lists of a task, or of a dataset by the first task on it; without one, its train and test lists.
+def lists_of(name: str, settings: Settings, progress: Progress = no_progress) -> SplitLists:
+    """Return the split lists of a task, or of a dataset by its first task; without one, its train and test lists.
 
     Raises:
         UsageError: there is neither task nor dataset of that name.
@@ -100,11 +100,11 @@ def lists_of(name: str, settings: Settings, progress: Progress = no_progress) ->
     if made is None:
         lists = {part: [item.id for item in index.split(part)] for part in ("train", "test")}
         made = lists, index.split_rule
-    return Lists(index.dataset, *made)
+    return SplitLists(index.dataset, *made)
 
 
 def find_folder(dataset: Dataset, data: Path) -> Path | None:
-    """Return the first of the folders a dataset is looked for in, or None.
+    """Find a dataset's folder below the data folder, or return None.
 
     Case is passed over, and so is a version that archives put behind the name (``-1.0.0``).
     """
@@ -122,7 +122,7 @@ def find_folder(dataset: Dataset, data: Path) -> Path | None:
 
 
 def need_folder(dataset: Dataset, data: Path) -> Path:
-    """Return a dataset's folder.
+    """Return a dataset's folder; raise DataMissing if there is none.
 
     Raises:
         DataMissing: it is not there; says where to get the dataset and what to do without.
@@ -137,7 +137,7 @@ def need_folder(dataset: Dataset, data: Path) -> Path:
 
 
 def check(name: str, settings: Settings, progress: Progress = no_progress) -> list[Finding]:
-    """Look at every file of a dataset.
+    """Validate every file of a dataset and return the findings.
 
     Raises:
         UsageError: there is no dataset of that name.
@@ -148,7 +148,7 @@ def check(name: str, settings: Settings, progress: Progress = no_progress) -> li
 
 
 def _names_found(dataset: Dataset, root: Path) -> list[Finding]:
-    """Find names that no list and no record can hold; what keeps the index from being read is found by the reader."""
+    """Validate names: find those that no list and no record can hold."""
     try:
         return [Finding("error", odd) for odd in _not_unicode(dataset.index(root))]
     except EdenError:
@@ -171,7 +171,7 @@ def write_phantom(
     seed: int | None = None,
     progress: Progress = no_progress,
 ) -> Path:
-    """Write a dataset's phantom to the folder root/<name>, whole or not at all; one that is there is kept.
+    """Write a dataset's phantom to root/<name> under a lock, whole or not at all; reuse one that is there.
 
     Returns:
         The folder.
@@ -199,7 +199,7 @@ def write_phantom(
 
 
 def cached_phantom(name: str, settings: Settings, progress: Progress = no_progress, *, build: bool = True) -> Path:
-    """Return the folder of the phantom in the cache, written once for each version of the phantom.
+    """Return the folder of the cached phantom; write it once for each version of the phantom.
 
     Raises:
         NotBuilt: it is not there, and build is False, as in a dry run.
@@ -213,7 +213,7 @@ def cached_phantom(name: str, settings: Settings, progress: Progress = no_progre
 
 
 def _show_licence(dataset: Dataset, cache: Path) -> None:
-    """Print the terms of a dataset to stderr, once for each cache folder and each wording."""
+    """Print a dataset's licence to stderr, once for each cache folder and each wording."""
     licence = dataset.card.licence
     shown = cache / "licences" / f"{dataset.name}-{digest(licence)[:12]}"
     if not licence or shown.exists():
@@ -224,7 +224,7 @@ def _show_licence(dataset: Dataset, cache: Path) -> None:
 
 
 def own_folder(dataset: Dataset) -> Path | None:
-    """Return the folder of a dataset that brings its own (``root``) and is not looked for, else None."""
+    """Return the folder that a dataset names itself (``root``), or None if it is searched for."""
     return dataset.root
 
 
@@ -242,7 +242,11 @@ def _place_of_phantom(dataset: Dataset, settings: Settings) -> Path:
 
 
 def _need_same(dataset: Dataset, folder: Path, patients: int | None, seed: int | None) -> None:
-    """Refuse to pass a phantom off as another; what was not asked for may be anything."""
+    """Check that an existing phantom has the requested seed, patient count and version; None means any.
+
+    Raises:
+        UsageError: it has others, or its manifest cannot be read.
+    """
     try:
         held = dict(json.loads(plain_text.read(folder / PHANTOM)))
     except (OSError, ValueError, TypeError, RecursionError) as error:
@@ -270,6 +274,6 @@ def _write_aside(dataset: Dataset, folder: Path, patients: int, seed: int, progr
 
 
 def drawn_phantom(dataset: Dataset, settings: Settings) -> Path | None:
-    """Return the folder of a dataset's phantom in the cache, or None where it is not drawn yet."""
+    """Return the folder of a dataset's phantom in the cache, or None if it is not written yet."""
     folder = _place_of_phantom(dataset, settings)
     return folder if (folder / PHANTOM).is_file() else None

@@ -1,4 +1,4 @@
-"""The image store: a dataset decoded once into one uint8 array on disk, memory-mapped afterwards (design, section 8).
+"""Cache of decoded images: each dataset is decoded once to one uint8 array on disk and memory-mapped afterwards.
 
 Three kinds: images at one size, masks at one size, and a pyramid of 1024, 512 and 256 px, which the anatomy decomposer
 cuts its anchors from (`docs/decisions/007-crops-from-the-original.md`). Each lives in ``cache/<name>-<fingerprint>/``.
@@ -24,7 +24,7 @@ _STARTS = {side_px: sum(s**2 for s in LEVELS_PX if s > side_px) for side_px in L
 
 @dataclass(frozen=True)
 class ImageStore(Store):
-    """Images, all at one size."""
+    """Cached images, all at one size."""
 
     @property
     def images(self) -> np.ndarray:
@@ -34,7 +34,7 @@ class ImageStore(Store):
 
 @dataclass(frozen=True)
 class MaskStore(Store):
-    """Masks, all at one size."""
+    """Cached masks, all at one size."""
 
     structures: tuple[str, ...] = ()
 
@@ -46,7 +46,7 @@ class MaskStore(Store):
 
 @dataclass(frozen=True)
 class PyramidStore(Store):
-    """Each image squashed to 1024², 512² and 256²; ``pixels`` holds them one after the other, row by row."""
+    """Cached images at 1024², 512² and 256²; ``pixels`` holds them one after the other, row by row."""
 
     def levels(self, sample: int) -> tuple[np.ndarray, ...]:
         """Return an image at its sizes, finest first: views on the store.
@@ -59,7 +59,7 @@ class PyramidStore(Store):
         return tuple(whole[_STARTS[side] :][: side * side].reshape(side, side, *whole.shape[1:]) for side in sides)
 
     def anchor(self, sample: int, row: int, column: int, rows: int, columns: int) -> Anchor:
-        """Return one cell of a rows × columns grid over the 1024-px image.
+        """Return one cell of a rows × columns grid over the 1024-px image, to crop views from.
 
         Rows and columns of pixels left over at the bottom and the right belong to no cell, as in the released code.
 
@@ -158,7 +158,7 @@ def pyramid_of(image: np.ndarray) -> np.ndarray:
 
 
 def resized(image: np.ndarray, size_px: int, *, nearest: bool = False) -> np.ndarray:
-    """Squash to size_px²: by area where it shrinks, linearly where it grows; or to the nearest pixel's value."""
+    """Resize to size_px²: by area if it shrinks, linearly if it grows; or to the nearest pixel's value."""
     import cv2
 
     if image.shape[:2] == (size_px, size_px):
@@ -168,7 +168,7 @@ def resized(image: np.ndarray, size_px: int, *, nearest: bool = False) -> np.nda
 
 
 def with_channels(image: np.ndarray, channels: int) -> np.ndarray:
-    """Return a uint8 image as (H, W) for one channel (luma of a colour image) or (H, W, 3) for three."""
+    """Convert a uint8 image to (H, W) for one channel (luma of a colour image) or (H, W, 3) for three."""
     import cv2
 
     if channels == 3:

@@ -1,4 +1,4 @@
-"""The inventory of datasets: which are there, how complete, under which licence; behind ``data list``."""
+"""List the datasets that are available: where, how complete, under which licence; behind ``data list``."""
 
 from __future__ import annotations
 
@@ -31,12 +31,12 @@ class DatasetRow:
 
 
 def dataset_rows(settings: Settings) -> list[DatasetRow]:
-    """Say for every known dataset where it was found, how much of it, its licence and how to get it."""
+    """List every known dataset: where it was found, how many images, its licence and its source."""
     return [_row(reader(name), settings) for name in datasets.names()]
 
 
 def choose_datasets(names: Iterable[str], settings: Settings) -> list[str]:
-    """Resolve names, globs and groups of datasets; 'all' is every one there, or every phantom without a data folder.
+    """Resolve names, globs and groups of datasets; 'all' is every one available, or each phantom without a data folder.
 
     Raises:
         UsageError: a pattern matches nothing.

@@ -1,4 +1,4 @@
-"""One uint8 array on disk for a list of items: decoded once, in threads, memory-mapped afterwards.
+"""Build, cache and memory-map one uint8 array for a list of items, decoded once, in threads.
 
 The mechanism behind `image_store`. A store is built aside under a kernel lock and renamed into place, so a
 killed build leaves nothing but a folder that the next one sweeps. It is built again when the size or a time of a
@@ -34,7 +34,7 @@ _VERSION = 4
 
 @dataclass(frozen=True)
 class Store:
-    """What every store knows: who is in it, how large they were, and its identity."""
+    """A memory-mapped store: item ids, native sizes, pixels and their digest."""
 
     folder: Path
     ids: tuple[str, ...]
@@ -47,7 +47,7 @@ class Store:
 
 
 def in_threads(work: Callable[[int], R], count: int, tell: Callable[[int], None] = lambda done: None) -> Iterator[R]:
-    """Yield work(0), work(1), … in order, computed by a pool of as many threads as this process has cores.
+    """Run work(0), work(1), … in a pool of as many threads as this process has cores; yield the results in order.
 
     Decoders and OpenCV release the interpreter lock, so threads are enough. The first error in order is raised and
     what has not begun is dropped; so it is on Ctrl-C.
@@ -82,12 +82,12 @@ class StoreSpec:
         return tuple(item.id for item in self.items)
 
     def fingerprint(self) -> str:
-        """What is asked for, as one digest; names the folder."""
+        """Hash the specification to one digest, which names the cache folder."""
         files = [[str(file.absolute()) for file in group] for group in self.files]
         return digest([_VERSION, self.kind, self.shape, self.ids, files, self.reading, *self.drawn])
 
     def stamp(self) -> str:
-        """Sizes and times of the source files, as one digest."""
+        """Hash sizes and times of the source files to one digest; another one makes the cached store stale."""
         return digest([[_stamp(file) for file in group] for group in self.files])
 
 
@@ -123,7 +123,7 @@ def open_store(spec: StoreSpec, context: Context) -> Store:
 
 
 def _load(spec: StoreSpec, folder: Path, stamp: str) -> Store | None:
-    """Map a store; None where there is none, its sources changed, or its files are cut short or no regular files."""
+    """Map a store from the cache and validate it; None if it is absent, stale, cut short or not of regular files."""
     pixels_file, sizes_file = folder / "pixels.npy", folder / "native_px.npy"
     if not (pixels_file.is_file() and sizes_file.is_file()):  # a pipe would be waited for
         return None

@@ -1,4 +1,4 @@
-"""A user's own list files: who trains, who validates and who is tested, one image a line.
+"""Read, validate and write split lists: train, validation and test, one image a line.
 
 They lie in FOLDER/<dataset>/train.txt, test.txt and, where they say it, validation.txt. A line may carry more than
 the image's name (``name.png,1``, ``name.png 0 0 1``), as the lists do that are passed around. A line is one image or
@@ -31,8 +31,8 @@ _LABEL = re.compile(r"[-+]?(0|[1-9]\d*)(\.\d*)?")
 """A number that may be a label though an image has it for a name; of zeros in front, it is a name."""
 
 
-def applied(index: DatasetIndex, folder: Path) -> DatasetIndex:
-    """Return an index split by the lists in folder/<dataset>, or as it is where that folder is not there.
+def apply_lists(index: DatasetIndex, folder: Path) -> DatasetIndex:
+    """Split an index by the lists in folder/<dataset>; return it unchanged if that folder does not exist.
 
     Images that no list names are left out.
 
@@ -48,7 +48,7 @@ def applied(index: DatasetIndex, folder: Path) -> DatasetIndex:
 
 
 def split_by(index: DatasetIndex, folder: Path) -> DatasetIndex:
-    """Return an index split by train.txt, test.txt and perhaps validation.txt of a folder; errors as `applied`."""
+    """Split an index by train.txt, test.txt and perhaps validation.txt of a folder; errors as `apply_lists`."""
     known = {item.id: item for item in index.items}
     files = {part: folder / f"{part}.txt" for part in PARTS}
     parts = {part: _read(files[part], known) for part in PARTS if part != "validation" or files[part].exists()}
@@ -85,7 +85,7 @@ def write(folder: Path, lists: Mapping[str, Sequence[str]], rule: str) -> str:
 
 
 def _read(file: Path, known: Mapping[str, Item]) -> list[str]:
-    """Return the ids that a list names, one for every line that is not blank."""
+    """Read and validate a list; return the ids that it names, one for every line that is not blank."""
     try:
         lines = plain_text.read(file).splitlines()
     except (OSError, ValueError) as error:
@@ -120,7 +120,7 @@ def _refuse_strange(file: Path, said: Sequence[str], meant: Sequence[Sequence[st
 
 
 class _Names:
-    """The names of a dataset, and what a line of a list may mean by them."""
+    """Match lines of a list with the names of a dataset."""
 
     def __init__(self, known: Mapping[str, Item]) -> None:
         self._known, self._signs = known, frozenset("".join(known))
@@ -163,7 +163,7 @@ class _Names:
 
 
 def _folders_agree(one: str, other: str) -> bool:
-    """Tell whether two names have the same folders, as far as both name some: another folder's image is another."""
+    """Compare two names' folders, as far as both name some: another folder's image is another."""
     folders = [PurePosixPath(name).parts[-2::-1] for name in (one, other)]
     return all(a == b for a, b in zip(*folders, strict=False))
 

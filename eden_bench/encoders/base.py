@@ -1,4 +1,4 @@
-"""The contract of every encoder: maps at falling resolutions, and an embedding."""
+"""Base class of every encoder: feature maps at falling resolutions, and an embedding."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ class Encoder(nn.Module):
 
 
 class seeded:  # noqa: N801 - reads as a phrase: with seeded(seed, "head")
-    """Run module constructors, which only know the global generator, from one address; restore it after."""
+    """Seed torch's global generator for module constructors inside the block; restore its state after."""
 
     def __init__(self, seed: int, *address: seeds.Address) -> None:
         self._value = seeds.key(seed, *address) % (1 << 63)

@@ -14,12 +14,12 @@ _FURTHER = ("tf_efficientnet_lite", "densenet")
 
 
 def known_archs() -> list[str]:
-    """Names ``build_encoder`` takes; each ResNet also takes a width, as in ``resnet18-w16``."""
+    """Return the names that ``build_encoder`` takes; each ResNet also takes a width, as in ``resnet18-w16``."""
     return [*sorted(RESNETS), *TRANSFORMERS]
 
 
 def build_encoder(arch: str, seed: int | None = None) -> Encoder:
-    """Build an encoder with torchvision's or timm's default initialisation.
+    """Build an encoder by its name, with torchvision's or timm's default initialisation.
 
     Args:
         arch: a name from ``known_archs``, or one with a width.
@@ -38,13 +38,13 @@ def build_encoder(arch: str, seed: int | None = None) -> Encoder:
 def _build_transformer(arch: str) -> Encoder:
     from eden_bench.encoders import transformers  # imports timm, which takes a second
 
-    return transformers.build(arch)
+    return transformers.build_transformer(arch)
 
 
 def _build_convnet(arch: str) -> Encoder:
     from eden_bench.encoders import convnets  # likewise
 
-    return convnets.build(arch)
+    return convnets.build_convnet(arch)
 
 
 def _build_resnet(arch: str) -> Encoder:

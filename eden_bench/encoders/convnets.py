@@ -23,7 +23,7 @@ DENSENETS = ("densenet121", "densenet169")
 CIFAR_RESNETS = ("resnet20_cifar", "resnet32_cifar", "resnet44_cifar", "resnet56_cifar", "resnet110_cifar")
 
 
-def build(arch: str) -> Encoder:
+def build_convnet(arch: str) -> Encoder:
     """Build an encoder by name, weights drawn from the surrounding ``seeded`` block.
 
     Raises:

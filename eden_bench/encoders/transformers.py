@@ -49,13 +49,13 @@ _NAME = re.compile(
 
 
 class TransformerEncoder(Encoder):
-    """What a ViT and a Swin share: patches that masked-image methods may replace before the blocks see them."""
+    """Base of ViT and Swin: exposes the patch embeddings, so that masked-image methods can replace some."""
 
     size_px: int
     patch_px: int
 
     def patches(self, images: Tensor) -> Tensor:
-        """Return the patch embeddings before any position is told, (B, H / patch, W / patch, C)."""
+        """Return the patch embeddings before positions are added, (B, H / patch, W / patch, C)."""
         raise NotImplementedError
 
     def maps_of(self, patches: Tensor, *, final_norm: bool = True) -> tuple[Tensor, ...]:
@@ -79,11 +79,11 @@ class TransformerEncoder(Encoder):
         return f"{self.arch.rpartition('_')[0]}_{size_px}"
 
     def for_size(self, size_px: int) -> Encoder:
-        """Return this encoder for square inputs of another side: itself where the side is its own."""
+        """Return this encoder resized to square inputs of another side; itself if the side is its own."""
         if size_px == self.size_px:
             return self
         with seeded(0, "encoder"):
-            other = build(self.resized_name(size_px))
+            other = build_transformer(self.resized_name(size_px))
         other.load_state_dict(fitted(self.state_dict(), other.state_dict()))
         return other.train(self.training)
 
@@ -131,7 +131,7 @@ class ViTEncoder(TransformerEncoder, VisionTransformer):  # type: ignore[misc]  
         return tuple(one[:, 1:].transpose(1, 2).unflatten(2, grid) for one in kept)
 
     def positioned(self, tokens: Tensor, chosen: Tensor | None = None) -> Tensor:
-        """Tell tokens where they are, drop those not chosen, and put the class token before them.
+        """Add position embeddings, keep the chosen patches (all if None) and prepend the class token.
 
         Args:
             tokens: (B, N, C), one a patch.
@@ -215,7 +215,7 @@ class SwinEncoder(TransformerEncoder, SwinTransformer):
         return tuple(one.permute(0, 3, 1, 2) for one in maps)
 
 
-def build(arch: str) -> TransformerEncoder:
+def build_transformer(arch: str) -> TransformerEncoder:
     """Build a ViT or Swin from its name, with timm's initialisation, drawn from the surrounding ``seeded`` block.
 
     Raises:
@@ -236,7 +236,7 @@ def build(arch: str) -> TransformerEncoder:
 
 
 def fitted(weights: Mapping[str, Tensor], like: Mapping[str, Tensor]) -> dict[str, Tensor]:
-    """Fit position embeddings and relative-position tables to the shapes of another input size.
+    """Resample position embeddings and crop relative-position tables to the shapes of another input size.
 
     Position embeddings are interpolated, bicubic with ``align_corners=False``, as MAE transfers its weights; the class
     token's is kept. A table holds a bias for each shift between two patches: a narrower window has fewer shifts, and

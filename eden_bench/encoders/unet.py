@@ -24,7 +24,7 @@ _STRIDES = (2, 4, 8, 16, 32)
 
 
 class UNetDecoder(nn.Module):
-    """From an encoder's maps back to the size of the images; nearest up-sampling, skips, batch norm."""
+    """Decode an encoder's maps to logits at the size of the images; nearest up-sampling, skips, batch norm."""
 
     def __init__(self, encoder: Encoder, outputs: int, decoder_channels: tuple[int, ...] = DECODER_CHANNELS) -> None:
         """Draw the weights from the surrounding ``seeded`` block; the encoder only tells its channels and strides."""
@@ -39,13 +39,13 @@ class UNetDecoder(nn.Module):
 
     def forward(self, images: Tensor, maps: tuple[Tensor, ...]) -> Tensor:
         """Return logits (B, outputs, H, W) from the maps of images (B, 3, H, W), finest first."""
-        joined = maps if self.fits else resized(maps, self.strides, images)
+        joined = maps if self.fits else at_strides(maps, self.strides, images)
         logits: Tensor = self.head(self.body([images, *_empty(images, len(_STRIDES) - len(maps)), *joined]))
         return logits
 
 
-def resized(maps: tuple[Tensor, ...], strides: tuple[int, ...], images: Tensor) -> tuple[Tensor, ...]:
-    """Bring an encoder's maps to the decoder's strides (a ViT's all have the stride of its patches)."""
+def at_strides(maps: tuple[Tensor, ...], strides: tuple[int, ...], images: Tensor) -> tuple[Tensor, ...]:
+    """Resize an encoder's maps to the decoder's strides (a ViT's all have the stride of its patches)."""
     height, width = images.shape[-2:]
     return tuple(
         functional.interpolate(one, (height // stride, width // stride), mode="bilinear", align_corners=False)

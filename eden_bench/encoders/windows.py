@@ -1,4 +1,4 @@
-"""The windows of a Swin's four stages, and how an arch's name says them."""
+"""Read and write a Swin's window sizes in its arch's name."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def within(windows: Sequence[int], size_px: int, patch_px: int) -> tuple[int, ...]:
-    """Return each stage's window in patches of the stage, at most as wide as the stage's map."""
+    """Limit each stage's window, in patches of the stage, to the width of the stage's map."""
     return tuple(min(window, size_px // (patch_px * 2**stage)) for stage, window in enumerate(windows))
 
 
@@ -18,6 +18,6 @@ def written(windows: Sequence[int], size_px: int, patch_px: int) -> str:
 
 
 def read(text: str, size_px: int, patch_px: int) -> tuple[int, ...]:
-    """Return the windows that a name says."""
+    """Parse the windows in an arch's name."""
     named = [int(number) for number in text.split("-")]
     return within(named if len(named) > 1 else named * 4, size_px, patch_px)

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from eden_bench import protocols, registry
 from eden_bench.errors import PluginError, UsageError
 from eden_bench.weights.file_method import path_of, refuse_missing, register_file
-from eden_bench.weights.places import is_there
+from eden_bench.weights.paths import is_there
 
 DEFAULT_SEEDS = tuple(range(10))
 _SEED_LIMIT = 1 << 31

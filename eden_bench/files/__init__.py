@@ -1,1 +1,1 @@
-"""Read and write files whole or not at all."""
+"""Read and write files atomically: whole or not at all."""

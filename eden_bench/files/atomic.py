@@ -1,4 +1,4 @@
-"""Files and folders that are there or not there, never half.
+"""Write files and folders atomically, remove what killed processes left, and lock.
 
 Written aside in the same folder, flushed to the disk, renamed into place, and the folder flushed too: the
 order that survives kill -9 and a power cut on a local file system.
@@ -83,7 +83,7 @@ def folder(path: Path) -> Iterator[Path]:
 
 
 def sweep(parent: Path, name: str | None = None) -> int:
-    """Remove what killed processes left aside in a folder, or only what was to become name; return how many.
+    """Remove temporary files that killed processes left in a folder, all or only of name; return how many.
 
     Call it holding the lock under which they are written.
     """
@@ -96,7 +96,7 @@ def sweep(parent: Path, name: str | None = None) -> int:
 
 @contextlib.contextmanager
 def locked(path: Path, *, wait: bool = True, shared: bool = False) -> Iterator[bool]:
-    """Hold a kernel lock on a file, which dies with the process; yield whether it was got.
+    """Lock a file by a kernel lock, which ends with the process; yield whether it was acquired.
 
     Several processes may hold a shared lock at once, but not beside an exclusive one.
     """
@@ -121,7 +121,7 @@ def _make_parent(path: Path) -> None:
 
 @contextlib.contextmanager
 def explained(folder: Path, *numbers: int) -> Iterator[None]:
-    """Turn an error of the system, any or those of some numbers, into StoreFailed: the folder cannot be written."""
+    """Convert an OSError, any or those of some numbers, to StoreFailed: the folder cannot be written."""
     try:
         yield
     except OSError as error:

@@ -1,4 +1,4 @@
-"""Reading a small file that may be anything: a pipe, a device, a disk image, JSON that never ends."""
+"""Read and validate a small untrusted file: no pipe, no device, limited in size, finite JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _MOST_BYTES = 32 << 20
 
 
 def read(path: Path) -> str:
-    """Read UTF-8, with or without a byte order mark.
+    """Read a UTF-8 text file, with or without a byte order mark.
 
     Raises:
         OSError: it is absent or may not be read.
@@ -28,7 +28,7 @@ def read(path: Path) -> str:
 
 
 def read_bytes(path: Path, most: int = _MOST_BYTES) -> bytes:
-    """Read a regular file: reading a pipe would wait for ever, a device never end.
+    """Read a regular file, limited in size; refuse a pipe or a device, which would never end.
 
     Raises:
         OSError: it is absent or may not be read.
@@ -50,7 +50,7 @@ def _opened(path: Path) -> BinaryIO:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """Read a JSON object that can be written again: finite numbers, text that is Unicode.
+    """Read and validate a JSON object: finite numbers, text that is Unicode.
 
     Raises:
         OSError, ValueError: as ``read``, or it is no such JSON.

@@ -1,1 +1,1 @@
-"""Weights from outside: read in a child process, recognised, checked for coverage, and never half loaded."""
+"""Import and validate weights from outside: read in a child process, recognised, and never half loaded."""

@@ -1,4 +1,4 @@
-"""The kinds of network that are known in a checkpoint: their names, and how their weights tell which one it is."""
+"""Detect a network's architecture from the names and shapes of its weights, and rename them to ours."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ Tensors = Mapping[str, torch.Tensor]
 
 
 class Family(NamedTuple):
-    """A kind of network: the names it has, and how its weights tell which one it is."""
+    """A family of architectures: the pattern of its tensor names, and how weights are mapped to one architecture."""
 
     name: str
     own: re.Pattern[str]
@@ -186,7 +186,7 @@ _HANDLED = re.compile(r"(relative_position_index|attn_mask)$")
 
 
 def under_our_names(family: Family, arch: str, weights: Tensors) -> dict[str, torch.Tensor]:
-    """Return an encoder's weights under the names that ours uses; what is not its own keeps its name."""
+    """Rename an encoder's weights to the names that ours uses; what is not its own keeps its name."""
     kept = {name: value for name, value in weights.items() if not _HANDLED.search(name)}
     if family.name == "Swin":
         return _swin_names(kept)

@@ -1,4 +1,4 @@
-"""Checkpoints: a folder with ``encoder.safetensors`` (torchvision's keys, no ``fc``) and ``card.json``.
+"""Save, load and validate checkpoints: ``encoder.safetensors`` (torchvision's keys, no ``fc``) and ``card.json``.
 
 The card is written last and holds the digest of the weights: a folder with a card is whole, one without is not a
 checkpoint. Nothing here unpickles anything.
@@ -31,13 +31,13 @@ _FIELDS = ("format", "method", "arch", "weights")
 
 @dataclass(frozen=True)
 class Checkpoint:
-    """An encoder that was handed on, and what is known of it."""
+    """A finished checkpoint folder: an encoder's weights and their metadata (the card)."""
 
     folder: Path
 
     @property
     def exists(self) -> bool:
-        """Whether the folder holds a finished checkpoint."""
+        """Check whether the folder holds a finished checkpoint."""
         return (self.folder / CARD).is_file()
 
     @functools.cached_property
@@ -63,11 +63,11 @@ class Checkpoint:
 
     @property
     def encoder_digest(self) -> str:
-        """SHA-256 of the weights' file, as the card states it; ``load_encoder`` verifies it."""
+        """SHA-256 of the weights' file, as the card states it; ``load_encoder`` validates it."""
         return str(self.card["weights"])
 
     def load_encoder(self) -> Encoder:
-        """Return the encoder with these weights.
+        """Build the encoder, load the weights into it and validate their digest.
 
         Raises:
             WeightsRefused: the file is absent, truncated, altered, not safetensors, or of another architecture.
@@ -89,7 +89,7 @@ class Checkpoint:
 
 
 def read_weights(path: Path) -> dict[str, torch.Tensor]:
-    """Read a safetensors file.
+    """Load the tensors of a safetensors file and validate that it is whole.
 
     Raises:
         WeightsRefused: the file is absent, truncated, not safetensors or no file (a pipe would be waited for).
@@ -128,7 +128,7 @@ def write_checkpoint(folder: Path, weights: Mapping[str, torch.Tensor], card: Ma
 def recipe_id(
     method: str, config: object, data_digest: str, seed: int, threads: int, *, precision: str = "float32"
 ) -> str:
-    """Return 64 hex digits that name a pretraining run: everything that can change its weights.
+    """Hash everything that can change a pretraining's weights to 64 hex digits, to find and reuse its checkpoint.
 
     Args:
         method: registered name.
@@ -153,7 +153,7 @@ def recipe_id(
 
 
 def refuse_misfit(path: Path, encoder: Encoder, weights: Mapping[str, torch.Tensor]) -> None:
-    """Raise WeightsRefused where names or shapes are not all the encoder's; names the first that differs."""
+    """Validate that names and shapes are all the encoder's; raise WeightsRefused that names the first that differs."""
     expected = {name: tuple(value.shape) for name, value in encoder.state_dict().items()}
     found = {name: tuple(value.shape) for name, value in weights.items()}
     wrong = sorted(name for name in {*expected, *found} if expected.get(name) != found.get(name))

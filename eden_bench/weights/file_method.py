@@ -1,4 +1,4 @@
-"""A user's own weights as a method: ``--methods mine=PATH`` puts a checkpoint of any dialect into the table."""
+"""Register a user's own weights as a method: ``--methods mine=PATH`` compares a checkpoint of any dialect."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from eden_bench.contracts import EncoderSource, MethodCard, MethodConfig
 from eden_bench.errors import UsageError
 from eden_bench.registry import Registry
 from eden_bench.weights.checkpoints import Checkpoint
-from eden_bench.weights.places import is_there, wrong_folder
+from eden_bench.weights.paths import is_there, wrong_folder
 
 if TYPE_CHECKING:
     from eden_bench.encoders import Encoder
@@ -22,11 +22,11 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, kw_only=True)
 class FileConfig(MethodConfig):
-    """Nothing: the digest of the weights, not their path, says whether two are the same."""
+    """Empty config: weights from a file are identified by their SHA-256, not by their path."""
 
 
 class FileWeights(EncoderSource):
-    """An encoder from a file that its user brings along; ``register_file`` makes one class a file."""
+    """Method that loads its encoder from a user's file; ``register_file`` makes one class a file."""
 
     Config = FileConfig
     card = MethodCard(
@@ -51,7 +51,7 @@ class FileWeights(EncoderSource):
         return self._weights().digest
 
     def load_encoder(self, seed: int) -> Encoder:
-        """Return the encoder, whatever the seed. Raises as ``weights_digest``."""
+        """Load the encoder, the same for every seed. Raises as ``weights_digest``."""
         from eden_bench.encoders import build_encoder
 
         found = self._weights()
@@ -60,7 +60,7 @@ class FileWeights(EncoderSource):
         return encoder
 
     def told(self) -> dict[str, str]:
-        """Return what a record says of the file. Raises as ``weights_digest``."""
+        """Return the provenance of the file for a record. Raises as ``weights_digest``."""
         found = self._weights()
         return {"file": self.file, "from": f"a file ({found.arch}; {found.found})"}
 
@@ -100,7 +100,7 @@ def register_file(registry: Registry, text: str, taken: Collection[str] = ()) ->
 
 
 def refuse_missing(text: str) -> None:
-    """Refuse NAME=PATH without a checkpoint at once: in a command it is a slip, not a method to be excused.
+    """Validate that NAME=PATH holds a checkpoint, so that a slip ends the command instead of skipping a method.
 
     Raises:
         UsageError: there is nothing there, or a folder of something else.
@@ -121,7 +121,7 @@ def path_of(text: str) -> Path:
 
 
 def _changed(path: Path) -> tuple[int, int]:
-    """Return size and time of change, so that a file that was replaced is read again."""
+    """Return size and time of change, the key of the cache: a file that was replaced is read again."""
     try:
         found = path.stat()
     except (OSError, ValueError):
@@ -131,7 +131,7 @@ def _changed(path: Path) -> tuple[int, int]:
 
 @functools.lru_cache(maxsize=4)
 def _read(path: Path, size: int, changed: int) -> _Weights:
-    """Read once for all cells; say so where the encoder is not whole."""
+    """Read and cache a file's weights for all cells; warn if the encoder is not whole."""
     from eden_bench.weights.importing import import_weights
 
     if path.is_dir():
@@ -148,7 +148,7 @@ def _read(path: Path, size: int, changed: int) -> _Weights:
 
 
 def _untrained(card: dict[str, Any]) -> str:
-    """Say that imported weights were never trained, "" where they were."""
+    """Return the warning that imported weights were never trained, "" if they were."""
     imported = card.get("imported")
     coverage = imported.get("coverage") if isinstance(imported, dict) else None
     return ", untrained" if isinstance(coverage, dict) and coverage.get("untrained") else ""

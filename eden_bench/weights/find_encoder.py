@@ -1,4 +1,4 @@
-"""Finding the encoder in a checkpoint: which part of it, which architecture, and under which of its names.
+"""Find the encoder in a checkpoint: its prefix, its architecture, and the student among several networks.
 
 A checkpoint's dialect is its nesting (``state_dict/``, ``model/``, ``teacher/``) and its prefixes (``module.``,
 ``encoder_q.``, ``backbone.``). Both are found by looking for the names that every network of a family has, so a
@@ -16,13 +16,13 @@ from dataclasses import dataclass, replace
 import torch
 
 from eden_bench.errors import WeightsRefused
-from eden_bench.weights import names
+from eden_bench.weights import tensor_names
 from eden_bench.weights.architectures import FAMILIES, Family, Tensors
 
 
 @dataclass(frozen=True)
-class Found:
-    """One network in a checkpoint."""
+class FoundEncoder:
+    """A candidate encoder in a checkpoint: its family, prefix and weights."""
 
     family: Family
     prefix: str
@@ -55,12 +55,12 @@ _TEACHER, _STUDENT = re.compile(r"(^|[/.])teacher[/._]"), re.compile(r"(^|[/.])s
 
 
 def dialect(prefix: str) -> str:
-    """Name the dialect of a prefix."""
+    """Return the name of the library or method that writes a prefix."""
     return next((name for name, pattern in DIALECTS if re.search(pattern, prefix)), f"prefix {prefix!r}")
 
 
-def find(tensors: Tensors, prefix: str | None = None) -> tuple[Found, list[str]]:
-    """Find the encoder.
+def find(tensors: Tensors, prefix: str | None = None) -> tuple[FoundEncoder, list[str]]:
+    """Find the encoder in a checkpoint's tensors: the one under a prefix, or the only one that can be meant.
 
     Args:
         tensors: by path and name.
@@ -72,7 +72,7 @@ def find(tensors: Tensors, prefix: str | None = None) -> tuple[Found, list[str]]
     Raises:
         WeightsRefused: there is none, or several and no rule which is meant; names them.
     """
-    tensors, renamed = names.known(tensors)
+    tensors, renamed = tensor_names.translated(tensors)
     candidates = [replace(one, renamed=renamed.get(one.prefix, "")) for one in _candidates(tensors)]
     if prefix is not None:
         asked = prefix.rstrip("./")
@@ -90,7 +90,7 @@ def find(tensors: Tensors, prefix: str | None = None) -> tuple[Found, list[str]]
 
 
 def _unknown(tensors: Tensors) -> str:
-    shown, what = ", ".join(list(tensors)[:4]), names.stranger(tensors)
+    shown, what = ", ".join(list(tensors)[:4]), tensor_names.stranger(tensors)
     return (
         f"no encoder that is known here is in its {len(tensors)} tensors ({shown}, …)"
         + (f", they are those of {what}" if what else "")
@@ -103,15 +103,15 @@ def _last(prefix: str) -> str:
     return prefix.rpartition("/")[2]
 
 
-def _candidates(tensors: Tensors) -> list[Found]:
-    """Return the networks in a checkpoint, one a family and prefix, without copies under another name."""
-    found: list[Found] = []
+def _candidates(tensors: Tensors) -> list[FoundEncoder]:
+    """Return all candidate networks in a checkpoint, one a family and prefix, without copies under another name."""
+    found: list[FoundEncoder] = []
     for family in FAMILIES:
         votes = Counter(match["prefix"] for name in tensors if (match := _parts(family, name)))
         for prefix, count in votes.most_common(_MOST_NETWORKS):
             own = {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
             if count >= _LEAST_NAMES and any(re.match(family.sign, name) for name in own):
-                found.append(Found(family, prefix, own))
+                found.append(FoundEncoder(family, prefix, own))
     found.sort(key=lambda one: -len(_own_names(one)))
     whole = [one for one in found if len(_own_names(one)) > len(_own_names(found[0])) // 2]
     return [
@@ -130,12 +130,12 @@ def _parts(family: Family, name: str) -> re.Match[str] | None:
     return re.fullmatch(rf"(?P<prefix>(?:.*?[/.])??)(?P<name>{family.own.pattern})", name)
 
 
-def _own_names(found: Found) -> list[str]:
+def _own_names(found: FoundEncoder) -> list[str]:
     return [name for name in found.weights if found.family.own.fullmatch(name)]
 
 
-def _same(one: Found, other: Found) -> bool:
-    """Whether two networks share their values: an alias, as DenseCL's ``backbone`` is of ``encoder_q.0``."""
+def _same(one: FoundEncoder, other: FoundEncoder) -> bool:
+    """Compare two networks' values: equal ones are an alias, as DenseCL's ``backbone`` is of ``encoder_q.0``."""
     return one.family is other.family and all(
         name in other.weights
         and one.weights[name].shape == other.weights[name].shape
@@ -144,14 +144,14 @@ def _same(one: Found, other: Found) -> bool:
     )
 
 
-def _is_part(one: Found, other: Found) -> bool:
-    """Whether a network is a piece of a larger one, as the blocks of a Swin's stage are named like a ViT's."""
+def _is_part(one: FoundEncoder, other: FoundEncoder) -> bool:
+    """Check whether a network is a piece of a larger one, as the blocks of a Swin's stage are named like a ViT's."""
     return one.prefix.startswith(other.prefix) and all(
         other.family.own.fullmatch(one.prefix[len(other.prefix) :] + name) for name in _own_names(one)
     )
 
 
-def _meant(candidates: list[Found]) -> Found:
+def _meant(candidates: list[FoundEncoder]) -> FoundEncoder:
     """Choose among networks: the student of a queue, the teacher of self-distillation, never an averaged copy."""
     left = [one for one in candidates if not _AVERAGED.search(one.prefix)] or candidates
     if any(_STUDENT.search(one.prefix) for one in left):
@@ -161,7 +161,7 @@ def _meant(candidates: list[Found]) -> Found:
     return left[0]
 
 
-def _listed(candidates: Iterable[Found]) -> str:
+def _listed(candidates: Iterable[FoundEncoder]) -> str:
     return ", ".join(repr(one.prefix) for one in candidates) or "none"
 
 

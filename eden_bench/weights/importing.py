@@ -1,4 +1,4 @@
-"""From a checkpoint of any dialect to an encoder, or to one sentence why not.
+"""Import a checkpoint of any dialect as an encoder and validate its coverage, or refuse it in one sentence.
 
 What is matched, missing, unexpected and reshaped is told entry by entry, and an encoder of which less than 95 % is
 there is refused: a network that is partly random never gets into a table under a method's name.
@@ -20,7 +20,7 @@ from eden_bench.encoders import Encoder, build_encoder
 from eden_bench.errors import UsageError, WeightsRefused
 from eden_bench.weights.architectures import under_our_names
 from eden_bench.weights.checkpoints import Checkpoint, write_checkpoint
-from eden_bench.weights.find_encoder import Found, dialect, find
+from eden_bench.weights.find_encoder import FoundEncoder, dialect, find
 from eden_bench.weights.reading import read_tensors
 from eden_bench.weights.untrained import is_untrained
 
@@ -35,7 +35,7 @@ _PROBE_PX = 64
 
 @dataclass(frozen=True, kw_only=True)
 class Coverage:
-    """How a file's weights cover an encoder; names are the encoder's own."""
+    """How many of an encoder's entries a file fills, and which not; names are the encoder's own."""
 
     file: str
     dialect: str
@@ -64,7 +64,7 @@ class Coverage:
 
     @property
     def lack(self) -> str:
-        """What is not in the file, in a line to warn with; "" where the encoder is whole."""
+        """Warning about entries that the file lacks; "" if the encoder is whole."""
         if not self.missing:
             return ""
         return (
@@ -75,7 +75,7 @@ class Coverage:
 
 @dataclass(frozen=True)
 class Imported:
-    """An encoder's weights, and how they were found."""
+    """An imported encoder's weights and their coverage."""
 
     weights: Weights
     coverage: Coverage
@@ -83,7 +83,7 @@ class Imported:
     """Of the activations that these weights give; see ``fingerprint``."""
 
     def encoder(self) -> Encoder:
-        """Return the encoder with these weights."""
+        """Build the encoder and load these weights into it."""
         encoder = build_encoder(self.coverage.arch, seed=0)
         encoder.load_state_dict(self.weights)
         return encoder
@@ -92,7 +92,7 @@ class Imported:
 def import_weights(
     path: Path, *, arch: str | None = None, prefix: str | None = None, untrained: bool = False
 ) -> Imported:
-    """Read a checkpoint of any dialect.
+    """Import a checkpoint of any dialect: read it, find its encoder, rename, validate coverage.
 
     Args:
         path: the file.
@@ -121,7 +121,7 @@ def import_weights(
 
 
 def write(imported: Imported, source: Path, name: str, folder: Path) -> Checkpoint:
-    """Write imported weights as a checkpoint folder that ``--methods NAME=FOLDER`` takes."""
+    """Save imported weights as a checkpoint folder that ``--methods NAME=FOLDER`` takes."""
     coverage = asdict(imported.coverage)
     told = {
         "file": source.name,
@@ -150,7 +150,7 @@ def _written(folder: Path, weights: Weights, card: dict[str, Any]) -> Checkpoint
 
 
 def fingerprint(encoder: Encoder) -> str:
-    """Return 12 hex digits of what an encoder makes of a fixed input, to three digits: equal for equal weights.
+    """Hash the embedding of a fixed input, to three digits, to 12 hex digits: detects weights that were not loaded.
 
     Raises:
         WeightsRefused: it makes nothing finite of it, or the same of any.
@@ -168,14 +168,14 @@ def fingerprint(encoder: Encoder) -> str:
     return hashlib.sha256(repr(levels).encode()).hexdigest()[:12]
 
 
-def _built(found: Found) -> Encoder:
+def _built(found: FoundEncoder) -> Encoder:
     try:
         return build_encoder(found.family.arch(found.weights), seed=0)
     except (ValueError, UsageError) as error:
         raise WeightsRefused(f"it holds {error}; expected one of {KNOWN}") from error
 
 
-def _cover(found: Found, encoder: Encoder, file: str, others: tuple[str, ...]) -> tuple[Weights, Coverage]:
+def _cover(found: FoundEncoder, encoder: Encoder, file: str, others: tuple[str, ...]) -> tuple[Weights, Coverage]:
     start, weights = encoder.state_dict(), dict[str, torch.Tensor]()
     offered = under_our_names(found.family, encoder.arch, found.weights)
     reshaped = [found.renamed] if found.renamed else []
@@ -212,7 +212,7 @@ def _refuse(coverage: Coverage, strange: list[str]) -> None:
 
 
 def shortened(names: Any, most: int = 4) -> str:  # noqa: ANN401 - a sequence of names
-    """Return some names and how many there are more."""
+    """Return the first few names and the number of the others, for a message."""
     shown = ", ".join(names[:most]) or "none"
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 

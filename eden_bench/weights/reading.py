@@ -1,4 +1,4 @@
-"""Reading a checkpoint that nobody has checked: in a child process, with limits, and without a fallback."""
+"""Read an untrusted checkpoint: in an isolated child process, with limits on memory and time, without a fallback."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, BinaryIO
 
 from eden_bench.errors import WeightsMissing, WeightsRefused
 from eden_bench.weights import unpickling
-from eden_bench.weights.places import wrong_folder
+from eden_bench.weights.paths import wrong_folder
 from eden_bench.weights.unpickling import SECONDS
 
 if TYPE_CHECKING:
@@ -30,7 +30,7 @@ _SETTINGS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_T
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
-    """Return every tensor of a checkpoint by its path in it, dictionaries joined with "/".
+    """Read every tensor of an untrusted checkpoint, by its path in it, dictionaries joined with "/".
 
     What the child writes has no name, so nothing stays behind however this process ends, and is mapped, not read:
     only the tensors that are used take memory.
@@ -50,7 +50,7 @@ def read_tensors(path: Path) -> dict[str, torch.Tensor]:
 
 
 def _no_file(path: Path) -> str:
-    """Say what stands where a file should, "" where one does; a pipe is never opened, it would wait for ever."""
+    """Explain why a path is no readable file, "" if it is one; a pipe is never opened, it would wait for ever."""
     try:
         found = path.stat()
     except (OSError, ValueError) as error:

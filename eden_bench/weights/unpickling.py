@@ -33,11 +33,11 @@ AGAIN = "copy or download it again"
 
 
 class Unusable(ValueError):
-    """A file that this module itself refuses, in a sentence for its user."""
+    """A file that fails validation here; the message is a sentence for its user."""
 
 
 def main() -> int:
-    """Convert; on failure print one line of JSON with the reason to stderr."""
+    """Convert the file to stdout; on failure print one line of JSON with the reason to stderr."""
     threading.Thread(target=_end_with_parent, daemon=True).start()
     sys.path += [folder for folder in sys.argv[3:] if folder not in sys.path]
     source = Path(sys.argv[1])
@@ -70,7 +70,7 @@ def limit(size: int) -> None:
 
 
 def convert(source: Path, out: BinaryIO) -> None:
-    """Write every tensor of a checkpoint as safetensors, under its path in the checkpoint.
+    """Convert a checkpoint to safetensors: write every tensor under its path in the checkpoint.
 
     Raises:
         Unusable: it holds no tensors, more than any checkpoint does, or less than it claims.
@@ -92,7 +92,7 @@ def convert(source: Path, out: BinaryIO) -> None:
 
 
 def read(source: Path) -> Any:  # noqa: ANN401 - whatever the file holds
-    """Read safetensors, or a pickle of plain types and tensors."""
+    """Load safetensors, or a pickle of plain types and tensors; run no code of the file."""
     import torch
     from safetensors.torch import load_file
 
@@ -127,7 +127,7 @@ def _as_archive(source: Path) -> BinaryIO:
 
 
 def _check_archive(source: Path) -> None:
-    """Refuse a zip bomb (torch stores without compression), what is no checkpoint's archive, and spoilt parts."""
+    """Validate an archive: no zip bomb (torch stores without compression), a checkpoint's, no damaged parts."""
     with zipfile.ZipFile(source) as archive:
         parts = archive.infolist()
         _check_kind([part.filename for part in parts])
@@ -146,7 +146,7 @@ def _check_kind(names: list[str]) -> None:
 
 
 def _check_sums(archive: zipfile.ZipFile, parts: list[zipfile.ZipInfo]) -> None:
-    """Refuse a part whose CRC-32 is not the archive's; where no part's is, torch was told to write none."""
+    """Validate each part's CRC-32; if no part's is right, torch was told to write none."""
     wrong = [part.filename for part in parts if not _is_whole(archive, part)]
     if wrong and len(wrong) < sum(part.file_size > 0 for part in parts):
         raise Unusable(f"{wrong[0][:80]!a} in its archive is damaged, its CRC-32 differs: {AGAIN}")
@@ -165,7 +165,7 @@ def _is_whole(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> bool:
 
 
 class PassedOver:
-    """Stands in for values that are no weights (settings, dates, a best score), so that nothing of theirs is called."""
+    """Discards values that are no weights (settings, dates, a best score), so that nothing of theirs is called."""
 
     def __init__(self, *_: object) -> None:
         """Take no notice."""
@@ -192,7 +192,7 @@ class _Array(PassedOver):
         self.written = state if isinstance(state, tuple) else ()
 
     def tensor(self) -> Any:  # noqa: ANN401
-        """Return its values, None where they are no numbers in C's order."""
+        """Convert its values to a tensor; None if they are no numbers in C's order."""
         import torch
 
         kinds = {"f2": torch.float16, "f4": torch.float32, "f8": torch.float64, "i8": torch.int64, "i4": torch.int32}
@@ -275,7 +275,7 @@ def _plain(value: Any, path: str) -> Any:  # noqa: ANN401 - a tensor
 
 
 def reason(error: Exception) -> str:
-    """Say in a line why a file cannot be read, without torch's advice to load it without protection."""
+    """Return in a line why a file cannot be read, without torch's advice to load it without protection."""
     text = "".join(letter if letter.isprintable() else " " for letter in str(error))
     text = " ".join(text.split()).removeprefix("Weights only load failed. ")
     if needed := re.search(r"GLOBAL (\S+)", text):

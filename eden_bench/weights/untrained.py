@@ -1,4 +1,4 @@
-"""Networks that were never trained: their normalisations are still as they were made, whatever the seed."""
+"""Detect networks that were never trained: their normalisations are as initialised, whatever the seed."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _SMALL = 1e-4
 
 
 def is_untrained(encoder: Encoder, weights: Mapping[str, Tensor]) -> bool:
-    """Whether all norms of an encoder are at their initial values in some weights, which one step of training moves.
+    """Check whether all norms of an encoder are at their initial values, which one step of training moves.
 
     Batch norms: scale 1 (or 0, as the last of a block is often made), shift 0, mean 0, variance 1, nothing counted.
     Layer norms: scale 1, shift 0, and no bias of the blocks is learnt: norms that were folded into the next layer leave

@@ -10,7 +10,7 @@ from eden_bench import registry
 from eden_bench.errors import UsageError
 from eden_bench.execution.request import choose_methods
 from eden_bench.weights import importing, unpickling
-from eden_bench.weights.places import named_after
+from eden_bench.weights.paths import named_after
 from tests.cli.command import one_error
 from tests.conftest import records_in
 from tests.eden_bench.weights.dialects import weights

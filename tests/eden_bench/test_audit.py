@@ -9,8 +9,8 @@ import pytest
 
 from eden_bench.audit import fingerprints, storage
 from eden_bench.audit.audit import audit, checkpoint_pretrainings
-from eden_bench.audit.findings import ADVICE, LEVELS, Pretraining
 from eden_bench.audit.known_origins import origins
+from eden_bench.audit.leaks import ADVICE, LEVELS, Pretraining
 from eden_bench.digests import digest
 from eden_bench.errors import DataMissing, UsageError, WeightsMissing
 from eden_bench.registry import datasets
@@ -69,7 +69,7 @@ def said(audits, root, pretrained_on=None, *, test=None, phantom=False):
 def found(audits, kind, dataset):
     """Pairs of ids that were found, with the other dataset."""
     return {
-        (finding.other, films.shots[row].item.id, films.shots[other].item.id)
+        (finding.other, films.images[row].item.id, films.images[other].item.id)
         for films, finding in ((each.films, finding) for each in audits for finding in each.findings)
         if (finding.kind, finding.dataset) == (kind, dataset)
         for row, other in finding.pairs.items()

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from eden_bench.contracts import DatasetIndex, Item
-from eden_bench.data.split_lists import applied, split_by, write
+from eden_bench.data.split_lists import apply_lists, split_by, write
 from eden_bench.errors import UsageError
 
 UID = "1.2.276.0.7230010"
@@ -168,7 +168,7 @@ def test_a_patient_in_two_lists_is_refused(index, tmp_path, parts):
 
 def test_a_dataset_without_lists_keeps_its_own_split_and_says_so(index, tmp_path):
     (tmp_path / "mine").mkdir()
-    found = applied(index, tmp_path / "mine")
+    found = apply_lists(index, tmp_path / "mine")
     assert found.items == index.items
     assert "toy: " in found.notes[-1]
     assert "the dataset's own split holds" in found.notes[-1]
@@ -178,7 +178,7 @@ def test_written_lists_come_back_and_other_ones_are_never_overwritten(index, tmp
     made = {"train": ["a", "b"], "validation": ["c"], "test": ["e.1", UID]}
     digest = write(tmp_path / "out" / "toy", made, "a rule")
     assert json.loads((tmp_path / "out" / "toy" / "splits.json").read_text())["splits"] == digest
-    found = applied(index, tmp_path / "out")
+    found = apply_lists(index, tmp_path / "out")
     assert [item.id for item in found.split("test")] == made["test"]
     assert found.validation == ("c",)
     assert write(tmp_path / "out" / "toy", made, "a rule") == digest

@@ -1,4 +1,4 @@
-"""Where weights lie: what a folder holds that is no checkpoint's, and what a file is called."""
+"""Check paths of weights: explain a folder that is no checkpoint's, and derive a method's name from a file's."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _FILES = ("*.safetensors", "*.pth", "*.pt", "*.ckpt", "*.bin", "*.tar")
 
 
 def wrong_folder(folder: Path) -> str:
-    """Say what a folder without a card holds, and what to name instead."""
+    """Explain what a folder without a card holds, and what to name instead."""
     if shards := sorted(folder.glob("*.distcp")):
         return (
             f"holds shards of a distributed checkpoint ({shards[0].name}): join them into one file with "
@@ -27,7 +27,7 @@ def wrong_folder(folder: Path) -> str:
 
 
 def is_there(path: Path) -> bool:
-    """Whether a file or folder lies there; a path that no system allows lies nowhere."""
+    """Check whether a file or folder exists; False for a path that no system allows."""
     return os.path.exists(path)  # noqa: PTH110 - Path.exists raises for a name that is too long
 
 

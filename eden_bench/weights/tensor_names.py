@@ -1,4 +1,4 @@
-"""Names that other code gives to the same networks: under wrappers, as children of a Sequential, torchvision's ViT."""
+"""Rename tensors that other code names differently: under wrappers, as children of a Sequential, torchvision's ViT."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ _VIT_NAMES = (
 )
 
 
-def known(tensors: Tensors) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
-    """Return a checkpoint's tensors under torchvision's and timm's names.
+def translated(tensors: Tensors) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
+    """Rename a checkpoint's tensors to torchvision's and timm's names.
 
     Returns:
         The tensors, and for each prefix under which a network was renamed, how.
@@ -74,7 +74,7 @@ def known(tensors: Tensors) -> tuple[dict[str, torch.Tensor], dict[str, str]]:
 
 
 def _unwrapped(tensors: Tensors) -> dict[str, torch.Tensor]:
-    """Take wrappers' names out; where two names then would be one, it is no wrapper."""
+    """Remove wrappers' names; if two names would then be one, it is no wrapper."""
     plain = {_WRAPPERS.sub("", name): value for name, value in tensors.items()}
     return plain if len(plain) == len(tensors) else dict(tensors)
 
@@ -115,6 +115,6 @@ STRANGERS = (
 
 
 def stranger(tensors: Tensors) -> str:
-    """Name a network that is known not to be read, "" where it is none of them."""
+    """Return the name of a network that is known but not supported, "" if it is none of them."""
     found = (what for what, sign in STRANGERS if any(re.search(rf"(^|[/.])({sign})", name) for name in tensors))
     return next(found, "")

@@ -1,4 +1,4 @@
-"""What an audit finds, in words that say what it means and what to do about it."""
+"""Detect leakage: copies and patients shared by training and test, with a level and advice for each finding."""
 
 from __future__ import annotations
 
@@ -55,8 +55,8 @@ ADVICE: dict[Kind, str] = {
 
 
 @dataclass(frozen=True)
-class Finding:
-    """One thing found."""
+class AuditFinding:
+    """One finding of an audit: its kind, how many images, and which pairs."""
 
     kind: Kind
     dataset: str
@@ -67,11 +67,11 @@ class Finding:
     total: int
     text: str
     pairs: Mapping[int, int] = field(default_factory=dict, repr=False)
-    """Row of ``Films.shots`` to the row it was found beside."""
+    """Row of ``Films.images`` to the row it was found beside."""
 
     @property
     def level(self) -> Level:
-        """How bad it is."""
+        """Severity of the finding."""
         return LEVELS[self.kind]
 
 
@@ -82,8 +82,10 @@ class Pretraining(NamedTuple):
     dataset: str
 
 
-def find(indexes: Sequence[DatasetIndex], films: Films, pretrainings: Iterable[Pretraining]) -> list[Finding]:
-    """Return all findings, the worst first.
+def find_leaks(
+    indexes: Sequence[DatasetIndex], films: Films, pretrainings: Iterable[Pretraining]
+) -> list[AuditFinding]:
+    """Detect all leaks, risks and notes; return them, the worst first.
 
     Args:
         indexes: the datasets that were looked at, of one modality.
@@ -101,25 +103,25 @@ def find(indexes: Sequence[DatasetIndex], films: Films, pretrainings: Iterable[P
     return sorted((each for each in found if each.count), key=lambda each: list(LEVELS).index(each.kind))
 
 
-def _within(name: str, films: Films) -> Iterator[Finding]:
+def _within(name: str, films: Films) -> Iterator[AuditFinding]:
     train, test = films.rows(name, "train"), films.rows(name, "test")
     everyone = films.rows(name)
-    unread = {row: row for row in everyone if not films.shots[row].sha256}
+    unread = {row: row for row in everyone if not films.images[row].sha256}
     yield _counted("damaged", name, "", unread, everyone, "images cannot be read")
     across = films.partners(test, train)
     yield _counted("copies across splits", name, "", across, test, "test images are copies of training images")
     again = {row: rows[0] for part in (train, test) for rows in films.by_film(part).values() for row in rows[1:]}
     yield _counted("copies within a split", name, "", again, everyone, "images repeat another of their split")
-    own = {row: films.shots[row].item.patient for row in everyone}
+    own = {row: films.images[row].item.patient for row in everyone}
     yield _same_patients(name, "", own, films)
     for other in sorted(films.datasets - {name}):
         copies = films.partners(everyone, films.rows(other)).items()
-        told = {row: films.shots[partner].item.patient for row, partner in copies}
+        told = {row: films.images[partner].item.patient for row, partner in copies}
         if len({own[row] for row in told}) > len(set(told.values())):
             yield _same_patients(name, other, told, films)
 
 
-def _same_patients(name: str, other: str, patients: Mapping[int, str], films: Films) -> Finding:
+def _same_patients(name: str, other: str, patients: Mapping[int, str], films: Films) -> AuditFinding:
     """Find test images of patients who are trained on too: by the dataset's own patients, or by its copies in other."""
     train = {patients[row]: row for row in films.rows(name, "train") if row in patients}
     test = films.rows(name, "test")
@@ -129,13 +131,13 @@ def _same_patients(name: str, other: str, patients: Mapping[int, str], films: Fi
     return _counted("patients across splits", name, other, found, test, text)
 
 
-def _shared(name: str, other: str, films: Films) -> Finding:
+def _shared(name: str, other: str, films: Films) -> AuditFinding:
     mine = films.rows(name)
     copies = films.partners(mine, films.rows(other))
     return _counted("copies across datasets", name, other, copies, mine, f"images are also in {other}")
 
 
-def _pretrained_on(name: str, pretraining: Pretraining, films: Films) -> Finding:
+def _pretrained_on(name: str, pretraining: Pretraining, films: Films) -> AuditFinding:
     """Find test images that pretraining saw; within one dataset they are copies across its splits."""
     test, seen = films.rows(name, "test"), films.rows(pretraining.dataset, "train")
     found = films.partners(test, seen) if name != pretraining.dataset else {}
@@ -143,16 +145,18 @@ def _pretrained_on(name: str, pretraining: Pretraining, films: Films) -> Finding
     return _counted("test images pretrained on", name, pretraining.dataset, found, test, text)
 
 
-def _known(name: str, films: Films) -> Iterator[Finding]:
-    """State the rules about a dataset, unless every image was found in its source."""
+def _known(name: str, films: Films) -> Iterator[AuditFinding]:
+    """Report a dataset's known origins, unless every image was found in its source."""
     mine = films.rows(name)
     for rule in origins(name):
         found = len(films.partners(mine, films.rows(rule.source)))
         looked = f"; {found:,} of the {len(mine):,} here were found there" if rule.source in films.datasets else ""
         if found < len(mine):
-            yield Finding("known origin", name, rule.source, len(mine), len(mine), f"{rule.text}{looked}")
+            yield AuditFinding("known origin", name, rule.source, len(mine), len(mine), f"{rule.text}{looked}")
 
 
-def _counted(kind: Kind, name: str, other: str, pairs: Mapping[int, int], among: Sequence[int], text: str) -> Finding:
+def _counted(
+    kind: Kind, name: str, other: str, pairs: Mapping[int, int], among: Sequence[int], text: str
+) -> AuditFinding:
     said = f"{len(pairs):,} of {len(among):,} {text}"
-    return Finding(kind, name, other, len(pairs), len(among), said, pairs)
+    return AuditFinding(kind, name, other, len(pairs), len(among), said, pairs)

@@ -11,7 +11,7 @@ from torch import nn
 
 from eden_bench.encoders import build_encoder
 from eden_bench.errors import WeightsRefused
-from eden_bench.weights import find_encoder, names
+from eden_bench.weights import find_encoder, tensor_names
 from eden_bench.weights.importing import _built, _cover, import_weights
 from eden_bench.weights.untrained import is_untrained
 from tests.eden_bench.weights.dialects import DENSENET, SWIN, VIT, source, under, weights
@@ -81,9 +81,9 @@ def test_wrappers_in_the_middle_of_names_are_taken_out(arch, wrapper):
 
 def test_names_that_differ_by_a_wrapper_alone_stay_two():
     both = under("module.", weights()) | {name: value + 1 for name, value in weights().items()}
-    assert names.known(both)[0].keys() == both.keys()
+    assert tensor_names.translated(both)[0].keys() == both.keys()
     inside = {"a.0.module.x": torch.ones(1), "a.0.x": torch.zeros(1)}
-    assert names.known(inside)[0].keys() == inside.keys()
+    assert tensor_names.translated(inside)[0].keys() == inside.keys()
 
 
 def test_torchvisions_vit_is_read_and_gives_the_same_tokens(tmp_path):
