@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from baselines._transvw.autoencoder import AutoEncoder
+from baselines._transvw.network import WordNetwork
 from baselines._transvw.perturbations import perturbed
 from baselines._transvw.words import (
     IMAGE_PX,
@@ -30,8 +31,8 @@ from baselines._transvw.words import (
 )
 from eden_bench.contracts import MethodCard, PretrainConfig, PretrainData, Schedule, Stage, ViewRecipe, Views, at_least
 from eden_bench.contracts.pretrain_method import PretrainMethod
-from eden_bench.encoders import Encoder, build_encoder
-from eden_bench.encoders.unet import DECODER_CHANNELS, UNetDecoder
+from eden_bench.encoders import Encoder
+from eden_bench.encoders.unet import DECODER_CHANNELS
 from eden_bench.errors import UsageError
 from eden_bench.registry import register_method
 from pretrain.published import adams_figure
@@ -131,26 +132,6 @@ class TransVWConfig(PretrainConfig):
         )
 
 
-class WordNetwork(nn.Module):
-    """A U-Net that restores, with a classifier on its bottleneck."""
-
-    def __init__(self, config: TransVWConfig) -> None:
-        super().__init__()
-        self.encoder = build_encoder(config.arch)
-        width = self.encoder.out_channels
-        self.decoder = UNetDecoder(self.encoder, 3, config.decoder_channels)
-        self.before_pooling = nn.Sequential(
-            nn.Conv2d(width, width // 2, 3, padding=1, bias=False), nn.BatchNorm2d(width // 2), nn.ReLU(inplace=True)
-        )
-        self.classifier = nn.Linear(width // 2, config.words)
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits (B, C) of the words, and restored patches (B, 3, H, W) in (0, 1)."""
-        maps = self.encoder.maps(images)
-        logits = self.classifier(self.before_pooling(maps[-1]).mean(dim=(2, 3)))
-        return logits.float(), self.decoder(images, maps).float().sigmoid()
-
-
 @register_method("transvw")
 class TransVW(PretrainMethod):
     """An auto-encoder, the words found with it, and the network that learns them."""
@@ -186,7 +167,7 @@ class TransVW(PretrainMethod):
     def __init__(self, config: TransVWConfig) -> None:
         super().__init__()
         self.config = config
-        self.network = WordNetwork(config)
+        self.network = WordNetwork(config.arch, config.words, config.decoder_channels)
         self.autoencoder = AutoEncoder(config.autoencoder_width)
         self.register_buffer("found", torch.tensor(-1))
         self.register_buffer("centres", torch.zeros(config.words, 2, dtype=torch.float64))

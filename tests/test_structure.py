@@ -18,7 +18,6 @@ LONGER = {
         "tasks.chestxray14": 342,
         "tasks.chestx_det": 356,
     },
-    **{"baselines.transvw": 312, "baselines.pcrl": 322, "pretrain.engine.training": 375},
     **{"tasks.phantom.fundus.rendering": 315, "tasks.phantom.chest.patient": 333, "tasks.reading.dicom": 360},
     **{"tasks.finetuning.augmentation": 328},
 }
