@@ -57,7 +57,7 @@ class PCRLConfig(ContrastConfig):
     """Epochs by cost, learning rate by its own validation loss; a thin decoder."""
 
     def __post_init__(self) -> None:
-        """Refuse values no run can mean."""
+        """Validate field values. Raises ValueError naming the field, its bounds and the value."""
         super().__post_init__()
         at_least("nce_images", self.nce_images, 1)
         if self.contrast not in ("nce", "info-nce"):
@@ -65,7 +65,7 @@ class PCRLConfig(ContrastConfig):
 
 
 class Features(NamedTuple):
-    """What a network says of a batch."""
+    """Projection and feature maps of a batch."""
 
     projection: Tensor
     """(B, D) float32, not normalised."""
@@ -74,7 +74,7 @@ class Features(NamedTuple):
 
 
 class PCRLNetwork(nn.Module):
-    """A U-Net, a projector of its pooled bottleneck, and the attention that tells it a transformation."""
+    """U-Net with a projection head on the pooled bottleneck and channel attention conditioned on a transformation."""
 
     def __init__(self, config: PCRLConfig) -> None:
         super().__init__()
@@ -150,17 +150,17 @@ class PCRL(PretrainMethod):
         return self.queue.full
 
     def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
-        """Two views, always jittered, and the clean crop of each."""
+        """Return two views, always jittered, and the clean crop of each."""
         size = self.config.size_px
         view = replace(moco_recipe(size), jitter_p=1.0, hue=0.4, rotation_deg=10.0)
         return (view, view, *(ViewRecipe(size_px=size, crop_of=of) for of in (0, 1)))
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        """SGD on the student."""
+        """Return SGD on the student."""
         return {"main": sgd(self.student.parameters(), self.config)}
 
     def losses(self, views: Views, turn: str = "main") -> dict[str, Tensor]:
-        """Contrast, the mean of three, and restoration, the mean of four; equally weighted."""
+        """Return contrast, the mean of three, and restoration, the mean of four; equally weighted."""
         generator = views.generator
         first, second = (cut_out(image, generator) for image in views.images[:2])
         mixing = draw_mixing(len(first), generator, first.device)
@@ -173,7 +173,7 @@ class PCRL(PretrainMethod):
         return losses | self._restored("mixed", (own_mixed.maps, other_mixed.maps), clean, mixing.mixed)
 
     def after_step(self) -> None:
-        """Move the teacher, then enqueue for good the keys of the three comparisons in their order."""
+        """Update the teacher, then enqueue for good the keys of the three comparisons in their order."""
         follow(self.teacher, self.student, self.config.teacher_momentum)
         for keys in self._keys:
             self.queue.push(keys)

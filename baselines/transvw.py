@@ -94,7 +94,7 @@ class TransVWConfig(PretrainConfig):
     """Epochs by cost; words, and how often the rate halves, fit the phantom and the epochs; thin networks."""
 
     def __post_init__(self) -> None:
-        """Refuse values no run can mean."""
+        """Validate field values. Raises ValueError naming the field, its bounds and the value."""
         super().__post_init__()
         for name in ("words", "nearest", "validation_nearest", "fall_every_epochs", "autoencoder_width", "patch_px"):
             at_least(name, getattr(self, name), 1)
@@ -113,7 +113,7 @@ class TransVWConfig(PretrainConfig):
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """The auto-encoder, then the words."""
+        """Two stages: the auto-encoder, then the words."""
         first = max(1, round(self.epochs * self.autoencoder_share))
         return Stage(AUTOENCODER, first), Stage(WORDS, self.epochs)
 
@@ -123,7 +123,7 @@ class TransVWConfig(PretrainConfig):
 
     @property
     def crops(self) -> CropLaw:
-        """How words are cropped."""
+        """Sizes and offsets of the words' crops."""
         return CropLaw(
             side_px=self.patch_px,
             other_sides_px=self.other_sides_px,
@@ -182,7 +182,7 @@ class TransVW(PretrainMethod):
         return self.network.encoder
 
     def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
-        """One plain view in [0, 1]: of a whole image, or of a word's crop."""
+        """Return one plain view in [0, 1]: of a whole image, or of a word's crop."""
         size = self.config.autoencoder_px if stage.name == AUTOENCODER else self.config.size_px
         return (ViewRecipe(size_px=size, mean=(0, 0, 0), std=(1, 1, 1)),)
 
@@ -211,20 +211,20 @@ class TransVW(PretrainMethod):
         )
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        """Adam on what the stage trains."""
+        """Return Adam on what the stage trains."""
         trained: Iterable[nn.Parameter] = (p for p in self.parameters() if p.requires_grad)
         config = self.config
         return {"main": torch.optim.Adam(trained, lr=config.lr, weight_decay=config.weight_decay)}
 
     def schedule(self, turn: str) -> Schedule:
-        """No change for the auto-encoder, steps down for the words."""
+        """Return a constant rate for the auto-encoder, one that halves for the words."""
         warmup, every = self.config.warmup_epochs, self.config.fall_every_epochs
         if self._stage == AUTOENCODER:
             return Schedule(shape="constant", warmup_epochs=warmup)
         return Schedule(shape="falls", warmup_epochs=warmup, fall_every_epochs=every, fall_to=0.5)
 
     def losses(self, views: Views, turn: str = "main") -> dict[str, Tensor]:
-        """The auto-encoder's error; or the word's cross-entropy and the error against the unspoilt patch."""
+        """Return the auto-encoder's error; or the word's cross-entropy and the error against the undistorted patch."""
         (patches,) = views.images
         if self._stage == AUTOENCODER:
             return {"autoencoder": F.mse_loss(self.autoencoder(patches).float(), patches)}

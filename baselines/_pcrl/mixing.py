@@ -15,7 +15,7 @@ HOLES, HOLE_PX = 3, 32
 
 
 class Mixing(NamedTuple):
-    """What is drawn for a batch; coefficients are max(β, 1 − β) with β uniform, so at least a half."""
+    """Mixing partners and coefficients of a batch; each is max(β, 1 − β) with β uniform, so at least a half."""
 
     share: float
     """Of each image, against its partner's."""
@@ -27,7 +27,7 @@ class Mixing(NamedTuple):
     """α₂: the same for the mixed image."""
 
     def of(self, values: Tensor) -> Tensor:
-        """Mix a batch with its partners."""
+        """Return a batch mixed with its partners."""
         return blended(values, values[self.partners], self.share)
 
 

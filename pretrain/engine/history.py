@@ -22,7 +22,7 @@ def write(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
 
 
 def is_exhausted(entry: Mapping[str, Any]) -> bool:
-    """Whether the pruner left an epoch next to nothing to learn from."""
+    """Return whether the pruner left an epoch next to nothing to learn from."""
     return bool(entry.get("without_negatives", 0) >= EXHAUSTED_FROM)
 
 

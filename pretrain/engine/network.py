@@ -26,7 +26,7 @@ class Losses(nn.Module):
 
 
 def clip(optimiser: torch.optim.Optimizer, clip_norm: float | None) -> None:
-    """Shorten the gradient of all that an optimiser trains to a norm; None leaves it as it is."""
+    """Clip the gradient of an optimiser's parameters to a norm; None leaves it as it is."""
     if clip_norm is not None:
         nn.utils.clip_grad_norm_([p for group in optimiser.param_groups for p in group["params"]], clip_norm)
 

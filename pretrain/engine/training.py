@@ -33,7 +33,7 @@ _log = logging.getLogger("eden_bench")
 
 @dataclass(kw_only=True)
 class Training:
-    """One method being pretrained on one device; with several processes each has its own.
+    """Training loop of one method on one device; with several processes each has its own.
 
     Attributes:
         method: as built from the seed, then as the state left it.
@@ -79,7 +79,7 @@ class Training:
 
     @property
     def steps(self) -> int:
-        """Steps of an epoch of this stage; the ragged last batch is dropped."""
+        """Number of steps in an epoch of this stage; the ragged last batch is dropped."""
         return len(self._data.train) // self.config.batch_size
 
     def run(self) -> None:
