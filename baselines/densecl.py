@@ -38,14 +38,14 @@ class DenseCLConfig(ContrastConfig):
     """The official views, which are MoCo-v2's, or Adam's."""
 
     def __post_init__(self) -> None:
-        """Refuse values no run can mean."""
+        """Validate field values. Raises ValueError naming the field, its bounds and the value."""
         super().__post_init__()
         recipe_of(self.augmentation, self.size_px)
         in_range("dense_weight", self.dense_weight, 0, 1)
 
 
 class Embeddings(NamedTuple):
-    """What one network says of a batch; S positions of the map, all vectors of unit length, float32."""
+    """Embeddings of a batch by one network at S positions of the map; all vectors of unit length, float32."""
 
     features: Tensor
     """(B, S, C), backbone features at each position: what is matched."""
@@ -122,15 +122,15 @@ class DenseCL(PretrainMethod):
         return self.queue.full
 
     def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
-        """MoCo-v2's views, twice; matching needs features only, so flips are harmless."""
+        """Return MoCo-v2's view twice; matching needs features only, so flips are harmless."""
         return (recipe_of(self.config.augmentation, self.config.size_px),) * 2
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        """SGD on the student."""
+        """Return SGD on the student."""
         return {"main": sgd(self.student.parameters(), self.config)}
 
     def losses(self, views: Views, turn: str = "main") -> dict[str, Tensor]:
-        """(1 − λ) times the global loss, and λ times the dense loss."""
+        """Return (1 − λ) times the global loss, and λ times the dense loss."""
         query_images, key_images = views.images
         queries: Embeddings = in_groups(self.student, query_images, self.config.bn_groups)
         keys: Embeddings = shuffled_in_groups(self.teacher, key_images, self.config.bn_groups, views.generator)
@@ -142,7 +142,7 @@ class DenseCL(PretrainMethod):
         return {"global": (1 - weight) * whole, "dense": weight * dense}
 
     def after_step(self) -> None:
-        """Move the teacher, then enqueue the global and the pooled dense keys."""
+        """Update the teacher, then enqueue the global and the pooled dense keys."""
         follow(self.teacher, self.student, self.config.teacher_momentum)
         if self._keys is not None:
             self.queue.push(self._keys.whole)

@@ -73,7 +73,7 @@ class DiRAConfig(ContrastConfig):
     """Epochs by cost (the middle stage's, beside 2 and 4); decoder and discriminator are thin."""
 
     def __post_init__(self) -> None:
-        """Refuse values no run can mean."""
+        """Validate field values. Raises ValueError naming the field, its bounds and the value."""
         super().__post_init__()
         for name in ("di_share", "dira_share", "contrast_weight", "restoration_weight", "adversary_weight"):
             at_least(name, getattr(self, name), 0)
@@ -82,13 +82,13 @@ class DiRAConfig(ContrastConfig):
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """Contrast; with restoration; with the adversary."""
+        """Three stages: contrast; with restoration; with the adversary."""
         shares = (("di", self.di_share), ("dir", 1.0), ("dira", self.dira_share))
         return tuple(Stage(name, max(1, round(self.epochs * share))) for name, share in shares if share)
 
 
 class Restored(NamedTuple):
-    """What the student says of a batch, float32."""
+    """Embedding and restored image of a batch, float32."""
 
     embedding: Tensor
     """(B, D), unit length."""
@@ -163,19 +163,19 @@ class DiRA(PretrainMethod):
         return self.queue.full
 
     def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
-        """Query and key in [0, 1] without rotation or grey; where images are restored, the query's clean crop."""
+        """Return query and key in [0, 1], without rotation or grey, and the query's clean crop where it is restored."""
         plain = ViewRecipe(size_px=self.config.size_px, mean=(0, 0, 0), std=(1, 1, 1))
         view = replace(moco_recipe(self.config.size_px), grey_p=0.0, mean=plain.mean, std=plain.std)
         return (view, view) if stage.name == "di" else (view, view, replace(plain, crop_of=0))
 
     def start_stage(self, stage: Stage) -> None:
-        """Leave out of training what the stage has no loss for."""
+        """Freeze the decoder and discriminator in stages without a loss for them."""
         self._stage = stage.name
         self.student.decoder.requires_grad_(stage.name != "di")
         self.discriminator.requires_grad_(stage.name == "dira")
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        """SGD on the student; in the last stage Adam on the discriminator, whose turn comes second."""
+        """Return SGD on the student; in the last stage also Adam on the discriminator, whose turn comes second."""
         turns: dict[str, torch.optim.Optimizer] = {"main": sgd(self.student.parameters(), self.config)}
         if self._stage == "dira":
             rate, betas = self.config.discriminator_lr, (0.5, 0.999)
@@ -183,13 +183,13 @@ class DiRA(PretrainMethod):
         return turns
 
     def schedule(self, turn: str) -> Schedule:
-        """Half a cosine for the student, no change for the discriminator."""
+        """Return half a cosine for the student, a constant rate for the discriminator."""
         if turn == "discriminator":
             return Schedule(shape="constant")
         return Schedule(warmup_epochs=self.config.warmup_epochs)
 
     def losses(self, views: Views, turn: str = "main") -> dict[str, Tensor]:
-        """Contrast, restoration and adversary, as far as the stage has come; or the discriminator's loss."""
+        """Return the stage's losses among contrast, restoration and adversary; or the discriminator's loss."""
         if turn == "discriminator":
             return {"discriminator": self._discriminator_loss()}
         images, key_images = (self._seen(image, views.generator) for image in views.images[:2])
@@ -206,7 +206,7 @@ class DiRA(PretrainMethod):
         return losses
 
     def after_step(self) -> None:
-        """Move the teacher, decoder and all, then enqueue the keys."""
+        """Update the teacher, its decoder included, then enqueue the keys."""
         follow(self.teacher, self.student, self.config.teacher_momentum)
         self._judged = None
         if self._keys is not None:

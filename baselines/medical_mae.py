@@ -61,7 +61,7 @@ class MedicalMAEConfig(PretrainConfig):
     """The smallest ViT, since no ResNet will do; a higher learning rate for the few steps."""
 
     def __post_init__(self) -> None:
-        """Refuse values no run can mean."""
+        """Validate field values. Raises ValueError naming the field, its bounds and the value."""
         super().__post_init__()
         in_range("mask_ratio", self.mask_ratio, 0.01, 0.99)
         in_range("beta2", self.beta2, 0, 1)
@@ -71,7 +71,7 @@ class MedicalMAEConfig(PretrainConfig):
 
 
 class Decoder(nn.Module):
-    """From the visible tokens to the pixels of every patch."""
+    """Transformer decoder from the visible tokens to the pixels of every patch."""
 
     positions: Tensor
 
@@ -106,7 +106,7 @@ class Decoder(nn.Module):
 
 @register_method("medical-mae")
 class MedicalMAE(PretrainMethod):
-    """A ViT that sees a tenth of the patches, and a decoder that is thrown away."""
+    """Masked autoencoder: a ViT on the visible tenth of the patches, and a decoder that is discarded."""
 
     Config = MedicalMAEConfig
     config: MedicalMAEConfig
@@ -143,19 +143,19 @@ class MedicalMAE(PretrainMethod):
         _initialise(self)
 
     def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
-        """One view, cropped, flipped, and normalised by ChestX-ray14's statistics."""
+        """Return one view: cropped, flipped, and normalised by ChestX-ray14's statistics."""
         return (masking_recipe(self.config.size_px, self.config.crop_scale).normalised("chest-x-ray"),)
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        """AdamW; no weight decay on vectors and biases."""
+        """Return AdamW; no weight decay on vectors and biases."""
         return {"main": adamw(self, self.config, betas=(self.config.momentum, self.config.beta2))}
 
     def schedule(self, turn: str) -> Schedule:
-        """A linear warm-up and half a cosine to 0, step by step."""
+        """Return a linear warm-up and half a cosine to 0, step by step."""
         return Schedule(per="step", warmup_epochs=self.config.warmup_epochs)
 
     def losses(self, views: Views, turn: str = "main") -> dict[str, Tensor]:
-        """Squared error of the hidden patches."""
+        """Return the squared error of the hidden patches."""
         (images,) = views.images[:1]
         places = self.encoder.pos_embed.shape[1] - 1
         order = shuffled_places(len(images), places, views.generator).to(images.device)
@@ -172,7 +172,7 @@ def visible_patches(patches: int, mask_ratio: float) -> int:
 
 
 def masked_error(predicted: Tensor, target: Tensor, hidden: Tensor, *, standardise: bool = False) -> Tensor:
-    """Mean over the hidden patches of each patch's mean squared error.
+    """Return the mean over the hidden patches of each patch's mean squared error.
 
     Args:
         predicted: (B, N, P).

@@ -31,7 +31,7 @@ class MoCoV2Config(ContrastConfig):
     """The official views, or Adam's (rotation; neither flip nor grey)."""
 
     def __post_init__(self) -> None:
-        """Refuse values no run can mean."""
+        """Validate field values. Raises ValueError naming the field, its bounds and the value."""
         super().__post_init__()
         recipe_of(self.augmentation, self.size_px)
 
@@ -80,19 +80,19 @@ class MoCoV2(PretrainMethod):
         return self.moco.queue.full
 
     def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
-        """Query and key are drawn from the same recipe."""
+        """Return one recipe for query and key."""
         return (recipe_of(self.config.augmentation, self.config.size_px),) * 2
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        """SGD on the student."""
+        """Return SGD on the student."""
         return {"main": sgd(self.moco.student.parameters(), self.config)}
 
     def losses(self, views: Views, turn: str = "main") -> dict[str, Tensor]:
-        """InfoNCE of queries against keys and queue."""
+        """Return InfoNCE of queries against keys and queue."""
         contrast = self.moco.contrast(views)
         self.metrics = contrast.metrics(self.moco.queue.size)
         return {"contrast": contrast.loss}
 
     def after_step(self) -> None:
-        """Move the teacher, then enqueue the keys."""
+        """Update the teacher, then enqueue the keys."""
         self.moco.advance()

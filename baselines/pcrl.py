@@ -12,11 +12,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Literal, NamedTuple
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
+from baselines._pcrl.mixing import Mixing, blended, cut_out, draw_mixing, draw_moves, moved
 from eden_bench.contracts import MethodCard, Stage, ViewRecipe, Views, at_least
 from eden_bench.contracts.pretrain_method import PretrainMethod
 from eden_bench.encoders import Encoder, build_encoder
@@ -26,7 +26,6 @@ from pretrain.engine import distributed
 from pretrain.engine.optimisation import sgd
 from pretrain.parts.batchnorm import in_groups, shuffled_in_groups
 from pretrain.parts.contrast import info_nce
-from pretrain.parts.distortions import Blocks, integers, scaled, table
 from pretrain.parts.moco import ContrastConfig
 from pretrain.parts.nce import densities, nce_loss, normaliser
 from pretrain.parts.queue import KeyQueue
@@ -34,7 +33,6 @@ from pretrain.parts.teacher import follow, make_teacher
 from pretrain.published import adams_figure
 from pretrain.views.recipes import ANCHORS, moco_recipe
 
-HOLES, HOLE_PX = 3, 32
 INDICATORS = 6
 _ATTENTION_WIDTH = 256
 
@@ -59,7 +57,7 @@ class PCRLConfig(ContrastConfig):
     """Epochs by cost, learning rate by its own validation loss; a thin decoder."""
 
     def __post_init__(self) -> None:
-        """Refuse values no run can mean."""
+        """Validate field values. Raises ValueError naming the field, its bounds and the value."""
         super().__post_init__()
         at_least("nce_images", self.nce_images, 1)
         if self.contrast not in ("nce", "info-nce"):
@@ -67,7 +65,7 @@ class PCRLConfig(ContrastConfig):
 
 
 class Features(NamedTuple):
-    """What a network says of a batch."""
+    """Projection and feature maps of a batch."""
 
     projection: Tensor
     """(B, D) float32, not normalised."""
@@ -76,7 +74,7 @@ class Features(NamedTuple):
 
 
 class PCRLNetwork(nn.Module):
-    """A U-Net, a projector of its pooled bottleneck, and the attention that tells it a transformation."""
+    """U-Net with a projection head on the pooled bottleneck and channel attention conditioned on a transformation."""
 
     def __init__(self, config: PCRLConfig) -> None:
         super().__init__()
@@ -99,23 +97,6 @@ class PCRLNetwork(nn.Module):
     def attended(self, maps: tuple[Tensor, ...], indicators: Tensor) -> tuple[Tensor, ...]:
         """Weight the channels of the bottleneck by the attention of indicators (B, 6)."""
         return *maps[:-1], maps[-1] * self.attention(indicators)[:, :, None, None]
-
-
-class Mixing(NamedTuple):
-    """What is drawn for a batch; coefficients are max(β, 1 − β) with β uniform, so at least a half."""
-
-    share: float
-    """Of each image, against its partner's."""
-    partners: Tensor
-    """(B,) int64, a permutation; the same for both views."""
-    transformed: float
-    """α₁: the student's share in the features that restore the transformed view."""
-    mixed: float
-    """α₂: the same for the mixed image."""
-
-    def of(self, values: Tensor) -> Tensor:
-        """Mix a batch with its partners."""
-        return blended(values, values[self.partners], self.share)
 
 
 @register_method("pcrl")
@@ -169,17 +150,17 @@ class PCRL(PretrainMethod):
         return self.queue.full
 
     def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
-        """Two views, always jittered, and the clean crop of each."""
+        """Return two views, always jittered, and the clean crop of each."""
         size = self.config.size_px
         view = replace(moco_recipe(size), jitter_p=1.0, hue=0.4, rotation_deg=10.0)
         return (view, view, *(ViewRecipe(size_px=size, crop_of=of) for of in (0, 1)))
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        """SGD on the student."""
+        """Return SGD on the student."""
         return {"main": sgd(self.student.parameters(), self.config)}
 
     def losses(self, views: Views, turn: str = "main") -> dict[str, Tensor]:
-        """Contrast, the mean of three, and restoration, the mean of four; equally weighted."""
+        """Return contrast, the mean of three, and restoration, the mean of four; equally weighted."""
         generator = views.generator
         first, second = (cut_out(image, generator) for image in views.images[:2])
         mixing = draw_mixing(len(first), generator, first.device)
@@ -192,7 +173,7 @@ class PCRL(PretrainMethod):
         return losses | self._restored("mixed", (own_mixed.maps, other_mixed.maps), clean, mixing.mixed)
 
     def after_step(self) -> None:
-        """Move the teacher, then enqueue for good the keys of the three comparisons in their order."""
+        """Update the teacher, then enqueue for good the keys of the three comparisons in their order."""
         follow(self.teacher, self.student, self.config.teacher_momentum)
         for keys in self._keys:
             self.queue.push(keys)
@@ -267,47 +248,6 @@ class PCRL(PretrainMethod):
     def _decoded(self, like: Tensor, maps: tuple[Tensor, ...]) -> Tensor:
         restored: Tensor = in_groups(self.student.decoder, like, self.config.bn_groups, maps)
         return restored.float()
-
-
-def blended(values: Tensor, others: Tensor, share: float) -> Tensor:
-    """Return share · values + (1 − share) · others."""
-    return share * values + (1 - share) * others
-
-
-def draw_mixing(count: int, generator: torch.Generator | None, device: torch.device) -> Mixing:
-    """Draw partners and the three coefficients of a batch."""
-    share, transformed, mixed = (max(beta, 1 - beta) for beta in table(1, 3, generator)[0].tolist())
-    return Mixing(share, torch.randperm(count, generator=generator).to(device), transformed, mixed)
-
-
-def draw_moves(count: int, generator: torch.Generator | None) -> Tensor:
-    """Draw transformations: (B, 6) float32 of [upside down, mirrored, one-hot quarter turns 0 to 3]."""
-    numbers = torch.from_numpy(table(count, 3, generator))
-    turns = F.one_hot((numbers[:, 2] * 4).long(), 4)
-    return torch.cat([numbers[:, :2] < 0.5, turns], dim=1).float()
-
-
-def moved(images: Tensor, moves: Tensor) -> Tensor:
-    """Turn images (B, 3, S, S) upside down, mirror them and turn them by quarters, each by its row of moves (B, 6)."""
-    upside_down, mirrored = (moves[:, i].bool()[:, None, None, None] for i in (0, 1))
-    images = torch.where(upside_down, images.flip(2), images)
-    images = torch.where(mirrored, images.flip(3), images)
-    for quarters in (1, 2, 3):
-        turned = moves[:, 2 + quarters].bool()[:, None, None, None]
-        images = torch.where(turned, torch.rot90(images, quarters, (2, 3)), images)
-    return images
-
-
-def cut_out(images: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Set three square holes to 0, after normalisation; centres anywhere, so a hole may leave the image.
-
-    DeVries and Taylor, arXiv:1708.04552.
-    """
-    size, side = images.shape[3], scaled(HOLE_PX, images.shape[3])
-    corners = integers(table(len(images), 2 * HOLES, generator), 0, size - 1) - side // 2
-    sides = np.full((len(images), HOLES), side)
-    holes = Blocks(corners[:, :HOLES], corners[:, HOLES:], sides, sides)
-    return images.masked_fill(holes.mask(size, images.device), 0.0)
 
 
 def _unit(projection: Tensor) -> Tensor:

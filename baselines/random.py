@@ -12,14 +12,14 @@ from pretrain.published import adams_figure
 
 @dataclass(frozen=True, kw_only=True)
 class RandomConfig(MethodConfig):
-    """Which network stays untrained."""
+    """Settings of random initialisation: the network."""
 
     arch: str = "resnet50"
 
 
 @register_method("random")
 class Random(EncoderSource):
-    """No pretraining at all."""
+    """Encoder with random weights, without pretraining."""
 
     Config = RandomConfig
     card = MethodCard(

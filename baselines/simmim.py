@@ -59,7 +59,7 @@ class SimMIMConfig(PretrainConfig):
     """The smallest Swin, since no ResNet will do; a higher learning rate for the few steps."""
 
     def __post_init__(self) -> None:
-        """Refuse values no run can mean."""
+        """Validate field values. Raises ValueError naming the field, its bounds and the value."""
         super().__post_init__()
         in_range("mask_ratio", self.mask_ratio, 0.01, 1)
         in_range("beta2", self.beta2, 0, 1)
@@ -69,12 +69,12 @@ class SimMIMConfig(PretrainConfig):
 
     @property
     def units(self) -> int:
-        """Squares along one side of a view."""
+        """Number of mask units along one side of a view."""
         return self.size_px // self.mask_unit_px
 
     @property
     def masked_units(self) -> int:
-        """Squares that are hidden in each view: the ratio of all, rounded up."""
+        """Number of mask units hidden in each view: the ratio of all, rounded up."""
         return math.ceil(self.mask_ratio * self.units**2)
 
 
@@ -123,11 +123,11 @@ class SimMIM(PretrainMethod):
         self.decoder = nn.Sequential(nn.Conv2d(encoder.out_channels, stride**2 * 3, 1), nn.PixelShuffle(stride))
 
     def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
-        """One view, cropped and flipped."""
+        """Return one view, cropped and flipped."""
         return (masking_recipe(self.config.size_px, self.config.crop_scale),)
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        """AdamW; no weight decay on vectors, biases, the tokens of mask and class, and a ViT's positions.
+        """Return AdamW; no weight decay on vectors, biases, mask and class tokens, and a ViT's positions.
 
         A Swin's relative positions decay, as in the released code, whose rule against it matches no parameter's name.
         """
@@ -135,12 +135,12 @@ class SimMIM(PretrainMethod):
         return {"main": adamw(self, self.config, betas=betas, undecayed=("pos_embed", "cls_token"))}
 
     def schedule(self, turn: str) -> Schedule:
-        """A linear warm-up, then what remains of a cosine to a floor, step by step."""
+        """Return a linear warm-up, then what remains of a cosine to a floor, step by step."""
         config = self.config
         return Schedule(per="step", warmup_epochs=config.warmup_epochs, warmup_counts=True, floor=config.final_lr_share)
 
     def losses(self, views: Views, turn: str = "main") -> dict[str, Tensor]:
-        """L1 between the hidden pixels and what the encoder says of them."""
+        """Return L1 between the hidden pixels and their predictions."""
         (images,) = views.images[:1]
         units = draw_mask(len(images), self.config.units, self.config.masked_units, views.generator).to(images.device)
         predicted = self.decoder(self.encode(images, units))
@@ -154,7 +154,7 @@ class SimMIM(PretrainMethod):
 
 
 def masked_l1(predicted: Tensor, images: Tensor, hidden: Tensor) -> Tensor:
-    """Mean absolute difference over the hidden pixels and their channels: Σ|x − x̂| M / (ΣM + 1e-5) / 3.
+    """Return the mean absolute error over the hidden pixels and their channels: Σ|x − x̂| M / (ΣM + 1e-5) / 3.
 
     Args:
         predicted: (B, 3, H, W).

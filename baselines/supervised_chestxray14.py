@@ -38,7 +38,7 @@ class SupervisedConfig(PretrainConfig):
     """Ends when more epochs than this have passed without a lower validation loss."""
 
     def __post_init__(self) -> None:
-        """Refuse values no run can mean."""
+        """Validate field values. Raises ValueError naming the field, its bounds and the value."""
         super().__post_init__()
         at_least("classes", self.classes, 1)
         at_least("stop_after_epochs", self.stop_after_epochs, 1)
@@ -81,16 +81,16 @@ class SupervisedChestXray14(PretrainMethod):
         return self.student
 
     def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
-        """One view: a crop, a flip and a small rotation."""
+        """Return one view: a crop, a flip and a small rotation."""
         return (ViewRecipe(size_px=self.config.size_px, crop_scale=(0.08, 1.0), flip_p=0.5, rotation_deg=7.0),)
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        """Adam on everything."""
+        """Return Adam on all parameters."""
         lr, weight_decay = self.config.lr, self.config.weight_decay
         return {"main": torch.optim.Adam(self.parameters(), lr=lr, weight_decay=weight_decay, fused=True)}
 
     def schedule(self, turn: str) -> Schedule:
-        """Halve after more than five epochs without a lower validation loss; stop after more than ten."""
+        """Return a plateau: halve after over five epochs without a lower validation loss, stop after more than ten."""
         return Schedule(
             shape="plateau",
             warmup_epochs=self.config.warmup_epochs,
@@ -100,7 +100,7 @@ class SupervisedChestXray14(PretrainMethod):
         )
 
     def losses(self, views: Views, turn: str = "main") -> dict[str, Tensor]:
-        """Binary cross-entropy, the mean over images and labels.
+        """Return binary cross-entropy, the mean over images and labels.
 
         Raises:
             UsageError: the pretraining data carry no labels, or another number of them.

@@ -35,7 +35,7 @@ FILES: Mapping[str, tuple[str, ...]] = {
 
 @dataclass(frozen=True, kw_only=True)
 class SupervisedImageNetConfig(MethodConfig):
-    """Which network; the file is found by its name."""
+    """Settings: the network, by whose name the file is found."""
 
     arch: str = "resnet50"
 

@@ -17,6 +17,7 @@ from torch import Tensor, nn
 from torch.nn import functional as F  # noqa: N812
 
 from baselines._transvw.autoencoder import AutoEncoder
+from baselines._transvw.network import WordNetwork
 from baselines._transvw.perturbations import perturbed
 from baselines._transvw.words import (
     IMAGE_PX,
@@ -30,8 +31,8 @@ from baselines._transvw.words import (
 )
 from eden_bench.contracts import MethodCard, PretrainConfig, PretrainData, Schedule, Stage, ViewRecipe, Views, at_least
 from eden_bench.contracts.pretrain_method import PretrainMethod
-from eden_bench.encoders import Encoder, build_encoder
-from eden_bench.encoders.unet import DECODER_CHANNELS, UNetDecoder
+from eden_bench.encoders import Encoder
+from eden_bench.encoders.unet import DECODER_CHANNELS
 from eden_bench.errors import UsageError
 from eden_bench.registry import register_method
 from pretrain.published import adams_figure
@@ -93,7 +94,7 @@ class TransVWConfig(PretrainConfig):
     """Epochs by cost; words, and how often the rate halves, fit the phantom and the epochs; thin networks."""
 
     def __post_init__(self) -> None:
-        """Refuse values no run can mean."""
+        """Validate field values. Raises ValueError naming the field, its bounds and the value."""
         super().__post_init__()
         for name in ("words", "nearest", "validation_nearest", "fall_every_epochs", "autoencoder_width", "patch_px"):
             at_least(name, getattr(self, name), 1)
@@ -112,7 +113,7 @@ class TransVWConfig(PretrainConfig):
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """The auto-encoder, then the words."""
+        """Two stages: the auto-encoder, then the words."""
         first = max(1, round(self.epochs * self.autoencoder_share))
         return Stage(AUTOENCODER, first), Stage(WORDS, self.epochs)
 
@@ -122,33 +123,13 @@ class TransVWConfig(PretrainConfig):
 
     @property
     def crops(self) -> CropLaw:
-        """How words are cropped."""
+        """Sizes and offsets of the words' crops."""
         return CropLaw(
             side_px=self.patch_px,
             other_sides_px=self.other_sides_px,
             offset_px=self.offset_px,
             border_px=self.border_px,
         )
-
-
-class WordNetwork(nn.Module):
-    """A U-Net that restores, with a classifier on its bottleneck."""
-
-    def __init__(self, config: TransVWConfig) -> None:
-        super().__init__()
-        self.encoder = build_encoder(config.arch)
-        width = self.encoder.out_channels
-        self.decoder = UNetDecoder(self.encoder, 3, config.decoder_channels)
-        self.before_pooling = nn.Sequential(
-            nn.Conv2d(width, width // 2, 3, padding=1, bias=False), nn.BatchNorm2d(width // 2), nn.ReLU(inplace=True)
-        )
-        self.classifier = nn.Linear(width // 2, config.words)
-
-    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
-        """Return logits (B, C) of the words, and restored patches (B, 3, H, W) in (0, 1)."""
-        maps = self.encoder.maps(images)
-        logits = self.classifier(self.before_pooling(maps[-1]).mean(dim=(2, 3)))
-        return logits.float(), self.decoder(images, maps).float().sigmoid()
 
 
 @register_method("transvw")
@@ -186,7 +167,7 @@ class TransVW(PretrainMethod):
     def __init__(self, config: TransVWConfig) -> None:
         super().__init__()
         self.config = config
-        self.network = WordNetwork(config)
+        self.network = WordNetwork(config.arch, config.words, config.decoder_channels)
         self.autoencoder = AutoEncoder(config.autoencoder_width)
         self.register_buffer("found", torch.tensor(-1))
         self.register_buffer("centres", torch.zeros(config.words, 2, dtype=torch.float64))
@@ -201,7 +182,7 @@ class TransVW(PretrainMethod):
         return self.network.encoder
 
     def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
-        """One plain view in [0, 1]: of a whole image, or of a word's crop."""
+        """Return one plain view in [0, 1]: of a whole image, or of a word's crop."""
         size = self.config.autoencoder_px if stage.name == AUTOENCODER else self.config.size_px
         return (ViewRecipe(size_px=size, mean=(0, 0, 0), std=(1, 1, 1)),)
 
@@ -230,20 +211,20 @@ class TransVW(PretrainMethod):
         )
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        """Adam on what the stage trains."""
+        """Return Adam on what the stage trains."""
         trained: Iterable[nn.Parameter] = (p for p in self.parameters() if p.requires_grad)
         config = self.config
         return {"main": torch.optim.Adam(trained, lr=config.lr, weight_decay=config.weight_decay)}
 
     def schedule(self, turn: str) -> Schedule:
-        """No change for the auto-encoder, steps down for the words."""
+        """Return a constant rate for the auto-encoder, one that halves for the words."""
         warmup, every = self.config.warmup_epochs, self.config.fall_every_epochs
         if self._stage == AUTOENCODER:
             return Schedule(shape="constant", warmup_epochs=warmup)
         return Schedule(shape="falls", warmup_epochs=warmup, fall_every_epochs=every, fall_to=0.5)
 
     def losses(self, views: Views, turn: str = "main") -> dict[str, Tensor]:
-        """The auto-encoder's error; or the word's cross-entropy and the error against the unspoilt patch."""
+        """Return the auto-encoder's error; or the word's cross-entropy and the error against the undistorted patch."""
         (patches,) = views.images
         if self._stage == AUTOENCODER:
             return {"autoencoder": F.mse_loss(self.autoencoder(patches).float(), patches)}

@@ -73,7 +73,7 @@ class VICRegLConfig(PretrainConfig):
     measure of the encoder and of 2 × 2 maps."""
 
     def __post_init__(self) -> None:
-        """Refuse values no run can mean."""
+        """Validate field values. Raises ValueError naming the field, its bounds and the value."""
         super().__post_init__()
         in_range("alpha", self.alpha, 0, 1)
         for name in ("invariance_weight", "variance_weight", "covariance_weight"):
@@ -88,7 +88,7 @@ class VICRegLConfig(PretrainConfig):
 
 
 class Expanded(NamedTuple):
-    """What the network says of one view; P cells of the map, row by row. Nothing is normalised."""
+    """Expanded embeddings of one view; P cells of the map, row by row. Nothing is normalised."""
 
     whole: Tensor
     """(B, D) float32."""
@@ -155,14 +155,14 @@ class VICRegL(PretrainMethod):
         return self.student.encoder
 
     def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
-        """The first view is always blurred, the second seldom, and solarised at times."""
+        """Return two recipes: the first view is always blurred, the second seldom, and solarised at times."""
         size_px = self.config.size_px
         if self.config.augmentation == "vicregl":
             return vicreg_recipes(size_px)
         return (recipe_of(self.config.augmentation, size_px),) * 2
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        """LARS, its rate in proportion to the batch."""
+        """Return LARS, its rate in proportion to the batch."""
         config = self.config
         lr = config.lr * config.batch_size / _BATCH
         return {
@@ -170,11 +170,11 @@ class VICRegL(PretrainMethod):
         }
 
     def schedule(self, turn: str) -> Schedule:
-        """Warm up step by step, then a cosine to a thousandth."""
+        """Return a warm-up step by step, then a cosine to a thousandth."""
         return Schedule(per="step", warmup_epochs=self.config.warmup_epochs, floor=0.001)
 
     def losses(self, views: Views, turn: str = "main") -> dict[str, Tensor]:
-        """α times the global and 1 − α times the local terms, each with its weight (Eq. 1 to 5)."""
+        """Return α times the global and 1 − α times the local terms, each with its weight (Eq. 1 to 5)."""
         config, share = self.config, self.training
         first, second = (in_groups(self.student, image, config.bn_groups) for image in views.images)
         counts = (None,) if config.l2_all_matches else config.num_matches

@@ -32,7 +32,7 @@ M = TypeVar("M", bound=type)
 
 @dataclass
 class Registry:
-    """Names to plugins of one kind.
+    """Registry of the plugins of one kind, by name.
 
     Attributes:
         kind: "method", "task" or "dataset".
@@ -132,7 +132,7 @@ class Registry:
             self._load(source)
 
     def failures(self) -> dict[str, str]:
-        """Origin to error, for every plugin that was tried and failed."""
+        """Return origin to error, for every plugin that was tried and failed."""
         sources = {source.module: source.origin for source in self.sources()}
         failed = {sources[module]: error for module, error in self._tried.items() if error and module in sources}
         return {**self._unfound, **failed}

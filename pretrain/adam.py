@@ -41,7 +41,7 @@ class AdamConfig(ContrastConfig):
     """The released code's views, or MoCo-v2's."""
 
     def __post_init__(self) -> None:
-        """Refuse values no run can mean."""
+        """Validate field values. Raises ValueError naming the field, its bounds and the value."""
         super().__post_init__()
         at_least("pruning_threshold", self.pruning_threshold, -1)
         recipe_of(self.augmentation, self.size_px)
@@ -95,7 +95,7 @@ class Adam(PretrainMethod):
         return self.moco.queue.full
 
     def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
-        """Query and key are drawn from the same recipe, the same at every level."""
+        """Return one recipe for query and key, the same at every level."""
         return (recipe_of(self.config.augmentation, self.config.size_px),) * 2
 
     def start_stage(self, stage: Stage) -> None:
@@ -103,15 +103,15 @@ class Adam(PretrainMethod):
         self.prune_from = self.config.pruning_threshold if stage.level > 0 else None
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        """SGD on the student, fresh at every stage."""
+        """Return SGD on the student, fresh at every stage."""
         return {"main": sgd(self.moco.student.parameters(), self.config)}
 
     def losses(self, views: Views, turn: str = "main") -> dict[str, Tensor]:
-        """InfoNCE over the negatives that the pruner keeps."""
+        """Return InfoNCE over the negatives that the pruner keeps."""
         contrast = self.moco.contrast(views, self.prune_from)
         self.metrics = contrast.metrics(self.moco.queue.size)
         return {"contrast": contrast.loss}
 
     def after_step(self) -> None:
-        """Move the teacher, then enqueue the keys."""
+        """Update the teacher, then enqueue the keys."""
         self.moco.advance()

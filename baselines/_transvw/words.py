@@ -26,7 +26,7 @@ _MARGIN_PX = 8
 
 @dataclass(frozen=True, kw_only=True)
 class CropLaw:
-    """How crops are cut around a word's coordinate, in pixels of a 1024-px image."""
+    """Sizes and offsets of the crops around a word's coordinate, in pixels of a 1024-px image."""
 
     side_px: int = 128
     """Of the first crop, whose centre is exactly the coordinate."""
@@ -44,7 +44,7 @@ class CropLaw:
 
 
 class Words(NamedTuple):
-    """C words: where they are and in which images; -1 where there are fewer images than wanted."""
+    """Coordinates of C words and the images that show them; -1 where there are fewer images than wanted."""
 
     centres: np.ndarray
     """(C, 2) float64: x, y in pixels of a 1024-px image."""
@@ -55,7 +55,7 @@ class Words(NamedTuple):
 
 
 class Instances(NamedTuple):
-    """Crops: of which image, where, how large, and which word they show."""
+    """Crops of images: source image, centre, side and word."""
 
     image: np.ndarray
     """(N,) int64, index in the pyramid."""

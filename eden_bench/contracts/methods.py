@@ -21,7 +21,7 @@ SEEDED = "seeded"
 
 @dataclass(frozen=True, kw_only=True)
 class MethodCard:
-    """What a reader must know of a method before believing its row in a table."""
+    """Provenance of a method: paper, licence, data and differences, as a reader of its row needs them."""
 
     title: str
     paper: str
@@ -52,7 +52,7 @@ class Stage(NamedTuple):
 
 
 class MethodConfig:
-    """What protocols ask of every method's config, whether it is pretrained here or brought along."""
+    """Base of every method's config, pretrained here or brought along: what protocols read."""
 
     keeps: ClassVar[tuple[str, ...]] = ()
     """Fields that a protocol's ``fair`` table leaves alone, since the method means nothing with another value."""

@@ -54,7 +54,7 @@ class PretrainData:
 
 @dataclass(frozen=True, kw_only=True)
 class Schedule:
-    """How a turn's learning rate moves through a stage; without changes a half cosine to 0, epoch by epoch.
+    """Learning-rate schedule of a turn through a stage; by default half a cosine to 0, epoch by epoch.
 
     A method that wants another has ``schedule(turn) -> Schedule``.
     """
@@ -107,7 +107,7 @@ class Schedule:
         return self.floor + (1 - self.floor) * cosine
 
     def is_over(self, losses: Sequence[float]) -> bool:
-        """Whether the stage ends before its last epoch."""
+        """Return whether the stage ends before its last epoch."""
         if self.stop_after_epochs is None or not losses:
             return False
         return len(losses) - 1 - losses.index(min(losses)) > self.stop_after_epochs

@@ -24,7 +24,7 @@ NORMALISATIONS: Mapping[str, tuple[tuple[float, float, float], tuple[float, floa
 
 @dataclass(frozen=True, kw_only=True)
 class ViewRecipe:
-    """How one augmented view is made from an anchor. The defaults change nothing but the size.
+    """Augmentation parameters of one view of an anchor. The defaults change nothing but the size.
 
     Order, as in torchvision pipelines: random resized crop, colour jitter, grey, blur, solarise,
     rotation, flip, normalisation. Draws are per sample.
@@ -54,7 +54,7 @@ class ViewRecipe:
     std: tuple[float, float, float] = NORMALISATIONS["imagenet"][1]
 
     def __post_init__(self) -> None:
-        """Refuse values no pipeline can mean."""
+        """Validate field values. Raises ValueError naming the field, its bounds and the value."""
         at_least("size_px", self.size_px, 8)
         for name in ("jitter_p", "grey_p", "blur_p", "solarise_p", "flip_p"):
             in_range(name, getattr(self, name), 0, 1)
@@ -102,7 +102,7 @@ class View:
 
 @dataclass(frozen=True)
 class Views:
-    """What a method's loss sees: the views of a batch, who they are, and labels where a method uses them."""
+    """Input of a method's losses: the views of a batch, their sample indices, labels and a random generator."""
 
     views: tuple[View, ...]
     samples: torch.Tensor

@@ -30,13 +30,24 @@ _METHOD = '''\
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any, ClassVar
 
 import torch
 from torch import nn
 from torch.nn import functional
 
-from eden_bench import MethodCard, PretrainConfig, Stage, ViewRecipe, Views, build_encoder, register_method
+from eden_bench import (
+    MethodCard,
+    PretrainConfig,
+    PretrainMethod,
+    Stage,
+    ViewRecipe,
+    Views,
+    build_encoder,
+    register_method,
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,13 +55,18 @@ class {title}Config(PretrainConfig):
     """Settings; the defaults are your paper's."""
 
     temperature: float = 0.2
+    embedding_dim: int = 128
+
+    quick: ClassVar[Mapping[str, Any]] = {{"lr": 0.1, "embedding_dim": 32}}
+    """What differs under the protocol "quick", in minutes on a laptop: why."""
 
 
 @register_method("{name}")
-class {title}(nn.Module):
+class {title}(PretrainMethod):
     """SimCLR's loss (Chen et al., ICML 2020, arXiv:2002.05709), to start from."""
 
     Config = {title}Config
+    config: {title}Config
     card = MethodCard(
         title="{title}",
         paper="authors, venue, arXiv id",
@@ -64,23 +80,20 @@ class {title}(nn.Module):
         self.config = config
         self.encoder = build_encoder(config.arch)
         width = self.encoder.out_channels
-        self.head = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 64))
+        self.head = nn.Sequential(nn.Linear(width, width), nn.ReLU(), nn.Linear(width, config.embedding_dim))
 
     def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
-        """One recipe a view."""
+        """Return one recipe a view."""
         return (ViewRecipe(size_px=self.config.size_px, crop_scale=(0.2, 1.0), jitter_p=0.8, brightness=0.4),) * 2
 
-    def start_stage(self, stage: Stage) -> None:
-        """There is only one stage."""
-
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        """One optimiser a turn; this method has one turn."""
+        """Return one optimiser a turn; this method has one turn."""
         config = self.config
         sgd = torch.optim.SGD(self.parameters(), config.lr, config.momentum, weight_decay=config.weight_decay)
         return {{"main": sgd}}
 
     def losses(self, views: Views, turn: str = "main") -> dict[str, torch.Tensor]:
-        """Find the other view of the same image among all others; the turn minimises the sum of what is returned."""
+        """Return the cost of finding the other view of an image among all; the turn minimises the sum."""
         embedded = [functional.normalize(self.head(self.encoder.embed(image)), dim=1) for image in views.images]
         both = torch.cat(embedded)
         similarity = both @ both.T / self.config.temperature
@@ -88,8 +101,7 @@ class {title}(nn.Module):
         partner = torch.arange(len(both), device=both.device).roll(len(both) // 2)
         return {{"contrast": functional.cross_entropy(similarity, partner)}}
 
-    def after_step(self) -> None:
-        """Update a teacher or a queue here; there is none."""
+    # Optional: after_step (a teacher, a queue), start_stage, stage_data, schedule, metrics, ready; see PretrainMethod.
 '''
 
 _TEST = '''\

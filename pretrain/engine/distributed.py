@@ -35,12 +35,12 @@ def process_group(device: str) -> Iterator[torch.device]:
 
 
 def size() -> int:
-    """Number of processes."""
+    """Return the number of processes."""
     return dist.get_world_size() if dist.is_initialized() else 1
 
 
 def rank() -> int:
-    """This process's number, from 0; process 0 writes all files."""
+    """Return this process's rank, from 0; process 0 writes all files."""
     return dist.get_rank() if dist.is_initialized() else 0
 
 
@@ -96,6 +96,6 @@ def summed(value: Tensor) -> Tensor:
 
 
 def share_buffers(module: nn.Module) -> None:
-    """Give every process the buffers (batch-norm statistics) of process 0, whose state is the one that is saved."""
+    """Broadcast the buffers (batch-norm statistics) of process 0, whose state is saved, to all processes."""
     for buffer in module.buffers():
         from_first(buffer)

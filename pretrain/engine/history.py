@@ -22,8 +22,20 @@ def write(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
 
 
 def is_exhausted(entry: Mapping[str, Any]) -> bool:
-    """Whether the pruner left an epoch next to nothing to learn from."""
+    """Return whether the pruner left an epoch next to nothing to learn from."""
     return bool(entry.get("without_negatives", 0) >= EXHAUSTED_FROM)
+
+
+def exhaustion(history: Sequence[Mapping[str, Any]], stage: str) -> str:
+    """Return what to warn of where the last epoch is the first of its stage that the pruner left nothing; else ""."""
+    exhausted = [entry for entry in history if entry["stage"] == stage and is_exhausted(entry)]
+    if len(exhausted) != 1 or exhausted[0] is not history[-1]:
+        return ""
+    return (
+        f"epoch {history[-1]['epoch'] + 1}: the pruner left {100 * history[-1]['without_negatives']:.0f}% of the "
+        "queries without a negative, so there is next to nothing to learn from: lower pruning_threshold, or pretrain "
+        "the coarser stage longer"
+    )
 
 
 def of_stages(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:

@@ -48,3 +48,8 @@ def set_lr(optimiser: torch.optim.Optimizer, factor: float) -> None:
 def autocast_dtype(device: torch.device) -> torch.dtype:
     """Return bfloat16 where the hardware multiplies it faster than float32, else float32."""
     return {"bfloat16": torch.bfloat16, "float32": torch.float32}[fast_precision(device.type)]
+
+
+def autocast(device: torch.device) -> torch.autocast:
+    """Return a context in which layers compute in ``autocast_dtype``."""
+    return torch.autocast(device.type, dtype=torch.bfloat16, enabled=autocast_dtype(device) == torch.bfloat16)

@@ -26,7 +26,7 @@ _log = logging.getLogger("eden_bench")
 
 @dataclass
 class TrainingState:
-    """Where a run stands and all that its next step depends on."""
+    """Resumable state of a run: position, tensors, optimisers, history and best encoder."""
 
     recipe: str
     """Identity of the run; a state of another recipe is refused."""
@@ -50,11 +50,11 @@ class TrainingState:
     """Lowest validation loss of the last stage: "loss", "epoch" and "encoder"."""
 
     def begin_epoch(self, epoch: int) -> None:
-        """Go on at the first step of an epoch."""
+        """Reset the counters to the first step of an epoch."""
         self.epoch, self.step, self.sums, self.seconds, self.waited_s = epoch, 0, {}, 0.0, 0.0
 
     def where(self) -> str:
-        """Say where the run stands, for messages."""
+        """Return the stage, epoch and step that go on, for messages."""
         return f"stage {self.stage + 1}, epoch {self.epoch + 1}, step {self.step}"
 
 

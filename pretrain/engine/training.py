@@ -9,23 +9,21 @@ from __future__ import annotations
 import logging
 import math
 import time
-import warnings
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
 import numpy as np
 import torch
 from torch import Tensor, nn
-from torch.nn.parallel import DistributedDataParallel
 
 from eden_bench import registry, seeds
-from eden_bench.contracts import Context, Method, PretrainConfig, PretrainData, Schedule, Stage, ViewRecipe, Views
+from eden_bench.contracts import Context, Method, PretrainConfig, PretrainData, Stage, ViewRecipe, Views
 from eden_bench.encoders import seeded
 from eden_bench.errors import TrainingDiverged, UsageError
-from pretrain.engine import distributed, history, state
-from pretrain.engine.optimisation import autocast_dtype, set_lr
+from pretrain.engine import distributed, history, network, selection, state
+from pretrain.engine.optimisation import autocast, set_lr
 from pretrain.views.stream import ViewStream
 
 CHECK_EVERY_STEPS = 20
@@ -35,7 +33,7 @@ _log = logging.getLogger("eden_bench")
 
 @dataclass(kw_only=True)
 class Training:
-    """One method being pretrained on one device; with several processes each has its own.
+    """Training loop of one method on one device; with several processes each has its own.
 
     Attributes:
         method: as built from the seed, then as the state left it.
@@ -81,7 +79,7 @@ class Training:
 
     @property
     def steps(self) -> int:
-        """Steps of an epoch of this stage; the ragged last batch is dropped."""
+        """Number of steps in an epoch of this stage; the ragged last batch is dropped."""
         return len(self._data.train) // self.config.batch_size
 
     def run(self) -> None:
@@ -96,12 +94,7 @@ class Training:
 
     def selected(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return the encoder's weights to hand on, and which epoch they are from."""
-        last = {"rule": "last", "stage": self.config.stages[-1].name, **_summary(self.at.history[-1])}
-        if self.config.select == "last" or self.at.best is None:
-            return self.method.encoder.state_dict(), last
-        best = self.at.best
-        chosen = next(e for e in self.at.history if (e["stage"], e["epoch"]) == (last["stage"], best["epoch"]))
-        return best["encoder"], {**last, "rule": "best", **_summary(chosen)}
+        return selection.selected(self.at, self.config, self.method.encoder)
 
     def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
         """Return the method's recipes of a stage, as strong and as normalised as the config says.
@@ -133,7 +126,7 @@ class Training:
         self._optimisers = self.method.optimisers()
         for name, saved in self.at.optimisers.items():
             self._optimisers[name].load_state_dict(saved)
-        self._network = _parallel(_Losses(self.method), turns=len(self._optimisers))
+        self._network = network.parallel(network.Losses(self.method), turns=len(self._optimisers))
         self._stream = ViewStream(
             self._data.pyramid,
             self.recipes(stage),
@@ -149,7 +142,7 @@ class Training:
         self._since = time.perf_counter()
         for views in self._awaited(self._stream.epoch(self.at.epoch, self._order(stage), first_batch=self.at.step)):
             self._set_rates(stage)
-            self._step(_laid_out(views))
+            self._step(network.laid_out(views))
             self._look_up(stage)
         self._check(stage)
         loss = self._validate()
@@ -158,7 +151,7 @@ class Training:
         self._note(stage, loss)
         self._warn_if_exhausted(stage)
         if is_last:
-            self._keep_if_best(loss)
+            selection.keep_if_best(self.at, self.method, loss)
         self.at.begin_epoch(self.at.epoch + 1)
         self._save()
 
@@ -166,14 +159,11 @@ class Training:
         """Set each turn's learning rate for the coming step."""
         epoch, losses = self.at.epoch + self.at.step / self.steps, self._validation_losses(stage)
         for turn, optimiser in self._optimisers.items():
-            set_lr(optimiser, self._schedule(turn).factor(epoch, stage.epochs, losses))
+            set_lr(optimiser, self.method.schedule(turn).factor(epoch, stage.epochs, losses))
 
     def _is_over(self, stage: Stage) -> bool:
         """Whether the schedule of the turn that validates ends the stage before its last epoch."""
-        return self._schedule(next(iter(self._optimisers))).is_over(self._validation_losses(stage))
-
-    def _schedule(self, turn: str) -> Schedule:
-        return self.method.schedule(turn)
+        return self.method.schedule(next(iter(self._optimisers))).is_over(self._validation_losses(stage))
 
     def _validation_losses(self, stage: Stage) -> list[float]:
         """Return the loss of each finished epoch of a stage."""
@@ -182,23 +172,18 @@ class Training:
     def _step(self, views: Views) -> None:
         """One optimiser step for each turn, then the method's own update."""
         for turn, optimiser in self._optimisers.items():
-            with self._autocast():
+            with autocast(self.device):
                 losses: dict[str, Tensor] = self._network(views, turn)
             total = torch.stack(list(losses.values())).sum()
             optimiser.zero_grad(set_to_none=True)
             total.backward()  # type: ignore[no-untyped-call]
-            self._clip(optimiser)
+            network.clip(optimiser, self.config.clip_norm)
             optimiser.step()
             self._recent.append(total.detach())
             self._add({"loss": total, **{f"loss/{name}": loss for name, loss in losses.items()}})
         self._add(self.method.metrics)
         self.method.after_step()
         self.at.step += 1
-
-    def _clip(self, optimiser: torch.optim.Optimizer) -> None:
-        """Shorten the gradient to the config's ``clip_norm``, where it has one."""
-        if (clip_norm := self.config.clip_norm) is not None:
-            nn.utils.clip_grad_norm_([p for group in optimiser.param_groups for p in group["params"]], clip_norm)
 
     def _order(self, stage: Stage) -> np.ndarray:
         """Return this process's part of the shuffled training images, whole batches only."""
@@ -219,18 +204,14 @@ class Training:
         own = self._data.validation[distributed.rank() :: distributed.size()]
         sums = torch.zeros(2, device=self.device)
         for views in self._stream.epoch(0, own, purpose="validation"):
-            with self._autocast():
-                losses = self.method.losses(_laid_out(views), turn)
+            with autocast(self.device):
+                losses = self.method.losses(network.laid_out(views), turn)
             count = len(views.samples)
             sums[0] += torch.stack(list(losses.values())).sum() * count
             sums[1] += count
         self._module.train()
         total, images = distributed.summed(sums).tolist()
         return float(total / max(images, 1))
-
-    def _autocast(self) -> torch.autocast:
-        dtype = autocast_dtype(self.device)
-        return torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=dtype == torch.bfloat16)
 
     def _add(self, values: Mapping[str, Tensor]) -> None:
         for name, value in values.items():
@@ -259,7 +240,7 @@ class Training:
         if bad.any():
             step = self.at.step + 1 + (int(bad.float().argmax()) - len(bad)) // len(self._optimisers)
             raise self._diverged("loss", stage, step)
-        if distributed.summed(_not_finite(self._module)) > 0:
+        if distributed.summed(network.not_finite(self._module)) > 0:
             raise self._diverged("network", stage, self.at.step)
 
     def _diverged(self, what: str, stage: Stage, step: int) -> TrainingDiverged:
@@ -280,28 +261,10 @@ class Training:
         times = {"seconds": round(self.at.seconds, 3), "waited_s": round(self.at.waited_s, 3)}
         self.at.history.append({**entry, "lr": max(lrs), **means, **times})
 
-    def _keep_if_best(self, loss: float) -> None:
-        """Keep the encoder where its validation loss is the lowest and means something.
-
-        It means nothing while the queue is not real and where the pruner left no negatives.
-        """
-        says = self.method.ready and not history.is_exhausted(self.at.history[-1])
-        if says and (self.at.best is None or loss < self.at.best["loss"]):
-            weights = {name: value.detach().cpu().clone() for name, value in self.method.encoder.state_dict().items()}
-            self.at.best = {"loss": loss, "epoch": self.at.epoch, "encoder": weights}
-
     def _warn_if_exhausted(self, stage: Stage) -> None:
         """Say once a stage that the pruner left nothing to learn from."""
-        exhausted = [e["epoch"] for e in self.at.history if e["stage"] == stage.name and history.is_exhausted(e)]
-        if distributed.rank() == 0 and exhausted == [self.at.epoch]:
-            _log.warning(
-                "%s, stage %s, epoch %d: the pruner left %.0f%% of the queries without a negative, so there is next to "
-                "nothing to learn from: lower pruning_threshold, or pretrain the coarser stage longer",
-                self.name,
-                stage.name,
-                self.at.epoch + 1,
-                100 * self.at.history[-1]["without_negatives"],
-            )
+        if distributed.rank() == 0 and (said := history.exhaustion(self.at.history, stage.name)):
+            _log.warning("%s, stage %s, %s", self.name, stage.name, said)
 
     def _end_stage(self) -> None:
         self.at.stage, self.at.optimisers, self._optimisers = self.at.stage + 1, {}, {}
@@ -333,39 +296,3 @@ class Training:
             if views is None:
                 return
             yield views
-
-
-class _Losses(nn.Module):
-    """A method's losses as a module's forward, which is what DistributedDataParallel wraps."""
-
-    def __init__(self, method: Method) -> None:
-        super().__init__()
-        self.method = method
-
-    def forward(self, views: Views, turn: str) -> dict[str, Tensor]:
-        return self.method.losses(views, turn)
-
-
-def _not_finite(module: nn.Module) -> Tensor:
-    """Return how many parameters and buffers hold a number that is not finite, a float tensor without axes."""
-    values = [value for value in module.state_dict().values() if value.is_floating_point()]
-    return torch.stack([~value.isfinite().all() for value in values]).sum().float()
-
-
-def _parallel(network: nn.Module, turns: int) -> nn.Module:
-    """Average gradients over processes, where there are several; each turn leaves the other turns' parameters out."""
-    if distributed.size() == 1:
-        return network
-    with warnings.catch_warnings():  # torch 2.15 renames broadcast_buffers, 2.10 does not know the new name
-        warnings.simplefilter("ignore", FutureWarning)
-        return DistributedDataParallel(network, broadcast_buffers=False, find_unused_parameters=turns > 1)
-
-
-def _laid_out(views: Views) -> Views:
-    """Return views in the memory layout that convolutions are fast in."""
-    images = (view.image.contiguous(memory_format=torch.channels_last) for view in views.views)
-    return replace(views, views=tuple(replace(v, image=image) for v, image in zip(views.views, images, strict=True)))
-
-
-def _summary(entry: dict[str, Any]) -> dict[str, Any]:
-    return {name: entry[name] for name in ("epoch", "validation_loss")}

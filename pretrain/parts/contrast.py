@@ -23,7 +23,7 @@ _TILE = {"cpu": (256, 2048), "cuda": (2048, 8192)}
 
 
 class Contrast(NamedTuple):
-    """A contrastive loss and how many negatives it stood on."""
+    """Contrastive loss and the number of negatives it was computed from."""
 
     loss: Tensor
     """Scalar, mean over queries, at least 0."""

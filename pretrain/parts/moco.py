@@ -20,7 +20,7 @@ from pretrain.parts.teacher import follow, make_teacher
 
 @dataclass(frozen=True, kw_only=True)
 class ContrastConfig(PretrainConfig):
-    """What methods with a queue and a momentum teacher share; defaults are the paper's common setup (F.1)."""
+    """Settings shared by methods with a queue and a momentum teacher; defaults are the common setup (F.1)."""
 
     queue_size: int = 65_536
     teacher_momentum: float = 0.999
@@ -30,7 +30,7 @@ class ContrastConfig(PretrainConfig):
     """Groups that a batch is cut into for batch norm, over all processes: the paper's four GPUs."""
 
     def __post_init__(self) -> None:
-        """Refuse values no run can mean."""
+        """Validate field values. Raises ValueError naming the field, its bounds and the value."""
         super().__post_init__()
         at_least("queue_size", self.queue_size, 1)
         in_range("teacher_momentum", self.teacher_momentum, 0, 1)
@@ -55,7 +55,7 @@ class Embedder(nn.Module):
 
 
 class MomentumContrast(nn.Module):
-    """A student that is to find, among a queue of keys, the one that the teacher made of the other view."""
+    """Student, momentum teacher and key queue: the student matches the teacher's key of the other view."""
 
     def __init__(self, config: ContrastConfig) -> None:
         super().__init__()
@@ -75,7 +75,7 @@ class MomentumContrast(nn.Module):
         return info_nce(queries, keys, self.queue.keys, temperature=self.config.temperature, prune_from=prune_from)
 
     def advance(self) -> None:
-        """Let the teacher follow the student, and enqueue the keys of the step that has ended."""
+        """Update the teacher and enqueue the keys of the step that has ended."""
         follow(self.teacher, self.student, self.config.teacher_momentum)
         if self._keys is not None:
             self.queue.push(self._keys)

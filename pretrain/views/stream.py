@@ -33,7 +33,7 @@ _AHEAD = 2
 
 
 class Plan(NamedTuple):
-    """All that is drawn for one batch."""
+    """Samples, cells and augmentation draws of one batch."""
 
     samples: np.ndarray
     """(B,) int64."""
@@ -44,7 +44,7 @@ class Plan(NamedTuple):
 
 
 class Buffers:
-    """Arrays that are lent out and come back by themselves when nobody holds them any more.
+    """Pool of arrays, reused when no reference to them is left.
 
     Fresh memory costs as much as rendering: the kernel clears every page of it.
     """

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from baselines import pcrl
-from baselines.pcrl import Mixing, PCRLConfig, blended, cut_out, draw_mixing, draw_moves, moved
+from baselines._pcrl.mixing import Mixing, blended, cut_out, draw_mixing, draw_moves, moved
+from baselines.pcrl import PCRLConfig
 from tests.pretrain.tiny import config, method, train_step, views
 
 TINY = {"decoder_channels": (16, 8, 8, 8, 8)}

@@ -7,7 +7,7 @@ import pytest
 import torch
 
 from baselines import pcrl
-from baselines.pcrl import Mixing, draw_moves, moved
+from baselines._pcrl.mixing import Mixing, draw_moves, moved
 from tests.pretrain.tiny import method, views
 
 COUNT, GROUPS, QUEUE, IMAGES, TEMPERATURE = 8, 4, 20, 1227, 0.2

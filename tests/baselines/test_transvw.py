@@ -174,8 +174,9 @@ def test_losses_without_words_are_refused():
 
 
 def test_the_classifier_halves_the_bottleneck_before_pooling():
+    c = TransVWConfig()
     with torch.device("meta"):
-        made = transvw.WordNetwork(TransVWConfig())
+        made = transvw.WordNetwork(c.arch, c.words, c.decoder_channels)
     kinds = [type(layer).__name__ for layer in made.before_pooling]
     assert kinds == ["Conv2d", "BatchNorm2d", "ReLU"]
     assert tuple(made.before_pooling[0].weight.shape) == (1024, 2048, 3, 3)

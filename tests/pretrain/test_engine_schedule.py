@@ -7,6 +7,7 @@ import torch
 
 from eden_bench import registry
 from eden_bench.contracts import Context, Schedule
+from pretrain.engine.network import clip
 from pretrain.engine.pretraining import pretrain
 from pretrain.engine.training import Training
 from tests.pretrain.tiny import config, data, method, pretrain_in
@@ -42,8 +43,7 @@ def test_a_methods_own_schedule_is_followed_step_by_step(tmp_path, monkeypatch):
 def test_gradients_are_shortened_to_the_configs_norm_and_never_stretched(clip_norm, length):
     weight = torch.nn.Parameter(torch.zeros(2))
     weight.grad = torch.tensor([3.0, 4.0])
-    config = SimpleNamespace(clip_norm=clip_norm)
-    Training._clip(SimpleNamespace(config=config), torch.optim.SGD([weight], lr=0.1))
+    clip(torch.optim.SGD([weight], lr=0.1), clip_norm)
     assert float(weight.grad.norm()) == pytest.approx(length)
 
 

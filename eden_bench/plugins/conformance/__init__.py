@@ -20,7 +20,7 @@ _CHECKS = {"method": checks_of_method, "task": checks_of_task, "dataset": checks
 
 
 class Check(NamedTuple):
-    """One line of the result."""
+    """Result of one check."""
 
     name: str
     """A sentence that holds where the check passes."""

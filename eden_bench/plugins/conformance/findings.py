@@ -17,7 +17,7 @@ Checks = Iterator[tuple[str, Callable[[], None]]]
 
 
 class Broken(Exception):
-    """A check found the contract broken; the message says what was found and what was expected."""
+    """Raised by a check that fails; the message says what was found and what was expected."""
 
 
 def need(holds: bool, problem: str) -> None:
@@ -27,7 +27,7 @@ def need(holds: bool, problem: str) -> None:
 
 
 def check_card(card: Any) -> None:  # noqa: ANN401 - a card of any kind
-    """See that every sentence of a card is filled in."""
+    """Validate that every text of a card is filled in."""
     texts = {field.name: getattr(card, field.name) for field in fields(card)}
     empty = [name for name, text in texts.items() if isinstance(text, str) and not text.strip()]
     need(not empty, f"the card's {', '.join(empty)} is empty, expected a sentence each")

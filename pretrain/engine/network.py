@@ -1,0 +1,52 @@
+"""A method as the network that a step runs: in one process or several, on views laid out for speed."""
+
+from __future__ import annotations
+
+import warnings
+from dataclasses import replace
+
+import torch
+from torch import Tensor, nn
+from torch.nn.parallel import DistributedDataParallel
+
+from eden_bench.contracts import Method, Views
+from pretrain.engine import distributed
+
+
+class Losses(nn.Module):
+    """A method's losses as a module's forward, which is what DistributedDataParallel wraps."""
+
+    def __init__(self, method: Method) -> None:
+        super().__init__()
+        self.method = method
+
+    def forward(self, views: Views, turn: str) -> dict[str, Tensor]:
+        """Return the losses of a turn."""
+        return self.method.losses(views, turn)
+
+
+def clip(optimiser: torch.optim.Optimizer, clip_norm: float | None) -> None:
+    """Clip the gradient of an optimiser's parameters to a norm; None leaves it as it is."""
+    if clip_norm is not None:
+        nn.utils.clip_grad_norm_([p for group in optimiser.param_groups for p in group["params"]], clip_norm)
+
+
+def not_finite(module: nn.Module) -> Tensor:
+    """Return how many parameters and buffers hold a number that is not finite, a float tensor without axes."""
+    values = [value for value in module.state_dict().values() if value.is_floating_point()]
+    return torch.stack([~value.isfinite().all() for value in values]).sum().float()
+
+
+def parallel(network: nn.Module, turns: int) -> nn.Module:
+    """Average gradients over processes, where there are several; each turn leaves the other turns' parameters out."""
+    if distributed.size() == 1:
+        return network
+    with warnings.catch_warnings():  # torch 2.15 renames broadcast_buffers, 2.10 does not know the new name
+        warnings.simplefilter("ignore", FutureWarning)
+        return DistributedDataParallel(network, broadcast_buffers=False, find_unused_parameters=turns > 1)
+
+
+def laid_out(views: Views) -> Views:
+    """Return views in the memory layout that convolutions are fast in."""
+    images = (view.image.contiguous(memory_format=torch.channels_last) for view in views.views)
+    return replace(views, views=tuple(replace(v, image=image) for v, image in zip(views.views, images, strict=True)))
