@@ -17,12 +17,19 @@ def canonical_json(value: object) -> str:
     Raises:
         TypeError: value holds something that is neither JSON, a dataclass, a tuple nor a Path.
         ValueError: a float is NaN or infinite.
+
+    >>> canonical_json({"b": (1, 2), "a": 0.1})
+    '{"a":0.1,"b":[1,2]}'
     """
     return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_plain)
 
 
 def digest(value: object) -> str:
-    """Return the SHA-256 (64 hex digits) of the canonical JSON of value."""
+    """Return the SHA-256 (64 hex digits) of the canonical JSON of value.
+
+    >>> digest({"lr": 0.03, "epochs": 20}) == digest({"epochs": 20, "lr": 0.03})
+    True
+    """
     return hashlib.sha256(canonical_json(value).encode()).hexdigest()
 
 

@@ -78,7 +78,11 @@ class PluginError(UsageError):
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Return ' Did you mean …?' for the closest of names, or an empty string where none is close."""
+    """Return ' Did you mean …?' for the closest of names, or an empty string where none is close.
+
+    >>> nearest("nadam", ["adam", "densecl"])
+    " Did you mean 'adam'?"
+    """
     close = difflib.get_close_matches(name, list(names), n=1, cutoff=0.5)
     return f" Did you mean {close[0]!r}?" if close else ""
 

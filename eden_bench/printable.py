@@ -36,13 +36,21 @@ def printable_line(text: str) -> str:
 
 
 def markdown_text(text: str) -> str:
-    """Escape text for Markdown: it breaks no table and becomes no HTML, link or image."""
+    """Escape text for Markdown: it breaks no table and becomes no HTML, link or image.
+
+    >>> markdown_text("a <b>")
+    'a &lt;b>'
+    """
     plain = printable(" ".join(text.split())).replace("\\", "\\\\")
     return plain.replace("|", "\\|").replace("<", "&lt;").replace("](", "]\\(")
 
 
 def csv_cell(value: object) -> object:
-    """Escape a CSV cell: booleans in lower case, and no text that a spreadsheet takes for a formula."""
+    """Escape a CSV cell: booleans in lower case, and no text that a spreadsheet takes for a formula.
+
+    >>> csv_cell("=1+1"), csv_cell(True), csv_cell(0.5)
+    ("'=1+1", 'true', 0.5)
+    """
     if isinstance(value, bool):
         return str(value).lower()
     if not isinstance(value, str):

@@ -20,7 +20,12 @@ def no_progress(what: str, done: int, total: int) -> None:
 
 
 def in_range(name: str, value: float, low: float, high: float) -> None:
-    """Raise ValueError "name must be in [low, high], not value" where it is not."""
+    """Raise ValueError "name must be in [low, high], not value" where it is not.
+
+    >>> in_range("momentum", 1.5, 0, 1)
+    Traceback (most recent call last):
+    ValueError: momentum must be in [0, 1], not 1.5
+    """
     if not low <= value <= high:
         raise ValueError(f"{name} must be in [{low:g}, {high:g}], not {value!r}")
 
@@ -71,5 +76,9 @@ def shots_are_valid(shots: int | None, train: int) -> None:
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
-    """Optimiser steps in one epoch, the ragged last batch included."""
+    """Optimiser steps in one epoch, the ragged last batch included.
+
+    >>> steps_per_epoch(10, 4)
+    3
+    """
     return math.ceil(images / batch_size)

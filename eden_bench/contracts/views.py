@@ -71,6 +71,9 @@ class ViewRecipe:
 
         The least share of a crop nears the greatest, and jitter, greying and solarising get rarer or weaker, all in
         proportion. Blur, rotation and flip stay.
+
+        >>> ViewRecipe(size_px=64, crop_scale=(0.2, 1.0)).weakened(0.5).crop_scale
+        (0.6, 1.0)
         """
         low, high = self.crop_scale
         shares = ("brightness", "contrast", "saturation", "hue", "grey_p", "solarise_p")

@@ -28,6 +28,9 @@ def build_encoder(arch: str, seed: int | None = None) -> Encoder:
 
     Raises:
         UsageError: arch is not known, or narrower than 16; names the nearest one that is.
+
+    >>> build_encoder("resnet18-w16", seed=0).out_channels
+    128
     """
     with seeded(seed, "encoder") if seed is not None else contextlib.nullcontext():
         if arch.startswith(("vit_", "swin_")):

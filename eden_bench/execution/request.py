@@ -146,6 +146,9 @@ def parse_seeds(text: str | Sequence[int] | None, count: int | None = None, flag
 
     Raises:
         UsageError: not seeds, or both a list and a count.
+
+    >>> parse_seeds("0-2,5", None), parse_seeds(None, 3)
+    ((0, 1, 2, 5), (0, 1, 2))
     """
     if text is not None and count is not None:
         raise UsageError("--seeds and --n-seeds say the same thing: give one")
@@ -170,6 +173,9 @@ def parse_shots(texts: Iterable[str | int | None]) -> tuple[int | None, ...]:
 
     Raises:
         UsageError: neither a number of at least 2 nor "full".
+
+    >>> parse_shots(["3,24", "full"])
+    (3, 24, None)
     """
     parts = [part.strip() for text in texts for part in ("full" if text is None else str(text)).split(",")]
     return tuple(dict.fromkeys(_shots(part) for part in parts if part)) or (None,)

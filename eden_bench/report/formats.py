@@ -117,7 +117,11 @@ def comparison_text(comparison: Comparison, score: ScoreDefinition) -> str:
 
 
 def p_text(p: float) -> str:
-    """Return p with two significant digits; nothing is rounded to zero."""
+    """Return p with two significant digits; nothing is rounded to zero.
+
+    >>> p_text(0.0254), p_text(3e-9)
+    ('0.025', '3.0e-09')
+    """
     return f"{p:.2g}" if p >= 1e-4 else f"{p:.1e}"
 
 

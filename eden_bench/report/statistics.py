@@ -48,6 +48,10 @@ def summarise(scores: Sequence[float]) -> Summary:
 
     Raises:
         ValueError: there are no scores.
+
+    >>> found = summarise([1, 2, 3])
+    >>> found.n, found.mean, found.sd, round(found.high - found.mean, 3)  # 4.303 / √3
+    (3, 2.0, 1.0, 2.484)
     """
     mean = _mean(scores)
     n = len(scores)
@@ -66,6 +70,10 @@ def two_sample_t(first: Sequence[float], second: Sequence[float]) -> TTest:
 
     Raises:
         ValueError: a group is empty.
+
+    >>> found = two_sample_t([1, 2, 3], [2, 3, 4])
+    >>> found.difference, round(found.t, 3), found.df, round(found.p, 3)
+    (-1.0, -1.225, 4.0, 0.288)
     """
     a, b = len(first), len(second)
     if undefined := _undefined(first, second):
@@ -79,6 +87,9 @@ def variance(scores: Sequence[float]) -> float:
 
     Raises:
         ValueError: there are fewer than two scores.
+
+    >>> variance([1, 2, 3])
+    1.0
     """
     if len(scores) < 2:
         raise ValueError(f"a variance needs at least 2 scores, not {len(scores)}")
@@ -89,7 +100,11 @@ def variance(scores: Sequence[float]) -> float:
 
 
 def t_quantile(probability: float, df: float) -> float:
-    """Return the quantile of Student's t."""
+    """Return the quantile of Student's t.
+
+    >>> round(t_quantile(0.975, 9), 3)
+    2.262
+    """
     from scipy.special import stdtrit
 
     return float(stdtrit(df, probability))

@@ -180,7 +180,11 @@ class Table:
 
 
 def ranges(seeds: Iterable[int]) -> str:
-    """Return for example "0-9" or "0-3,7"."""
+    """Return for example "0-9" or "0-3,7".
+
+    >>> ranges([0, 1, 2, 3, 7])
+    '0-3,7'
+    """
     found: list[list[int]] = []
     for seed in sorted(seeds):
         if found and seed == found[-1][1] + 1:

@@ -7,13 +7,17 @@ import pytest
 from eden_bench import load_plugin_file
 from eden_bench.errors import DataMissing
 from eden_bench.plugins.conformance import check
-from eden_bench.registry import datasets
+from eden_bench.registry import datasets, tasks
 
 EXAMPLE = Path(__file__).parents[2] / "docs/how-to/montgomery.py"
 
 
-@pytest.fixture(scope="module")
-def montgomery():
+@pytest.fixture
+def montgomery(monkeypatch):
+    """The example's reader, registered for one test."""
+    for kind in (datasets, tasks):
+        kind.load_all()
+        monkeypatch.setattr(kind, "_made", dict(kind._made))
     load_plugin_file(EXAMPLE)
     return datasets.get("montgomery")
 

@@ -62,6 +62,10 @@ def test_the_python_reference_has_every_public_name(site):
     assert {name for name in eden_bench.__all__ if f'id="eden_bench.{name}"' not in text} == set()
 
 
+def test_the_how_to_shows_the_examples_file(site):
+    assert "write_phantom" in (site / "how-to/dataset.html").read_text()
+
+
 def test_no_page_fetches_anything_from_elsewhere(site):
     fetched = re.compile(r"<(?:script|img|iframe|link(?![^>]*canonical))[^>]*(?:src|href)=\"?(https?:)?//")
     assert [page.name for page in site.rglob("*.html") if fetched.search(page.read_text())] == []
