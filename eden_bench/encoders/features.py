@@ -21,7 +21,7 @@ def features(encoder: Encoder, images: np.ndarray | Tensor, wanted: Features, ba
 
     Args:
         encoder: any; it is neither changed nor trained.
-        images: (N, H, W) or (N, H, W, 3) uint8, or (N, 3, H, W) float in [0, 1].
+        images: (N, H, W) or (N, H, W, 3) uint8, as an image store has them; or (N, 3, H, W) float in [0, 1].
         wanted: layer, pooling, norm, normalisation and size.
         batch_size: images encoded at once; a memory matter only.
 
@@ -42,7 +42,7 @@ def features(encoder: Encoder, images: np.ndarray | Tensor, wanted: Features, ba
 
 def _prepared(images: np.ndarray | Tensor, wanted: Features, device: torch.device) -> Tensor:
     """Return (B, 3, size, size) float32, normalised."""
-    batch = torch.as_tensor(images).to(device)
+    batch = (images if isinstance(images, Tensor) else torch.from_numpy(np.array(images))).to(device)
     if batch.dtype == torch.uint8:
         batch = (batch[:, None] if batch.ndim == 3 else batch.permute(0, 3, 1, 2)).float() / 255
     size = (wanted.size_px, wanted.size_px)
