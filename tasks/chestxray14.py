@@ -86,7 +86,7 @@ class ChestXray14:
         return read_grey(self.name, item.image, ("PNG",))
 
     def read_mask(self, item: Item, structure: str) -> np.ndarray:
-        """Raise: the dataset has no masks."""
+        """Raise DataMissing: the dataset has no masks."""
         raise no_masks(self.name, item.id, structure, "scr")
 
     def boxes(self, root: Path) -> tuple[ImageBox, ...]:
@@ -168,7 +168,7 @@ def _find(root: Path) -> _Found:
 
 
 def _what_to_do(root: Path) -> str:
-    """Say what to do where no image was found: rename or convert what lies there under another name, else unpack."""
+    """Suggest a remedy where no image was found: rename or convert what lies there under another name, else unpack."""
     with readable("chestxray14", root):
         folders = sorted(path for path in root.iterdir() if path.is_dir() and path.name.lower().startswith("images"))
         for folder in folders:

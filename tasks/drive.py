@@ -181,7 +181,7 @@ _UNLABELLED = (
 
 
 def in_test_half(number: str) -> bool:
-    """Tell whether an image is of the official test half: 01 to 20."""
+    """Return whether an image is of the official test half: 01 to 20."""
     return int(number) <= _HALF
 
 

@@ -100,7 +100,7 @@ class EyePACS:
         return image
 
     def read_mask(self, item: Item, structure: str) -> np.ndarray:
-        """Raise: the dataset has no masks."""
+        """Raise DataMissing: the dataset has no masks."""
         raise no_masks(self.name, item.id, structure, "drive")
 
     def check(self, root: Path, progress: Progress = no_progress) -> list[Finding]:

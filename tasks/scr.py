@@ -166,7 +166,7 @@ class SCR:
 
 
 def odd_numbered(name: str) -> bool:
-    """Tell whether an image is odd-numbered in the order of the file names: JPCLN001 to 154, then JPCNN001 to 093."""
+    """Return whether an image is odd-numbered in the order of the file names: JPCLN001 to 154, then JPCNN001 to 093."""
     return (int(name[-3:]) + (154 if name.startswith("JPCNN") else 0)) % 2 == 1
 
 

@@ -233,7 +233,7 @@ def _notes(found: _Found) -> Iterator[str]:
 
 
 def _label_finding(index: DatasetIndex) -> Finding:
-    """Say how many images have which label; a class that is absent from train or test cannot be scored."""
+    """Count the images of each label; a class that is absent from train or test cannot be scored."""
     counts = [sum(item.labels[0] == value for item in index.items) for value in (0, 1)]
     lacking = [split for split in ("train", "test") if len({item.labels for item in index.split(split)}) < 2]
     text = f"{counts[0]:,} normal and {counts[1]:,} with tuberculosis"

@@ -217,7 +217,7 @@ def read_rows(path: Path) -> tuple[dict[str, tuple[tuple[int, ...], ...]], tuple
 
 
 def _need_side(path: Path, masks: list[tuple[int, ...]]) -> None:
-    """Refuse run lengths that count a smaller image: from column to column they go on by its height."""
+    """Validate the image size that run lengths count: from column to column they go on by the image's height."""
     steps = [length + gap for runs in masks for length, gap in zip(runs[1::2], runs[2::2], strict=False)]
     if len(steps) < _ENOUGH_STEPS:
         return

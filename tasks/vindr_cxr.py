@@ -118,7 +118,7 @@ class VinDrCXR:
         return read_grey(self.name, item.image, ("PNG", "JPEG"))
 
     def read_mask(self, item: Item, structure: str) -> np.ndarray:
-        """Raise: the dataset has no masks."""
+        """Raise DataMissing: the dataset has no masks."""
         raise no_masks(self.name, item.id, structure, "vindr-rib")
 
     def boxes(self, root: Path) -> tuple[ReaderBox, ...]:
@@ -200,7 +200,7 @@ class VinDrCXR:
 
 @dataclass(frozen=True, kw_only=True)
 class SixLabels(ClassificationTask):
-    """The paper's task, which needs all six labels."""
+    """Classification of the paper's six labels; refuses an index that lacks some."""
 
     def open(self, index: DatasetIndex, protocol: ClassificationProtocol, context: Context) -> OpenTask:
         """Decode the data (or map them from the cache) and make the splits.

@@ -158,7 +158,7 @@ class VinDrRib:
 
 
 def need_fit(item: Item, size_px: tuple[int, int]) -> None:
-    """Refuse ribs that were drawn on an image of another size: it was made smaller or larger, and they were not.
+    """Validate that ribs fit their image: DataDamaged where it was resized and they were not.
 
     They are where a rib leaves the image by far, or both sides' ribs lie around a column outside its middle third.
 

@@ -51,7 +51,7 @@ Elastic = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int], None]
 
 @dataclass(frozen=True)
 class SegmentationDraws:
-    """What is drawn for a batch of B samples, on the CPU; uniform in [0, 1) unless said otherwise."""
+    """Random augmentation parameters of B samples, on the CPU; uniform in [0, 1) unless said otherwise."""
 
     brightens: np.ndarray
     """(B,) bool: brightness and contrast change."""
@@ -76,7 +76,7 @@ class SegmentationDraws:
 
 
 class Augmentation:
-    """SegmentationDraws and applies the augmentation of one run.
+    """Draws and applies the augmentation of one run.
 
     Args:
         protocol: chances and strengths.

@@ -22,7 +22,7 @@ _NUMBERS = 2 * _ATTEMPTS + 4
 
 
 class CropDraws(NamedTuple):
-    """What is drawn for a batch of B samples, on the CPU."""
+    """Random crop, flip and rotation of each of B samples, on the CPU."""
 
     box: np.ndarray
     """(B, 4): left, top, width, height of the crop in source pixels."""

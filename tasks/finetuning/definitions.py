@@ -66,7 +66,7 @@ AUC = ScoreDefinition(
 
 @dataclass(frozen=True, kw_only=True)
 class SegmentationTask(Task):
-    """Segment structures by a U-Net."""
+    """Segmentation with a U-Net on the encoder, one output a structure."""
 
     name: str
     dataset: str
@@ -104,7 +104,7 @@ class SegmentationTask(Task):
 
 @dataclass(frozen=True, kw_only=True)
 class ClassificationTask(Task):
-    """Tell the dataset's labels by a linear head."""
+    """Multi-label classification with a linear head on pooled features."""
 
     name: str
     dataset: str

@@ -37,7 +37,7 @@ class Budget(NamedTuple):
 
 @dataclass(frozen=True)
 class Problem:
-    """What a task brings to the loop.
+    """Network, losses and training rows that a task hands to the training loop.
 
     Attributes:
         network: trained in place, on the device.
@@ -129,7 +129,7 @@ def learning_rate(step: int, steps: int, protocol: FinetuneProtocol) -> float:
 
 
 def make_optimiser(network: nn.Module, protocol: FinetuneProtocol, device: torch.device) -> torch.optim.Optimizer:
-    """Build AdamW, or Adam (whose weight decay is an L2 penalty), on every parameter."""
+    """Return AdamW, or Adam (whose weight decay is an L2 penalty), on every parameter."""
     kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[protocol.optimiser]
     return kind(
         network.parameters(),

@@ -27,7 +27,7 @@ class Pixels(NamedTuple):
 
 @dataclass(frozen=True)
 class Counts:
-    """What is counted of N images."""
+    """Pixel counts of N images, from which every score follows."""
 
     whole: Pixels
     region: Pixels | None
@@ -52,7 +52,7 @@ class Counts:
 
     @classmethod
     def joined(cls, parts: Sequence[Counts]) -> Counts:
-        """Put batches together."""
+        """Concatenate the counts of batches."""
         inside = [part.region for part in parts if part.region is not None]
         return cls(
             _joined(part.whole for part in parts),

@@ -19,7 +19,7 @@ _STRIDE = 32
 
 @dataclass(frozen=True, kw_only=True)
 class FinetuneProtocol:
-    """What segmentation and classification share: data, budget, optimiser."""
+    """Fine-tuning settings shared by segmentation and classification: data, budget, optimiser."""
 
     size_px: int = 224
     """Side of the network's square input; a multiple of 32."""
@@ -65,7 +65,7 @@ class FinetuneProtocol:
     """"auto" is bf16 autocast where the hardware multiplies it, fp32 elsewhere."""
 
     def __post_init__(self) -> None:
-        """Refuse values no run can mean."""
+        """Validate field values. Raises ValueError naming the field, its bounds and the value."""
         _check_size("size_px", self.size_px)
         for name in ("batch_size", "epochs", "patience", "eval_batch_size"):
             at_least(name, getattr(self, name), 2 if name == "batch_size" else 1)
@@ -118,7 +118,7 @@ class SegmentationProtocol(FinetuneProtocol):
     """Least side of a crop as a share of the image's."""
 
     def __post_init__(self) -> None:
-        """Refuse values no run can mean."""
+        """Validate field values. Raises ValueError naming the field, its bounds and the value."""
         super().__post_init__()
         at_least("score_px", self.score_px, 8)
         for name in ("intensity_p", "distortion_p", "crop_p", "crop_min_share", "brightness", "contrast", "grid_limit"):
@@ -153,7 +153,7 @@ class ClassificationProtocol(FinetuneProtocol):
     """"ten": mean probability of the four corners, the centre and their mirror images, as in the released code."""
 
     def __post_init__(self) -> None:
-        """Refuse values no run can mean."""
+        """Validate field values. Raises ValueError naming the field, its bounds and the value."""
         super().__post_init__()
         at_least("source_px", self.source_px, self.size_px)
         in_range("rotation_deg", self.rotation_deg, 0, 180)

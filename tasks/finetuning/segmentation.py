@@ -131,7 +131,7 @@ class OpenSegmentation(OpenTask):
 
 
 def _need_drawn(index: DatasetIndex, structures: Sequence[str], *stores: MaskStore) -> None:
-    """Refuse a structure that no mask draws: what predicts nothing would be right of every image.
+    """Validate that some mask draws each structure: else predicting nothing would score perfectly.
 
     Raises:
         DataMissing: names it.

@@ -45,7 +45,7 @@ class Splits:
         return digest(self.lists)
 
     def provenance(self, index: DatasetIndex) -> dict[str, object]:
-        """What every open task tells of its data, less the digest of the pixels."""
+        """Return the provenance of the data for the record, without the digest of the pixels."""
         return {
             "dataset": index.dataset,
             "splits": self.digest,

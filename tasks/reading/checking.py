@@ -1,4 +1,4 @@
-"""What every dataset's ``data check`` does: decode each file once, in threads, and say what was found.
+"""The shared part of ``data check``: decode each file once, in threads, and report findings.
 
 An error is what a reader refuses, or what a task does: ``run`` stops there too. What is read but may not be meant is a
 note.
@@ -24,7 +24,7 @@ _MOST_LINES = 10
 
 
 class Reader(Protocol):
-    """What of a dataset's reader is needed here."""
+    """The members of a dataset's reader that a check calls."""
 
     @property
     def name(self) -> str:
@@ -96,7 +96,7 @@ def _look_at_masks(reader: Reader, item: Item, structures: Iterable[str], look: 
 
 
 def air_is_bright(image: np.ndarray) -> bool:
-    """Tell whether the upper corners, beside the neck, are brighter than the middle column: an inverted radiograph."""
+    """Return whether the upper corners, beside the neck, are brighter than the middle column: an inverted film."""
     height, width = image.shape[:2]
     rows, columns = max(1, height // 12), max(1, width // 12)
     corners = np.concatenate([image[:rows, :columns].ravel(), image[:rows, -columns:].ravel()])
@@ -105,7 +105,7 @@ def air_is_bright(image: np.ndarray) -> bool:
 
 
 def describe(index: DatasetIndex, looks: Sequence[Look]) -> list[Finding]:
-    """Say counts, sizes, splits, patients, orientation and what films and masks hold, then every problem."""
+    """Report counts, splits, patients, sizes, orientation, grey levels and mask areas, then every problem."""
     return [*_counts(index), *_sizes(looks), *_orientation(looks), *film_statistics(looks), *_problems(looks)]
 
 

@@ -115,7 +115,7 @@ def _box(box: object) -> tuple[float, float, float, float]:
 
 
 def need_scale(path: Path, entries: Mapping[str, Sequence[Instance]]) -> None:
-    """Refuse polygons that were drawn, or scaled, for another image than one of 1024 px: one in ten reaches far."""
+    """Validate the scale of polygons: DataDamaged unless one in ten reaches far across an image of 1024 px."""
     reach = sorted(max(one.polygon) for instances in entries.values() for one in instances)
     if len(reach) < _ENOUGH_FINDINGS:
         return

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 
 
 class Claims(NamedTuple):
-    """What a header says of its pixels, within bounds."""
+    """Pixel format that a DICOM header claims, validated against bounds."""
 
     rows: int
     columns: int

@@ -23,7 +23,7 @@ _MOST_BYTES = 32 << 20
 
 
 class Damaged(ValueError):
-    """A part of a file that is not what it should be; whoever reads the file adds its name and what to do.
+    """Invalid value inside a file; the reader of the file catches it and adds the path and the remedy.
 
     Args:
         found: what is there, as "has 3 run lengths".
@@ -37,12 +37,12 @@ class Damaged(ValueError):
 
 
 def damaged(dataset: str, path: Path, found: str, expected: str, remedy: str) -> DataDamaged:
-    """Build the one-sentence error for a file that is not what it should be: one line, whatever a file brought in."""
+    """Return the one-sentence DataDamaged for a file; line breaks that its content brought in are removed."""
     return DataDamaged(_BREAKS.sub(" ", f"{dataset}: {path} {found}, expected {expected}: {remedy}"))
 
 
 def no_masks(dataset: str, image: str, structure: str, other: str) -> DataMissing:
-    """Build the error for a mask asked of a dataset without masks; other is one that has them."""
+    """Return the DataMissing for a mask asked of a dataset without masks; other names one that has them."""
     return DataMissing(
         f"{dataset}: {image} has no mask of {structure!r}: expected a dataset with masks, such as {other}"
     )
@@ -50,7 +50,7 @@ def no_masks(dataset: str, image: str, structure: str, other: str) -> DataMissin
 
 @contextmanager
 def readable(dataset: str, path: Path) -> Iterator[None]:
-    """Turn what the system refuses (no permission, a link that leads to itself) into one sentence.
+    """Convert an OSError of the block (no permission, a link that leads to itself) to one DataDamaged.
 
     Raises:
         DataDamaged: names the file or folder, path where the system does not say which.
@@ -180,7 +180,7 @@ def files_under(root: Path, deepest: int = _MOST_DEEP) -> Iterator[Path]:
 
 
 def _is_folder(entry: os.DirEntry[str]) -> bool:
-    """Tell a folder; a link that leads to itself is none, and spoils only what is read from it."""
+    """Return whether an entry is a folder; a link that leads to itself is none, and spoils what is read from it."""
     try:
         return entry.is_dir()
     except OSError:

@@ -42,7 +42,7 @@ class Film(NamedTuple):
 
 @dataclass(frozen=True)
 class Look:
-    """What was seen of one item."""
+    """Statistics of one decoded item: size, grey levels, mask areas, problems."""
 
     id: str = ""
     size_px: tuple[int, int] | None = None
@@ -68,7 +68,7 @@ def seen_of_film(image: np.ndarray) -> Film:
 
 
 def film_statistics(looks: Sequence[Look]) -> Iterator[Finding]:
-    """Say what the images and masks hold; a note where it may not be meant."""
+    """Report grey levels, bit depth, EXIF and mask areas; a note where they may not be meant."""
     yield from _depths(looks)
     yield from _turned(looks)
     yield from _transparent(looks)
@@ -153,7 +153,7 @@ def _areas(looks: Sequence[Look]) -> Iterator[Finding]:
 
 
 def _area(structure: str, shares: Mapping[str, float]) -> Finding:
-    """Say how much of an image a structure covers where it is there, and which masks are far from the others."""
+    """Report the share of the image that a structure covers, and masks whose area is an outlier."""
     there = {name: share for name, share in shares.items() if share > 0}
     full = [name for name, share in there.items() if share == 1]
     numbers: dict[str, object] = {

@@ -60,7 +60,7 @@ class FolderDataset:
 
     @property
     def reading(self) -> str:
-        """What pixels are decoded by, beside the files: another TOML file may read the same ones otherwise."""
+        """Decoding settings (channels, bits, mask values) that make a store of the same files another one."""
         return repr((self.channels, self.bits, {structure: masks.value for structure, masks in self.masks.items()}))
 
     def index(self, root: Path) -> DatasetIndex:
@@ -135,7 +135,7 @@ class FolderDataset:
         return [*describe(index, looks), *self._empty(index, looks)]
 
     def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:
-        """Refuse: only the layouts of published datasets have a phantom."""
+        """Raise UsageError: only the layouts of published datasets have a phantom."""
         raise UsageError(f"{self.name} is described by a TOML file and has no phantom: name other datasets")
 
     def _tested(self, patients: Mapping[str, str]) -> frozenset[str]:
@@ -203,7 +203,7 @@ class FolderDataset:
         return match[1] if self.patient.groups else match[0]
 
     def _empty(self, index: DatasetIndex, looks: Sequence[Look]) -> Iterator[Finding]:
-        """Say which masks are empty, where not all of a structure's are: perhaps an image without a finding."""
+        """Report empty masks where not all of a structure's are: perhaps an image without a finding."""
         shares = [(look.shares, item) for look, item in zip(looks, index.items, strict=True)]
         for structure in self.masks:
             empty = [item.masks[structure][0] for told, item in shares if told.get(structure) == 0]

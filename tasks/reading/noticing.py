@@ -29,7 +29,7 @@ _watched: ContextVar[list[Seen] | None] = ContextVar("watched", default=None)
 
 @contextmanager
 def watching() -> Iterator[list[Seen]]:
-    """Collect what this thread's decoding notices meanwhile."""
+    """Collect the pictures that this thread decodes inside the block."""
     seen: list[Seen] = []
     token = _watched.set(seen)
     try:
@@ -39,7 +39,7 @@ def watching() -> Iterator[list[Seen]]:
 
 
 def notice(seen: Seen) -> None:
-    """Tell whoever watches, if anybody does."""
+    """Record a decoded picture for the surrounding `watching` block; a no-op outside one."""
     watched = _watched.get()
     if watched is not None:
         watched.append(seen)

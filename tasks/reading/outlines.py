@@ -16,7 +16,7 @@ _MOST_POINTS = 100_000
 
 
 def polygon_of(points: object) -> tuple[float, ...]:
-    """Check one polygon of a JSON file.
+    """Validate and flatten one polygon of a JSON file.
 
     Args:
         points: a list of [x, y], at least three.
@@ -39,7 +39,7 @@ def polygon_of(points: object) -> tuple[float, ...]:
 
 
 def is_coordinate(value: object) -> bool:
-    """Tell whether a value of a JSON file is a finite number of pixels, and not true or false."""
+    """Return whether a value of a JSON file is a finite number of pixels, and not true or false."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return -_FARTHEST_PX <= value <= _FARTHEST_PX
@@ -78,7 +78,7 @@ def polygon_area_px(polygon: Sequence[float]) -> float:
 
 
 def runs_of(text: str, pixels: int) -> tuple[int, ...]:
-    """Check one run-length field of a csv file.
+    """Parse and validate one run-length field of a csv file.
 
     Args:
         text: "gap length gap length …", each gap counted from the end of the run before; "-1" is an empty mask.

@@ -65,7 +65,7 @@ _DECODERS_RAISE = (
 
 
 class FlatImage(DataDamaged):
-    """An image of one value holds nothing."""
+    """Raised for an image whose pixels all have one value."""
 
 
 def read_grey(dataset: str, path: Path, formats: tuple[str, ...], *, bits: int = 16, told: bool = False) -> np.ndarray:

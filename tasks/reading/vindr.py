@@ -63,7 +63,7 @@ class ReaderBox(NamedTuple):
     y_max: float
 
     def touches(self, size_px: tuple[int, int]) -> bool:
-        """Tell whether a pixel of an image (height, width) lies in the box."""
+        """Return whether a pixel of an image (height, width) lies in the box."""
         height, width = size_px
         return self.x_min < min(self.x_max, width) and self.y_min < min(self.y_max, height)
 
@@ -168,6 +168,6 @@ def _bad_row(path: Path, row: int, found: str, expected: str) -> DataDamaged:
 
 
 def is_positive(said: Sequence[int | None], positive_if: str) -> bool:
-    """Tell whether one reader, or more than half of those who filled in the cell, say so."""
+    """Aggregate votes: positive if one reader says so, or more than half of those who filled in the cell."""
     filled = [vote for vote in said if vote is not None]
     return sum(filled) > (0 if positive_if == "one" else len(filled) / 2)

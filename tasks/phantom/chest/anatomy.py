@@ -47,7 +47,7 @@ class Anatomy:
 
 
 def draw_anatomy(rng: np.random.Generator) -> Anatomy:
-    """Draw the body of one person."""
+    """Sample the anatomy of one person."""
     female = rng.random() < 0.47
     age = int(bell(rng, 55, 16, 18, 92))
     old = (age - 55) / 35
@@ -86,5 +86,5 @@ def draw_anatomy(rng: np.random.Generator) -> Anatomy:
 
 
 def bell(rng: np.random.Generator, mean: float, sd: float, low: float, high: float) -> float:
-    """Draw a normal number, clipped to [low, high]."""
+    """Sample a normal number, clipped to [low, high]."""
     return float(np.clip(rng.normal(mean, sd), low, high))

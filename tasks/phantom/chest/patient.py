@@ -123,7 +123,7 @@ class Patient:
         return tuple(kind for kind in (*KINDS, TUBERCULOSIS) if kind in present)
 
     def has(self, kind: str) -> bool:
-        """Tell whether a lesion of this kind is present."""
+        """Return whether a lesion of this kind is present."""
         return kind in self.labels
 
     def person_generator(self, *what: seeds.Address) -> np.random.Generator:

@@ -21,7 +21,7 @@ T = TypeVar("T")
 
 
 def for_each(jobs: Sequence[T], do: Callable[[T], None], what: str, progress: Progress) -> None:
-    """Do every job on a few threads (NumPy and OpenCV release the lock); the first failure stops the rest."""
+    """Run every job on a few threads (NumPy and OpenCV release the lock); the first failure stops the rest."""
     with ThreadPoolExecutor(max_workers=min(4, available_cores())) as pool:
         futures = [pool.submit(do, job) for job in jobs]
         try:
@@ -34,7 +34,7 @@ def for_each(jobs: Sequence[T], do: Callable[[T], None], what: str, progress: Pr
 
 
 def start(root: Path, folders: Sequence[str]) -> None:
-    """Make the folders, and take away an old seal: from here on the phantom is incomplete.
+    """Create the folders and remove an old ``PHANTOM.json``: from here on the phantom is incomplete.
 
     Raises:
         EdenError: the folder cannot be written to.
