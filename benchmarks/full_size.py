@@ -25,6 +25,7 @@ import torch
 
 from eden_bench import registry
 from eden_bench.contracts import Anchor, PretrainData, Stage, View, Views
+from eden_bench.contracts.members import is_source
 from eden_bench.encoders import parameter_count, seeded
 from pretrain.engine.optimisation import autocast_dtype
 
@@ -64,7 +65,7 @@ def main() -> None:
     found = options.methods or registry.methods.names()
     wrong = 0
     for name in found:
-        if hasattr(registry.methods.get(name), "losses"):
+        if not is_source(registry.methods.get(name)):
             wrong += _run(name, torch.device(options.device), options.batch)
             gc.collect()
     sys.exit(bool(wrong))
@@ -98,11 +99,9 @@ def _kinds(stages: tuple[Stage, ...]) -> list[Stage]:
 
 def _step(method: Any, stage: Stage, batch: int, device: torch.device) -> tuple[dict[str, float], float]:  # noqa: ANN401
     """Take one training step (on an accelerator some); return the last one's losses and its seconds."""
-    if hasattr(method, "stage_data"):
-        noise: Any = _Noise()
-        data = PretrainData(pyramid=noise, train=np.arange(6), validation=np.arange(6, 8), digest="noise")
-        method.stage_data(stage, data, 0)
+    data = PretrainData(pyramid=_Noise(), train=np.arange(6), validation=np.arange(6, 8), digest="noise")
     method.start_stage(stage)
+    method.stage_data(stage, data, 0)
     method.train()
     optimisers = method.optimisers()
     told: dict[str, float] = {}
