@@ -20,6 +20,7 @@ format: ## let ruff mend and format
 
 docs:   ## the documents that code writes, then the site, in build/site
 	$(BIN)/python -c "import mkdocs" 2>/dev/null || $(BIN)/python -m pip install -q -c constraints.txt -e '.[docs]'
+	$(BIN)/python -m docs.writing
 	NO_MKDOCS_2_WARNING=1 $(BIN)/python -m mkdocs build --strict
 
 check:  ## what has to pass before anything lands, in a fresh environment

@@ -1,10 +1,10 @@
 """Montgomery: lung masks of 138 radiographs (Jaeger et al., Quant Imaging Med Surg 4 (2014) 475)."""
 
+from __future__ import annotations
+
 import json
 from pathlib import Path
-
-import cv2
-import numpy as np
+from typing import TYPE_CHECKING
 
 from eden_bench import (
     DataDamaged,
@@ -19,6 +19,9 @@ from eden_bench import (
     register_task,
 )
 from tasks.finetuning import SegmentationTask
+
+if TYPE_CHECKING:
+    import numpy as np
 
 _UNPACK = "unpack the release again into EDEN_BENCH_DATA/montgomery"
 
@@ -74,6 +77,9 @@ class Montgomery:
 
     def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:
         """Write noise with two dark ellipses, so that everything runs without the data."""
+        import cv2  # here, since listing names should not wait for it
+        import numpy as np
+
         for folder in ("images", "masks"):
             (root / folder).mkdir(parents=True)
         for number in range(patients):
@@ -95,12 +101,14 @@ class Montgomery:
         return Item(
             id=file.stem,
             patient=file.stem.split("_")[1],
-            split="test" if number % 5 == 4 else "train",
+            split="test" if number % 5 == 0 else "train",
             image=file,
             masks={"lungs": (mask,)},
         )
 
     def _decode(self, file: Path) -> np.ndarray:
+        import cv2
+
         grey = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
         if grey is None:
             raise DataDamaged(f"montgomery: {file} cannot be decoded, expected a grey PNG: {_UNPACK}")

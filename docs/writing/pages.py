@@ -6,28 +6,21 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).parents[2]
-_COPIED = {"architecture.md": "ARCHITECTURE.md", "contributing.md": "CONTRIBUTING.md", "changelog.md": "CHANGELOG.md"}
 
 
 def on_files(files: Any, config: Any) -> Any:  # noqa: ANN401 - MkDocs' own types, which only the site needs
     """Add the pages to the site."""
     from mkdocs.structure.files import File
 
-    for path, content in pages().items():
-        files.append(File.generated(config, path, content=content))
+    for path, made in PAGES.items():
+        files.append(File.generated(config, path, content=made()))
     return files
-
-
-def pages() -> Mapping[str, str]:
-    """Return each page's text by its path in the site."""
-    made = {"reference/commands.md": commands_page(), "reference/python.md": python_page()}
-    made |= {f"{folder}/index.md": list_page(folder) for folder in ("decisions", "results")}
-    return made | {page: copied_page(ROOT / name) for page, name in _COPIED.items()}
 
 
 # ── commands ─────────────────────────────────────────────────────────────────────────────────────
@@ -97,8 +90,10 @@ def names_by_module() -> Mapping[str, list[str]]:
     """Return the public names of ``eden_bench`` by the first sentence of their module."""
     import griffe
 
+    import eden_bench
+
     package = griffe.load("eden_bench", search_paths=[ROOT], resolve_aliases=True)
-    homes = {str(name): package[str(name)].final_target.module for name in package.exports or ()}
+    homes = {name: package[name].final_target.module for name in eden_bench.__all__}
     made: dict[str, list[str]] = {}
     for name, module in sorted(homes.items(), key=lambda home: home[1].path):
         first = module.docstring.value.partition("\n")[0] if module.docstring else module.path
@@ -130,3 +125,15 @@ def copied_page(path: Path) -> str:
 
 def _is_page(target: str) -> bool:
     return "://" in target or (ROOT / "docs" / target.partition("#")[0]).exists()
+
+
+PAGES: Mapping[str, Callable[[], str]] = {
+    "reference/commands.md": commands_page,
+    "reference/python.md": python_page,
+    "decisions/index.md": partial(list_page, "decisions"),
+    "results/index.md": partial(list_page, "results"),
+    "architecture.md": partial(copied_page, ROOT / "ARCHITECTURE.md"),
+    "contributing.md": partial(copied_page, ROOT / "CONTRIBUTING.md"),
+    "changelog.md": partial(copied_page, ROOT / "CHANGELOG.md"),
+}
+"""Each page's path in the site, and what makes its text."""

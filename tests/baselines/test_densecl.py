@@ -13,17 +13,21 @@ def unit(*shape, seed=0):
     return F.normalize(torch.randn(*shape, generator=torch.Generator().manual_seed(seed)), dim=-1)
 
 
+@pytest.mark.trap("densecl", "identical views match each position with itself", "held")
 def test_identical_views_match_each_position_with_itself():
     features, cells = unit(3, 49, 16), unit(3, 49, 8, seed=1)
     assert match_cells(features, features, cells).equal(cells)
 
 
+@pytest.mark.trap("mistakes", "matching from key to query")
 def test_a_permuted_key_is_matched_back():
     features, cells = unit(2, 9, 16), unit(2, 9, 8, seed=1)
     order = torch.randperm(9, generator=torch.Generator().manual_seed(2))
     assert match_cells(features, features[:, order], cells[:, order]).equal(cells)
 
 
+@pytest.mark.trap("mistakes", "matching from key to query")
+@pytest.mark.trap("densecl", "(b) from query to key, not mutual, duplicates allowed", "held")
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 1000), positions=st.integers(1, 9), others=st.integers(1, 9))
 def test_matching_equals_a_loop_from_query_to_key(seed, positions, others):
@@ -36,6 +40,7 @@ def test_matching_equals_a_loop_from_query_to_key(seed, positions, others):
             assert found[b, s].equal(cells[b, similar.index(max(similar))])
 
 
+@pytest.mark.trap("densecl", "(b) from query to key, not mutual, duplicates allowed")
 def test_a_key_cell_may_serve_every_position():
     query = torch.tensor([[[1.0, 0.0], [0.8, 0.6]]])
     key = torch.tensor([[[1.0, 0.0], [-1.0, 0.0]]])
@@ -43,6 +48,10 @@ def test_a_key_cell_may_serve_every_position():
     assert match_cells(query, key, cells).flatten().tolist() == [1, 1]
 
 
+@pytest.mark.trap("densecl", "all outputs of unit length over channels; a cell a position", "held")
+@pytest.mark.trap(
+    "densecl", "(f) `num_grid` without pooled backbone maps", "there is no such option: the 7 × 7 map is kept"
+)
 def test_embeddings_have_their_shapes_and_unit_length():
     made = method("densecl").student
     found = made(views().images[0])
@@ -59,6 +68,8 @@ def parts_of(network, images):
     return maps, dense
 
 
+@pytest.mark.trap("mistakes", "pooling after normalising")
+@pytest.mark.trap("densecl", "(d) pooled before normalising", "held")
 def test_the_pooled_key_is_the_mean_before_normalising():
     made = method("densecl").teacher.eval()
     images = views().images[0]
@@ -70,6 +81,8 @@ def test_the_pooled_key_is_the_mean_before_normalising():
     assert not torch.allclose(found, wrong, atol=1e-4)
 
 
+@pytest.mark.trap("mistakes", "matching on projections")
+@pytest.mark.trap("densecl", "(a) matching on backbone features, without gradient", "held")
 def test_matching_uses_backbone_features():
     made = method("densecl").teacher.eval()
     images = views().images[0]
@@ -104,6 +117,9 @@ def info_nce_by_hand(q, k, queue, temperature=0.2):
     return -torch.log(own / (own + torch.exp(q @ queue / temperature).sum()))
 
 
+@pytest.mark.trap("mistakes", "the weight on the wrong term")
+@pytest.mark.trap("densecl", "(1 − λ) global + λ dense, λ = 0.5")
+@pytest.mark.trap("densecl", "(e) λ on its own term", "held")
 @pytest.mark.parametrize("weight", [0.0, 0.3, 1.0])
 def test_the_losses_are_the_formulas(weight):
     made = method("densecl", dense_weight=weight)
@@ -116,6 +132,7 @@ def test_the_losses_are_the_formulas(weight):
     torch.testing.assert_close(found["dense"], dense, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.trap("densecl", "dense loss: mean over all positions", "held")
 def test_dense_loss_is_the_mean_over_all_cells():
     made = method("densecl").eval()
     with torch.no_grad():
@@ -127,6 +144,7 @@ def test_dense_loss_is_the_mean_over_all_cells():
     torch.testing.assert_close(both, sum(parts) / 2)
 
 
+@pytest.mark.trap("densecl", "(c) the second queue holds pooled keys", "one an image")
 def test_queues_store_one_global_and_one_pooled_key_an_image():
     made = method("densecl")
     made.losses(views())
@@ -137,6 +155,7 @@ def test_queues_store_one_global_and_one_pooled_key_an_image():
     assert int(made.queue.pointer) == int(made.dense_queue.pointer) == 8
 
 
+@pytest.mark.trap("densecl", "(g) key maps come home from the shuffle", "held")
 def test_shuffled_keys_come_home_with_their_maps():
     """Every part of the keys belongs to its own image, so one image alone gives the same part (in eval statistics)."""
     made = method("densecl")
@@ -148,6 +167,7 @@ def test_shuffled_keys_come_home_with_their_maps():
         torch.testing.assert_close(found, expected, rtol=1e-4, atol=1e-5)
 
 
+@pytest.mark.trap("densecl", "necks Linear and 1×1 convolution 2048-2048-128, no batch norm, Kaiming", "held")
 def test_the_neck_has_no_batch_norm_and_kaiming_linears():
     neck = DenseEmbedder(build_encoder("resnet18", 0), 128)
     assert not any("bn" in name or "norm" in name for name, _ in neck.global_head.named_modules())
@@ -163,6 +183,12 @@ def test_a_weight_outside_the_unit_interval_is_refused(value):
         DenseCLConfig(dense_weight=value)
 
 
+@pytest.mark.trap(
+    "densecl",
+    "backbone begins from Kaiming's fan-in (torchvision's: fan-out)",
+    "held: the draws of the other methods, scaled",
+)
+@pytest.mark.trap("released code", "DenseCL's first backbone", "Kaiming's fan-in")
 def test_the_backbone_begins_from_fan_in():
     made = method("densecl", arch="resnet50")
     for network in (made.student, made.teacher):

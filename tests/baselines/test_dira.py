@@ -32,6 +32,7 @@ def undistorted(monkeypatch):
     monkeypatch.setattr(dira, "distorted", lambda images, generator: images)
 
 
+@pytest.mark.trap("dira", "weights 1, 10, 0.001; SGD 0.03; discriminator 2e-4; queue, τ, m as MoCo's", "held")
 def test_the_settings_are_the_released_ones():
     made = DiRAConfig()
     assert (made.contrast_weight, made.restoration_weight, made.adversary_weight) == (1.0, 10.0, 0.001)
@@ -41,12 +42,14 @@ def test_the_settings_are_the_released_ones():
     assert made.normalisation == "own"
 
 
+@pytest.mark.trap("dira", "warm-up without adversary", "stages of 200, 1200 and 400 epochs")
 def test_it_warms_up_in_three_stages():
     assert [tuple(stage)[:2] for stage in DiRAConfig().stages] == [("di", 200), ("dir", 1200), ("dira", 400)]
     assert [stage.name for stage in DiRAConfig(di_share=0).stages] == ["dir", "dira"]
     assert [stage.name for stage in DiRAConfig(di_share=0, dira_share=0).stages] == ["dir"]
 
 
+@pytest.mark.trap("dira", "warm-up without adversary")
 def test_each_stage_adds_a_loss_and_the_last_a_turn():
     names = [list(method("dira", stage=stage).losses(views())) for stage in (DI, DIR, DIRA)]
     assert names == [["contrast"], ["contrast", "restoration"], ["contrast", "restoration", "adversary"]]
@@ -57,6 +60,7 @@ def test_each_stage_adds_a_loss_and_the_last_a_turn():
     ]
 
 
+@pytest.mark.trap("dira", "discriminator: Adam, β (0.5, 0.999), constant rate, fresh in its stage", "held")
 def test_the_discriminator_has_adam_and_a_constant_rate():
     made = method("dira", stage=DIRA)
     optimiser = made.optimisers()["discriminator"]
@@ -67,6 +71,7 @@ def test_the_discriminator_has_adam_and_a_constant_rate():
     assert made.schedule("main").factor(9, 10) < 0.1
 
 
+@pytest.mark.trap("dira", "inputs in [0, 1], no ImageNet statistics")
 def test_views_are_cropped_jittered_blurred_and_mirrored_but_not_normalised():
     query, key, clean = method("dira", stage=DIR).recipes(config("dira").stages[DIR])
     assert query == key
@@ -79,6 +84,8 @@ def test_views_are_cropped_jittered_blurred_and_mirrored_but_not_normalised():
     assert len(method("dira", stage=DI).recipes(config("dira").stages[DI])) == 2
 
 
+@pytest.mark.trap("dira", "losses; the target is the clean crop, grey", "plain loop")
+@pytest.mark.trap("dira", "the target is not mirrored with its view (quirk)", "as there; `target_follows_flip`")
 @pytest.mark.parametrize("follows", [False, True])
 def test_losses_are_those_of_a_plain_loop(monkeypatch, follows):
     undistorted(monkeypatch)
@@ -107,6 +114,7 @@ def test_losses_are_those_of_a_plain_loop(monkeypatch, follows):
     assert losses["adversary"].item() == pytest.approx(0.001 * adversary, rel=1e-5)
 
 
+@pytest.mark.trap("dira", "least-squares game; generator first, then discriminator")
 def test_the_discriminator_learns_from_the_images_of_this_step(monkeypatch):
     undistorted(monkeypatch)
     made = method("dira", stage=DIRA)
@@ -128,6 +136,7 @@ def test_the_discriminators_turn_alone_is_refused():
         method("dira", stage=DIRA).losses(views(), "discriminator")
 
 
+@pytest.mark.trap("dira", "discriminator: Adam, β (0.5, 0.999), constant rate, fresh in its stage")
 def test_the_discriminator_is_fresh_when_its_stage_begins():
     made = method("dira", stage=DIR)
     before = [parameter.clone() for parameter in made.discriminator.parameters()]
@@ -135,6 +144,7 @@ def test_the_discriminator_is_fresh_when_its_stage_begins():
     assert all(map(torch.equal, made.discriminator.parameters(), before))
 
 
+@pytest.mark.trap("dira", "the teacher follows, decoder and all", "held")
 def test_the_teacher_follows_with_its_decoder_too():
     made = method("dira", stage=DIR)
     before = [parameter.clone() for parameter in made.teacher.parameters()]
@@ -144,6 +154,7 @@ def test_the_teacher_follows_with_its_decoder_too():
     assert not torch.equal(before[-1], list(made.teacher.parameters())[-1])
 
 
+@pytest.mark.trap("dira", 'no distortion in the stage "di"')
 def test_queries_and_keys_come_from_the_two_views_distorted(monkeypatch):
     seen = []
     monkeypatch.setattr(dira, "distorted", lambda images, generator: seen.append(images) or images * 0)
@@ -153,6 +164,10 @@ def test_queries_and_keys_come_from_the_two_views_distorted(monkeypatch):
     assert torch.allclose(made._keys, made._keys[:1].expand(8, -1), atol=1e-5)
 
 
+@pytest.mark.trap("dira", 'no distortion in the stage "di"', "held")
+@pytest.mark.trap(
+    "released code", "DiRA's first stage distorted; blocks at the border", "undistorted; 3 of 224 px kept"
+)
 def test_without_restoration_nothing_is_distorted(monkeypatch):
     made, seen = method("dira", stage=DI), []
     monkeypatch.setattr(dira, "in_groups", lambda network, images, groups: seen.append(images) or network(images))
@@ -164,6 +179,7 @@ def test_without_restoration_nothing_is_distorted(monkeypatch):
     assert [image.equal(view) for image, view in zip(seen, batch.images, strict=False)] == [True, True]
 
 
+@pytest.mark.trap("dira", "inputs in [0, 1], no ImageNet statistics", 'as there; `normalisation = "imagenet"`')
 def test_normalisation_is_off_unless_asked_for(monkeypatch):
     undistorted(monkeypatch)
     image = torch.full((1, 3, 64, 64), 0.5)
@@ -198,6 +214,7 @@ def kinds(images, changed):
     return found
 
 
+@pytest.mark.trap("dira", "distortions: cut-out 30 %, outer 5 %, shuffle 30 %, none 35 %", "held")
 def test_distortions_come_as_often_as_published():
     images = 1 + torch.rand(4000, 3, 32, 32, generator=torch.Generator().manual_seed(0))
     found = kinds(images, distorted(images, torch.Generator().manual_seed(1)))
@@ -215,6 +232,7 @@ def only(monkeypatch, which):
     )
 
 
+@pytest.mark.trap("dira", "distortions: cut-out 30 %, outer 5 %, shuffle 30 %, none 35 %")
 @pytest.mark.parametrize(("which", "low", "high"), [(0.1, 0.0, 0.95), (0.33, 0.0, 0.6)])
 def test_cut_out_blackens_blocks_and_outer_cut_out_all_but_blocks(monkeypatch, which, low, high):
     only(monkeypatch, which)
@@ -225,6 +243,8 @@ def test_cut_out_blackens_blocks_and_outer_cut_out_all_but_blocks(monkeypatch, w
     assert changed[:, 0].equal(changed[:, 2])
 
 
+@pytest.mark.trap("dira", "blocks keep 3 of 224 px from the border", "held, scaled with the view")
+@pytest.mark.trap("released code", "DiRA's first stage distorted; blocks at the border")
 @pytest.mark.parametrize(("which", "at_the_border"), [(0.1, "clean"), (0.33, "black"), (0.6, "clean")])
 def test_no_block_covers_the_outermost_three_pixels_and_some_the_fourth(monkeypatch, which, at_the_border):
     only(monkeypatch, which)
@@ -242,6 +262,7 @@ def test_the_same_generator_distorts_alike():
     assert torch.equal(first, second)
 
 
+@pytest.mark.trap("dira", "U-Net of one sigmoid channel, decoder 256 to 16", "held")
 def test_the_restored_image_has_one_channel_between_0_and_1_and_the_decoder_its_published_widths():
     restored = method("dira", stage=DIR).student(views(2).images[0]).image
     assert restored.shape == (2, 1, 64, 64)

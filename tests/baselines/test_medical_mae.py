@@ -35,6 +35,9 @@ def plain_loop(predicted, target, hidden, standardise):
     return total / count
 
 
+@pytest.mark.trap(
+    "medical-mae", "squared error of hidden patches only; unbiased variance, ε 1e-6, off by default", "plain loop"
+)
 @pytest.mark.parametrize("standardise", [False, True])
 def test_the_loss_is_the_formula_in_a_plain_loop(standardise):
     predicted, target, hidden = batch()
@@ -42,6 +45,7 @@ def test_the_loss_is_the_formula_in_a_plain_loop(standardise):
     assert float(loss) == pytest.approx(plain_loop(predicted, target, hidden, standardise), rel=1e-5)
 
 
+@pytest.mark.trap("medical-mae", "squared error of hidden patches only; unbiased variance, ε 1e-6, off by default")
 def test_only_hidden_patches_count():
     predicted, target, hidden = batch()
     other = predicted + 9 * (1 - hidden)[:, :, None]
@@ -61,6 +65,7 @@ def with_order(monkeypatch, made, order):
     return made.losses(views())["mse"]
 
 
+@pytest.mark.trap("medical-mae", "the encoder sees visible patches only", "held")
 def test_the_encoder_gets_the_class_token_and_the_visible_patches_only(monkeypatch):
     made = method("medical-mae", mask_ratio=0.75)
     lengths = []
@@ -85,6 +90,7 @@ def test_hidden_pixels_reach_the_loss_as_targets_only_and_visible_ones_not_as_ta
     assert made.encoder.encode(other, visible).equal(made.encoder.encode(images, visible))
 
 
+@pytest.mark.trap("medical-mae", "tokens return to their places", "held")
 def test_every_token_keeps_its_place():
     made = method("medical-mae").eval()
     images = views().images[0]
@@ -98,6 +104,7 @@ def test_every_token_keeps_its_place():
     assert made.decoder(mixed, everything[:, shuffled]).allclose(decoded, atol=1e-5)
 
 
+@pytest.mark.trap("medical-mae", "tokens return to their places")
 def test_hidden_places_get_the_mask_token_and_their_own_position():
     made = method("medical-mae").eval()
     seen = []
@@ -112,6 +119,7 @@ def test_hidden_places_get_the_mask_token_and_their_own_position():
         assert given[0, 1 + place].allclose(made.decoder.mask_token[0, 0] + positions[0, 1 + place])
 
 
+@pytest.mark.trap("medical-mae", "fixed sine-cosine positions in both", "held")
 def test_positions_are_sines_and_cosines_of_column_then_row():
     table = sin_cos_positions(16, 3)[0]
     assert table.shape == (10, 16)
@@ -125,6 +133,7 @@ def test_positions_are_sines_and_cosines_of_column_then_row():
             assert table[1 + 3 * row + column].tolist() == pytest.approx(waves, abs=1e-6)
 
 
+@pytest.mark.trap("medical-mae", "fixed sine-cosine positions in both")
 def test_positions_are_fixed_here_and_free_in_fine_tuning():
     made = method("medical-mae")
     assert not made.encoder.pos_embed.requires_grad
@@ -132,6 +141,7 @@ def test_positions_are_fixed_here_and_free_in_fine_tuning():
     assert made.encoder.for_size(96).pos_embed.requires_grad
 
 
+@pytest.mark.trap("medical-mae", "decay on matrices only; no clipping; half a cosine by step", "held")
 def test_adamw_decays_matrices_only_with_the_published_betas():
     decayed, plain = method("medical-mae").optimisers()["main"].param_groups
     assert (decayed["weight_decay"], plain["weight_decay"], decayed["betas"]) == (0.05, 0, (0.9, 0.95))
@@ -139,15 +149,18 @@ def test_adamw_decays_matrices_only_with_the_published_betas():
     assert all(parameter.ndim == 1 for parameter in plain["params"])
 
 
+@pytest.mark.trap("medical-mae", "decay on matrices only; no clipping; half a cosine by step")
 def test_the_rate_warms_up_and_falls_to_nothing_step_by_step():
     schedule = method("medical-mae", warmup_epochs=40).schedule("main")
     assert [schedule.factor(epoch, 800) for epoch in (0, 10.25, 40, 420, 800)] == pytest.approx([0, 0.25625, 1, 0.5, 0])
 
 
+@pytest.mark.trap("medical-mae", "decay on matrices only; no clipping; half a cosine by step")
 def test_gradients_are_not_shortened():
     assert MedicalMAEConfig().clip_norm is None
 
 
+@pytest.mark.trap("medical-mae", "crop 0.5 to 1; ChestX-ray14's 0.5056 and 0.252", "held")
 def test_views_are_cropped_and_normalised_as_published():
     (recipe,) = method("medical-mae").recipes(Stage("whole", 1))
     assert (recipe.crop_scale, recipe.flip_p) == ((0.5, 1.0), 0.5)

@@ -56,6 +56,9 @@ def attended(network, maps, moves):
     return (*maps[:-1], maps[-1] * network.attention(moves)[:, :, None, None])
 
 
+@pytest.mark.trap("pcrl", "SGD 1e-3, batch 64, 240 epochs, last weights; queue 16,384, τ 0.2, m 0.999", "held")
+@pytest.mark.trap("pcrl", "n_data counts batches (quirk)", "1,227 = ⌈78,467 / 64⌉; it cancels but for ε")
+@pytest.mark.trap("released code", "VICRegL's distances, PCRL's number of images")
 def test_the_settings_are_the_released_ones():
     made = PCRLConfig()
     assert (made.epochs, made.batch_size, made.lr, made.momentum, made.weight_decay) == (240, 64, 1e-3, 0.9, 1e-4)
@@ -66,6 +69,7 @@ def test_the_settings_are_the_released_ones():
         PCRLConfig(contrast="mse")
 
 
+@pytest.mark.trap("pcrl", "views: rotation 10°, flip, grey 0.2, blur 0.5, jitter always (0.4 × 4); clean crops", "held")
 def test_views_turn_and_mirror_and_their_clean_crops_come_along():
     first, second, *clean = method("pcrl").recipes(config("pcrl").stages[0])
     assert first == second
@@ -82,6 +86,8 @@ def test_views_turn_and_mirror_and_their_clean_crops_come_along():
     assert {recipe.mean for recipe in (first, *clean)} == {(0.485, 0.456, 0.406)}
 
 
+@pytest.mark.trap("pcrl", "restoration: mean of four; the first target is the moved *input*", "plain loop")
+@pytest.mark.trap("pcrl", "decoded once with and once without the teacher; blending covers skips", "held")
 def test_restoration_is_that_of_a_plain_loop(fixed):
     made = with_another_teacher()
     batch = views(4, of=made)
@@ -105,6 +111,7 @@ def test_restoration_is_that_of_a_plain_loop(fixed):
         assert losses[name].item() == pytest.approx(value / 4, rel=1e-4), name
 
 
+@pytest.mark.trap("pcrl", "contrast: mean of three; 3 B keys a step", "held")
 def test_contrast_is_the_mean_of_three_comparisons(fixed):
     made = with_another_teacher(contrast="info-nce")
     batch = views(4, of=made)
@@ -119,6 +126,7 @@ def test_contrast_is_the_mean_of_three_comparisons(fixed):
     assert made.losses(batch)["contrast"].item() == pytest.approx(total.item(), rel=1e-5)
 
 
+@pytest.mark.trap("pcrl", "the keys of each comparison enter the queue before the next one")
 def test_held_out_images_are_no_negatives_of_each_other(fixed):
     """Batches of validation differ in number between processes, and what they leave would change the next step."""
     made = with_another_teacher()
@@ -128,6 +136,7 @@ def test_held_out_images_are_no_negatives_of_each_other(fixed):
     assert made.queue.keys.equal(before)
 
 
+@pytest.mark.trap("pcrl", "no attention in the mixed pass", "held")
 def test_attention_leaves_the_mixed_pass_alone(fixed):
     made = method("pcrl").eval()
     batch = views(4, of=made)
@@ -139,6 +148,7 @@ def test_attention_leaves_the_mixed_pass_alone(fixed):
     assert {name for name in before if not before[name].equal(after[name])} == {"transformed", "transformed-crossed"}
 
 
+@pytest.mark.trap("pcrl", "decoded once with and once without the teacher; blending covers skips")
 def test_blending_covers_every_skip(fixed):
     made = method("pcrl").eval()
     batch = views(4, of=made)
@@ -151,6 +161,7 @@ def test_blending_covers_every_skip(fixed):
         assert not made.losses(batch)["mixed-crossed"].isclose(before), skip
 
 
+@pytest.mark.trap("pcrl", "no gradient to the teacher", "held")
 def test_no_gradient_reaches_the_teachers_attention_or_maps():
     made = method("pcrl")
     sum(made.losses(views(of=made)).values()).backward()
@@ -158,6 +169,7 @@ def test_no_gradient_reaches_the_teachers_attention_or_maps():
     assert all(parameter.grad is not None for parameter in made.student.attention.parameters())
 
 
+@pytest.mark.trap("pcrl", "NCE with Z of the first batch; P_n, ε 1e-5")
 def test_the_first_batch_fixes_the_normaliser_and_the_state_carries_it():
     made = method("pcrl")
     assert made.z == 0
@@ -180,6 +192,12 @@ def test_validation_before_training_fixes_nothing():
     assert made.z == 0
 
 
+@pytest.mark.trap("pcrl", "contrast: mean of three; 3 B keys a step")
+@pytest.mark.trap(
+    "pcrl",
+    "teacher after the optimiser's step; its batch norm shuffled, in train mode",
+    "held; the last for the shared part only",
+)
 def test_each_step_enqueues_three_batches_of_keys_after_the_teacher_moved():
     made = method("pcrl", queue_size=40)
     train_step(made)
@@ -189,6 +207,7 @@ def test_each_step_enqueues_three_batches_of_keys_after_the_teacher_moved():
     assert int(made.queue.pushed) == 24
 
 
+@pytest.mark.trap("pcrl", "coefficients max(β, 1 − β); one permutation for both views", "held")
 def test_coefficients_are_at_least_a_half():
     drawn = [draw_mixing(6, torch.Generator().manual_seed(seed), torch.device("cpu")) for seed in range(200)]
     for values in zip(*((m.share, m.transformed, m.mixed) for m in drawn), strict=True):
@@ -198,6 +217,7 @@ def test_coefficients_are_at_least_a_half():
     assert all(sorted(m.partners.tolist()) == list(range(6)) for m in drawn)
 
 
+@pytest.mark.trap("pcrl", "moves: two coins, a quarter turn; in this order", "held")
 def test_moves_are_two_coins_and_a_quarter_turn():
     moves = draw_moves(4000, torch.Generator().manual_seed(0))
     assert moves.shape == (4000, 6)
@@ -205,6 +225,7 @@ def test_moves_are_two_coins_and_a_quarter_turn():
     assert moves.mean(dim=0).tolist() == pytest.approx([0.5, 0.5, 0.25, 0.25, 0.25, 0.25], abs=0.03)
 
 
+@pytest.mark.trap("pcrl", "moves: two coins, a quarter turn; in this order")
 @pytest.mark.parametrize("down", [0, 1])
 @pytest.mark.parametrize("mirrored", [0, 1])
 @pytest.mark.parametrize("quarters", range(4))
@@ -217,6 +238,7 @@ def test_images_are_moved_as_their_indicators_say(down, mirrored, quarters):
     assert np.array_equal(moved(image, row)[0].numpy(), np.rot90(expected, quarters, (1, 2)))
 
 
+@pytest.mark.trap("pcrl", "three holes of 32 of 224 px, zero after normalising", "held")
 def test_three_holes_of_a_seventh_of_the_side_are_zero():
     images = torch.ones(300, 3, 224, 224)[:, :, :112, :112].contiguous()
     black = (cut_out(images, torch.Generator().manual_seed(0)) == 0).float()
@@ -230,6 +252,7 @@ def test_blending_weighs_the_first():
     assert blended(torch.tensor(1.0), torch.tensor(0.0), 0.7).item() == pytest.approx(0.7)
 
 
+@pytest.mark.trap("pcrl", "projector, attention 6-256-2048 with sigmoid, decoder 256 to 16", "held")
 def test_projector_attention_and_decoder_have_the_released_widths():
     with torch.device("meta"):
         made = pcrl.PCRLNetwork(PCRLConfig())

@@ -15,6 +15,7 @@ from tests.pretrain.tiny import config, data, method, views
 NAME = "supervised-chestxray14"
 
 
+@pytest.mark.trap("supervised-chestxray14", "binary cross-entropy of each label; head N(0, 0.01), bias 0", "held")
 def test_the_loss_is_binary_cross_entropy_on_each_label():
     made, batch = method(NAME).eval(), views()
     with torch.no_grad():
@@ -28,6 +29,7 @@ def test_the_loss_is_binary_cross_entropy_on_each_label():
     assert found == pytest.approx(sum(terms) / len(terms), rel=1e-5)
 
 
+@pytest.mark.trap("supervised-chestxray14", "Adam 2e-4, batch 32, crop 0.08 to 1, flip, rotation 7°", "held")
 def test_the_recipe_is_the_benchmarks():
     c = SupervisedConfig()
     assert (c.lr, c.batch_size, c.epochs, c.weight_decay, c.classes, c.select) == (2e-4, 32, 1000, 0, 14, "best")
@@ -39,6 +41,7 @@ def test_the_recipe_is_the_benchmarks():
     assert (optimiser.defaults["lr"], optimiser.defaults["weight_decay"]) == (2e-4, 0)
 
 
+@pytest.mark.trap("supervised-chestxray14", "binary cross-entropy of each label; head N(0, 0.01), bias 0")
 def test_the_head_begins_small_and_without_bias():
     made = SupervisedChestXray14(SupervisedConfig(arch="resnet50"))
     assert float(made.head.weight.detach().std()) == pytest.approx(0.01, rel=0.02)
@@ -46,6 +49,11 @@ def test_the_head_begins_small_and_without_bias():
     assert parameter_count(made.encoder) == 23_508_032
 
 
+@pytest.mark.trap(
+    "supervised-chestxray14",
+    "rate halved after 5 epochs without progress, end after 10",
+    "held, the first against torch",
+)
 def test_the_rate_halves_after_more_than_five_epochs_without_progress_and_ends_after_more_than_ten():
     schedule = method(NAME).schedule("main")
     for bad, factor, over in ((5, 1.0, False), (6, 0.5, False), (10, 0.5, False), (11, 0.5, True), (12, 0.25, True)):
@@ -70,6 +78,7 @@ def test_the_engine_trains_it_on_the_labels_of_each_image(tmp_path):
         pretrain(NAME, config(NAME), noise, seed=0, folder=tmp_path / "b", context=Context(cache=tmp_path))
 
 
+@pytest.mark.trap("supervised-chestxray14", "no row on its own task", "warned of on the card")
 def test_the_card_warns_of_its_own_task():
     card = SupervisedChestXray14.card
     assert any(text.startswith("WARNING: the task chestxray14 has the same") for text in card.differences)

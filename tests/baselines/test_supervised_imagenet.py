@@ -62,6 +62,7 @@ def test_a_file_of_2017_has_no_batch_counters(folder, monkeypatch):
     assert method().load_encoder(0).bn1.num_batches_tracked == 0
 
 
+@pytest.mark.trap("supervised-imagenet", "weights that silently stay random", "missing weights are an error")
 def test_without_a_file_the_weights_are_missing_and_never_random(folder):
     for ask in (method().weights_digest, lambda: method().load_encoder(0)):
         with pytest.raises(WeightsMissing, match=r"resnet18-5c106cde.pth or resnet18-f37072fd.pth is not in .*weights"):
@@ -84,6 +85,7 @@ def test_an_arch_without_published_weights_has_none(folder):
         SupervisedImageNet(quick).weights_digest()
 
 
+@pytest.mark.trap("supervised-imagenet", "torchvision's V1 file, `resnet50-19c8e357.pth` or its successor")
 def test_a_damaged_file_is_refused(folder, monkeypatch):
     path, _ = publish(folder, monkeypatch, weights_of(build_encoder(ARCH, 5)))
     path.write_bytes(path.read_bytes()[:-9])
@@ -91,6 +93,7 @@ def test_a_damaged_file_is_refused(folder, monkeypatch):
         method().load_encoder(0)
 
 
+@pytest.mark.trap("supervised-imagenet", "weights that silently stay random")
 @pytest.mark.parametrize("spoil", [lambda w: w.pop("conv1.weight"), lambda w: w.update(bn1=torch.zeros(3))])
 def test_a_key_too_few_or_too_many_is_refused(folder, monkeypatch, spoil):
     weights = weights_of(build_encoder(ARCH, 5))
@@ -112,6 +115,11 @@ def test_a_file_that_would_run_code_is_refused_and_does_not(folder, monkeypatch,
     assert not (tmp_path / "executed").exists()
 
 
+@pytest.mark.trap(
+    "supervised-imagenet",
+    "torchvision's V1 file, `resnet50-19c8e357.pth` or its successor",
+    "by name, checked by its digest",
+)
 def test_the_published_names_are_torchvisions():
     from torchvision import models
 

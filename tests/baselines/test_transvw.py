@@ -30,6 +30,7 @@ def patches(count=8, seed=0):
     return Views((view,), torch.arange(0, 4 * count, 4), generator=torch.Generator().manual_seed(seed))
 
 
+@pytest.mark.trap("transvw", "Adam 1e-3, batch 64, 44 words, 200 and 30 images, λ 0.01 and 1", "held")
 def test_the_settings_are_the_released_ones_where_they_are_known():
     made = TransVWConfig()
     assert (made.lr, made.batch_size, made.words, made.nearest, made.validation_nearest) == (1e-3, 64, 44, 200, 30)
@@ -38,6 +39,15 @@ def test_the_settings_are_the_released_ones_where_they_are_known():
     assert 16 * made.autoencoder_width == 512
 
 
+@pytest.mark.trap(
+    "transvw",
+    (
+        "crops of 64 px of a 512-px slice, the other two 50 to 79 px, up to 10 px from the same corner; 5 px "
+        "between words, 100 px to the border"
+    ),
+    "held as shares of the image: 128, 100 to 158, 20, 10 and 200 of 1024 px",
+)
+@pytest.mark.trap("released code", "TransVW's crops", "an eighth of the side, one corner")
 def test_crops_offsets_spacing_and_border_are_the_released_shares_of_a_512_px_slice():
     made = TransVWConfig()
     sizes = (made.patch_px, *made.other_sides_px, made.offset_px, made.spacing_px, made.border_px)
@@ -51,6 +61,7 @@ def test_crops_that_do_not_fit_an_image_are_refused(changes):
         TransVWConfig(**changes)
 
 
+@pytest.mark.trap("transvw", "rate halves every 40 epochs", "held")
 def test_the_rate_halves_every_forty_epochs_while_words_are_learnt():
     made = method("transvw", stage=WORDS, fall_every_epochs=40)
     assert isinstance(made.optimisers()["main"], torch.optim.Adam)
@@ -75,6 +86,7 @@ def test_an_epoch_has_three_crops_of_each_image_of_a_word():
     assert [made.images_of(stage, 16) for stage in made.stages] == [16, len(words.train)]
 
 
+@pytest.mark.trap("transvw", "intensities in [0, 1]", "held")
 @pytest.mark.parametrize("stage", [AUTOENCODER, WORDS])
 def test_the_view_is_the_plain_image_in_0_to_1(stage):
     (recipe,) = method("transvw").recipes(config("transvw").stages[stage])
@@ -82,6 +94,11 @@ def test_the_view_is_the_plain_image_in_0_to_1(stage):
     assert (recipe.jitter_p, recipe.blur_p, recipe.flip_p, recipe.rotation_deg, recipe.grey_p) == (0,) * 5
 
 
+@pytest.mark.trap(
+    "transvw",
+    ("the target is the patch before deforming; the label its coordinate's word; the small weight on classification"),
+    "plain loop",
+)
 def test_losses_are_those_of_a_plain_loop(monkeypatch):
     spoilt = torch.rand(8, 3, 64, 64, generator=torch.Generator().manual_seed(9))
     monkeypatch.setattr(transvw, "perturbed", lambda images, generator: spoilt)
@@ -100,6 +117,7 @@ def test_losses_are_those_of_a_plain_loop(monkeypatch):
     assert losses["restoration"].item() == pytest.approx(restoration, rel=1e-5)
 
 
+@pytest.mark.trap("transvw", "auto-encoder on whole images, then pooled latents", "held")
 def test_the_autoencoder_learns_whole_images_alone():
     made, batch = method("transvw"), patches()
     loss = made.losses(batch)["autoencoder"]
@@ -118,6 +136,7 @@ def test_the_autoencoder_rests_while_words_are_learnt():
     assert all(map(torch.equal, made.autoencoder.state_dict().values(), before))
 
 
+@pytest.mark.trap("transvw", "auto-encoder on whole images, then pooled latents")
 def test_words_are_found_among_the_latents_of_whole_images():
     made = method("transvw", stage=WORDS).eval()
     images = torch.from_numpy(data().pyramid.images[:16]).float()[:, None].expand(-1, 3, -1, -1) / 255
@@ -173,6 +192,7 @@ def test_losses_without_words_are_refused():
         made.losses(views(of=made))
 
 
+@pytest.mark.trap("transvw", "classifier on the bottleneck: 3×3 convolution to half, pooled, linear", "2048-1024-44")
 def test_the_classifier_halves_the_bottleneck_before_pooling():
     c = TransVWConfig()
     with torch.device("meta"):

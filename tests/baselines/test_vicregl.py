@@ -28,6 +28,7 @@ def placed(seed=0, count=4):
     return type(plain)(tuple(made), plain.samples)
 
 
+@pytest.mark.trap("vicregl", "location and feature terms, and both directions, are added, not overwritten", "held")
 @pytest.mark.parametrize(
     "changes",
     [
@@ -64,6 +65,7 @@ def test_matches_are_clamped_to_the_cells_there_are():
         assert all(loss.isfinite() for loss in made.losses(views()).values())
 
 
+@pytest.mark.trap("vicregl", "α 0.75; weights 25, 25, 1; LARS 0.3, decay 1e-6, warm-up 10; 20 and 4 matches", "held")
 def test_defaults_are_the_published_ones():
     c = VICRegLConfig()
     assert (c.alpha, c.lr, c.weight_decay, c.momentum, c.warmup_epochs) == (0.75, 0.3, 1e-6, 0.9, 10)
@@ -72,6 +74,7 @@ def test_defaults_are_the_published_ones():
     assert (c.l2_all_matches, c.flip_grid, c.augmentation, c.bn_groups) == (False, True, "vicregl", 1)
 
 
+@pytest.mark.trap("vicregl", "rate base · batch / 256; per step, to a thousandth", "held")
 @pytest.mark.parametrize(("batch_size", "lr"), [(256, 0.3), (512, 0.6), (64, 0.075)])
 def test_lars_has_a_rate_in_proportion_to_the_batch(batch_size, lr):
     optimiser = method("vicregl", batch_size=batch_size, lr=0.3).optimisers()["main"]
@@ -81,6 +84,7 @@ def test_lars_has_a_rate_in_proportion_to_the_batch(batch_size, lr):
     assert (group["momentum"], group["weight_decay"], group["trust"]) == (0.9, 1e-6, 0.001)
 
 
+@pytest.mark.trap("vicregl", "rate base · batch / 256; per step, to a thousandth")
 def test_the_rate_warms_up_step_by_step_and_ends_at_a_thousandth():
     schedule = method("vicregl").schedule("main")
     assert [schedule.factor(e, 100) for e in (0, 0.5, 5, 10)] == pytest.approx([0, 0.05, 0.5, 1])
@@ -88,6 +92,7 @@ def test_the_rate_warms_up_step_by_step_and_ends_at_a_thousandth():
     assert schedule.factor(55, 100) == pytest.approx(0.001 + 0.999 * 0.5)
 
 
+@pytest.mark.trap("vicregl", "residual branches begin at zero", "held")
 @pytest.mark.parametrize(("arch", "norm"), [("resnet18-w16", "bn2"), ("resnet50-w16", "bn3")])
 def test_every_residual_block_begins_as_the_identity(arch, norm):
     encoder = ExpandedEncoder(config("vicregl", arch=arch)).encoder
@@ -98,6 +103,7 @@ def test_every_residual_block_begins_as_the_identity(arch, norm):
     assert encoder.bn1.weight.equal(plain.bn1.weight)
 
 
+@pytest.mark.trap("vicregl", "expanders 8192 × 3 and 512 × 3, batch norm twice, no last bias")
 def test_an_expander_has_batch_norm_twice_and_a_last_layer_without_bias():
     made = make_expander(6, (5, 4, 3))
     assert [type(layer).__name__ for layer in made] == [*["Linear", "BatchNorm1d", "ReLU"] * 2, "Linear"]
@@ -105,6 +111,7 @@ def test_an_expander_has_batch_norm_twice_and_a_last_layer_without_bias():
     assert made(noise(4, 6)).shape == (4, 3)
 
 
+@pytest.mark.trap("vicregl", "local batch norm over all cells of the batch", "held")
 def test_the_local_expanders_batch_norm_sees_all_cells_of_the_batch():
     made = method("vicregl").student
     images = views().images[0]
@@ -151,6 +158,7 @@ def test_nonsense_is_refused(field, value, message):
         VICRegLConfig(**{field: value})
 
 
+@pytest.mark.trap("vicregl", "expanders 8192 × 3 and 512 × 3, batch norm twice, no last bias", "held")
 def test_the_full_size_network_has_the_published_widths():
     with torch.device("meta"):
         made = ExpandedEncoder(VICRegLConfig())

@@ -108,6 +108,7 @@ def test_an_error_of_ours_is_its_sentence_and_its_exit_code(failing, capsys, err
     assert capsys.readouterr() == ("", "error: a\n")
 
 
+@pytest.mark.trap("attacks", "errors raised on purpose with exit code 1", "1 is for internal errors alone")
 def test_no_error_of_ours_is_called_internal():
     def below(kind):
         return {kind, *(each for child in kind.__subclasses__() for each in below(child))}
@@ -137,6 +138,7 @@ def test_debug_shows_the_traceback_wherever_it_stands(failing, capsys):
     assert "Traceback" in capsys.readouterr().err
 
 
+@pytest.mark.trap("attacks", "Ctrl-C while libraries load", "quiet, 130; Python's own start cannot be caught")
 @pytest.mark.parametrize("library", ["typer", "eden_bench.cli"])
 def test_an_interrupt_while_libraries_load_is_quiet(tmp_path, library):
     """A finder of modules stands in for the person who presses Ctrl-C at that very moment."""

@@ -25,6 +25,7 @@ def in_process(capsys, *arguments):
     return end.value.code, capsys.readouterr()
 
 
+@pytest.mark.trap("inputs", "Latin-1 and other narrow outputs", "what the encoding lacks is written in other signs")
 @pytest.mark.parametrize("encoding", ["latin-1", "ascii", "cp1252"])
 @pytest.mark.parametrize("arguments", [["report"], ["show", "scr-heart"], ["list"], ["data", "check", "scr"]])
 def test_no_encoding_costs_the_output(tmp_path, encoding, arguments):
@@ -46,6 +47,7 @@ def test_a_dash_that_the_encoding_lacks_keeps_the_columns(tmp_path):
     assert lines[0].replace("–", "-") == lines[1] == "random  50.00  -     1  -              0"
 
 
+@pytest.mark.trap("attacks", "names that are no UTF-8", "refused before anything is computed")
 @pytest.mark.parametrize("put", ["--out", "--cache", "--data"])
 def test_a_name_that_is_no_utf_8_is_refused_before_anything_is_computed(tmp_path, put):
     odd = tmp_path / os.fsdecode(b"a\xffb")
@@ -57,6 +59,7 @@ def test_a_name_that_is_no_utf_8_is_refused_before_anything_is_computed(tmp_path
     assert r"a\xffb' is no UTF-8: choose a folder whose name is" in one_error(done)
 
 
+@pytest.mark.trap("attacks", "overlong names, full or closed outputs", "one sentence")
 def test_a_name_longer_than_a_name_may_be_is_one_sentence(tmp_path, capsys):
     code, streams = in_process(capsys, "report", "--out", tmp_path / ("x" * 300))
     assert code == 2
@@ -64,6 +67,7 @@ def test_a_name_longer_than_a_name_may_be_is_one_sentence(tmp_path, capsys):
     assert "internal error" not in streams.err
 
 
+@pytest.mark.trap("attacks", "overlong names, full or closed outputs")
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
@@ -85,6 +89,7 @@ def test_closed_messages_are_no_error(tmp_path):
     assert b"adam" in done.stdout
 
 
+@pytest.mark.trap("attacks", "an internal error without a temporary folder", "one line")
 def test_an_internal_error_needs_no_folder_for_its_traceback(monkeypatch, capsys, tmp_path):
     def fail():
         """Fail."""
@@ -100,6 +105,7 @@ def test_an_internal_error_needs_no_folder_for_its_traceback(monkeypatch, capsys
     )
 
 
+@pytest.mark.trap("attacks", "terminal escapes, links and formulas in names", "shown as text")
 def test_nothing_from_a_file_acts_on_the_terminal(tmp_path, capsys):
     made = store_three(tmp_path)
     forge(made[0].folder, "task.title", EVIL)

@@ -85,6 +85,7 @@ def test_a_dry_run_writes_nothing_and_a_renamed_entry_is_warned_of(eden_bench, t
     assert not (tmp_path / "runs").exists()
 
 
+@pytest.mark.trap("inputs", "absent files, full disks", "exit codes 4 and 2")
 @pytest.mark.parametrize(
     ("make", "code", "words"),
     [
@@ -99,6 +100,9 @@ def test_what_is_no_file_to_import_is_data_missing(eden_bench, tmp_path, make, c
     assert words in one_error(done)
 
 
+@pytest.mark.trap(
+    "inputs", "a folder that is no checkpoint, as `--methods NAME=PATH`", "exit code 2 with what it holds"
+)
 @pytest.mark.parametrize(
     ("files", "words"),
     [
@@ -131,6 +135,7 @@ def test_a_dry_run_tells_why_weights_are_missing(run, mine, tmp_path, monkeypatc
     assert "excused" not in done.stdout
 
 
+@pytest.mark.trap("inputs", "Lightning's file names, blanks, umlauts", "a name is derived")
 @pytest.mark.parametrize(
     ("file", "name"),
     [
@@ -155,6 +160,7 @@ def test_a_file_of_lightnings_is_imported_under_a_name_that_runs(eden_bench, tmp
     assert "not told apart" in done.stdout
 
 
+@pytest.mark.trap("inputs", "commas in paths", "read where the path exists")
 def test_commas_in_a_path_that_exists_are_the_paths(tmp_path, monkeypatch):
     monkeypatch.setattr(registry.methods, "_made", dict(registry.methods._made))
     monkeypatch.setattr(registry.methods, "_origins", dict(registry.methods._origins))
@@ -170,6 +176,7 @@ def test_commas_in_a_path_that_exists_are_the_paths(tmp_path, monkeypatch):
         choose_methods(["four=" + ",".join(["absent.pth"] * 400)], ())
 
 
+@pytest.mark.trap("inputs", "absent files, full disks")
 def test_a_full_disk_is_no_internal_error(tmp_path, monkeypatch):
     def full(*_, **__):
         raise OSError(28, "No space left on device")

@@ -31,7 +31,7 @@ def test_the_example_pairs_masks_by_name_and_refuses_an_absent_one(montgomery, t
     montgomery.write_phantom(tmp_path, patients=5, seed=0)
     items = montgomery.index(tmp_path).items
     assert [item.masks["lungs"][0].name for item in items] == [item.image.name for item in items]
-    assert [item.split for item in items] == ["train"] * 4 + ["test"]
+    assert [item.split for item in items] == ["test"] + ["train"] * 4
     (tmp_path / "masks/MCUCXR_0002_0.png").unlink()
     with pytest.raises(DataMissing, match=r"MCUCXR_0002_0\.png has no mask, expected .*: unpack the release again"):
         montgomery.index(tmp_path)

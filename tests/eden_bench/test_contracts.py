@@ -102,6 +102,7 @@ def test_a_view_at_full_strength_is_the_published_one_and_at_none_has_no_crop_an
     assert (quarter.brightness, quarter.hue, quarter.grey_p) == pytest.approx((0.1, 0.025, 0.05))
 
 
+@pytest.mark.trap("attacks", "learning rates and other options that are inf or nan", "usage errors that name the key")
 @pytest.mark.parametrize(
     ("name", "value"), [("lr", math.inf), ("weight_decay", math.inf), ("betas", [math.nan, math.nan]), ("lr", math.nan)]
 )

@@ -59,6 +59,11 @@ def in_all_formats(out):
     return [form(tables, failure_notes(failed)) for form in FORMATS]
 
 
+@pytest.mark.trap(
+    "attacks",
+    "an edited record or cases file",
+    ("named, left out, run again, kept in `superseded/`; a digest is no signature: who recomputes it is not found"),
+)
 @pytest.mark.parametrize(
     ("path", "value"),
     [
@@ -80,6 +85,7 @@ def test_an_edited_record_is_named_and_left_out(bench, path, value):
     assert f"record {folder} was edited after it was written: issue its 'eden-bench run' again" in line
 
 
+@pytest.mark.trap("attacks", "an edited record or cases file")
 def test_no_flipped_byte_of_the_cases_goes_unseen(bench):
     _, folder = bench
     path = folder / "cases.csv"
@@ -115,6 +121,7 @@ def _readable(folder):
         return []
 
 
+@pytest.mark.trap("attacks", "one odd record among good ones", "left out with a warning")
 @pytest.mark.parametrize(
     ("path", "value"),
     [
@@ -201,6 +208,7 @@ def put_huge(path):
         file.truncate(1 << 40)
 
 
+@pytest.mark.trap("attacks", "pipes and devices in place of files, the cache's and checkpoints' too")
 @pytest.mark.parametrize("put", [put_fifo, put_device, put_folder, put_huge])
 def test_nothing_waits_on_a_pipe_or_reads_a_device_to_its_end(bench, put):
     out, folder = bench
@@ -258,6 +266,7 @@ def test_an_older_record_says_that_it_is_older(bench):
 EVIL = "\x1b]0;title\x07\x1b[2J\x9b31m\u202egnp\u2066\r\n=cmd|' /C calc'!A1 [x](javascript:1) ![](http://x) <b> a|b \\|"
 
 
+@pytest.mark.trap("attacks", "terminal escapes, links and formulas in names")
 def test_no_format_passes_on_what_acts(bench):
     out, folder = bench
     forge(folder, "task.title", EVIL)
@@ -277,6 +286,7 @@ def test_no_format_passes_on_what_acts(bench):
     assert json.loads(texts[2])["tables"]
 
 
+@pytest.mark.trap("attacks", "terminal escapes, links and formulas in names")
 @pytest.mark.parametrize("start", ["\t", "\r", "\n", " ", "\r\n ", "\u00a0", ""])
 @pytest.mark.parametrize("sign", ["=", "+", "-", "@"])
 def test_no_cell_is_a_formula(bench, start, sign):

@@ -104,11 +104,13 @@ def test_what_one_of_the_methods_or_a_built_in_protocol_has_is_taken():
     protocols.check_used(protocols.load("quick"), {"y": PretrainConfig()})
 
 
+@pytest.mark.trap("inputs", "a byte order mark in a protocol", "passed over")
 def test_a_byte_order_mark_is_passed_over(tmp_path):
     (tmp_path / "mine.toml").write_bytes(b"\xef\xbb\xbf[pretrain]\nepochs = 3\n")
     assert protocols.load(str(tmp_path / "mine.toml")).pretrain == {"epochs": 3}
 
 
+@pytest.mark.trap("attacks", "pipes and devices in place of files, the cache's and checkpoints' too")
 @pytest.mark.timeout(20)
 def test_what_is_no_regular_file_is_refused_and_never_waited_for(tmp_path):
     os.mkfifo(tmp_path / "pipe.toml")

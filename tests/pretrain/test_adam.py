@@ -8,6 +8,9 @@ from pretrain.adam import AdamConfig
 from tests.pretrain.tiny import config, method, train_step, views
 
 
+@pytest.mark.trap(
+    "adam", "head 2048-2048-128 with biases, no batch norm", "4,458,624 parameters, 27,966,656 with the encoder"
+)
 def test_parameter_counts_are_those_of_the_released_model():
     student = registry.methods.get("adam")(AdamConfig(queue_size=1)).moco.student
     assert parameter_count(student.encoder) == 23_508_032
@@ -15,6 +18,7 @@ def test_parameter_counts_are_those_of_the_released_model():
     assert parameter_count(student) == 27_966_656
 
 
+@pytest.mark.trap("adam", "levels 0, 2, 4; 200 epochs each", "three stages")
 def test_stages_go_from_coarse_to_fine():
     stages = AdamConfig().stages
     assert [(s.level, s.rows, s.columns, s.epochs) for s in stages] == [(0, 1, 1, 200), (2, 2, 2, 200), (4, 4, 4, 200)]
@@ -40,6 +44,7 @@ def fill_with_queries(made):
     made.moco.queue.push(queries)
 
 
+@pytest.mark.trap("adam", "pruning is off at level 0", "off")
 @pytest.mark.parametrize(("stage", "prunes"), [(0, False), (1, True), (2, True)])
 def test_the_pruner_is_on_at_levels_above_zero(stage, prunes):
     made = method("adam", stage=stage)
@@ -48,6 +53,7 @@ def test_the_pruner_is_on_at_levels_above_zero(stage, prunes):
     assert (made.metrics["kept"] < 1) == prunes
 
 
+@pytest.mark.trap("adam", "per query; nothing is deleted from the queue; the positive stays", "held")
 def test_the_loss_is_algorithm_1_over_the_queue():
     made = method("adam", stage=1)
     fill_with_queries(made)
@@ -73,11 +79,13 @@ def test_the_queue_stores_the_teachers_keys_and_the_teacher_follows():
     torch.testing.assert_close(moco.queue.keys.norm(dim=0), torch.ones(20))
 
 
+@pytest.mark.trap("adam", "embeddings of unit length", "held")
 def test_embeddings_have_unit_length():
     embedded = method("adam").moco.student(views().images[0])
     torch.testing.assert_close(embedded, F.normalize(embedded, dim=1))
 
 
+@pytest.mark.trap("adam", "teacher moved before the key forward; parameters only")
 def test_the_teachers_batch_statistics_come_from_its_own_passes():
     made = method("adam")
     train_step(made)

@@ -39,6 +39,7 @@ def test_a_methods_own_schedule_is_followed_step_by_step(tmp_path, monkeypatch):
     assert rates(tmp_path, monkeypatch) == pytest.approx([0, 0.5, 1, 0.6])
 
 
+@pytest.mark.trap("simmim", "gradients clipped at 5", "held")
 @pytest.mark.parametrize(("clip_norm", "length"), [(None, 5.0), (0.5, 0.5), (50.0, 5.0)])
 def test_gradients_are_shortened_to_the_configs_norm_and_never_stretched(clip_norm, length):
     weight = torch.nn.Parameter(torch.zeros(2))

@@ -102,6 +102,8 @@ def apart(views, others):
 KINDS = pytest.mark.parametrize("kind", ["films", "noisy", "nih_chestxray14/images"])
 
 
+@pytest.mark.trap("adam", "cells cut at the native 1024 px; PIL resizes crops once, antialiased")
+@pytest.mark.trap("released code", "whole images seen at 256 px, cells at 256 of 512", "cut from the original's pixels")
 @KINDS
 @pytest.mark.parametrize("strength", [1.0, 0.25])  # of the protocols paper and quick
 @pytest.mark.parametrize(("level", "size_px"), [(0, 224), (2, 224), (4, 224), *((level, 64) for level in range(5))])
@@ -125,6 +127,7 @@ def test_other_methods_views_are_those_of_the_original_too(kind, recipe):
     assert apart(views, published(images, cells, 0, draws, recipe)).mean() <= BAR[0]
 
 
+@pytest.mark.trap("adam", "512-px films", "cut from the 512 px themselves; crops are drawn as on 1024 px")
 @pytest.mark.parametrize("size_px", [224, 64])
 @pytest.mark.parametrize("level", [0, 2, 4])
 @pytest.mark.parametrize("kind", ["films", "nih_chestxray14_512"])

@@ -59,6 +59,11 @@ def lay(root: Path, train=TRAIN, test=TEST, folders=("train_data", "test_data"))
 # ── layouts ──────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.trap(
+    "chestx-det",
+    "`file_name` is renumbered, and equal in both lists",
+    "an image is named by its split too; no patient is guessed",
+)
 def test_the_official_lists_are_the_split_and_equal_names_stay_apart(tmp_path):
     index = chestx_det.index(lay(tmp_path))
     assert [(item.id, item.split) for item in index.items] == [
@@ -108,6 +113,7 @@ def test_absent_files_are_missing(tmp_path):
 # ── masks ────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.trap("chestx-det", "13 names, two with a space", "held")
 def test_the_thirteen_names_have_spaces_and_are_all_structures(tmp_path):
     assert len(LABELS) == 13
     assert {"Diffuse Nodule", "Pleural Thickening"} < set(LABELS)
@@ -118,6 +124,7 @@ def test_the_thirteen_names_have_spaces_and_are_all_structures(tmp_path):
         chestx_det.read_mask(item, "Pleural_Thickening")
 
 
+@pytest.mark.trap("chestx-det", "polygons overlap, also across classes", "united, they never cancel out")
 def test_disease_is_the_union_of_overlapping_polygons_across_classes(tmp_path):
     item = chestx_det.index(lay(tmp_path)).items[2]
     nodule, effusion = (chestx_det.read_mask(item, name) for name in ("Diffuse Nodule", "Effusion"))
@@ -128,6 +135,9 @@ def test_disease_is_the_union_of_overlapping_polygons_across_classes(tmp_path):
     assert nodule[200:401, 100:301].all()
 
 
+@pytest.mark.trap(
+    "chestx-det", "547 and 64 images without finding", "empty masks, kept; the 547 counted on the real list"
+)
 def test_an_image_without_finding_has_an_empty_mask_and_a_polygon_is_cut_at_the_border(tmp_path):
     items = chestx_det.index(lay(tmp_path)).items
     assert not chestx_det.read_mask(items[1], DISEASE).any()
@@ -146,6 +156,8 @@ def with_(**changes):
 BOXES, POLYGONS = TRAIN[1]["boxes"], TRAIN[1]["polygons"]
 
 
+@pytest.mark.trap("chestx-det", "a list of `file_name, syms, boxes, polygons`, paired by order")
+@pytest.mark.trap("chestx-det", "boxes are x1, y1, x2, y2")
 @pytest.mark.parametrize(
     ("entries", "match"),
     [
@@ -235,6 +247,7 @@ def test_check_counts_findings_and_names_those_that_leave_the_image(tmp_path):
     assert not [text for text in texts if text.startswith("error")]
 
 
+@pytest.mark.trap("chestx-det", "a list of `file_name, syms, boxes, polygons`, paired by order")
 def test_check_finds_boxes_and_polygons_in_another_order(tmp_path):
     root = lay(tmp_path, train=with_(boxes=BOXES[::-1]))
     said = [finding.text for finding in chestx_det.check(root) if "boxes" in finding.text and finding.level == "note"]
@@ -242,6 +255,12 @@ def test_check_finds_boxes_and_polygons_in_another_order(tmp_path):
     assert said[0].startswith("2 boxes are more than 10 px off their polygons, for example on train/36201.png")
 
 
+@pytest.mark.trap(
+    "chestx-det",
+    "a list of `file_name, syms, boxes, polygons`, paired by order",
+    "unpaired lists are damage; boxes far from their polygons are a note of `check`",
+)
+@pytest.mark.trap("chestx-det", "boxes are x1, y1, x2, y2", "read so; x2 ≤ x1 is damage")
 def test_instances_pair_labels_boxes_and_polygons(tmp_path):
     drawn = chestx_det.instances(lay(tmp_path))["train/36201.png"]
     assert [one.label for one in drawn] == ["Diffuse Nodule", "Effusion"]
@@ -264,6 +283,7 @@ def test_importing_the_dataset_stays_light():
 # ── the real list ────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.trap("chestx-det", "547 and 64 images without finding")
 @pytest.mark.skipif(not REAL.is_file(), reason="the real list of ChestX-Det is not beside the repository")
 def test_all_7905_instances_of_the_real_training_list_parse():
     entries = read_entries(REAL)

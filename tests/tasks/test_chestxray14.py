@@ -61,6 +61,16 @@ def changed(number: int, old: str, new: str) -> list[str]:
 # ── layouts ──────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.trap(
+    "chestxray14",
+    "the csv's header has commas inside names, 11 fields",
+    "columns are found by the pieces that are used",
+)
+@pytest.mark.trap(
+    "chestxray14",
+    "labels separated by a bar; `No Finding` alone",
+    "14 zeros and ones; `No Finding` beside another is damage",
+)
 def test_the_csv_of_eleven_fields_gives_labels_patients_and_the_lists_give_splits(tmp_path):
     index = chestxray14.index(lay(tmp_path))
     assert [item.id for item in index.items] == [row.partition(",")[0] for row in ROWS]
@@ -78,6 +88,7 @@ def test_the_labels_stand_in_the_benchmarks_order():
     assert LABELS[-3:] == ("Fibrosis", "Pleural_Thickening", "Hernia")
 
 
+@pytest.mark.trap("chestxray14", "images in one folder or in twelve", "both are read, behind links too")
 @pytest.mark.parametrize("folder", ["images", "images_001/images", "images_001", "images/images", "Images_012/images"])
 def test_images_are_found_in_either_layout(tmp_path, folder):
     index = chestxray14.index(lay(tmp_path, folder=folder))
@@ -85,6 +96,7 @@ def test_images_are_found_in_either_layout(tmp_path, folder):
     assert index.items[0].image == tmp_path / folder / "00000001_000.png"
 
 
+@pytest.mark.trap("chestxray14", "images in one folder or in twelve")
 def test_images_may_lie_in_twelve_folders_and_behind_links(tmp_path):
     root = lay(tmp_path / "nih", folder="images_001/images")
     (tmp_path / "elsewhere").mkdir()
@@ -94,6 +106,7 @@ def test_images_may_lie_in_twelve_folders_and_behind_links(tmp_path):
     assert len(chestxray14.index(root).items) == 4
 
 
+@pytest.mark.trap("chestxray14", "the older csv: trailing comma, ages over 120 (reported)", "read; ages are not used")
 def test_the_older_csv_with_trailing_commas_and_impossible_ages_is_read(tmp_path):
     rows = [row.replace(",57,", ",414,") + "," for row in ROWS]
     index = chestxray14.index(lay(tmp_path, rows=rows, header=HEADER + ",", csv="Data_Entry_2017.csv"))
@@ -142,6 +155,7 @@ def test_an_image_in_two_folders_is_read_once_and_said(tmp_path):
 # ── pixels, boxes, check ─────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.trap("chestxray14", "1 % of the PNG are RGBA, R = G = B", "read as grey, real files too")
 def test_rgba_images_become_grey(tmp_path):
     root = lay(tmp_path)
     grey = chest()
@@ -153,6 +167,12 @@ def test_rgba_images_become_grey(tmp_path):
     assert (image == grey).all()
 
 
+@pytest.mark.trap("chestxray14", "the boxes say `Infiltrate`, the csv `Infiltration`", "taken for the same")
+@pytest.mark.trap(
+    "chestxray14",
+    "box header `Bbox [x,y,w,h],,,`; floats in 1024-px coordinates",
+    "read as x, y, width, height; one that leaves the image is a note of `check`",
+)
 def test_infiltrate_in_the_boxes_is_infiltration(tmp_path):
     assert chestxray14.boxes(lay(tmp_path)) == (
         ImageBox("00000003_000.png", "Infiltration", 225.08, 547.0, 86.7, 79.1),
@@ -166,6 +186,7 @@ def test_a_box_without_four_numbers_is_named(tmp_path):
         chestxray14.boxes(root)
 
 
+@pytest.mark.trap("chestxray14", "box header `Bbox [x,y,w,h],,,`; floats in 1024-px coordinates")
 @pytest.mark.parametrize("number", ["nan", "inf", "-inf"])
 def test_a_box_that_is_no_number_leaves_the_image(tmp_path, number):
     root = lay(tmp_path)
@@ -221,6 +242,7 @@ def nih_index(nih) -> DatasetIndex:
     return chestxray14.index(nih)
 
 
+@pytest.mark.trap("chestxray14", "the lists (86,524 and 25,596 names) are patient-disjoint")
 @real
 def test_the_511_real_radiographs_are_a_part_patient_disjoint(nih_index):
     assert nih_index.part == "511 of 112,120 images"
@@ -229,6 +251,7 @@ def test_the_511_real_radiographs_are_a_part_patient_disjoint(nih_index):
     assert not train & test
 
 
+@pytest.mark.trap("chestxray14", "984 boxes on 880 images, all in the test list", "read from the real file")
 @real
 def test_the_real_boxes_are_984_on_880_images_of_the_test_list(nih):
     boxes = chestxray14.boxes(nih)
@@ -239,6 +262,7 @@ def test_the_real_boxes_are_984_on_880_images_of_the_test_list(nih):
     assert {box.label for box in boxes} <= set(LABELS)
 
 
+@pytest.mark.trap("chestxray14", "1 % of the PNG are RGBA, R = G = B")
 @real
 def test_real_rgba_files_are_read_as_grey(nih_index):
     rgba = 0

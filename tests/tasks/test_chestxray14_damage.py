@@ -10,6 +10,9 @@ from tasks.chestxray14 import chestxray14
 from tests.tasks.test_chestxray14 import HEADER, changed, lay
 
 
+@pytest.mark.trap(
+    "chestxray14", "`Pleural_Thickening` with an underscore", "another spelling is named with the nearest"
+)
 def test_a_label_never_seen_before_is_named_with_file_row_and_nearest(tmp_path):
     root = lay(tmp_path, rows=changed(2, "Pleural_Thickening", "Pleural Thickening"))
     expected = (
@@ -20,6 +23,7 @@ def test_a_label_never_seen_before_is_named_with_file_row_and_nearest(tmp_path):
         chestxray14.index(root)
 
 
+@pytest.mark.trap("chestxray14", "labels separated by a bar; `No Finding` alone")
 @pytest.mark.parametrize(
     ("number", "old", "new", "message"),
     [
@@ -48,6 +52,9 @@ def test_a_missing_column_is_named(tmp_path, column):
         chestxray14.index(lay(tmp_path, header=HEADER.replace(column, "Something")))
 
 
+@pytest.mark.trap(
+    "chestxray14", "the lists (86,524 and 25,596 names) are patient-disjoint", "checked, or refused; on real files too"
+)
 def test_a_patient_in_both_lists_is_an_error(tmp_path):
     root = lay(tmp_path, rows=changed(3, "0,3,74", "0,2,74"))
     with pytest.raises(DataDamaged, match=r"test_list\.txt names 00000003_000\.png of patient 00000002, expected no"):
@@ -122,6 +129,7 @@ def test_an_extension_in_capitals_is_the_image_of_the_csv(tmp_path):
     assert not any("not in the csv" in note for note in index.notes)
 
 
+@pytest.mark.trap("inputs", "semicolons, tabs, UTF-16; renamed folders, JPEG copies, `.PNG`")
 @pytest.mark.parametrize(
     ("folder", "suffix", "message"),
     [

@@ -50,6 +50,7 @@ def phantom(tmp_path_factory):
 # ── copies ───────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.trap("drive", "older copies label both halves", "the official halves")
 @pytest.mark.parametrize("folder", ["{}", "DRIVE/{}", "datasets/DRIVE/{}"])
 def test_an_older_copy_has_the_official_halves(tmp_path, folder):
     index = drive.index(lay(tmp_path, folder=folder))
@@ -62,6 +63,9 @@ def test_an_older_copy_has_the_official_halves(tmp_path, folder):
     assert len({item.patient for item in index.items}) == 40
 
 
+@pytest.mark.trap(
+    "drive", "current downloads label only the training half", "runs on it, and says so in rule, note and split digest"
+)
 def test_a_current_copy_runs_on_its_labelled_half_and_never_passes_as_official(tmp_path):
     index = drive.index(lay(tmp_path, labelled=False))
     assert [item.id for item in index.items] == [f"{k}_training" for k in range(21, 41)]
@@ -73,6 +77,7 @@ def test_a_current_copy_runs_on_its_labelled_half_and_never_passes_as_official(t
     assert "drive: test/1st_manual is absent" in index.notes[0]
 
 
+@pytest.mark.trap("drive", "current downloads label only the training half")
 def test_the_splits_digest_of_a_current_copy_is_another(tmp_path):
     from tasks.finetuning.splits import split
 
@@ -111,6 +116,7 @@ def test_two_files_of_one_kind_and_an_empty_folder_are_refused(tmp_path):
 # ── pixels ───────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.trap("drive", "observer 2 as palette 0 and 1, observer 1 as 0 and 255", "above 0 is vessel")
 def test_masks_of_0_and_1_and_of_0_and_255_read_alike(phantom, tmp_path):
     item = drive.index(phantom).split("test")[0]
     first, second, field = (drive.read_mask(item, name) for name in (VESSELS, OBSERVER_2, FIELD))
@@ -123,12 +129,16 @@ def test_masks_of_0_and_1_and_of_0_and_255_read_alike(phantom, tmp_path):
     assert all(np.array_equal(pixels > 0, mask) for pixels, mask in zip(raw, (first, second), strict=True))
 
 
+@pytest.mark.trap(
+    "drive", "up to 78 vessel pixels outside the field of view", "they stay; `dice_region` leaves them out"
+)
 def test_vessels_outside_the_field_of_view_stay(phantom):
     items = drive.index(phantom).items
     outside = [(drive.read_mask(item, VESSELS) & ~drive.read_mask(item, FIELD)).sum() for item in items]
     assert max(outside) > 0
 
 
+@pytest.mark.trap("drive", "565 × 584 RGB", "another size is damage")
 def test_photographs_are_in_colour(phantom):
     image = drive.read_image(drive.index(phantom).items[0])
     assert image.shape == (584, 565, 3)
@@ -163,6 +173,7 @@ def test_hostile_files_are_one_sentence_and_quick(phantom, tmp_path):
     assert time.perf_counter() - begun < 5
 
 
+@pytest.mark.trap("drive", "565 × 584 RGB")
 def test_another_size_is_refused(phantom, tmp_path):
     item = drive.index(phantom).items[0]
     Image.linear_gradient("L").resize((512, 512)).convert("RGB").save(tmp_path / "small.tif")
@@ -229,6 +240,7 @@ def test_a_random_network_learns_vessels_beyond_the_floor_of_marking_everything(
     assert outcome.scores["dice"] > floor + 0.1
 
 
+@pytest.mark.trap("drive", "up to 78 vessel pixels outside the field of view")
 def test_dice_counts_all_pixels_and_dice_region_those_in_the_field_of_view(outcome):
     assert set(outcome.cases) >= {"dice", "dice_region"}
     assert outcome.scores["dice_region"] == pytest.approx(outcome.scores["dice"], abs=0.1)

@@ -53,6 +53,7 @@ def item(path: Path) -> Item:
 # ── layouts ──────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.trap("eyepacs", "`image` in the csv has no extension", "found with and without")
 def test_the_folders_are_the_split_and_the_number_is_the_patient(tmp_path):
     index = eyepacs.index(lay(tmp_path))
     assert {each.id: each.patient for each in index.split("train")} == {name: name.split("_")[0] for name in TRAIN}
@@ -62,6 +63,7 @@ def test_the_folders_are_the_split_and_the_number_is_the_patient(tmp_path):
     assert [each.id for each in index.items] == sorted(each.id for each in index.items)
 
 
+@pytest.mark.trap("eyepacs", "level 0 to 4", "four thresholds, in order; another level is damage")
 def test_a_grade_is_four_thresholds(tmp_path):
     index = eyepacs.index(lay(tmp_path))
     assert index.label_names == LABELS == ("DR >= 1", "DR >= 2", "DR >= 3", "DR >= 4")
@@ -74,6 +76,7 @@ def test_nested_folders_and_conversions_are_read_alike(tmp_path, folder, end):
     assert len(eyepacs.index(lay(tmp_path, folder=folder, end=end)).items) == 7
 
 
+@pytest.mark.trap("eyepacs", "`image` in the csv has no extension")
 def test_the_csv_may_lie_in_a_folder_of_its_name_and_hold_extensions(tmp_path):
     lay(tmp_path, test=False)
     (tmp_path / "trainLabels.csv").unlink()
@@ -82,6 +85,7 @@ def test_the_csv_may_lie_in_a_folder_of_its_name_and_hold_extensions(tmp_path):
     assert [sum(each.labels) for each in eyepacs.index(tmp_path).items] == list(TRAIN.values())
 
 
+@pytest.mark.trap("eyepacs", "35,126 and 53,576 images", "expected by folder; an absent `test/` is said")
 def test_without_the_test_folder_the_training_set_is_whole_and_it_is_said(tmp_path):
     index = eyepacs.index(lay(tmp_path, test=False))
     assert index.expected_images == 35_126
@@ -110,6 +114,7 @@ def test_images_without_a_row_and_rows_without_an_image_are_said(tmp_path):
 # ── damage ───────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.trap("eyepacs", "level 0 to 4")
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -129,6 +134,7 @@ def test_a_wrong_csv_is_one_sentence(tmp_path, content, message):
         eyepacs.index(tmp_path)
 
 
+@pytest.mark.trap("eyepacs", "two eyes a patient", "one patient; on both sides of the split is damage")
 def test_a_patient_in_both_folders_is_refused(tmp_path):
     lay(tmp_path)
     (tmp_path / "test/10_left.jpeg").touch()
@@ -181,6 +187,7 @@ def test_hostile_photographs_are_one_sentence_and_quick(tmp_path):
 # ── the field of view ────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.trap("eyepacs", "black borders", "cut away; captions in them do not count")
 def test_the_box_around_the_field_is_found_to_a_pixel_or_two_whatever_lies_in_the_border():
     photograph = render(draw_eye(0, 3, "left"), 400).image
     frame = np.full((500, 900, 3), 3, np.uint8)
@@ -220,6 +227,11 @@ def phantom(tmp_path_factory):
     return root
 
 
+@pytest.mark.trap(
+    "eyepacs",
+    "25,810 / 2,443 / 5,292 / 873 / 708 images a level",
+    "`check` counts what is there; the published counts are not compared",
+)
 def test_check_is_content_with_the_phantom_and_counts_grades(phantom):
     findings = eyepacs.check(phantom)
     assert {finding.level for finding in findings} == {"ok"}
@@ -234,6 +246,8 @@ def test_check_names_a_broken_photograph(phantom, tmp_path):
     assert "10_left.jpeg is empty" in errors[0]
 
 
+@pytest.mark.trap("adam", "EyePACS pretraining: nothing was released", "chosen: the field of view, cut out")
+@pytest.mark.trap("eyepacs", "two eyes a patient")
 def test_pretraining_sees_whole_patients_in_colour_and_never_the_test_folder(phantom, tmp_path):
     pytest.importorskip("torch")
     from pretrain.engine.data import open_data

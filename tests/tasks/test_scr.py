@@ -42,6 +42,9 @@ def drop(root: Path, pattern: str) -> None:
 # ── layouts ──────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.trap(
+    "scr", "fold 1 holds the 124 odd, fold 2 the 123 even images", "counted; which fold is odd is seen from the names"
+)
 def test_the_whole_release_is_247_images_of_which_fold_1_trains(tmp_path):
     index = scr.index(lay(tmp_path))
     assert [item.id for item in index.items] == sorted(NAMES)
@@ -54,6 +57,7 @@ def test_the_whole_release_is_247_images_of_which_fold_1_trains(tmp_path):
     assert len({item.patient for item in index.items}) == 247
 
 
+@pytest.mark.trap("scr", "mask folders with spaces, or with underscores", "both")
 def test_mask_folders_have_spaces_in_their_names(tmp_path):
     item = scr.index(lay(tmp_path)).items[0]
     assert item.masks["left lung"] == (tmp_path / "scratch/fold1/masks/left lung/JPCLN001.gif",)
@@ -76,6 +80,7 @@ def test_common_nestings_and_cases_are_read_alike(tmp_path, images, masks):
     assert len(index.split("train")) == 124
 
 
+@pytest.mark.trap("scr", "mask folders with spaces, or with underscores")
 def test_folder_names_may_differ_in_case_and_joints(tmp_path):
     lay(tmp_path, folds={"Fold_1": ODD, "Fold_2": EVEN})
     for path in sorted(tmp_path.rglob("left lung")):
@@ -83,12 +88,14 @@ def test_folder_names_may_differ_in_case_and_joints(tmp_path):
     assert len(scr.index(tmp_path).split("train")) == 124
 
 
+@pytest.mark.trap("scr", "fold 1 holds the 124 odd, fold 2 the 123 even images")
 def test_which_fold_is_odd_is_seen_from_the_names_and_fold_1_still_trains(tmp_path):
     index = scr.index(lay(tmp_path, folds={"fold1": EVEN, "fold2": ODD}))
     assert [item.id for item in index.split("train")] == sorted(EVEN)
     assert "fold1, the training set, holds the 123 even-numbered images" in index.notes[0]
 
 
+@pytest.mark.trap("scr", "copies without folds", "folds by the odd-even rule, and said")
 def test_a_flat_copy_gets_its_folds_by_the_odd_even_rule(tmp_path):
     index = scr.index(lay(tmp_path, masks="masks{0:.0}/{1}/{2}.gif"))
     assert [item.id for item in index.split("train")] == sorted(ODD)
@@ -100,11 +107,13 @@ def test_folds_that_are_not_the_published_ones_are_said(tmp_path):
     assert "the folds are not the published ones" in index.notes[0]
 
 
+@pytest.mark.trap("scr", "154 nodule and 93 normal names", "one numbering, nodules first")
 def test_the_numbering_runs_on_from_the_nodules_to_the_normals():
     assert [odd_numbered(name) for name in NAMES] == [k % 2 == 1 for k in range(1, 248)]
     assert (len(ODD), len(EVEN)) == (124, 123)
 
 
+@pytest.mark.trap("scr", "JSRT converted to PNG")
 def test_an_original_is_preferred_to_its_conversion(tmp_path):
     lay(tmp_path)
     touch(tmp_path / "All247images/JPCLN001.png")
@@ -114,6 +123,7 @@ def test_an_original_is_preferred_to_its_conversion(tmp_path):
     assert index.notes == ()
 
 
+@pytest.mark.trap("scr", "JSRT converted to PNG", "read and said; the original is preferred")
 def test_conversions_to_png_are_said(tmp_path):
     assert "247 of 247 radiographs are conversions to PNG" in scr.index(lay(tmp_path, images="png/{}.png")).notes[0]
 

@@ -45,6 +45,7 @@ def four(tmp_path: Path) -> Path:
     return small(tmp_path, **{name: chest() for name in NAMES[:4]})
 
 
+@pytest.mark.trap("scr", "air is bright", "inverted")
 def test_img_files_are_read_as_films(tmp_path):
     raw = np.full((2048, 2048), 4095, ">u2")
     raw[1000:] = 0
@@ -54,6 +55,7 @@ def test_img_files_are_read_as_films(tmp_path):
     assert (image[0, 0], image[-1, 0]) == (0, 255)
 
 
+@pytest.mark.trap("scr", "a conversion with a reversed palette", "not inverted")
 def test_a_png_with_a_reversed_palette_is_not_inverted(tmp_path, four):
     picture = Image.fromarray(255 - chest()).convert("P")
     picture.putpalette([255 - k // 3 for k in range(768)])
@@ -62,6 +64,7 @@ def test_a_png_with_a_reversed_palette_is_not_inverted(tmp_path, four):
     assert (scr.read_image(scr.index(four).items[0]) == chest()).all()
 
 
+@pytest.mark.trap("scr", '"left" is the patient\'s left', "held; swapped folders are refused")
 def test_left_is_the_patients_left(four):
     item = scr.index(four).items[0]
     assert np.nonzero(scr.read_mask(item, "left lung"))[1].mean() > 512
@@ -81,6 +84,7 @@ def test_an_unknown_structure_is_named_with_its_nearest(four):
         scr.read_mask(scr.index(four).items[0], "left lungs")
 
 
+@pytest.mark.trap("scr", "masks of 1024², 0 and 255", "another size is damage")
 def test_a_mask_of_another_size_is_damaged(four):
     Image.fromarray(mask_at(0)[::2, ::2]).save(four / "scratch/fold1/masks/heart/JPCLN001.gif")
     with pytest.raises(DataDamaged, match=r"scr: .*heart/JPCLN001\.gif has 512×512 pixels, expected 1024×1024"):
@@ -115,6 +119,7 @@ def test_check_names_every_damaged_file_and_goes_on(four):
     assert "heart/JPCLN003.gif is empty" in errors[1]
 
 
+@pytest.mark.trap("scr", '"left" is the patient\'s left')
 def test_check_finds_empty_masks_and_swapped_sides(four):
     Image.fromarray(mask_at(0) * 0).save(four / "scratch/fold1/masks/heart/JPCLN001.gif")
     Image.fromarray(mask_at(100)).save(four / "scratch/fold2/masks/left lung/JPCLN002.gif")

@@ -55,6 +55,7 @@ def png_claiming(width: int, height: int) -> bytes:
 # ── layout, labels, split ────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.trap("shenzhen", "the last digit of the name is the label", "0 or 1, or the file is named")
 def test_the_last_digit_of_a_name_is_its_label_and_each_image_a_patient(tmp_path):
     index = shenzhen.index(lay(tmp_path))
     assert index.label_names == ("Tuberculosis",)
@@ -76,6 +77,7 @@ def test_the_split_of_a_part_is_that_of_the_whole(tmp_path):
     assert {item.id for item in part.split("test")} == tested & {item.id for item in part.items}
 
 
+@pytest.mark.trap("shenzhen", "326 normal, 336 ill", "with those counts the split holds both labels")
 def test_about_a_fifth_of_the_662_is_tested_with_both_labels():
     names = {f"CHNCXR_{number:04d}_{int(number > 326)}": f"{number:04d}" for number in range(1, 663)}
     tested = by_patient("shenzhen", names)
@@ -85,11 +87,15 @@ def test_about_a_fifth_of_the_662_is_tested_with_both_labels():
     assert 0.4 < np.mean([name.endswith("1") for name in tested]) < 0.6
 
 
+@pytest.mark.trap("shenzhen", "unpacked in one folder more or less", "found anywhere")
 @pytest.mark.parametrize("folder", ["CXR_png", "ChinaSet_AllFiles/CXR_png", "images", "ChinaSet_AllFiles/deep/CXR_png"])
 def test_images_are_found_wherever_they_were_unpacked(tmp_path, folder):
     assert len(shenzhen.index(lay(tmp_path, folder=folder)).items) == 12
 
 
+@pytest.mark.trap(
+    "shenzhen", "566 lung masks in a separate release (reported)", "optional; an image without one says so when asked"
+)
 def test_masks_are_optional_and_known_by_their_name(tmp_path):
     index = shenzhen.index(lay(tmp_path))
     assert [sorted(item.masks) for item in index.items[:2]] == [["lungs"], []]
@@ -116,6 +122,7 @@ def test_a_mask_without_image_and_a_second_copy_are_said(tmp_path):
 # ── pixels ───────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.trap("shenzhen", "635 palette files, 27 RGB (reported)", "grey as it is shown")
 def test_palette_and_rgb_files_read_as_grey(tmp_path):
     index = shenzhen.index(lay(tmp_path))
     indexed = Image.fromarray(255 - chest())
@@ -133,6 +140,7 @@ def test_palette_and_rgb_files_read_as_grey(tmp_path):
 # ── readings ─────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.trap("shenzhen", "readings in free text", "sex, age and the rest; nothing in it is an error")
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -149,6 +157,7 @@ def test_readings_are_parsed_leniently(text, expected):
     assert reading_of(text) == expected
 
 
+@pytest.mark.trap("shenzhen", "readings in free text")
 @given(st.text(max_size=60))
 def test_no_reading_is_an_error(text):
     assert reading_of(text).sex in ("", "F", "M")
@@ -161,6 +170,7 @@ def test_readings_go_by_image(tmp_path):
 # ── damage ───────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.trap("shenzhen", "the last digit of the name is the label")
 @pytest.mark.parametrize(("name", "label"), [("CHNCXR_0020_2", "2"), ("CHNCXR_0020_x", "X"), ("CHNCXR_0020_01", "01")])
 def test_a_label_that_is_neither_0_nor_1_is_named(tmp_path, name, label):
     with pytest.raises(DataDamaged, match=rf"{name}\.png has the label '{label}', expected 0 or 1"):
@@ -209,6 +219,9 @@ def test_check_counts_and_finds_no_error(tmp_path):
     assert "1 clinical readings, 1 with sex and age in years" in texts(findings, "ok")
 
 
+@pytest.mark.trap(
+    "shenzhen", "sizes vary, about 3000 × 2900", "each at its own size; a mask of another size is refused"
+)
 def test_check_names_masks_that_are_empty_or_of_another_size(tmp_path):
     root = lay(tmp_path)
     Image.fromarray(np.zeros_like(chest())).save(root / "mask" / f"{NAMES[0]}_mask.png")

@@ -43,6 +43,7 @@ def item(root: Path, name: str):
 # ── layouts ──────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.trap("siim-acr", "a space before `EncodedPixels`, before `-1` and before runs", "stripped")
 def test_every_image_with_a_row_is_an_item_whatever_spaces_stand_in_the_csv(tmp_path):
     index = siim_acr.index(lay(tmp_path))
     assert [item.id for item in index.items] == ["1.2.1", "1.2.2", "1.2.3", "1.2.4", "1.2.5"]
@@ -50,12 +51,16 @@ def test_every_image_with_a_row_is_an_item_whatever_spaces_stand_in_the_csv(tmp_
     assert index.part == "5 of 10,675 images"
 
 
+@pytest.mark.trap(
+    "siim-acr", "some 37 DICOM files have no row (reported)", "left out, and said: their truth is not known"
+)
 def test_a_dicom_without_row_is_left_out_and_said(tmp_path):
     notes = " ".join(siim_acr.index(lay(tmp_path)).notes)
     assert "1 images have no row in train-rle.csv, so their masks are not known and they are left out" in notes
     assert "1.2.9" in notes
 
 
+@pytest.mark.trap("siim-acr", "folders by study and series, or flat", "both")
 @pytest.mark.parametrize("header", [HEADER, "ImageId,EncodedPixels", "ImageId,  EncodedPixels "])
 @pytest.mark.parametrize("csv", ["train-rle.csv", "stage_2_train.csv"])
 @pytest.mark.parametrize("flat", [False, True])
@@ -63,6 +68,7 @@ def test_either_csv_and_either_tree_is_read(tmp_path, header, csv, flat):
     assert len(siim_acr.index(lay(tmp_path, header=header, csv=csv, flat=flat)).items) == 5
 
 
+@pytest.mark.trap("siim-acr", "10,675 images in stage 1, 12,047 with its test set", "the longer csv is preferred")
 def test_the_csv_of_stage_2_is_preferred(tmp_path):
     root = lay(tmp_path)
     (root / "stage_2_train.csv").write_text("ImageId,EncodedPixels\n1.2.9,-1\n1.2.1,-1\n")
@@ -82,6 +88,7 @@ def test_a_csv_that_names_more_images_than_are_published_says_how_many_to_expect
 # ── masks ────────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.trap("siim-acr", "runs are (gap since the last end, length)", "counted so, from 0, as loops do")
 def test_runs_count_down_the_columns_from_the_end_of_the_run_before(tmp_path):
     root = lay(tmp_path)
     mask = siim_acr.read_mask(item(root, "1.2.3"), STRUCTURE)
@@ -89,6 +96,7 @@ def test_runs_count_down_the_columns_from_the_end_of_the_run_before(tmp_path):
     assert sorted(zip(*np.nonzero(mask), strict=True)) == [(2, 0), (3, 0), (4, 0), (4, 1), (5, 1)]
 
 
+@pytest.mark.trap("siim-acr", "several rows an image (up to 10), overlapping", "united")
 def test_the_rows_of_an_image_are_united(tmp_path):
     mask = siim_acr.read_mask(item(lay(tmp_path), "1.2.4"), STRUCTURE)
     assert mask[:7, 0].all()
@@ -105,6 +113,7 @@ def test_minus_one_is_an_empty_mask_and_so_is_a_run_of_no_length(tmp_path):
 # ── patients and split ───────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.trap("siim-acr", "a patient has several films", "all on one side")
 def test_patients_are_those_of_the_headers_and_stand_on_one_side(tmp_path):
     same = {"1.2.1": "A", "1.2.3": "A", "1.2.4": "A", "1.2.2": "B", "1.2.5": ""}
     index = siim_acr.index(lay(tmp_path, patients=same))
@@ -202,6 +211,7 @@ def test_one_damaged_image_is_named_and_the_others_are_read(tmp_path):
     assert any(finding.text.endswith("images decoded: 4 of 32×32 px") for finding in findings)
 
 
+@pytest.mark.trap("siim-acr", "1024², 8 bits, MONOCHROME2")
 def test_an_image_that_is_not_square_fits_no_run_lengths(tmp_path):
     root = lay(tmp_path)
     write_dicom(item(root, "1.2.1").image, chest()[:20], Ids("p", "1.1", "1.1", "1.2.1"))
@@ -220,6 +230,11 @@ def test_check_counts_rows_masks_and_splits(tmp_path):
     assert any(text.endswith("train images show a pneumothorax") for text in texts)
 
 
+@pytest.mark.trap(
+    "siim-acr",
+    "78 % of the masks are empty",
+    "the score's text says what counts; Dice is told apart for empty and other masks",
+)
 def test_the_task_scores_dice_and_says_what_empty_masks_count():
     assert siim_acr_task.score.name == "dice"
     assert "1 where both are empty" in siim_acr_task.score.text

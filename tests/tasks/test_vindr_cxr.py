@@ -99,10 +99,23 @@ def texts(findings, level: str) -> list[str]:
 # ── PhysioNet's layout ───────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.trap(
+    "vindr-cxr",
+    "the paper's six outputs and their order",
+    "Pleural effusion, Lung tumor, Pneumonia, Tuberculosis, Other diseases, No finding",
+)
 def test_the_six_labels_stand_in_the_order_of_the_groups_lists():
     assert LABELS == ("Pleural effusion", "Lung tumor", "Pneumonia", "Tuberculosis", "Other diseases", "No finding")
 
 
+@pytest.mark.trap(
+    "vindr-cxr",
+    "three readers an image in training",
+    'a label holds where any reader gives it; `positive_if="vote"` takes the majority',
+)
+@pytest.mark.trap(
+    "vindr-cxr", "one consensus row and no reader column in the test table (reported)", "read as one reader"
+)
 def test_a_label_is_given_where_any_reader_gives_it(tmp_path):
     assert positives(vindr_cxr.index(lay(tmp_path))) == {
         IDS[0]: {"Pleural effusion", "Other diseases"},
@@ -114,6 +127,7 @@ def test_a_label_is_given_where_any_reader_gives_it(tmp_path):
     }
 
 
+@pytest.mark.trap("vindr-cxr", "three readers an image in training")
 def test_a_vote_asks_for_more_than_half_and_leaves_the_consensus_as_it_is(tmp_path):
     index = VinDrCXR(positive_if="vote").index(lay(tmp_path))
     assert [sorted(names) for names in positives(index).values()] == [
@@ -146,17 +160,20 @@ def test_the_tables_are_the_official_split_and_every_image_is_a_patient(tmp_path
     assert "vindr-cxr: the release names no patients, so every image counts as one" in index.notes
 
 
+@pytest.mark.trap("vindr-cxr", "empty cells and NaN", "count for nobody, and are said")
 def test_empty_cells_and_nan_count_for_nobody_and_are_said(tmp_path):
     assert (
         "vindr-cxr: 2 cells of the label tables are empty and count for nobody" in vindr_cxr.index(lay(tmp_path)).notes
     )
 
 
+@pytest.mark.trap("vindr-cxr", "`Other diseases` in one table, `Other disease` in the other", "one label")
 def test_both_spellings_of_other_diseases_are_read_in_either_table(tmp_path):
     index = vindr_cxr.index(lay(tmp_path, header=COLUMNS.replace("Other diseases", "Other disease")))
     assert "Other diseases" in positives(index)[IDS[0]]
 
 
+@pytest.mark.trap("vindr-cxr", "PhysioNet's layout, wherever the tables lie", "read")
 @pytest.mark.parametrize("suffix", [".dicom", ".dcm", ".DCM"])
 @pytest.mark.parametrize("folder", ["annotations", ".", "physionet.org/files/vindr-cxr/1.0.0/annotations"])
 def test_either_suffix_and_any_place_of_the_tables_will_do(tmp_path, suffix, folder):
@@ -192,6 +209,7 @@ def test_images_and_rows_without_partner_are_left_out_and_said(tmp_path):
 # ── pixels and boxes ─────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.trap("vindr-cxr", "VOI LUT or window, MONOCHROME1", "applied, as pydicom does")
 def test_monochrome1_and_window_are_applied(tmp_path):
     root, film = lay(tmp_path), chest()
     put(root / "train", IDS[0], 255 - film, monochrome1=True)
@@ -205,6 +223,7 @@ def test_monochrome1_and_window_are_applied(tmp_path):
     assert (shown[-2:] == 255).all()
 
 
+@pytest.mark.trap("vindr-cxr", "negative box corners (−8.07)", "moved to the border")
 def test_negative_corners_are_moved_to_the_border_and_no_finding_has_no_box(tmp_path):
     assert vindr_cxr.boxes(lay(tmp_path)) == (
         ReaderBox(IDS[0], "R1", "Pleural effusion", 0.0, 2.0, 10.5, 12.0),
@@ -222,6 +241,7 @@ def test_a_finding_without_four_numbers_is_named_with_file_and_row(tmp_path, cor
     assert any("row 5 has the coordinate" in note for note in texts(vindr_cxr.check(root), "note"))
 
 
+@pytest.mark.trap("inputs", "boxes of VinDr-CXR against resized images", "a note, for no task needs them")
 def test_boxes_that_hold_no_pixel_are_a_note_for_no_task_needs_them(tmp_path):
     root = lay(tmp_path)
     path = root / "annotations/annotations_train.csv"

@@ -16,6 +16,7 @@ from tests.tasks.test_vindr_cxr import (
 )
 
 
+@pytest.mark.trap("vindr-cxr", "Kaggle's table has boxes only", "two labels, said; the task refuses it")
 def test_kaggles_table_tells_two_labels_and_says_so(tmp_path):
     index = vindr_cxr.index(lay_kaggle(tmp_path))
     assert index.label_names == ("Pleural effusion", "No finding")
@@ -24,6 +25,7 @@ def test_kaggles_table_tells_two_labels_and_says_so(tmp_path):
     assert texts(vindr_cxr.check(tmp_path), "error") == []
 
 
+@pytest.mark.trap("vindr-cxr", "Kaggle's table has boxes only")
 def test_the_task_refuses_kaggles_layout_in_one_sentence(tmp_path):
     index = vindr_cxr.index(lay_kaggle(tmp_path))
     expected = (
@@ -39,6 +41,7 @@ def test_physionets_tables_beside_kaggles_are_what_is_read(tmp_path):
     assert vindr_cxr.index(tmp_path).label_names == LABELS
 
 
+@pytest.mark.trap("vindr-cxr", "Kaggle's class 14 is `No finding`")
 @pytest.mark.parametrize(
     ("row", "message"),
     [
@@ -53,6 +56,7 @@ def test_a_row_of_kaggles_that_cannot_be_is_named(tmp_path, row, message):
         vindr_cxr.index(lay_kaggle(tmp_path, (row, *KAGGLE)))
 
 
+@pytest.mark.trap("vindr-cxr", "Kaggle's class 14 is `No finding`", "held, and its id is checked against its name")
 def test_kaggles_fourteenth_class_is_no_finding():
     assert len(KAGGLE_CLASSES) == 15
     assert KAGGLE_CLASSES[14] == "No finding"

@@ -56,6 +56,11 @@ def texts(findings, level: str) -> list[str]:
 # ── layout and masks ─────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.trap(
+    "vindr-rib",
+    "196 and 49 images, a subset of VinDr-CXR's",
+    "`val` is the test set; the overlap is a rule of the audit",
+)
 def test_train_trains_and_val_is_the_test_set(tmp_path):
     index = vindr_rib.index(lay(tmp_path))
     assert [item.id for item in index.split("train")] == [f"VinDr_RibCXR_train_{k:03d}" for k in range(3)]
@@ -65,17 +70,20 @@ def test_train_trains_and_val_is_the_test_set(tmp_path):
     assert index.items[0].image == tmp_path / path_of("train", 0)
 
 
+@pytest.mark.trap("vindr-rib", "20 keys, R1 to R10 and L1 to L10", "each must be there")
 def test_the_twenty_ribs_are_r1_to_r10_and_l1_to_l10():
     assert tuple(f"R{k}" for k in range(1, 11)) + tuple(f"L{k}" for k in range(1, 11)) == RIBS
     assert vindr_rib_task.structures == RIBS
     assert vindr_rib.card.expected_images == 196 + 49
 
 
+@pytest.mark.trap("vindr-rib", "the JSON's name says `Vindr`, the images' `VinDr`", "either")
 @pytest.mark.parametrize("spelling", ["Vindr", "VinDr"])
 def test_both_spellings_of_the_json_file_are_read(tmp_path, spelling):
     assert len(vindr_rib.index(lay(tmp_path, spelling=spelling)).items) == 5
 
 
+@pytest.mark.trap("vindr-rib", "sizes differ, about 2304 × 2880", "polygons are filled at each image's size")
 def test_a_polygon_is_filled_at_the_images_size(tmp_path):
     mask = vindr_rib.read_mask(vindr_rib.index(lay(tmp_path)).items[0], "R1")
     expected = np.zeros((HEIGHT, WIDTH), bool)
@@ -84,6 +92,7 @@ def test_a_polygon_is_filled_at_the_images_size(tmp_path):
     assert (mask == expected).all()
 
 
+@pytest.mark.trap("vindr-rib", "a missing rib is the string `'None'`", "an empty mask; `null` or `none` are damage")
 def test_a_missing_rib_is_the_string_none_and_an_empty_mask(tmp_path):
     index = vindr_rib.index(lay(tmp_path, train=changed("L10", "None")))
     assert index.items[1].drawn["L10"] == ()
@@ -109,6 +118,7 @@ def test_polygons_of_another_image_are_found_by_check(tmp_path):
     assert "download" not in errors[0]
 
 
+@pytest.mark.trap("vindr-rib", "paths inside the JSON", "the file name counts, folders are not followed")
 def test_folders_in_the_json_file_are_not_followed(tmp_path):
     content = ribs("train", 3)
     content["img"]["0"] = "/etc/../elsewhere/VinDr_RibCXR_train_000.png"
@@ -137,6 +147,7 @@ def test_images_without_ribs_and_ribs_without_image_are_said(tmp_path):
 # ── damage ───────────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.trap("vindr-rib", "a missing rib is the string `'None'`")
 @pytest.mark.parametrize(
     ("value", "message"),
     [
@@ -159,6 +170,7 @@ def test_what_is_no_polygon_is_named_with_file_rib_and_image(tmp_path, value, me
         vindr_rib.index(root)
 
 
+@pytest.mark.trap("vindr-rib", "20 keys, R1 to R10 and L1 to L10")
 @pytest.mark.parametrize(
     ("change", "message"),
     [

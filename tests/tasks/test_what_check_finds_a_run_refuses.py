@@ -120,6 +120,9 @@ def test_whole_layouts_have_no_error_and_are_read(base, name, tmp_path):
     assert refusal(dataset, base / name, tmp_path) == ""
 
 
+@pytest.mark.trap("datasets", "images of one value; all but flat or black ones", "refused; `check` says the others")
+@pytest.mark.trap("inputs", "black, flat and nearly flat images", "refused; nearly flat ones are said")
+@pytest.mark.trap("attacks", "constant images, empty and full masks as data", "refused, or said by `check`")
 @pytest.mark.parametrize("place", IMAGES, ids=str)
 @pytest.mark.parametrize("value", [0, 90])
 def test_an_image_of_one_value_is_an_error_and_refused(base, place, value, tmp_path):
@@ -130,6 +133,7 @@ def test_an_image_of_one_value_is_an_error_and_refused(base, place, value, tmp_p
     assert any("1 are flat" in text for text in said["note"])
 
 
+@pytest.mark.trap("inputs", "10, 12 or 14 bits in files of 16, mixed depths, a marker burnt in")
 @pytest.mark.parametrize("place", [place for place in IMAGES if place.file.endswith((".png", ".tif"))], ids=str)
 @pytest.mark.parametrize("bits", [10, 12, 14])
 def test_few_bits_in_sixteen_are_an_error_and_refused(base, place, bits, tmp_path):
@@ -153,6 +157,8 @@ def test_an_image_that_exif_turns_is_read_so_and_said(base, place, tmp_path):
     assert any(text.startswith("EXIF turns 1 of ") and Path(place.file).name in text for text in said["note"])
 
 
+@pytest.mark.trap("datasets", "images of one value; all but flat or black ones")
+@pytest.mark.trap("inputs", "black, flat and nearly flat images")
 @pytest.mark.parametrize("place", IMAGES, ids=str)
 def test_an_image_all_but_flat_is_said(base, place, tmp_path):
     width, height = opened(base, place).size
@@ -173,6 +179,7 @@ def test_transparent_pixels_of_an_image_are_said(base, place, tmp_path):
     assert any("1 images have transparent pixels" in text for text in said["note"])
 
 
+@pytest.mark.trap("inputs", "masks with greys between two values")
 @pytest.mark.parametrize("place", MASKS, ids=str)
 @pytest.mark.parametrize("kind", ["smoothed", "three values", "alpha"])
 def test_a_mask_that_is_not_black_and_one_colour_is_an_error_and_refused(base, place, kind, tmp_path):
@@ -279,6 +286,11 @@ CASES = [
 ]
 
 
+@pytest.mark.trap(
+    "inputs",
+    "outlines and run lengths against resized images",
+    "`run` refuses what `check` refuses; outlines off by a tenth are too like their neighbours to be told",
+)
 @pytest.mark.parametrize(
     ("name", "patients", "task", "harm", "message"), CASES, ids=lambda case: getattr(case, "__name__", None)
 )

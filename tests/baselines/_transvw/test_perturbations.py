@@ -18,6 +18,13 @@ def patches(count=8, size=70, seed=0):
     return one.expand(-1, 3, -1, -1).contiguous()
 
 
+@pytest.mark.trap(
+    "transvw",
+    (
+        "elastic always (α 991, σ 8 along all three axes of a 64 × 64 × 32 patch: s.d. 0.05 of the side), then "
+        "one of four, 25 % each"
+    ),
+)
 @pytest.mark.parametrize("length", [64, 32])
 def test_the_field_is_smoothed_as_scipy_smooths_it(length):
     noise = np.random.default_rng(0).uniform(-1, 1, (length, length))
@@ -47,6 +54,16 @@ def published_shift(volumes=40):
     return np.stack(slices)
 
 
+@pytest.mark.trap(
+    "transvw",
+    (
+        "elastic always (α 991, σ 8 along all three axes of a 64 × 64 × 32 patch: s.d. 0.05 of the side), then "
+        "one of four, 25 % each"
+    ),
+)
+@pytest.mark.trap(
+    "released code", "TransVW's elastic field six times too strong", "as strong as a slice of the released volumes"
+)
 @pytest.mark.parametrize("size", [64, 224])
 def test_a_patch_is_deformed_as_strongly_as_a_slice_of_the_published_volume_at_every_size(size):
     places = (torch.arange(size) + 0.5) / size
@@ -70,6 +87,9 @@ def test_channels_are_moved_alike():
     assert moved[:, 0].equal(moved[:, 2])
 
 
+@pytest.mark.trap(
+    "transvw", "shuffling in 5 blocks, Bézier curve, in-painting 1/6 to 1/3, out-painting 3/7 to 4/7", "held"
+)
 def test_pixels_are_shuffled_within_small_blocks_only():
     before = torch.arange(70.0 * 70).view(1, 1, 70, 70).expand(20, 3, 70, 70).contiguous()
     after = shuffled(before, generator())
@@ -81,6 +101,7 @@ def test_pixels_are_shuffled_within_small_blocks_only():
         assert (axis(there) - axis(here)).abs().max() < 5 * 7
 
 
+@pytest.mark.trap("transvw", "shuffling in 5 blocks, Bézier curve, in-painting 1/6 to 1/3, out-painting 3/7 to 4/7")
 def test_a_bezier_curve_by_hand():
     curve = perturbations._curve(np.array([0.2, 0.9]), np.array([0.4, 0.1]), falling=False)
     t = np.linspace(0, 1, 2001)
@@ -102,6 +123,7 @@ def test_intensities_rise_or_fall_as_often_and_keep_black_and_white():
     assert torch.allclose(bent[rises][:, [0, -1]], torch.tensor([0.0, 1.0]))
 
 
+@pytest.mark.trap("transvw", "shuffling in 5 blocks, Bézier curve, in-painting 1/6 to 1/3, out-painting 3/7 to 4/7")
 @pytest.mark.parametrize(
     ("change", "shares", "outside"), [(in_painted, (1 / 6, 1 / 3), False), (out_painted, (3 / 7, 4 / 7), True)]
 )
@@ -119,6 +141,14 @@ def test_noise_fills_a_block_or_all_but_a_block(change, shares, outside):
     assert after[:, 0].equal(after[:, 2])
 
 
+@pytest.mark.trap(
+    "transvw",
+    (
+        "elastic always (α 991, σ 8 along all three axes of a 64 × 64 × 32 patch: s.d. 0.05 of the side), then "
+        "one of four, 25 % each"
+    ),
+    "held: two axes, with the strength that the third leaves to a slice",
+)
 def test_each_patch_is_deformed_and_one_of_four_things_is_done(monkeypatch):
     monkeypatch.setattr(perturbations, "elastic", lambda p, _: p + 1)
     for power, name in enumerate(("shuffled", "bezier", "in_painted", "out_painted")):

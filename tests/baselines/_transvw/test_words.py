@@ -21,6 +21,7 @@ def by_distance(latents, to):
     return sorted(range(len(latents)), key=lambda i: sum((a - b) ** 2 for a, b in zip(latents[i], to, strict=True)))
 
 
+@pytest.mark.trap("transvw", "unused references; nearest images, the reference first")
 def test_a_word_is_shown_by_the_nearest_images_of_its_reference():
     words, latents, others = found()
     for train, validation in zip(words.train, words.validation, strict=True):
@@ -28,6 +29,7 @@ def test_a_word_is_shown_by_the_nearest_images_of_its_reference():
         assert validation.tolist() == by_distance(others, latents[train[0]])[:3]
 
 
+@pytest.mark.trap("transvw", "unused references; nearest images, the reference first", "held")
 def test_no_reference_serves_twice():
     words, *_ = found(count=12, words=12)
     assert sorted(words.train[:, 0].tolist()) == list(range(12))
@@ -40,6 +42,11 @@ def test_a_reference_leads_its_own_twin():
     assert sorted(words.train[:, 0].tolist()) == [0, 1, 2]
 
 
+@pytest.mark.trap(
+    "transvw",
+    "coordinates apart, off the border, on tissue",
+    "held; the official search gives up where one is too close, this one does not",
+)
 def test_coordinates_keep_their_distance_from_each_other_and_the_border():
     words, *_ = found(words=30, spacing_px=60)
     assert words.centres.min() >= LAW.margin_px
@@ -53,6 +60,7 @@ def test_where_places_run_out_there_are_fewer_words():
     assert 1 < len(words.centres) < 9
 
 
+@pytest.mark.trap("transvw", "coordinates apart, off the border, on tissue")
 def test_a_coordinate_that_shows_air_is_passed_over():
     words, *_ = found(is_tissue=lambda reference, centre: centre[0] > 512)
     assert len(words.centres) == 6
@@ -77,6 +85,7 @@ def test_another_seed_finds_other_words():
     assert not np.array_equal(first.centres, other.centres)
 
 
+@pytest.mark.trap("transvw", "three crops an instance, one in validation", "held")
 def test_each_image_of_a_word_gives_three_crops_and_a_held_out_one_gives_one():
     words = Words(np.array([[400.0, 500.0], [600.0, 300.0]]), np.array([[1, 0], [2, -1]]), np.array([[1], [0]]))
     train, held_out = instances_of(words, np.array([10, 20, 30]), np.array([40, 50]), LAW, seed=0)
@@ -89,6 +98,13 @@ def test_each_image_of_a_word_gives_three_crops_and_a_held_out_one_gives_one():
     assert not np.isin(train.centre[~first], words.centres).any()
 
 
+@pytest.mark.trap(
+    "transvw",
+    (
+        "crops of 64 px of a 512-px slice, the other two 50 to 79 px, up to 10 px from the same corner; 5 px "
+        "between words, 100 px to the border"
+    ),
+)
 def test_the_other_crops_vary_within_the_published_shares_from_the_first_ones_corner():
     words = Words(np.full((1, 2), 512.0), np.zeros((1, 900), np.int64), np.zeros((1, 1), np.int64))
     train, _ = instances_of(words, np.zeros(1, np.int64), np.zeros(1, np.int64), LAW, seed=0)
@@ -101,6 +117,13 @@ def test_the_other_crops_vary_within_the_published_shares_from_the_first_ones_co
     assert abs(np.corrcoef(train.side_px[others], shifts.sum(axis=1))[0, 1]) < 0.1
 
 
+@pytest.mark.trap(
+    "transvw",
+    (
+        "crops of 64 px of a 512-px slice, the other two 50 to 79 px, up to 10 px from the same corner; 5 px "
+        "between words, 100 px to the border"
+    ),
+)
 @pytest.mark.parametrize("law", [LAW, CropLaw(border_px=0), CropLaw(side_px=60, border_px=10), CropLaw(side_px=300)])
 def test_all_crops_of_a_word_at_the_edge_of_the_margin_lie_within_the_image(law):
     edges = np.array([[law.margin_px] * 2, [1024 - law.margin_px] * 2], float)

@@ -9,6 +9,9 @@ from baselines._vicregl.terms import vic_terms
 from tests.baselines._vicregl.plain import noise, plain_local, plain_matches, plain_terms, view_of
 
 
+@pytest.mark.trap(
+    "vicregl", "closest pairs only, for features too (the official default keeps all)", "20 and 4; `l2_all_matches`"
+)
 @settings(max_examples=20, deadline=None)
 @given(seed=st.integers(0, 1000), cells=st.integers(1, 6), others=st.integers(1, 6), count=st.integers(1, 8))
 def test_matches_are_the_closest_pairs_in_the_order_of_the_cells(seed, cells, others, count):
@@ -19,6 +22,7 @@ def test_matches_are_the_closest_pairs_in_the_order_of_the_cells(seed, cells, ot
         assert list(zip(at[b].tolist(), to[b].tolist(), strict=True)) == expected
 
 
+@pytest.mark.trap("vicregl", "closest pairs only, for features too (the official default keeps all)")
 def test_all_matches_keep_the_order_of_the_cells():
     first, second = noise(2, 5, 3), noise(2, 5, 3, seed=1)
     at, to = closest_matches(torch.cdist(first, second), None)
@@ -26,6 +30,7 @@ def test_all_matches_keep_the_order_of_the_cells():
     assert to.equal(torch.cdist(first, second).argmin(dim=2))
 
 
+@pytest.mark.trap("vicregl", "local statistics per match slot, not over all", "held")
 @pytest.mark.parametrize("counts", [(4, 2), (9, 1), (None, None)])
 def test_local_terms_are_the_loops_slot_by_slot(counts):
     cells = [noise(3, 9, 4, seed=seed) for seed in (0, 1)]
@@ -35,6 +40,7 @@ def test_local_terms_are_the_loops_slot_by_slot(counts):
     assert [float(t) for t in found] == pytest.approx(plain_local(cells, cells, counts), rel=1e-4)
 
 
+@pytest.mark.trap("vicregl", "a match slot is the n-th of the kept cells, row by row, not the n-th nearest")
 def test_as_many_matches_as_cells_are_all_of_them():
     apart = torch.cdist(noise(5, 9, 4), noise(5, 9, 4, seed=1))
     for kept, every in zip(closest_matches(apart, 9), closest_matches(apart, None), strict=True):
@@ -46,6 +52,8 @@ def selected(cells, mask):
     return torch.masked_select(cells, mask[..., None]).view(len(cells), -1, cells.shape[2])
 
 
+@pytest.mark.trap("vicregl", "a match slot is the n-th of the kept cells, row by row, not the n-th nearest", "held")
+@pytest.mark.trap("released code", "VICRegL's match slots", "order of the cells")
 @pytest.mark.parametrize("spread", [0.2, 0.5])
 def test_slots_keep_the_places_of_the_cells_where_features_depend_on_place(spread):
     """As in aligned radiographs. Slots by rank of distance mix places, which would pass for variance of patients."""
@@ -70,6 +78,7 @@ def test_slots_keep_the_places_of_the_cells_where_features_depend_on_place(sprea
     assert terms[1] > 1.1 * by_rank[1]
 
 
+@pytest.mark.trap("vicregl", "local statistics per match slot, not over all")
 def test_statistics_of_all_slots_together_would_be_another_loss():
     cells = [noise(3, 9, 4, seed=seed) for seed in (0, 1)]
     apart = torch.cdist(*cells)
@@ -93,6 +102,7 @@ CROP = (20, 40, 130, 170)
 REVERSED = torch.arange(49).view(7, 7).flip(1).flatten()
 
 
+@pytest.mark.trap("vicregl", "cell centres: row with top and height, column with left and width", "held")
 def test_a_cells_centre_is_where_the_crop_puts_it():
     top, left, height, width = CROP
     centres = cell_centres(view_of(CROP), 7)[0].view(7, 7, 2)
@@ -102,6 +112,15 @@ def test_a_cells_centre_is_where_the_crop_puts_it():
             assert centres[r, c].tolist() == pytest.approx(expected, abs=1e-3)
 
 
+@pytest.mark.trap(
+    "vicregl",
+    "nearest cells by exact distances (released: by products, which choose otherwise among equally near ones)",
+    "exact, said on the card",
+)
+@pytest.mark.trap("vicregl", "identical crops match at distance 0", "held")
+@pytest.mark.trap(
+    "released code", "VICRegL's distances, PCRL's number of images", "exact distances kept, on the card; ⌈78,467 / 64⌉"
+)
 @pytest.mark.parametrize("flip_grid", [True, False])
 def test_identical_crops_match_each_cell_with_itself_at_distance_zero(flip_grid):
     to, apart = place_matches(view_of(CROP), view_of(CROP), flip_grid=flip_grid)
@@ -109,12 +128,16 @@ def test_identical_crops_match_each_cell_with_itself_at_distance_zero(flip_grid)
     assert apart.abs().max() == 0
 
 
+@pytest.mark.trap(
+    "vicregl", "flipped crops: the official default does not mirror the grid", "mirrored; `flip_grid=False`"
+)
 def test_a_mirrored_crop_is_matched_column_by_column_in_reverse():
     to, apart = place_matches(view_of(CROP), view_of(CROP, flip=True))
     assert to.equal(REVERSED)
     assert apart.abs().max() < 1e-3
 
 
+@pytest.mark.trap("vicregl", "flipped crops: the official default does not mirror the grid")
 def test_the_released_codes_default_does_not_mirror_the_grid():
     to, _ = place_matches(view_of(CROP), view_of(CROP, flip=True), flip_grid=False)
     assert to.equal(torch.arange(49))

@@ -121,6 +121,7 @@ def test_a_changed_file_is_decoded_again_and_the_old_store_goes(items, cache):
     assert [path.name for path in cache.glob("x-*")] == [after.folder.name]
 
 
+@pytest.mark.trap("inputs", "files replaced with the same size and time", "decoded again")
 def test_a_file_replaced_by_another_of_its_size_and_time_is_decoded_again(items, cache):
     before = images(items, cache)
     found = items[2].image.stat()

@@ -55,6 +55,9 @@ def test_a_manifest_that_is_none_counts_as_no_store(items, cache, manifest):
     assert images(items, cache).digest == first.digest
 
 
+@pytest.mark.trap(
+    "attacks", "pipes and devices in place of files, the cache's and checkpoints' too", "refused, never waited for"
+)
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("file", ["manifest.json", "pixels.npy", "native_px.npy"])
 @pytest.mark.parametrize("put", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), Path.mkdir])
@@ -125,6 +128,7 @@ def test_two_builders_at_once_decode_once(items, cache):
     assert sorted(decoded) == [item.id for item in items]
 
 
+@pytest.mark.trap("attacks", "a cache or store that may only be read", "used where it is complete")
 def test_a_whole_store_is_used_where_nothing_can_be_written(items, cache, monkeypatch):
     made = images(items, cache, size_px=16)
 

@@ -46,6 +46,9 @@ def test_levels_lie_one_after_the_other_and_are_not_copied(big):
     assert (np.concatenate([level.ravel() for level in pyramid.levels(0)]) == pyramid.pixels[0]).all()
 
 
+@pytest.mark.trap(
+    "eyepacs", "sizes of 2592 × 1944 to 4928 × 3264", "each is read, then squashed to a square by the store"
+)
 def test_any_size_is_squashed_to_1024_first(items, cache, tmp_path):
     np.save(tmp_path / "long.npy", smooth(40, 1200))
     long = Item(id="long", patient="long", split="train", image=tmp_path / "long.npy")
@@ -90,6 +93,15 @@ def test_a_store_of_pyramids_has_another_name_than_one_of_tiles(items, cache):
     assert json.loads((store.folder / "manifest.json").read_text())["kind"] == "pyramid:(1024, 512, 256)"
 
 
+@pytest.mark.trap(
+    "adam",
+    "cells cut at the native 1024 px; PIL resizes crops once, antialiased",
+    (
+        "held to a grey level on average (1.5 at level 0); a crop with at least twice the view's pixels comes "
+        "from stored averages of 2 × 2 or 4 × 4, so none is enlarged where the original would not be "
+        "(`docs/decisions/007-crops-from-the-original.md`)"
+    ),
+)
 @pytest.mark.parametrize(
     ("level", "rows", "columns", "height", "width"),
     [(0, 1, 1, 1024, 1024), (1, 1, 2, 1024, 512), (2, 2, 2, 512, 512), (3, 2, 4, 512, 256), (4, 4, 4, 256, 256),

@@ -190,6 +190,7 @@ def test_a_full_disk_stops_the_run_and_loses_nothing(here, monkeypatch):
     assert run(here, "fake-random").exit_code == 0
 
 
+@pytest.mark.trap("attacks", "a store that cannot be written", "the run stops at the first cell")
 def test_records_that_cannot_be_written_stop_the_run_at_the_first_cell(here, log, monkeypatch):
     made = atomic._make_parent
 
@@ -222,6 +223,7 @@ def test_any_part_of_the_store_that_cannot_be_written_stops_the_run(here, log, m
     assert before.items() <= stored(here["out"]).items()
 
 
+@pytest.mark.trap("attacks", "an edited record or cases file")
 def test_an_edited_record_is_run_again_and_kept_aside(here, log):
     (record,) = run(here, "fake-random", seeds="0").records
     before = stored(here["out"])
@@ -245,6 +247,7 @@ def test_edited_cases_are_run_again_and_kept_aside(here):
     assert (kept / "cases.csv").read_text() == "case,patient,dice\n"
 
 
+@pytest.mark.trap("attacks", "dates in the future", "not believed")
 @pytest.mark.parametrize("when", [2**31, 0])
 def test_no_date_is_believed(here, monkeypatch, log, when):
     """Neither a failure nor a record from the future keeps a cell from being run, nor one from the past."""
@@ -271,6 +274,7 @@ def read_only(monkeypatch):
     monkeypatch.setattr(atomic, "locked", refuse)
 
 
+@pytest.mark.trap("attacks", "a cache or store that may only be read")
 def test_a_store_that_may_only_be_read_serves_where_every_cell_is_in_it(here, log, monkeypatch):
     run(here)
     before, lines = stored(here["out"]), log()
@@ -283,6 +287,7 @@ def test_a_store_that_may_only_be_read_serves_where_every_cell_is_in_it(here, lo
             run(here, **more)
 
 
+@pytest.mark.trap("attacks", "pipes and devices in place of files, the cache's and checkpoints' too")
 @pytest.mark.parametrize("put", [os.mkfifo, Path.mkdir, lambda path: path.symlink_to("/dev/zero")])
 def test_a_lock_that_is_no_file_is_one_sentence(here, put):
     path = here["out"] / "locks" / "run.lock"

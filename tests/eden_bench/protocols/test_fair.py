@@ -38,6 +38,12 @@ def total(config):
     return sum(stage.epochs for stage in config.stages)
 
 
+@pytest.mark.trap(
+    "methods",
+    "fair comparison: epochs in all, images seen, views, normalisation, checkpoint rule",
+    "switches, told in the report",
+)
+@pytest.mark.trap("moco-v2", "600 epochs for a fair compute", "a switch")
 @pytest.mark.parametrize("wanted", [3, 60, 600])
 def test_epochs_total_is_shared_out_among_stages(tmp_path, wanted):
     made = protocol(tmp_path, f"epochs_total = {wanted}")
@@ -133,6 +139,7 @@ def notes(*records):
     return [note for note in table.notes if note.startswith("pretraining compared")]
 
 
+@pytest.mark.trap("methods", "fair comparison: epochs in all, images seen, views, normalisation, checkpoint rule")
 def test_the_report_says_what_was_equal_and_what_was_not():
     equal, other = notes(
         *(store(None, "adam", 0.8, seed, card=card(6000, "adam")) for seed in range(2)),

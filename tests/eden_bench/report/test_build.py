@@ -160,6 +160,7 @@ def trained(record, names):
     return records.Record(record.folder, {**record.content, "training": {"one_value_in_training": names}})
 
 
+@pytest.mark.trap("inputs", "few-shot classification with one class")
 def test_labels_that_had_one_value_in_training_are_counted_over_the_seeds():
     labels = {"labels": ["Hernia", "Mass", "Nodule"]}
     stored = [store(None, "adam", 0.8, seed, told=labels) for seed in range(2)]

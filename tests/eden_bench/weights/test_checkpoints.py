@@ -32,6 +32,7 @@ def test_the_file_holds_torchvisions_keys_without_a_classifier(checkpoint):
     assert not any(key.startswith("fc") for key in weights)
 
 
+@pytest.mark.trap("methods", "ResNet-50 without classifier")
 def test_a_resnet50_has_the_published_318_entries(tmp_path):
     made = write_checkpoint(tmp_path, build_encoder("resnet50", 0).state_dict(), {"method": "m", "arch": "resnet50"})
     assert len(load_file(made.folder / WEIGHTS)) == 318
@@ -131,6 +132,7 @@ def test_a_change_of_the_code_that_moves_numbers_renames_every_recipe(monkeypatc
     assert recipe_id("adam", Config(), "data", 0, 1) != before
 
 
+@pytest.mark.trap("attacks", "pipes and devices in place of files, the cache's and checkpoints' too")
 @pytest.mark.timeout(20)
 @pytest.mark.parametrize("put", [os.mkfifo, lambda path: path.symlink_to("/dev/zero"), lambda path: path.mkdir()])
 def test_weights_that_are_no_regular_file_are_refused_and_never_waited_for(checkpoint, put):

@@ -158,6 +158,9 @@ def test_no_place_in_the_project_unpickles_without_weights_only():
     assert "import pickle" not in texts
 
 
+@pytest.mark.trap(
+    "attacks", "one byte flipped in a `.pth`", "refused, its part named; `.safetensors` and old pickles carry no sums"
+)
 def test_one_flipped_byte_is_refused_and_its_part_is_named(tmp_path):
     import zipfile
 
@@ -193,6 +196,9 @@ def converted(content, tmp_path, **how):
     return load_file(tmp_path / "out")
 
 
+@pytest.mark.trap(
+    "inputs", "detectron2's pickles, arrays in a state dict", "arrays are read; names that are not known are said"
+)
 @pytest.mark.parametrize("kind", ["plain pickle, as detectron2's", "torch.save of arrays"])
 def test_arrays_are_read_as_they_are_without_calling_numpy(tmp_path, kind):
     import pickle
@@ -204,6 +210,7 @@ def test_arrays_are_read_as_they_are_without_calling_numpy(tmp_path, kind):
     assert all(value.equal(read[f"model/{name}"]) for name, value in weights().items())
 
 
+@pytest.mark.trap("inputs", "`defaultdict`, EasyDict beside the weights", "passed over")
 def test_what_lies_beside_the_weights_is_passed_over(tmp_path):
     from collections import defaultdict
 
@@ -216,6 +223,7 @@ def test_what_lies_beside_the_weights_is_passed_over(tmp_path):
     assert converted(content, tmp_path).keys() == {f"state_dict/{name}" for name in weights()}
 
 
+@pytest.mark.trap("inputs", "TorchScript, a zip around a file", "named as such")
 def test_a_program_and_a_zip_around_a_file_are_named(tmp_path):
     import zipfile
 

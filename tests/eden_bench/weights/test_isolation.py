@@ -66,6 +66,11 @@ def surrounded(tmp_path_factory):
     return folder, marks
 
 
+@pytest.mark.trap(
+    "attacks",
+    "modules lying in the current folder, on `PYTHONPATH`, in the user's site",
+    "the reader of foreign weights is isolated",
+)
 def test_no_module_in_the_current_folder_on_pythonpath_or_in_the_users_site_runs(surrounded, monkeypatch):
     folder, marks = surrounded
     site = folder / "base" / "lib" / f"python3.{sys.version_info[1]}" / "site-packages"
@@ -101,6 +106,7 @@ def test_the_whole_command_line_runs_none_either(surrounded):
     assert [path.name for path in marks.iterdir()] == []
 
 
+@pytest.mark.trap("attacks", "modules lying in the current folder, on `PYTHONPATH`, in the user's site")
 def test_python_m_searches_the_current_folder_no_more_than_the_console_script_does(tmp_path):
     (tmp_path / "typer.py").write_text("raise SystemExit('a stranger ran')\n")
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
@@ -126,6 +132,7 @@ time.sleep(60)
 """
 
 
+@pytest.mark.trap("attacks", "SIGTERM or kill -9 during an import", "nothing stays")
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_a_reader_dies_with_its_parent_and_leaves_nothing(tmp_path, how):
     (tmp_path / "model.pth").write_bytes(b"x" * 100)
@@ -150,6 +157,7 @@ def _soon(what, seconds=60):
     return None
 
 
+@pytest.mark.trap("attacks", "sparse weights that claim gigabytes", "limits follow what is on the disk")
 def test_a_sparse_file_is_refused_by_what_it_has_on_the_disk_and_costs_no_memory(tmp_path):
     import json
     import resource

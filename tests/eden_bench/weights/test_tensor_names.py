@@ -43,6 +43,7 @@ def cases():
     }
 
 
+@pytest.mark.trap("inputs", "RadImageNet's and lightly's names", "read")
 @pytest.mark.parametrize("kind", cases())
 def test_children_of_a_sequential_are_read_and_embed_the_same(tmp_path, kind):
     prefix, network = cases()[kind]
@@ -65,6 +66,7 @@ def test_a_sequential_that_is_no_torchvision_resnet_is_refused(tmp_path):
         import_weights(tmp_path / "file.pth")
 
 
+@pytest.mark.trap("inputs", "wrapper names in the middle of keys", "taken out")
 @pytest.mark.parametrize("arch", ["resnet18-w16", VIT, SWIN, DENSENET])
 @pytest.mark.parametrize("wrapper", ["_orig_mod.", "_checkpoint_wrapped_module.", "_fsdp_wrapped_module.", "module."])
 def test_wrappers_in_the_middle_of_names_are_taken_out(arch, wrapper):
@@ -86,6 +88,7 @@ def test_names_that_differ_by_a_wrapper_alone_stay_two():
     assert tensor_names.translated(inside)[0].keys() == inside.keys()
 
 
+@pytest.mark.trap("inputs", "torchvision's own ViT, Swin, EfficientNet", "ViT is read, the others are named")
 def test_torchvisions_vit_is_read_and_gives_the_same_tokens(tmp_path):
     torch.manual_seed(0)
     vit = torchvision.models.VisionTransformer(32, 16, 12, 3, 192, 768).eval()
@@ -102,6 +105,7 @@ def test_torchvisions_vit_is_read_and_gives_the_same_tokens(tmp_path):
         assert imported.encoder().eval()(x).flatten(2).transpose(1, 2).allclose(tokens[:, 1:], atol=1e-5)
 
 
+@pytest.mark.trap("inputs", "torchvision's own ViT, Swin, EfficientNet")
 @pytest.mark.parametrize(
     ("make", "what"),
     [
@@ -155,6 +159,7 @@ def untrained(state):
     return is_untrained(encoder, _cover(found, encoder, "file", ())[0])
 
 
+@pytest.mark.trap("inputs", "a network that was never trained")
 @pytest.mark.parametrize("kind", FRESH)
 def test_a_fresh_network_is_untrained_and_a_step_makes_it_a_trained_one(kind):
     torch.manual_seed(1)
@@ -166,6 +171,7 @@ def test_a_fresh_network_is_untrained_and_a_step_makes_it_a_trained_one(kind):
     assert not untrained(stepped(network, 224 if "swin" in kind else 32))
 
 
+@pytest.mark.trap("inputs", "a network that was never trained", "refused at any seed, unless `--untrained`")
 @pytest.mark.parametrize("arch", ["resnet18-w16", VIT, SWIN])
 @pytest.mark.parametrize("seed", [0, 3, 77])
 def test_a_fresh_network_is_untrained_whatever_its_seed(arch, seed):

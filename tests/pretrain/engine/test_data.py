@@ -34,6 +34,9 @@ def index(tmp_path):
     )
 
 
+@pytest.mark.trap(
+    "methods", "no patient in training and validation; share of the official lists", "13 % of the patients"
+)
 @given(st.lists(st.integers(0, 30), min_size=2, max_size=80).filter(lambda p: len(set(p)) > 1), st.integers(0, 99))
 def test_no_patient_stands_in_both_parts_and_every_image_in_one(numbers, seed):
     patients = [f"p{number}" for number in numbers]
@@ -44,6 +47,7 @@ def test_no_patient_stands_in_both_parts_and_every_image_in_one(numbers, seed):
     assert len(validation)
 
 
+@pytest.mark.trap("methods", "no patient in training and validation; share of the official lists")
 def test_the_share_held_out_is_that_of_the_papers_lists():
     _, validation = split_patients([f"p{n}" for n in range(2000)], VALIDATION_SHARE, 0, "toy")
     assert len(validation) / 2000 == pytest.approx(0.1296, abs=1e-3)

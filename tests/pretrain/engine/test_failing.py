@@ -15,6 +15,7 @@ from tests.pretrain.engine.running import run
 from tests.pretrain.tiny import data
 
 
+@pytest.mark.trap("attacks", "a run whose last step destroys its weights")
 @pytest.mark.parametrize("select", ["best", "last"])
 @pytest.mark.parametrize("loss", [math.nan, -math.inf])
 def test_a_validation_loss_that_is_not_finite_stops_the_run_and_hands_nothing_on(tmp_path, monkeypatch, loss, select):
@@ -29,6 +30,7 @@ def test_a_validation_loss_that_is_not_finite_stops_the_run_and_hands_nothing_on
     assert not Checkpoint(tmp_path).exists
 
 
+@pytest.mark.trap("attacks", "a run whose last step destroys its weights", "a failed cell, a stopped pretraining")
 @pytest.mark.parametrize("name", ["weight", "running_var"])
 @pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_weights_that_the_last_step_destroyed_stop_the_run_and_hand_nothing_on(tmp_path, monkeypatch, name, value):

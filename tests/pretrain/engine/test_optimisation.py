@@ -8,6 +8,7 @@ from eden_bench.contracts import PretrainConfig, Schedule
 from pretrain.engine.optimisation import adamw, set_lr, sgd
 
 
+@pytest.mark.trap("methods", "SGD 0.03, momentum 0.9, decay 1e-4 on all, cosine by epoch to 0")
 @pytest.mark.parametrize(("epoch", "lr"), [(0, 0.03), (100, 0.015), (199, 1.85e-6)])
 def test_the_cosine_is_the_papers(epoch, lr):
     assert 0.03 * Schedule().factor(epoch, 200) == pytest.approx(lr, rel=1e-3)
@@ -35,6 +36,7 @@ def test_step_by_step_the_warm_up_starts_at_nothing_and_the_cosine_ends_at_the_f
     assert [schedule.factor(e, 800) for e in (0, 10.5, 40, 420, 800)] == pytest.approx([0, 0.2625, 1, 0.525, 0.05])
 
 
+@pytest.mark.trap("released code", "SimMIM's tables and cosine")
 def test_a_warm_up_that_counts_leaves_the_rest_of_the_whole_cosine():
     whole, warmed = Schedule(per="step"), Schedule(per="step", warmup_epochs=4, warmup_counts=True)
     assert [warmed.factor(e, 10) for e in (0, 3)] == [0, 0.75]
@@ -75,6 +77,11 @@ def test_the_rate_is_set_from_the_base_not_from_the_last_one():
     assert optimiser.param_groups[0]["lr"] == pytest.approx(0.003)
 
 
+@pytest.mark.trap(
+    "methods",
+    "SGD 0.03, momentum 0.9, decay 1e-4 on all, cosine by epoch to 0",
+    "0.03, 0.015 and 1.85e-6 at epochs 0, 100, 199",
+)
 def test_sgd_is_the_papers_and_leaves_frozen_parameters_alone():
     layer = nn.Linear(2, 2)
     layer.bias.requires_grad_(False)
@@ -83,6 +90,7 @@ def test_sgd_is_the_papers_and_leaves_frozen_parameters_alone():
     assert group["params"] == [layer.weight]
 
 
+@pytest.mark.trap("supervised-chestxray14", "rate halved after 5 epochs without progress, end after 10")
 @settings(max_examples=30, deadline=None)
 @given(losses=st.lists(st.sampled_from([0.5, 0.7, 0.69999, 0.9, 1.0, float("inf")]), max_size=40))
 def test_plateaus_are_torchs_reduce_on_plateau(losses):

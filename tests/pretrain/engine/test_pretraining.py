@@ -35,6 +35,7 @@ def test_a_resumed_run_repeats_only_what_was_not_saved(tmp_path, monkeypatch):
     assert steps == [(4, 4)]
 
 
+@pytest.mark.trap("methods", "checkpoint: torchvision's names, no head", "held")
 def test_the_checkpoint_is_torchvisions_encoder_and_says_what_made_it(tmp_path):
     checkpoint = run(tmp_path)
     assert sorted(p.name for p in tmp_path.iterdir()) == [".lock", "card.json", "encoder.safetensors", "history.jsonl"]
@@ -65,6 +66,7 @@ def test_a_folder_of_another_recipe_is_refused(tmp_path):
         run(tmp_path, "moco-v2", seed=1)
 
 
+@pytest.mark.trap("adam", "next stage: weights, teacher, queue of the last epoch; momentum and schedule fresh", "held")
 def test_a_stage_goes_on_from_the_last_epoch_with_queue_and_teacher_and_fresh_momentum(tmp_path, monkeypatch):
     saved = []
     monkeypatch.setattr(state, "save", lambda folder, at: saved.append((at.stage, at.epoch, copied(at.method))))
@@ -98,6 +100,11 @@ def test_the_card_tells_how_each_stage_went(tmp_path):
     assert "kept" not in run(tmp_path / "densecl", "densecl").card["stages"][0]
 
 
+@pytest.mark.trap(
+    "adam",
+    "float32, no clipping, ragged last batch dropped",
+    "bf16 autocast where the hardware has it, part of the recipe; no clipping; dropped",
+)
 def test_the_precision_is_part_of_the_recipe(tmp_path, monkeypatch):
     run(tmp_path, "moco-v2")
     other = {"float32": "bfloat16", "bfloat16": "float32"}[fast_precision("cpu")]
@@ -121,6 +128,7 @@ def test_validation_is_the_mean_over_held_out_images_and_leaves_everything_alone
     run(tmp_path, "moco-v2", images=data(16, 11))  # a whole batch and a ragged one
 
 
+@pytest.mark.trap("adam", "float32, no clipping, ragged last batch dropped")
 def test_every_epoch_takes_each_image_at_most_once_in_another_order(tmp_path, monkeypatch):
     seen = []
     step = training.Training._step

@@ -9,6 +9,7 @@ from pretrain.engine import state, training
 from tests.pretrain.engine.running import copied, run
 
 
+@pytest.mark.trap("adam", "handed on: the epoch of the lowest validation loss", "of the last stage")
 def test_the_best_epoch_of_the_last_stage_is_handed_on(tmp_path, monkeypatch):
     losses = iter([3.0, 1.0, 2.0, 0.1, 3.0, 1.0, 2.0, 4.0])  # the first stage's do not count
     monkeypatch.setattr(training.Training, "_validate", lambda self: next(losses))
@@ -47,6 +48,7 @@ def pruned(monkeypatch):
     return leave
 
 
+@pytest.mark.trap("adam", "the loss falls because negatives vanish", "warned of, and never chosen as best")
 def test_a_stage_without_negatives_is_warned_of_once_and_never_chosen(tmp_path, monkeypatch, pruned, caplog):
     pruned([0.0, 1.0, 0.995, 0.5, 0.0, 0.0, 0.99, 0.5])
     losses = iter([3.0, 1.0, 2.0, 0.1, 3.0, 2.0, 0.0, 4.0])

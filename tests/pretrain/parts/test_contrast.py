@@ -33,6 +33,7 @@ def similar_to(query, rows, seed):
     return F.normalize(keys, dim=1).T
 
 
+@pytest.mark.trap("moco-v2", "InfoNCE is cross-entropy with label 0, one direction, τ 0.2")
 @pytest.mark.parametrize("prune_from", [None, 0.8, 0.0, -0.5])
 @settings(max_examples=15, deadline=None)
 @given(
@@ -56,6 +57,7 @@ def test_loss_gradient_and_count_equal_the_plain_loop(prune_from, batch, size, t
     assert found.kept.tolist() == kept
 
 
+@pytest.mark.trap("densecl", "(B · 49) × 65,536 negatives in memory", "tiles, which change nothing")
 @pytest.mark.parametrize("tile", [(2, 5), (3, 100), (100, 1)])
 def test_the_result_does_not_depend_on_the_tiles(tile, monkeypatch):
     query, key = unit(7, 4, 0), unit(7, 4, 1)
@@ -67,12 +69,14 @@ def test_the_result_does_not_depend_on_the_tiles(tile, monkeypatch):
     assert tiled.kept.equal(whole.kept)
 
 
+@pytest.mark.trap("mistakes", "the temperature multiplied")
 def test_one_negative_by_hand():
     query = torch.tensor([[1.0, 0.0]])
     found = info_nce(query, query, torch.tensor([[0.0], [1.0]]), temperature=0.5)
     assert found.loss.item() == pytest.approx(math.log(1 + math.exp(-2)))
 
 
+@pytest.mark.trap("moco-v2", "InfoNCE is cross-entropy with label 0, one direction, τ 0.2", "held, with its gradient")
 def test_it_is_cross_entropy_with_label_zero():
     query, key, queue = unit(6, 16, 0), unit(6, 16, 1), unit(50, 16, 2).T
     logits = torch.cat([(query * key).sum(1, keepdim=True), query @ queue], dim=1) / 0.2
@@ -80,6 +84,7 @@ def test_it_is_cross_entropy_with_label_zero():
     torch.testing.assert_close(info_nce(query, key, queue, temperature=0.2).loss, expected)
 
 
+@pytest.mark.trap("adam", "pruner: keep s < γ, strictly, γ = 0.8", "held at 0.79, 0.80, 0.81")
 def test_only_cosines_strictly_below_the_threshold_stay():
     query = torch.tensor([[1.0, 0.0]])
     cosines = torch.tensor([0.79, 0.80, 0.81])
@@ -89,18 +94,21 @@ def test_only_cosines_strictly_below_the_threshold_stay():
     assert found.loss.item() == pytest.approx(math.log(1 + math.exp((0.79 - 1) / 0.2)), rel=1e-5)
 
 
+@pytest.mark.trap("adam", "s is the cosine, not cosine / τ", "held")
 def test_pruning_compares_cosines_not_tempered_ones():
     query = torch.tensor([[1.0, 0.0]])
     queue = torch.tensor([[0.5], [0.75**0.5]])  # 0.5 / 0.2 is above 0.8, 0.5 is not
     assert info_nce(query, query, queue, temperature=0.2, prune_from=0.8).kept.tolist() == [1]
 
 
+@pytest.mark.trap("adam", "γ > 1 is plain cross-entropy; all pruned costs 0", "held, and counted")
 def test_a_threshold_above_one_prunes_nothing():
     query, key, queue = unit(5, 8, 0), unit(5, 8, 1), unit(30, 8, 2).T
     plain = info_nce(query, key, queue, temperature=0.2)
     assert info_nce(query, key, queue, temperature=0.2, prune_from=1.1).loss.equal(plain.loss)
 
 
+@pytest.mark.trap("adam", "γ > 1 is plain cross-entropy; all pruned costs 0")
 def test_a_query_without_negatives_costs_nothing_and_pulls_nothing():
     query = unit(5, 8, 0).requires_grad_()
     found = info_nce(query, unit(5, 8, 1), unit(30, 8, 2).T, temperature=0.2, prune_from=-1.0)
@@ -111,6 +119,7 @@ def test_a_query_without_negatives_costs_nothing_and_pulls_nothing():
     assert (metrics["kept"], metrics["without_negatives"]) == (0, 1)
 
 
+@pytest.mark.trap("adam", "per query; nothing is deleted from the queue; the positive stays")
 def test_a_similar_positive_is_never_pruned():
     query = unit(4, 8, 0)
     found = info_nce(query, query, unit(30, 8, 2).T, temperature=0.2, prune_from=0.8)
@@ -127,6 +136,8 @@ def test_the_gradient_scales_and_survives_a_second_backward():
     torch.testing.assert_close(query.grad, 4 * once)
 
 
+@pytest.mark.trap("mistakes", "the queue is used without a copy")
+@pytest.mark.trap("moco-v2", "the queue is overwritten in place", "backward does not see it")
 def test_the_queue_may_be_overwritten_before_backward():
     query, key, queue = unit(5, 8, 0).requires_grad_(), unit(5, 8, 1), unit(30, 8, 2).T.clone()
     info_nce(query, key, queue, temperature=0.2).loss.backward()
@@ -137,6 +148,7 @@ def test_the_queue_may_be_overwritten_before_backward():
     assert query.grad.equal(expected)
 
 
+@pytest.mark.trap("moco-v2", "the loss in float32 under autocast", "held")
 def test_it_is_computed_in_float32_under_autocast():
     query, key, queue = unit(5, 8, 0), unit(5, 8, 1), unit(30, 8, 2).T
     expected = info_nce(query, key, queue, temperature=0.2).loss

@@ -1,4 +1,5 @@
 import numpy as np
+import pytest
 import torch
 
 from pretrain.parts.distortions import Blocks, draw_blocks, integers, scaled, stop_at_random, swapped, table, taken
@@ -34,6 +35,11 @@ def test_a_mask_is_the_union_of_its_blocks():
     assert np.array_equal(mask[0, 0].numpy(), expected)
 
 
+@pytest.mark.trap(
+    "dira",
+    "block sides of 10 to 70 px, 224 − U(50, 70), 10 to 15 px",
+    "scaled with the view; that they keep a range is tested, the sides themselves are not",
+)
 def test_blocks_lie_within_the_view_with_sides_of_the_given_range():
     drawn = draw_blocks(table(500, 40, generator()).reshape(500, 10, 4), (3, 7), 16)
     for start, length in ((drawn.top, drawn.height), (drawn.left, drawn.width)):
@@ -49,6 +55,7 @@ def test_blocks_reach_the_border_they_keep_and_go_no_further():
         assert (start.min(), (start + length).max()) == (2, 14)
 
 
+@pytest.mark.trap("dira", "distortions: cut-out 30 %, outer 5 %, shuffle 30 %, none 35 %")
 def test_pairs_of_blocks_change_places_and_are_read_from_the_untouched_image():
     image = torch.arange(16.0).view(1, 1, 4, 4)
     first, second = blocks((0, 0, 1, 2), (0, 0, 1, 1)), blocks((2, 1, 1, 2), (3, 3, 1, 1))
@@ -62,6 +69,7 @@ def test_of_overlapping_blocks_the_second_is_written_last():
     assert moved[0, 0, 0].tolist() == [1, 0, 1, 3]
 
 
+@pytest.mark.trap("dira", "a tenth of the chances stops the blocks", "held")
 def test_a_tenth_of_the_chances_stops_the_blocks():
     present = stop_at_random(table(20_000, 10, generator()), 0.1)
     assert present[:, 0].all()

@@ -11,6 +11,7 @@ def vectors(count, seed):
     return functional.normalize(torch.randn(count, 6, generator=torch.Generator().manual_seed(seed)), dim=1)
 
 
+@pytest.mark.trap("pcrl", "NCE with Z of the first batch; P_n, ε 1e-5", "plain loop; Z is kept and stored")
 def test_the_loss_is_that_of_a_plain_loop():
     queries, keys, queue = vectors(3, 0), vectors(3, 1), vectors(5, 2)
     images, temperature = 40, 0.2
@@ -30,6 +31,7 @@ def test_the_loss_is_that_of_a_plain_loop():
     assert nce_loss(found, normaliser(found, images), images).item() == pytest.approx(total / 3, rel=1e-5)
 
 
+@pytest.mark.trap("pcrl", "n_data counts batches (quirk)")
 def test_the_number_of_images_cancels_but_for_epsilon():
     found = densities(vectors(3, 0), vectors(3, 1), vectors(5, 2).T, 0.2)
     one, other = (nce_loss(found, normaliser(found, images), images).item() for images in (10, 2000))

@@ -18,6 +18,7 @@ def test_it_begins_with_unit_columns_and_is_not_full():
     assert not queue.full
 
 
+@pytest.mark.trap("adam", "K divisible by the batch", "not needed: the queue wraps round")
 @pytest.mark.parametrize(("size", "batch"), [(10, 4), (12, 4), (7, 7), (5, 8), (3, 10)])
 def test_it_holds_the_last_keys_whatever_divides_what(size, batch):
     queue, plain = KeyQueue(3, size), deque(maxlen=size)
@@ -36,6 +37,7 @@ def test_the_oldest_column_is_replaced_first():
     assert queue.keys[0].tolist() == [6, 7, 2, 3, 4, 5]
 
 
+@pytest.mark.trap("adam", "K divisible by the batch")
 def test_256_batches_of_256_replace_every_column_of_the_papers_queue_once():
     queue = KeyQueue(1, 65_536)
     for start in range(0, 65_536, 256):
@@ -46,6 +48,7 @@ def test_256_batches_of_256_replace_every_column_of_the_papers_queue_once():
     assert queue.full
 
 
+@pytest.mark.trap("mistakes", "the queue is not in the checkpoint")
 def test_a_checkpoint_carries_keys_pointer_and_count():
     queue = KeyQueue(3, 6)
     queue.push(keys(4))

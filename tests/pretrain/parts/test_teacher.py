@@ -1,5 +1,6 @@
 import copy
 
+import pytest
 import torch
 from torch import nn
 
@@ -20,6 +21,7 @@ def test_the_teacher_begins_as_a_frozen_copy():
         assert mine.data_ptr() != theirs.data_ptr()
 
 
+@pytest.mark.trap("mistakes", "the teacher's momentum inverted")
 def test_it_moves_by_one_minus_momentum_towards_the_student():
     student = network()
     teacher = make_teacher(student)
@@ -29,6 +31,7 @@ def test_it_moves_by_one_minus_momentum_towards_the_student():
     torch.testing.assert_close(teacher[0].weight.detach(), torch.full((4, 4), 0.1))
 
 
+@pytest.mark.trap("adam", "teacher moved before the key forward; parameters only")
 def test_batch_norm_statistics_are_not_averaged():
     student = network()
     teacher = make_teacher(student)
@@ -58,5 +61,6 @@ def trajectory(update_first):
     return torch.stack(keys)
 
 
+@pytest.mark.trap("adam", "teacher moved before the key forward; parameters only", "after the step, which is the same")
 def test_moving_after_the_step_equals_moving_before_the_next_key_forward():
     assert trajectory(update_first=True).equal(trajectory(update_first=False))

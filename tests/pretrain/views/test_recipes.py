@@ -19,10 +19,12 @@ SHARED = {
 }
 
 
+@pytest.mark.trap("moco-v2", "views: crop, jitter 0.8, grey 0.2, blur 0.5, flip 0.5", "value by value")
 def test_the_official_views_are_moco_v2s():
     assert moco_recipe(224) == ViewRecipe(size_px=224, grey_p=0.2, flip_p=0.5, **SHARED)
 
 
+@pytest.mark.trap("adam", "views: crop 0.2 to 1, jitter, blur, rotation ±30°; no flip, no grey", "value by value")
 def test_adams_views_rotate_and_neither_flip_nor_lose_colour():
     assert adam_recipe(224) == ViewRecipe(size_px=224, rotation_deg=30.0, **SHARED)
 
@@ -42,6 +44,9 @@ def test_contrastive_methods_take_each_others_views(name):
         config(name, augmentation="none")
 
 
+@pytest.mark.trap(
+    "vicregl", "views: scale 0.08, saturation 0.2, blur 1.0 and 0.1, solarise 0 and 0.2, s.d. 0.228", "held"
+)
 def test_vicregls_views_differ_in_blur_and_solarisation_alone():
     shared = SHARED | {"crop_scale": (0.08, 1.0), "saturation": 0.2, "grey_p": 0.2, "flip_p": 0.5}
     shared |= {"std": (0.228, 0.224, 0.225), "blur_p": 1.0}

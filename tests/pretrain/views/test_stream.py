@@ -63,6 +63,7 @@ def test_a_batch_has_the_shapes_that_methods_expect(pyramid):
     assert batch.labels is None
 
 
+@pytest.mark.trap("adam", "workers that draw alike (global NumPy generator)", "draws follow the sample's address")
 @pytest.mark.parametrize(
     "options", [{"workers": 1}, {"workers": 3}, {"batch_size": 5}, {"batch_size": 40, "workers": 4}]
 )
@@ -95,6 +96,7 @@ def test_every_part_of_the_address_changes_the_draws(pyramid):
     assert not torch.equal(views[0].to_anchor, views[1].to_anchor)
 
 
+@pytest.mark.trap("adam", "both views from one cell; cells drawn evenly", "held")
 def test_all_views_of_a_sample_come_from_one_drawn_cell():
     images = np.zeros((400, 32, 32), np.uint8)
     for cell in range(8):

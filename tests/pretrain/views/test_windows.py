@@ -21,6 +21,8 @@ def pyramid(image):
 STORES = {side_px: pyramid(np.zeros((side_px, side_px), np.uint8)) for side_px in (1024, 512, 256)}
 
 
+@pytest.mark.trap("adam", "cells cut at the native 1024 px; PIL resizes crops once, antialiased")
+@pytest.mark.trap("released code", "whole images seen at 256 px, cells at 256 of 512")
 @settings(deadline=None, max_examples=200)
 @given(
     st.sampled_from([1024, 512, 256]), st.sampled_from([(1, 1), (2, 2), (2, 4), (4, 4), (3, 3)]),

@@ -25,6 +25,7 @@ def opened(tmp_path, protocol=PROTOCOL, index=None):
     return TASK.open(index, protocol, Context(cache=tmp_path / "cache", dataset=ToyAnatomy()))
 
 
+@pytest.mark.trap("random", "head N(0, 0.01), bias 0", "held for every method")
 def test_the_head_starts_small_and_is_drawn_from_the_seed():
     encoder = build_encoder("resnet18", 0)
     first, again, other = (Classifier(encoder, 14, seed).head for seed in (1, 1, 2))
@@ -57,6 +58,9 @@ def test_a_label_with_one_value_only_is_left_out_and_named(tmp_path):
     assert outcome.training["labels_without_auc"] == task.data["labels_without_auc"] == ["never"]
 
 
+@pytest.mark.trap(
+    "inputs", "few-shot classification with one class", "drawn by label, nested; what had one value is said"
+)
 def test_few_shots_have_both_values_and_a_label_with_one_in_training_is_named(tmp_path):
     task = opened(tmp_path)
     assert [task.run(build_encoder(ARCH, 0), seed, shots=3).training["one_value_in_training"] for seed in range(3)] == [

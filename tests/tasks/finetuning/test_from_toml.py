@@ -139,6 +139,7 @@ def test_a_mask_that_is_dark_deep_or_coloured_is_not_empty(tmp_path):
     assert all((dataset.read_mask(item, "lungs") == half).all() for item in index.items)
 
 
+@pytest.mark.trap("attacks", "constant images, empty and full masks as data")
 @pytest.mark.parametrize(("empty", "level"), [("b", "note"), ("abc", "error")])
 def test_check_reports_empty_masks(tmp_path, empty, level):
     draw(tmp_path, "abc")
@@ -211,6 +212,7 @@ def test_it_runs_from_the_command_line_on_its_own_lists(tmp_path):
     assert f"--splits {tmp_path / 'mine'}" in record["command"]
 
 
+@pytest.mark.trap("inputs", "accents written in two ways (NFC, NFD)", "one name")
 def test_names_whose_accents_are_written_in_two_ways_are_one(tmp_path):
     draw(tmp_path, "abc")
     (tmp_path / "images" / "a.png").rename(tmp_path / "images" / "r\u00f6ntgen.png")

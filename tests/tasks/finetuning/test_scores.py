@@ -35,6 +35,7 @@ def iou_by_loop(predicted, true):
     return 1.0 if union == 0 else both / union
 
 
+@pytest.mark.trap("mistakes", "Dice without its factor 2")
 def test_half_overlapping_masks_have_dice_one_half_and_iou_one_third():
     assert case_statistics.dice(np.array(2), np.array(4), np.array(4)) == 0.5
     assert case_statistics.iou(np.array(2), np.array(4), np.array(4)) == pytest.approx(1 / 3)
@@ -56,6 +57,7 @@ def test_mean_and_pooled_scores_equal_the_plain_loops(predicted, true):
     assert found["iou_pooled"] == pytest.approx(iou_by_loop(predicted, true))
 
 
+@pytest.mark.trap("siim-acr", "78 % of the masks are empty")
 @given(masks, masks)
 def test_dice_is_told_apart_for_empty_and_other_true_masks(predicted, true):
     found = scores.segmentation_scores(*counts(predicted, true))

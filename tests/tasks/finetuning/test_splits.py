@@ -44,6 +44,7 @@ def test_validation_patients_stay_when_other_patients_are_absent(tmp_path, split
     assert kept & {splits.items[row].patient for row in splits.validation}
 
 
+@pytest.mark.trap("datasets", "a patient on both sides of a split", "refused")
 def test_a_patient_in_train_and_test_is_refused(tmp_path):
     index = toy_index(tmp_path)
     moved = replace(index.items[0], patient="t0")

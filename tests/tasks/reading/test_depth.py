@@ -16,6 +16,15 @@ def deep(bits: int, channels: int = 1) -> np.ndarray:
     return ramp if channels == 1 else np.dstack([ramp] * channels)
 
 
+@pytest.mark.trap(
+    "datasets",
+    "10, 12 or 14 bits in a file of 16",
+    (
+        "refused where nothing is above a quarter of the range, file by file, for it would be all but black; a "
+        "TOML task says `bits`"
+    ),
+)
+@pytest.mark.trap("inputs", "10, 12 or 14 bits in files of 16, mixed depths, a marker burnt in")
 @pytest.mark.parametrize("bits", [8, 10, 12, 14])
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 @pytest.mark.parametrize("channels", [1, 3])
@@ -35,6 +44,7 @@ def test_few_bits_in_a_file_of_sixteen_are_refused_unless_told(tmp_path, bits, s
             read("x", path, ANY, bits=bits, told=True)
 
 
+@pytest.mark.trap("datasets", "10, 12 or 14 bits in a file of 16")
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_true_sixteen_bits_are_read_by_their_whole_range(tmp_path, suffix, channels):
@@ -43,6 +53,9 @@ def test_true_sixteen_bits_are_read_by_their_whole_range(tmp_path, suffix, chann
     assert np.abs(read_grey("x", path, ANY).astype(int) - RAMP).max() <= 1
 
 
+@pytest.mark.trap(
+    "inputs", "10, 12 or 14 bits in files of 16, mixed depths, a marker burnt in", "refused, or read with `bits`"
+)
 @pytest.mark.parametrize(("marked", "refused"), [(0, True), (20, True), (21, False)])
 def test_a_bright_marker_does_not_hide_that_the_film_has_few_bits(tmp_path, marked, refused):
     """Twelve bits in a file of 16, and letters burnt in at 65,535: at most 2 in 1,000 pixels are letters."""

@@ -58,10 +58,14 @@ def before_the_rows(path: Path, inserted: bytes) -> Path:
 # ── grey levels ──────────────────────────────────────────────────────────────────────────────────
 
 
+@pytest.mark.trap(
+    "siim-acr", "1024², 8 bits, MONOCHROME2", "read as they are; what is not square fits no run lengths and is damage"
+)
 def test_eight_bits_without_window_stay_as_they_are(tmp_path):
     assert np.array_equal(read_dicom("d", film(tmp_path, RAMP // 2 + 20)), RAMP // 2 + 20)
 
 
+@pytest.mark.trap("siim-acr", "JPEG Baseline", "decoded by pydicom's handlers")
 def test_jpeg_baseline_is_read_to_a_grey_level_or_two(tmp_path):
     image = read_dicom("d", film(tmp_path, jpeg=True))
     assert image.dtype == np.uint8
@@ -109,6 +113,7 @@ def test_a_window_that_shows_one_grey_is_refused(tmp_path):
         read_dicom("d", path)
 
 
+@pytest.mark.trap("vindr-cxr", "VOI LUT or window, MONOCHROME1")
 @pytest.mark.parametrize("function", ["LINEAR", "LINEAR_EXACT", "SIGMOID"])
 @pytest.mark.parametrize("rescale", [None, (1.0, -1024.0), (2.5, 10.0)])
 @pytest.mark.parametrize("signed", [0, 1])
@@ -143,6 +148,7 @@ def lut(first: int, values: list[int], bits: int) -> pydicom.Sequence:
     return pydicom.Sequence([item])
 
 
+@pytest.mark.trap("vindr-cxr", "VOI LUT or window, MONOCHROME1")
 def test_a_voi_lut_goes_before_a_window_and_holds_its_ends(tmp_path):
     path = film(tmp_path, RAMP, window=(10, 2))
     changed(path, VOILUTSequence=lut(100, [0, 10, 20, 40], 12))

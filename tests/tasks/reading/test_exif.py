@@ -43,6 +43,8 @@ def write_turned(path: Path, stored: np.ndarray, orientation: int) -> Path:
     return path
 
 
+@pytest.mark.trap("datasets", "EXIF orientation, of images and masks", "read as a viewer shows it, and `check` says so")
+@pytest.mark.trap("inputs", "EXIF orientation, of images and masks", "obeyed, and `check` says so")
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("suffix", [".jpg", ".png", ".tif"])
 @pytest.mark.parametrize("shape", [(16, 16), (16, 24)])
@@ -58,6 +60,8 @@ def test_an_image_is_read_as_a_viewer_shows_it(tmp_path, orientation, suffix, sh
     assert [one.turned for one in seen] == [orientation != 1]
 
 
+@pytest.mark.trap("datasets", "EXIF orientation, of images and masks")
+@pytest.mark.trap("inputs", "EXIF orientation, of images and masks")
 @pytest.mark.parametrize("orientation", range(1, 9))
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 def test_a_mask_with_exif_fits_an_image_that_a_viewer_shows(tmp_path, orientation, suffix):

@@ -16,6 +16,7 @@ def write(path: Path, content: bytes) -> Path:
     return path
 
 
+@pytest.mark.trap("inputs", "semicolons, tabs, UTF-16; renamed folders, JPEG copies, `.PNG`", "named as what they are")
 @pytest.mark.parametrize(
     ("content", "message"),
     [
@@ -30,6 +31,7 @@ def test_a_table_that_a_spreadsheet_wrote_is_named_as_what_it_is(tmp_path, conte
         list(files.read_table("x", tmp_path / "t.csv", ("name", "label")))
 
 
+@pytest.mark.trap("datasets", "text with LF, CRLF or CR alone", "each ends a line")
 @pytest.mark.parametrize("end", [b"\n", b"\r\n", b"\r"])
 def test_every_kind_of_line_end_ends_a_line(tmp_path, end):
     path = write(tmp_path / "list.txt", end.join([b"a.png", b"  b.png ", b"", b"c.png", b""]))
@@ -101,6 +103,7 @@ def test_any_bytes_give_rows_or_a_sentence(tmp_path, content):
         assert all(len(fields) == 2 for _, fields in rows)
 
 
+@pytest.mark.trap("datasets", "`__MACOSX`, `._` files, `.DS_Store`", "passed over")
 def test_files_come_in_order_and_what_archivers_leave_is_passed_over(tmp_path):
     for name in ("b/2.gif", "a/1.gif", "__MACOSX/a/._1.gif", "a/._1.gif", ".DS_Store", "0.txt"):
         write(tmp_path / name, b"x")

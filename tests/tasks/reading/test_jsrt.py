@@ -14,6 +14,11 @@ def film() -> np.ndarray:
     return raw
 
 
+@pytest.mark.trap(
+    "scr",
+    "2048² big-endian uint16 without header, 12 bits",
+    "read so; little-endian copies are refused, other sizes too",
+)
 def test_img_has_no_header_is_big_endian_and_inverted(tmp_path):
     (tmp_path / "JPCLN001.IMG").write_bytes(film().astype(">u2").tobytes())
     image = read_img("scr", tmp_path / "JPCLN001.IMG")
@@ -25,12 +30,14 @@ def test_img_has_no_header_is_big_endian_and_inverted(tmp_path):
     assert image[1, 0] == round(255 * (1 - 1000 / 4095))
 
 
+@pytest.mark.trap("scr", "2048² big-endian uint16 without header, 12 bits")
 def test_a_little_endian_copy_is_refused(tmp_path):
     (tmp_path / "a.IMG").write_bytes(film().astype("<u2").tobytes())
     with pytest.raises(DataDamaged, match=r"a\.IMG holds the value 65295, expected at most 4095 \(12 bits"):
         read_img("scr", tmp_path / "a.IMG")
 
 
+@pytest.mark.trap("scr", "2048² big-endian uint16 without header, 12 bits")
 @pytest.mark.parametrize("size", [1, 4_194_304, 8_388_607, 8_388_609])
 def test_a_truncated_img_says_its_bytes(tmp_path, size):
     with (tmp_path / "a.IMG").open("wb") as file:
@@ -44,6 +51,7 @@ def nodules(path: Path, *lines: str) -> tuple[Nodule, ...]:
     return read_nodules("scr", path)
 
 
+@pytest.mark.trap("scr", "clinical text with CR alone, age `?`", "read")
 def test_clinical_text_ends_its_lines_with_cr_alone(tmp_path):
     read = nodules(
         tmp_path / "CLNDAT_EN.txt",

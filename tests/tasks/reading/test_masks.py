@@ -27,6 +27,12 @@ def refused(folder, picture, message, name="mask.png", read=read_foreground, **o
         read("toy", put(folder, picture, name, **options), FORMATS)
 
 
+@pytest.mark.trap("datasets", "masks smoothed or saved as JPEG, drawn in the alpha channel, or label maps")
+@pytest.mark.trap(
+    "inputs",
+    "a mask in the alpha channel, palettes",
+    "refused where transparency and colours disagree; palettes by their colours",
+)
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_a_mask_drawn_in_the_alpha_channel_on_one_colour_is_refused(tmp_path, mode):
     for colour in (255, 0):
@@ -49,6 +55,12 @@ def test_a_palette_whose_transparent_index_is_another_shape_is_refused(tmp_path)
     refused(tmp_path, indices, "shows one shape by its colours", transparency=0)
 
 
+@pytest.mark.trap(
+    "datasets",
+    "masks smoothed or saved as JPEG, drawn in the alpha channel, or label maps",
+    "refused: a mask is black and one other value",
+)
+@pytest.mark.trap("inputs", "masks with greys between two values", "refused")
 @pytest.mark.parametrize("kind", ["smoothed", "jpeg", "shrunk"])
 def test_a_mask_with_greys_between_is_refused(tmp_path, kind):
     if kind == "smoothed":
@@ -74,6 +86,7 @@ def test_two_values_without_black_and_three_values_are_refused(tmp_path, values)
         refused(tmp_path, made if mode == "I;16" else made.convert(mode), f"holds {len(values)} values")
 
 
+@pytest.mark.trap("inputs", "a mask in the alpha channel, palettes")
 @pytest.mark.parametrize("colours", [(0, 0, 0, 255, 255, 255), (0, 0, 0, 128, 0, 0), (0, 0, 0, 0, 0, 1)])
 def test_of_a_palette_the_colours_count(tmp_path, colours):
     for reverse in (False, True):

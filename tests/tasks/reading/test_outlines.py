@@ -23,6 +23,7 @@ def test_a_polygon_covers_its_inside_and_its_border_with_x_before_y():
     assert np.array_equal(mask, expected)
 
 
+@pytest.mark.trap("chestx-det", "polygons overlap, also across classes")
 def test_overlapping_polygons_are_united_and_do_not_cancel_out():
     both = polygons_mask([square(0, 0, 5, 5), square(3, 3, 8, 8)], (10, 10))
     each = [polygons_mask([one], (10, 10)) for one in (square(0, 0, 5, 5), square(3, 3, 8, 8))]
@@ -92,6 +93,7 @@ def drawn_by_loops(runs, height, width):
     return mask
 
 
+@pytest.mark.trap("siim-acr", "column-major", "down the columns")
 def test_run_lengths_go_down_the_columns_from_zero_and_gaps_count_from_the_last_end():
     mask = runs_mask([(1, 2, 3, 1)], (4, 3))
     assert sorted(zip(*np.nonzero(mask), strict=True)) == [(1, 0), (2, 0), (2, 1)]
@@ -108,6 +110,7 @@ def test_no_rows_are_an_empty_mask():
     assert not mask.any()
 
 
+@pytest.mark.trap("siim-acr", "runs are (gap since the last end, length)")
 @settings(deadline=None, max_examples=60)
 @given(st.integers(1, 7), st.integers(1, 9), st.data())
 def test_run_lengths_agree_with_plain_loops_and_come_back(height, width, data):
@@ -121,6 +124,7 @@ def test_run_lengths_agree_with_plain_loops_and_come_back(height, width, data):
         assert runs_of(" ".join(map(str, runs)), height * width) == runs
 
 
+@pytest.mark.trap("siim-acr", "a space before `EncodedPixels`, before `-1` and before runs")
 @pytest.mark.parametrize("text", ["-1", " -1", "-1 "])
 def test_minus_one_is_an_empty_mask(text):
     assert runs_of(text, 12) == ()

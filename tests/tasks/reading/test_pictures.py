@@ -50,12 +50,14 @@ def rgba(grey: np.ndarray, alpha: int) -> Image.Image:
     return Image.fromarray(np.dstack([grey, grey, grey, np.full_like(grey, alpha)]), "RGBA")
 
 
+@pytest.mark.trap("chestxray14", "1024 × 1024 PNG, mode L", "decoded as they are")
 def test_grey_is_read_as_it_is(tmp_path):
     image = read_grey("x", write(tmp_path / "a.png", saved(Image.fromarray(RAMP), "PNG")), ("PNG",))
     assert image.dtype == np.uint8
     assert (image == RAMP).all()
 
 
+@pytest.mark.trap("datasets", "a picture's palette is reversed, or it is RGB or RGBA")
 @pytest.mark.parametrize("alpha", [255, 0])
 @pytest.mark.filterwarnings("ignore:'mode' parameter is deprecated")
 def test_rgba_becomes_its_grey_and_transparency_changes_nothing(tmp_path, alpha):
@@ -63,6 +65,11 @@ def test_rgba_becomes_its_grey_and_transparency_changes_nothing(tmp_path, alpha)
     assert (read_grey("x", path, ("PNG",)) == RAMP).all()
 
 
+@pytest.mark.trap(
+    "datasets",
+    "a picture's palette is reversed, or it is RGB or RGBA",
+    "the colours shown count, never the indices; transparency is ignored",
+)
 def test_a_reversed_palette_is_obeyed(tmp_path):
     picture = Image.fromarray(255 - RAMP)
     picture = picture.convert("P")
@@ -79,6 +86,7 @@ def test_a_palette_with_transparency_is_read_without_a_warning(tmp_path):
     assert (read_grey("x", write(tmp_path / "a.png", stream.getvalue()), ("PNG",)) == RAMP).all()
 
 
+@pytest.mark.trap("datasets", "16 bits in a PNG or TIFF", "scaled to 8 by their whole range")
 @pytest.mark.parametrize("bits", [12, 16])
 def test_twelve_and_sixteen_bits_are_scaled_to_eight(tmp_path, bits):
     deep = np.linspace(0, 2**bits - 1, 256).round().astype(np.uint16).reshape(16, 16)
@@ -118,6 +126,7 @@ def test_a_dark_colour_of_a_palette_is_foreground(tmp_path):
     assert (read_binary("x", path, ("PNG",), (16, 16)) == (RAMP > 100)).all()
 
 
+@pytest.mark.trap("datasets", "masks of 0 and 1 beside masks of 0 and 255", "above 0 is foreground")
 @pytest.mark.parametrize("high", [1, 255])
 def test_masks_of_zero_and_one_and_of_zero_and_255_read_alike(tmp_path, high):
     disc = (RAMP > 100).astype(np.uint8) * high
@@ -133,6 +142,12 @@ def test_a_mask_of_another_size_says_both_sizes(tmp_path):
         read_binary("x", path, ("GIF",), (1024, 1024))
 
 
+@pytest.mark.trap("datasets", "truncated or hostile files", "one sentence that names the file, soon")
+@pytest.mark.trap(
+    "inputs",
+    "one truncated JPEG among many",
+    "kept: the whole set is refused, the file named; leaving it out means removing it",
+)
 @pytest.mark.parametrize("kind", ["PNG", "GIF"])
 @pytest.mark.parametrize("share", [0.05, 0.3, 0.6, 0.9])
 def test_a_truncated_picture_is_one_sentence(tmp_path, kind, share):
@@ -151,6 +166,7 @@ def test_only_the_formats_allowed_are_decoded(tmp_path):
         read_grey("x", path, ("PNG", "GIF"))
 
 
+@pytest.mark.trap("datasets", "truncated or hostile files")
 @pytest.mark.parametrize(("width", "height"), [(8001, 8000), (30_000, 30_000), (2**31 - 1, 2**31 - 1), (64_000_001, 1)])
 @pytest.mark.filterwarnings("default::PIL.Image.DecompressionBombWarning")
 def test_a_picture_that_claims_too_many_pixels_is_never_decoded(tmp_path, width, height):

@@ -24,6 +24,7 @@ def test_the_share_of_test_patients_is_near_what_is_asked_for(share):
     assert len(tested) / 1000 == pytest.approx(share, abs=0.04)
 
 
+@pytest.mark.trap("datasets", "a split that moves when files are absent", "it depends on each patient's name alone")
 @given(st.sets(st.integers(0, 999), min_size=100, max_size=120))
 def test_a_patient_stays_on_its_side_when_others_come_and_go(kept):
     fewer = {image: patient for image, patient in PATIENTS.items() if int(patient.split()[1]) in kept}

@@ -64,6 +64,11 @@ def test_eyepacs_has_two_eyes_a_patient_and_a_grade_each(eyepacs):
     assert len(list((eyepacs / "train").iterdir())) == 6
 
 
+@pytest.mark.trap(
+    "eyepacs",
+    "some eyes inverted",
+    "kept: nothing in the files says which; the reader has no test of it, the phantom writes some",
+)
 def test_the_frame_is_black_and_an_inverted_eye_is_turned_by_half(monkeypatch, one_tree):
     monkeypatch.setattr(eyepacs_writer, "FIELDS_PX", (96,))
     eyes = [draw_eye(0, number, "left") for number in range(40)]
