@@ -1,6 +1,6 @@
 """C7e: the density of 100,000 cosines at 512 points, against ``scipy.stats.gaussian_kde``.
 
-    python -m benchmarks.density
+python -m benchmarks.density
 """
 
 from __future__ import annotations

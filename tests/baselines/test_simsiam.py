@@ -28,6 +28,7 @@ def plain_loss(p1, z1, p2, z2):
     return sum(losses) / len(losses)
 
 
+@pytest.mark.trap("simsiam", "negative cosine, symmetrised, mean over the batch", "held")
 def test_two_vectors_at_sixty_degrees_by_hand():
     p, z = torch.tensor([[3.0, 0.0]]), torch.tensor([[1.0, math.sqrt(3)]])
     assert float(negative_cosine(p, z)) == pytest.approx(-0.5)
@@ -64,6 +65,7 @@ def test_a_collapsed_network_has_the_lowest_loss_so_no_epoch_is_chosen_by_it():
     assert config("simsiam").select == "last"
 
 
+@pytest.mark.trap("simsiam", "stop-gradient on the predicted projection", "held")
 def test_no_gradient_flows_through_the_projection_that_is_predicted():
     p1, z1, p2, z2 = (each.requires_grad_() for each in noise(4, 5, 7).unbind())
     symmetric_loss(Predicted(z1, p1), Predicted(z2, p2)).backward()
@@ -73,6 +75,7 @@ def test_no_gradient_flows_through_the_projection_that_is_predicted():
     assert p2.grad.any()
 
 
+@pytest.mark.trap("simsiam", "the encoder learns through the predictor alone", "held")
 def test_the_encoder_learns_through_the_predictor_alone():
     made = method("simsiam")
     with torch.no_grad():
@@ -82,6 +85,7 @@ def test_the_encoder_learns_through_the_predictor_alone():
     assert made.student.predictor[3].bias.grad.any()
 
 
+@pytest.mark.trap("simsiam", "projector: three layers, batch norm on all, no last ReLU", "held")
 def test_the_projector_has_batch_norm_on_all_three_layers_and_no_last_relu():
     names = [type(layer).__name__ for layer in make_projector(6, 5)]
     assert names == ["Linear", "BatchNorm1d", "ReLU"] * 2 + ["Linear", "BatchNorm1d"]
@@ -89,6 +93,7 @@ def test_the_projector_has_batch_norm_on_all_three_layers_and_no_last_relu():
     assert [layer.affine for layer in make_projector(6, 5) if hasattr(layer, "affine")] == [True, True, False]
 
 
+@pytest.mark.trap("simsiam", "predictor: a bottleneck, output without batch norm and ReLU", "held")
 def test_the_predictor_is_a_bottleneck_whose_output_has_neither_batch_norm_nor_relu():
     layers = make_predictor(8, 2)
     assert [type(layer).__name__ for layer in layers] == ["Linear", "BatchNorm1d", "ReLU", "Linear"]
@@ -106,6 +111,7 @@ def test_defaults_are_the_papers():
     assert parameter_count(make_predictor(2048, 512)) == 2 * 2048 * 512 + 2 * 512 + 2048
 
 
+@pytest.mark.trap("simsiam", "lr 0.05 at a batch of 256, half a cosine", "held, linear in the batch")
 @pytest.mark.parametrize(("batch_size", "lr"), [(256, 0.05), (512, 0.1), (8, 0.05 / 32)])
 def test_the_rate_follows_the_batch_and_half_a_cosine(batch_size, lr):
     made = method("simsiam", batch_size=batch_size)
@@ -115,11 +121,13 @@ def test_the_rate_follows_the_batch_and_half_a_cosine(batch_size, lr):
     assert [made.schedule("main").factor(epoch, 100) for epoch in (0, 50, 100)] == pytest.approx([1, 0.5, 0])
 
 
+@pytest.mark.trap("simsiam", "weight decay on biases and batch norm too", "held")
 def test_weight_decay_is_on_biases_and_batch_norm_too():
     (group,) = method("simsiam").optimisers()["main"].param_groups
     assert group["weight_decay"] == 1e-4
 
 
+@pytest.mark.trap("simsiam", "residual blocks begin as the identity", "held")
 def test_every_residual_block_begins_as_the_identity():
     scales = [value for key, value in method("simsiam").encoder.state_dict().items() if key.endswith("bn2.weight")]
     assert scales

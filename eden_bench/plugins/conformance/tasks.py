@@ -63,7 +63,10 @@ class _TaskTrial:
         absent = [key for key in self._KEYS if key not in data]
         need(not absent, f"data lack {', '.join(absent)}, expected {', '.join(self._KEYS)}")
         least = 2 if self.task.repeats == "seeds" else 0
-        need(data["train"] >= least and data["test"] >= 1, f"data say {data['train']} training, {data['test']} test images")
+        need(
+            data["train"] >= least and data["test"] >= 1,
+            f"data say {data['train']} training, {data['test']} test images",
+        )
 
     def splits(self) -> None:
         _, index = phantom(self.task.dataset, self.folder)
