@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from eden_bench import api, records
+from eden_bench import api
+from eden_bench.cli.dry_run import cells_text, opening, show_plan
 from eden_bench.cli.options import Cache, Data, Device, Json, Out, Plugins, Splits, Threads
 from eden_bench.cli.output import print_json, print_table
 from eden_bench.cli.replay import replay_and_show
@@ -16,9 +17,7 @@ from eden_bench.cli.report import show
 from eden_bench.cli.watching import watching
 from eden_bench.errors import UsageError
 from eden_bench.execution.backbones import STATES
-from eden_bench.execution.estimate import estimate
-from eden_bench.execution.plan import make_plan
-from eden_bench.execution.request import make_ask, shots_text
+from eden_bench.execution.request import make_ask
 from eden_bench.report import build
 from eden_bench.report.missing import with_absent
 from eden_bench.settings import Settings, resolve
@@ -26,7 +25,6 @@ from eden_bench.settings import Settings, resolve
 if TYPE_CHECKING:
     from eden_bench.api import Result
     from eden_bench.execution.inputs import Inputs
-    from eden_bench.execution.plan import Plan
     from eden_bench.execution.request import Ask
     from eden_bench.execution.runner import OnError
 
@@ -88,7 +86,7 @@ def run(
         plugins=plugins,
     )
     if dry_run:
-        _show_plan(wanted, api.open_inputs(settings, build=False), as_json)
+        show_plan(wanted, api.open_inputs(settings, build=False), as_json)
         return
     done = _carry_out(wanted, settings, force=force, only_failed=only_failed, on_error=stops, quiet=quiet)
     _show_result(done, as_json)
@@ -152,82 +150,16 @@ def _carry_out(
 
             def planned(result: Result, inputs: Inputs) -> None:
                 begun.append(result)
-                watch.say(_opening(result.plan, inputs))
+                watch.say(opening(result.plan, inputs))
 
             return api.carry_out(
                 wanted, settings, watch, force=force, only_failed=only_failed, on_error=on_error, planned=planned
             )
     except KeyboardInterrupt:
         stored = len(begun[0].records) if begun else 0
-        cells = _cells(len(begun[0].slots)) if begun else "the cells"
+        cells = cells_text(len(begun[0].slots)) if begun else "the cells"
         typer.echo(f"{stored} of {cells} are stored in {settings.out}", err=True)
         raise typer.Exit(_INTERRUPTED) from None
-
-
-def _opening(plan: Plan, inputs: Inputs) -> str:
-    """Say what is about to happen, in one line."""
-    marks = "PHANTOM data" if plan.phantom else "real data"
-    reused = sum(slot.record is not None for slot in plan.slots)
-    return (
-        f"{_cells(len(plan.slots))}, {reused} of them stored; protocol {plan.protocol.name}, {marks}, "
-        f"{inputs.device}, {inputs.settings.threads} threads, results in {inputs.settings.out}"
-    )
-
-
-def _show_plan(wanted: Ask, inputs: Inputs, as_json: bool) -> None:
-    past = records.load(inputs.settings.out)
-    plan = make_plan(wanted, inputs, past)
-    cost = estimate(plan, past, inputs.settings.out)
-    rows = _plan_rows(plan)
-    if as_json:
-        pretraining = [backbone.label for backbone in plan.to_pretrain]
-        marks = {"protocol": plan.protocol.name, "phantom": plan.phantom, "device": inputs.device}
-        problems = _problems(plan)
-        print_json({**marks, "plan": rows, "pretrain": pretraining, "estimate": vars(cost), "problems": problems})
-        return
-    words = {str(state): word for state, word in STATES.items()}
-    headings = [words.get(name, name) for name in rows[0]]
-    print_table(headings, [[str(value) for value in row.values()] for row in rows], _opening(plan, inputs))
-    for line in [*_problems(plan), *_cost_lines(plan, cost)]:
-        typer.echo(line)
-
-
-def _plan_rows(plan: Plan) -> list[dict[str, Any]]:
-    """Return one row for each task, number of shots and method."""
-    rows: dict[tuple[str, str, str], Counter[str]] = {}
-    for slot in plan.slots:
-        key = (slot.task, shots_text(slot.shots), slot.backbone.label)
-        problem = slot.problem or slot.backbone.problem
-        state = "stored" if slot.record else problem.kind if problem else "new"
-        rows.setdefault(key, Counter())[state] += 1
-    names = ("stored", "new", "failed", "missing", "excused")
-    return [
-        {"task": task, "shots": shots, "method": method, **{name: found[name] for name in names}}
-        for (task, shots, method), found in rows.items()
-    ]
-
-
-def _problems(plan: Plan) -> list[str]:
-    """Say why cells cannot be run, each reason once."""
-    found = [(slot.backbone.label, slot.problem or slot.backbone.problem) for slot in plan.slots if not slot.record]
-    return list(dict.fromkeys(f"{STATES[one.kind]}: {label}: {one.text}" for label, one in found if one))
-
-
-def _cost_lines(plan: Plan, cost: Any) -> list[str]:  # noqa: ANN401 - Estimate
-    waiting = ", ".join(backbone.label for backbone in plan.to_pretrain)
-    lines = [f"to pretrain: {waiting} ({_time(cost.pretrain_seconds)})"] if waiting else []
-    disk = "unknown" if cost.disk_bytes is None else f"{cost.disk_bytes / 1e6:,.1f} MB"
-    return [*lines, f"to run: {_cells(len(plan.new))} ({_time(cost.cell_seconds)}); disk: {disk}; nothing was written"]
-
-
-def _cells(number: int) -> str:
-    return "1 cell" if number == 1 else f"{number} cells"
-
-
-def _time(seconds: float | None) -> str:
-    if seconds is None:
-        return "time unknown: nothing like it was run here"
-    return f"about {seconds / 60:.0f} min" if seconds >= 90 else f"about {seconds:.0f} s"
 
 
 def _show_result(done: Result, as_json: bool) -> None:
@@ -271,7 +203,7 @@ def _closing(done: Result) -> list[str]:
     lines = [", ".join(f"{number} {STATES[state]}" for state, number in counts.items())]
     reasons = Counter((slot.state, slot.backbone.label, slot.problem.text) for slot in done.slots if slot.problem)
     lines += [
-        f"{STATES[state]}: {method}, {_cells(number)}: {text}" for (state, method, text), number in reasons.items()
+        f"{STATES[state]}: {method}, {cells_text(number)}: {text}" for (state, method, text), number in reasons.items()
     ]
     if counts["failed"]:
         lines.append(

@@ -1,0 +1,100 @@
+"""Show a plan: ``eden-bench run --dry-run``, and the line with which a run begins."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import typer
+
+from eden_bench import records
+from eden_bench.cli.output import print_json, print_table
+from eden_bench.execution.backbones import STATES
+from eden_bench.execution.estimate import estimate
+from eden_bench.execution.plan import make_plan
+from eden_bench.execution.request import shots_text
+from eden_bench.report.tables import ranges
+
+if TYPE_CHECKING:
+    from eden_bench.execution.inputs import Inputs
+    from eden_bench.execution.plan import Plan
+    from eden_bench.execution.request import Ask
+
+
+def opening(plan: Plan, inputs: Inputs) -> str:
+    """Say what is about to happen, in one line."""
+    marks = "PHANTOM data" if plan.phantom else "real data"
+    reused = sum(slot.record is not None for slot in plan.slots)
+    return (
+        f"{cells_text(len(plan.slots))}, {reused} of them stored; protocol {plan.protocol.name}, {marks}, "
+        f"{inputs.device}, {inputs.settings.threads} threads, results in {inputs.settings.out}"
+    )
+
+
+def show_plan(wanted: Ask, inputs: Inputs, as_json: bool) -> None:
+    """Print what a run would do and cost, per task, number of shots and method; build nothing."""
+    past = records.load(inputs.settings.out)
+    plan = make_plan(wanted, inputs, past)
+    cost = estimate(plan, past, inputs.settings.out)
+    rows = _plan_rows(plan)
+    if as_json:
+        pretraining = [backbone.label for backbone in plan.to_pretrain]
+        marks = {"protocol": plan.protocol.name, "phantom": plan.phantom, "device": inputs.device}
+        problems = _problems(plan)
+        print_json({**marks, "plan": rows, "pretrain": pretraining, "estimate": vars(cost), "problems": problems})
+        return
+    words = {str(state): word for state, word in STATES.items()}
+    headings = [words.get(name, name) for name in rows[0]]
+    print_table(headings, [[str(value) for value in row.values()] for row in rows], opening(plan, inputs))
+    for line in [*_problems(plan), *_cost_lines(plan, cost)]:
+        typer.echo(line)
+
+
+def _plan_rows(plan: Plan) -> list[dict[str, Any]]:
+    """Return one row for each task, number of shots and method."""
+    rows: dict[tuple[str, str, str], Counter[str]] = {}
+    for slot in plan.slots:
+        key = (slot.task, shots_text(slot.shots), slot.backbone.label)
+        problem = slot.problem or slot.backbone.problem
+        state = "stored" if slot.record else problem.kind if problem else "new"
+        rows.setdefault(key, Counter())[state] += 1
+    names = ("stored", "new", "failed", "missing", "excused")
+    return [
+        {"task": task, "shots": shots, "method": method, **{name: found[name] for name in names}}
+        for (task, shots, method), found in rows.items()
+    ]
+
+
+def _problems(plan: Plan) -> list[str]:
+    """Say why cells cannot be run, each reason once."""
+    found = [(slot.backbone.label, slot.problem or slot.backbone.problem) for slot in plan.slots if not slot.record]
+    return list(dict.fromkeys(f"{STATES[one.kind]}: {label}: {one.text}" for label, one in found if one))
+
+
+def _cost_lines(plan: Plan, cost: Any) -> list[str]:  # noqa: ANN401 - Estimate
+    waiting = ", ".join(_with_seeds(plan))
+    lines = [f"to pretrain: {waiting} ({_time(cost.pretrain_seconds)})"] if waiting else []
+    disk = "unknown" if cost.disk_bytes is None else f"{cost.disk_bytes / 1e6:,.1f} MB"
+    return [
+        *lines,
+        f"to run: {cells_text(len(plan.new))} ({_time(cost.cell_seconds)}); disk: {disk}; nothing was written",
+    ]
+
+
+def _with_seeds(plan: Plan) -> list[str]:
+    """Return the methods that are to be pretrained, each with its seeds where there are several."""
+    seeds: dict[str, list[int]] = {}
+    for backbone in plan.to_pretrain:
+        seeds.setdefault(backbone.label, []).append(backbone.seed)
+    return [label if found == [0] else f"{label} (seeds {ranges(found)})" for label, found in seeds.items()]
+
+
+def cells_text(number: int) -> str:
+    """Return for example "3 cells"."""
+    return "1 cell" if number == 1 else f"{number} cells"
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return "time unknown: nothing like it was run here"
+    return f"about {seconds / 60:.0f} min" if seconds >= 90 else f"about {seconds:.0f} s"
