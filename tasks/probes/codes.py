@@ -47,7 +47,7 @@ def position(boxes: np.ndarray, size_px: int) -> np.ndarray:
         size_px: side of the film.
 
     Returns:
-        (..., 24) float64 in [-1, 1]: sine and cosine of π, 2π and 4π times x, y, width and height as shares of the film.
+        (..., 24) float64 in [-1, 1]: sine and cosine of π, 2π and 4π times x, y, width and height in film sides.
     """
     left, top, right, bottom = np.moveaxis(boxes / size_px, -1, 0)
     places = np.stack([(left + right) / 2, (top + bottom) / 2, right - left, bottom - top], axis=-1)

@@ -22,8 +22,8 @@ ASKED = (2, 4, 6)
 def draw_lines(seed: int, film: int, count: int, size_px: int, side_px: int, *, beyond: bool) -> np.ndarray:
     """Draw lines, all of whose squares lie in the film.
 
-    Between A and B squares of neighbouring eighths share no pixel. Beyond B, where a line must be 15 eighths long, those
-    asked for share none with A or B.
+    Between A and B squares of neighbouring eighths share no pixel. Beyond B, where a line must be 15 eighths long,
+    those asked for share none with A or B.
 
     Args:
         seed: of the task.
