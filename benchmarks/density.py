@@ -1,7 +1,4 @@
-"""C7e: the density of 100,000 cosines at 512 points, against ``scipy.stats.gaussian_kde``.
-
-python -m benchmarks.density
-"""
+"""C7e: the density of 100,000 cosines at 512 points, against ``scipy.stats.gaussian_kde``."""
 
 from __future__ import annotations
 

@@ -1,0 +1,63 @@
+"""Patches: boxes of a film, cut and resized as a probe's encoder sees them.
+
+A box is (left, top, right, bottom) in whole pixels of a square film. It may leave the film: beyond the border the film's
+own border pixels are repeated, which no part of a film is.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+
+def around(points: np.ndarray, share: float, size_px: int) -> np.ndarray:
+    """Return square boxes about points.
+
+    Args:
+        points: (..., 2) x and y in pixels of a square film.
+        share: side of a box as a share of the film's side.
+        size_px: side of the film.
+
+    Returns:
+        (..., 4) int64.
+    """
+    side = max(1, round(share * size_px))
+    corner = np.floor(np.asarray(points) - side / 2 + 0.5).astype(np.int64)
+    return np.concatenate([corner, corner + side], axis=-1)
+
+
+def leaves_film(boxes: np.ndarray, size_px: int) -> np.ndarray:
+    """Return which boxes (..., 4) leave a square film of a side, (...) bool."""
+    return (boxes[..., :2] < 0).any(axis=-1) | (boxes[..., 2:] > size_px).any(axis=-1)
+
+
+def cut(films: np.ndarray, rows: np.ndarray, boxes: np.ndarray, size_px: int) -> np.ndarray:
+    """Cut boxes out of films and resize each to a square: by area where it shrinks, bilinearly where it grows.
+
+    Args:
+        films: (N, H, W) uint8.
+        rows: (M,) which film each box is of.
+        boxes: (M, 4) int.
+        size_px: side of the patches.
+
+    Returns:
+        (M, size, size) uint8.
+    """
+    import cv2
+
+    patches = np.empty((len(boxes), size_px, size_px), np.uint8)
+    for number, (row, box) in enumerate(zip(rows, boxes, strict=True)):
+        patch = _inside(films[row], box)
+        shrinks = patch.shape[0] > size_px or patch.shape[1] > size_px
+        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
+        patches[number] = cv2.resize(patch, (size_px, size_px), interpolation=how)
+    return patches
+
+
+def _inside(film: np.ndarray, box: np.ndarray) -> np.ndarray:
+    """Return the pixels of a box, the film's border repeated beyond it."""
+    (height, width), (left, top, right, bottom) = film.shape, (int(edge) for edge in box)
+    if left >= 0 and top >= 0 and right <= width and bottom <= height:
+        return np.ascontiguousarray(film[top:bottom, left:right])
+    rows = np.clip(np.arange(top, bottom), 0, height - 1)
+    columns = np.clip(np.arange(left, right), 0, width - 1)
+    return film[rows[:, None], columns]

@@ -1,0 +1,33 @@
+"""What every probe's protocol has: the features it reads, the films it cuts patches from, and its own seed."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from eden_bench.contracts import Features, at_least
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeProtocol:
+    """Fields that every probe shares. Not as in the papers, which name none of these but the patch's 224 px."""
+
+    features: Features = field(default_factory=Features)
+    film_px: int = 1024
+    """Side that films are squashed to before patches are cut from them."""
+    train_films: int = 200
+    """Films of the training list, the first by id, that means and fits are made on."""
+    test_films: int = 500
+    """Films of the test list, the first by id, that are scored."""
+    seed: int = 0
+    """Of what the probe draws: places, sizes, folds. It is no seed of the cell: every encoder sees the same patches."""
+
+    def __post_init__(self) -> None:
+        """Validate field values. Raises ValueError naming the field, its bounds and the value."""
+        at_least("film_px", self.film_px, 32)
+        at_least("train_films", self.train_films, 2)
+        at_least("test_films", self.test_films, 2)
+        at_least("seed", self.seed, 0)
+
+
+QUICK = {"features": Features(size_px=64), "film_px": 256, "train_films": 40, "test_films": 40}
+"""Values of every probe's protocol "quick": the size that the quick encoders are pretrained at, and few films."""
