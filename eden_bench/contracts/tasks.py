@@ -34,7 +34,7 @@ class Outcome:
     """What controls score by the primary definition on the same cases, by name: "chance", "copy the coordinates"."""
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
     """Numeric arrays that figures are drawn from, by name; stored beside the record, 64 MB in all at most."""
-    network: nn.Module | None = None
+    network: nn.Module | None = field(default=None, compare=False)
     """The fine-tuned network, weights of the tested step, where another task may look at it. Kept on disk only where
     a task that looks at it was asked for."""
 

@@ -133,8 +133,8 @@ class OpenProbe(OpenTask):
         """
         from eden_bench.encoders import features
 
-        if hasattr(encoder, "embed_boxes"):
-            return np.asarray(encoder.embed_boxes(boxes / self.protocol.film_px), dtype=np.float32)
+        if (reads_boxes := getattr(encoder, "embed_boxes", None)) is not None:
+            return np.asarray(reads_boxes(boxes / self.protocol.film_px), dtype=np.float32)
         wanted = self.protocol.features
         encoder = encoder.to(self.device)
         step = 512  # patches cut at once: 25 MB at 224 px

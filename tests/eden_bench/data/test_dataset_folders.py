@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from eden_bench.contracts import DatasetCard, DatasetIndex, Finding, Item
+from eden_bench.contracts.datasets import DatasetOptions
 from eden_bench.data import dataset_folders
 from eden_bench.data.inventory import dataset_rows
 from eden_bench.errors import DataDamaged, DataMissing, EdenError, NotBuilt, UsageError
@@ -15,7 +16,7 @@ from eden_bench.registry import datasets
 from eden_bench.settings import Settings
 
 
-class Toy:
+class Toy(DatasetOptions):
     """A dataset of text files, and a phantom of as many as there are patients."""
 
     name = "toy"

@@ -1,5 +1,6 @@
 """Tables of a protocol file: all that fine-tunes, one kind, the probes, one task; the narrower wins."""
 
+from dataclasses import dataclass, field
 from types import SimpleNamespace
 
 import pytest
@@ -7,7 +8,12 @@ import pytest
 from eden_bench import protocols, registry
 from eden_bench.contracts import Features
 from eden_bench.errors import UsageError
-from tests.eden_bench.fake_probes import ProbeProtocol
+
+
+@dataclass(frozen=True, kw_only=True)
+class ProbeProtocol:
+    patches: int = 4
+    features: Features = field(default_factory=Features)
 
 
 def written(tmp_path, text):
