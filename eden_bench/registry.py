@@ -151,8 +151,8 @@ class Registry:
 
     def _matching(self, pattern: str) -> list[str]:
         names = self.names()
-        if pattern == "@all":
-            return names
+        if pattern == "@all":  # but for controls, which have no weights to fine-tune
+            return [name for name in names if "controls" not in self._groups_of(name)]
         if pattern.startswith("@"):
             found = [name for name in names if pattern[1:] in self._groups_of(name)]
         else:

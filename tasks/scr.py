@@ -17,8 +17,9 @@ from eden_bench.contracts import PHANTOM, DatasetCard, DatasetIndex, Finding, It
 from eden_bench.errors import DataDamaged, DataMissing, EdenError, unknown
 from eden_bench.registry import register_dataset, register_task
 from tasks.finetuning import SegmentationTask
-from tasks.phantom import VERSION
+from tasks.phantom import SCR_VERSION
 from tasks.reading.files import damaged, files_under, need_folder, readable
+from tasks.reading.landmarks import with_landmarks
 
 if TYPE_CHECKING:
     import numpy as np
@@ -70,7 +71,7 @@ class SCR:
         expected_images=_IMAGES,
     )
     phantom_patients = _IMAGES
-    phantom_version = VERSION
+    phantom_version = SCR_VERSION
 
     def index(self, root: Path) -> DatasetIndex:
         """List the images with their masks and folds.
@@ -83,9 +84,8 @@ class SCR:
             need_folder(self.name, root, _EXPECTED, _UNPACK)
             found, phantom = _find(root), (root / PHANTOM).is_file()
         folds = _folds(found, phantom)
-        ids = sorted(folds)
-        _need_images(found, ids, root, phantom)
-        return DatasetIndex(
+        _need_images(found, ids := sorted(folds), root, phantom)
+        index = DatasetIndex(
             dataset=self.name,
             root=root,
             items=tuple(_item(found, name, *folds[name]) for name in ids),
@@ -93,6 +93,7 @@ class SCR:
             phantom=phantom,
             notes=tuple(found.notes),
         )
+        return with_landmarks(index, _IMAGE_PX)
 
     def read_image(self, item: Item) -> np.ndarray:
         """Decode a radiograph: (2048, 2048) uint8 from .IMG, (H, H) from a conversion; air dark."""

@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 VERSION = 1
 """Raise it when any written byte changes: images of two versions are different data."""
 
+SCR_VERSION = 2
+"""The same for JSRT and SCR: 2 has ``landmarks.csv``."""
+
 FUNDUS_VERSION = 1
 """The same for photographs of the fundus."""
 

@@ -1,58 +1,25 @@
-"""Probe tasks as data, and the open probe with its films decoded: no torch until an encoder is asked."""
+"""The open probe, with its films decoded."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from eden_bench import registry
-from eden_bench.contracts import Context, DatasetIndex, Item, OpenTask, ScoreDefinition, Task
-from eden_bench.contracts.tasks import Seeds
+from eden_bench.contracts import Context, DatasetIndex, Item, OpenTask
 from eden_bench.data.image_store import open_images
 from eden_bench.digests import digest
-from eden_bench.errors import DataMissing, unknown
+from eden_bench.errors import DataMissing
 from tasks.probes.patches import cut
-from tasks.probes.protocol import ProbeProtocol
 
 if TYPE_CHECKING:
     from eden_bench.encoders import Encoder
-
-
-@dataclass(frozen=True, kw_only=True)
-class ProbeTask(Task):
-    """A probe of frozen features, done once a checkpoint."""
-
-    name: str
-    dataset: str
-    title: str
-    score: ScoreDefinition
-    opens: type[OpenProbe]
-    """Class of the open probe."""
-    paper: ProbeProtocol
-    quick: ProbeProtocol
-    kind: Literal["probe"] = "probe"
-    groups: tuple[str, ...] = ("probes",)
-    repeats: ClassVar[Seeds] = "once"
-
-    def protocol(self, name: str) -> ProbeProtocol:
-        """Return the protocol "paper" or "quick".
-
-        Raises:
-            UsageError: the task has no protocol of that name.
-        """
-        protocols = {"paper": self.paper, "quick": self.quick}
-        if name not in protocols:
-            raise unknown(f"protocol of {self.name}", name, protocols)
-        return protocols[name]
-
-    def open(self, index: DatasetIndex, protocol: ProbeProtocol, context: Context) -> OpenTask:
-        """Decode the films, or map them from the cache."""
-        return self.opens(self, index, protocol, context)
+    from tasks.probes.definitions import ProbeTask
 
 
 class OpenProbe(OpenTask):
@@ -73,8 +40,8 @@ class OpenProbe(OpenTask):
         for name, part in (("training", self.train), ("test", self.test)):
             if len({item.patient for item in part}) < 2:
                 raise DataMissing(
-                    f"{index.dataset}: {task.name} can use {len(part)} {name} films in {index.root}, expected some of at "
-                    "least 2 patients"
+                    f"{index.dataset}: {task.name} can use {len(part)} {name} films in {index.root}, expected films of "
+                    "at least 2 patients"
                 )
         self.items = (*self.train, *self.test)
         dataset = context.dataset or registry.datasets.get(task.dataset)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#0
 """Okabe and Ito's, which colour-blind readers tell apart."""
 FORMS = {"raw": "as published: not centred", "centred": "centred on training patches"}
 _POINTS = 2048
-_SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "eden-bench", "pdf.fonttype": 42, "font.size": 8}
+_SETTINGS: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "eden-bench", "pdf.fonttype": 42, "font.size": 8}
 
 
 def draw(records: Sequence[Record]) -> Figure:

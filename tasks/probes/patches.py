@@ -1,7 +1,7 @@
 """Patches: boxes of a film, cut and resized as a probe's encoder sees them.
 
-A box is (left, top, right, bottom) in whole pixels of a square film. It may leave the film: beyond the border the film's
-own border pixels are repeated, which no part of a film is.
+A box is (left, top, right, bottom) in whole pixels of a square film. It may leave the film, whose border pixels are
+then repeated.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ def around(points: np.ndarray, share: float, size_px: int) -> np.ndarray:
 
 def leaves_film(boxes: np.ndarray, size_px: int) -> np.ndarray:
     """Return which boxes (..., 4) leave a square film of a side, (...) bool."""
-    return (boxes[..., :2] < 0).any(axis=-1) | (boxes[..., 2:] > size_px).any(axis=-1)
+    return np.asarray((boxes[..., :2] < 0).any(axis=-1) | (boxes[..., 2:] > size_px).any(axis=-1))
 
 
 def cut(films: np.ndarray, rows: np.ndarray, boxes: np.ndarray, size_px: int) -> np.ndarray:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
 
-from eden_bench.contracts import Features, at_least
+from eden_bench.contracts import Features, at_least, in_range
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,5 +30,34 @@ class ProbeProtocol:
         at_least("seed", self.seed, 0)
 
 
-QUICK = {"features": Features(size_px=64), "film_px": 256, "train_films": 40, "test_films": 40}
-"""Values of every probe's protocol "quick": the size that the quick encoders are pretrained at, and few films."""
+@dataclass(frozen=True, kw_only=True)
+class LandmarkProtocol(ProbeProtocol):
+    """Patches about landmarks, and a grid of places on a film."""
+
+    patch_share: float = 224 / 1024
+    """Side of a patch as a share of the film's."""
+    grid: int = 32
+    """Places a side at which a film is searched for a landmark."""
+    searched_films: int = 40
+    """Test films that are searched, the first by id."""
+
+    def __post_init__(self) -> None:
+        """Validate field values. Raises ValueError naming the field, its bounds and the value."""
+        super().__post_init__()
+        in_range("patch_share", self.patch_share, 0.01, 1)
+        at_least("grid", self.grid, 2)
+        at_least("searched_films", self.searched_films, 1)
+
+
+Q = TypeVar("Q", bound=ProbeProtocol)
+
+
+def quick(protocol: Q) -> Q:
+    """Return a protocol at the size that the quick encoders are pretrained at, with few films."""
+    return replace(
+        protocol, features=replace(protocol.features, size_px=64), film_px=256, train_films=40, test_films=40
+    )
+
+
+LANDMARKS = LandmarkProtocol()
+QUICK_LANDMARKS = replace(quick(LANDMARKS), grid=16, searched_films=10)

@@ -1,7 +1,7 @@
 """Ranks instead of raw cosines: centring, similarity, and scores in which ties get their expected rank.
 
 A raw cosine says nothing: features of an untrained network, or of one that is constant, have cosines near 1 with
-everything. A rank among candidates has a chance level, and an encoder that cannot tell candidates apart gets exactly it.
+everything. A rank among candidates has a chance level, which an encoder that cannot tell them apart gets exactly.
 """
 
 from __future__ import annotations

@@ -3,6 +3,7 @@
 All247images/JPCLN001.IMG …   2048×2048 big-endian uint16, 12 bits, high where the film is dark
 scratch/fold1/masks/heart/JPCLN001.gif …   1024×1024, 0 and 255; fold1 holds the odd ones in order of names
 Clinical_Information/CLNDAT_EN.txt, CNNDAT_EN.txt   fields by tabs, lines end in CR alone
+landmarks.csv   image, landmark, x, y; not of JSRT: the phantom's ten landmarks
 """
 
 from __future__ import annotations
@@ -15,11 +16,13 @@ import numpy as np
 
 from eden_bench.contracts import Progress, at_least, no_progress
 from eden_bench.errors import UsageError
+from tasks.phantom import SCR_VERSION
 from tasks.phantom.chest import organs
 from tasks.phantom.chest.canvas import Projection, to_px
 from tasks.phantom.chest.patient import Patient, draw_patient
 from tasks.phantom.chest.rendering import ORGANS, render
 from tasks.phantom.layouts.writing import for_each, seal, start, write_gif
+from tasks.reading.landmarks import write_landmarks
 
 IMAGE_PX = 2048
 MASK_PX = 1024
@@ -55,9 +58,10 @@ def write_scr(root: Path, *, patients: int = 247, seed: int = 0, progress: Progr
     films = _films(patients, seed)
     masks = [f"scratch/fold{fold}/masks/{organ}" for fold in (1, 2) for organ in ORGANS]
     start(root, ["All247images", "Clinical_Information", *masks])
-    for_each(films, partial(_write_film, root), "writing the SCR phantom", progress)
+    landmarks = for_each(films, partial(_write_film, root), "writing the SCR phantom", progress)
+    write_landmarks(root, {film.name: points for film, points in zip(films, landmarks, strict=True)})
     _write_clinical(root / "Clinical_Information", films)
-    seal(root, dataset="scr", patients=patients, images=patients, seed=seed)
+    seal(root, dataset="scr", patients=patients, images=patients, seed=seed, version=SCR_VERSION)
 
 
 def raw(brightness: np.ndarray) -> np.ndarray:
@@ -76,12 +80,14 @@ def _films(patients: int, seed: int) -> list[_Film]:
     return films
 
 
-def _write_film(root: Path, film: _Film) -> None:
+def _write_film(root: Path, film: _Film) -> dict[str, tuple[float, float]]:
+    """Write a film and its masks; return its landmarks."""
     shown = render(film.patient, IMAGE_PX)
     (root / "All247images" / f"{film.name}.IMG").write_bytes(raw(shown.brightness).tobytes())
     for organ in ORGANS:
         path = root / f"scratch/fold{film.fold}/masks/{organ}/{film.name}.gif"
         write_gif(path, shown.mask(organ, MASK_PX))
+    return shown.landmarks
 
 
 def _write_clinical(folder: Path, films: list[_Film]) -> None:

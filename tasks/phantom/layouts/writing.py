@@ -18,19 +18,26 @@ from eden_bench.settings import available_cores
 from tasks.phantom import VERSION
 
 T = TypeVar("T")
+R = TypeVar("R")
 
 
-def for_each(jobs: Sequence[T], do: Callable[[T], None], what: str, progress: Progress) -> None:
-    """Run every job on a few threads (NumPy and OpenCV release the lock); the first failure stops the rest."""
+def for_each(jobs: Sequence[T], do: Callable[[T], R], what: str, progress: Progress) -> list[R]:
+    """Run every job on a few threads (NumPy and OpenCV release the lock); the first failure stops the rest.
+
+    Returns:
+        What each job returned, in their order.
+    """
     with ThreadPoolExecutor(max_workers=min(4, available_cores())) as pool:
         futures = [pool.submit(do, job) for job in jobs]
+        made: list[R] = []
         try:
             for done, future in enumerate(futures, 1):
-                future.result()
+                made.append(future.result())
                 progress(what, done, len(jobs))
         except BaseException:
             pool.shutdown(cancel_futures=True)
             raise
+    return made
 
 
 def start(root: Path, folders: Sequence[str]) -> None:

@@ -1,0 +1,80 @@
+"""Position: where a patch lies and nothing of what it shows; beats what only tells places apart."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from torch import Tensor
+
+from eden_bench.contracts import EncoderSource, MethodCard, MethodConfig
+from eden_bench.digests import digest
+from eden_bench.encoders import Encoder
+from eden_bench.errors import UsageError
+from eden_bench.registry import register_method
+
+_OCTAVES = 3
+
+
+class PositionEncoder(Encoder):
+    """Sines and cosines of a box's centre and size, π, 2π and 4π times shares of the film; no pixel is looked at."""
+
+    arch, channels, strides = "position", (24,), (64,)
+
+    def embed_boxes(self, boxes: np.ndarray) -> np.ndarray:
+        """Return the features of boxes.
+
+        Args:
+            boxes: (M, 4) left, top, right and bottom in shares of the film's side.
+
+        Returns:
+            (M, 24) float64 in [-1, 1].
+        """
+        left, top, right, bottom = np.moveaxis(boxes, -1, 0)
+        places = np.stack([(left + right) / 2, (top + bottom) / 2, right - left, bottom - top], axis=-1)
+        angles = (np.pi * 2.0 ** np.arange(_OCTAVES) * places[..., None]).reshape(len(boxes), -1)
+        return np.concatenate([np.sin(angles), np.cos(angles)], axis=-1)
+
+    def maps(self, images: Tensor) -> tuple[Tensor, ...]:
+        """Refuse: an image says nothing of where it was cut.
+
+        Raises:
+            UsageError: always.
+        """
+        raise UsageError("position: this control reads where patches lie, so only a probe of patches can score it")
+
+
+@dataclass(frozen=True, kw_only=True)
+class PositionConfig(MethodConfig):
+    """No settings."""
+
+
+@register_method("position")
+class Position(EncoderSource):
+    """Position alone, in the group ``@controls``."""
+
+    Config = PositionConfig
+    groups = ("controls",)
+    card = MethodCard(
+        title="Position alone",
+        paper="none: a control of probes",
+        licence="none",
+        backbone="none",
+        data="none",
+        differences=("it reads the boxes of patches instead of their pixels, so it can be probed and nothing else",),
+    )
+
+    def __init__(self, config: PositionConfig) -> None:
+        self.config = config
+
+    def weights_digest(self) -> str:
+        """Return a digest of what it computes, which no seed changes."""
+        return digest("control position, version 1")
+
+    def told(self) -> dict[str, str]:
+        """Return what a record says of it."""
+        return {"from": "nothing: a control"}
+
+    def load_encoder(self, seed: int) -> Encoder:
+        """Return the control, whatever the seed."""
+        return PositionEncoder()
