@@ -47,6 +47,9 @@ _ALTERNATIVES: Mapping[str, str | ScoreDefinition] = {
     "localised_25": _of_boxes(f"{_LOCALISED} 0.25"),
     "localised_50": _of_boxes(f"{_LOCALISED} 0.5"),
     "energy": _of_boxes("share of the map's sum that lies in the box, 0 for a map of zeros"),
+    "empty": _of_boxes(
+        "share of maps that are 0 everywhere, as where no position speaks for the finding", higher_is_better=False
+    ),
     "area_ratio": _of_boxes("pixels of {map > θ} over those of the box, θ as for IoU", **_COUNT),
     "iobb_<percent>": _of_boxes(f"share of boxes with a region whose IoBB is above T ({_REGIONS})"),
     "afp_<percent>": _of_boxes(
@@ -54,7 +57,8 @@ _ALTERNATIVES: Mapping[str, str | ScoreDefinition] = {
     ),
     "pointing_skill": ScoreDefinition(
         name="",
-        text="(x - class prior) / (grid oracle - class prior) of the primary score; absent where the two are equal",
+        text="(x - class prior) / (grid oracle - class prior) of the primary score; absent where the grid "
+        "cannot show the box better than the prior does",
         statistic="",
         **_ANY,  # type: ignore[arg-type]
     ),

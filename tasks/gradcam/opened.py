@@ -137,6 +137,7 @@ class OpenGradCam(OpenTask):
             "iou": iou,
             **{f"localised_{100 * level:.0f}": (iou > level).astype(float) for level in measures.IOU_LEVELS},
             "energy": measures.energy(maps, self._masks),
+            "empty": (maps.max(axis=(1, 2)) == 0).astype(float),
             "area_ratio": np.take_along_axis(ratios, chosen, axis=1)[:, 0],
             **measures.regions(maps, self._masks),
         }
@@ -180,7 +181,7 @@ class OpenGradCam(OpenTask):
         of = {name: {s: self._macro(columns[s]) for s in _SHARED} for name, (columns, _) in others.items()}
         for name in _SHARED:
             floor, ceiling = of[FLOOR][name], of[CEILING][name]
-            if abs(ceiling - floor) > 1e-6:
+            if ceiling - floor > 1e-6:  # a coarse grid may show a box worse than the prior
                 scores[f"{name}_skill"] = (scores[name] - floor) / (ceiling - floor)
             scores |= {f"{name}_of_{_word(control)}": values[name] for control, values in of.items()}
         labels = np.array(self.truth.labels)
