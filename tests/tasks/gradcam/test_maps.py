@@ -147,10 +147,7 @@ def test_maps_are_those_of_the_grad_cam_package(arch, form, images):
     layer = maps.layer_of(network.encoder, form)
     ours = maps.enlarged(maps.grad_cam(network, [layer], images, COLUMNS)[0], SIZE_PX)
     owner, name = next(
-        (owner, name)
-        for owner in network.modules()
-        for name, child in owner.named_children()
-        if child is layer.module
+        (owner, name) for owner in network.modules() for name, child in owner.named_children() if child is layer.module
     )
     setattr(owner, name, Copied(layer.module)) if layer.module is not network.encoder else None
     network.requires_grad_(True)
