@@ -57,6 +57,17 @@ def mean(columns: Columns, name: str) -> float:
     return float(values[~np.isnan(values)].mean())
 
 
+@register_statistic("mean_over_labels")
+def mean_over_labels(columns: Columns, name: str) -> float:
+    """Average the column of the score's name within each value of column "label", then over those that have a case.
+
+    >>> mean_over_labels({"label": np.array(["a", "a", "b"]), "iou": np.array([0.0, 1.0, 1.0])}, "iou")
+    0.75
+    """
+    values, labels = np.asarray(columns[name]), np.asarray(columns["label"])
+    return float(np.mean([mean({name: values[labels == label]}, name) for label in np.unique(labels)]))
+
+
 @register_statistic("auc")
 def mean_auc(columns: Columns, name: str) -> float:
     """Average ``auc`` over the labels (columns "probability_<label>", "target_<label>") that have both values."""

@@ -14,13 +14,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from eden_bench.contracts import PHANTOM, DatasetCard, DatasetIndex, Finding, Item, Progress, no_progress
+from eden_bench.contracts import PHANTOM, Box, DatasetCard, DatasetIndex, Finding, Item, Progress, no_progress
 from eden_bench.errors import DataMissing, EdenError
 from eden_bench.registry import register_dataset, register_task
 from tasks.finetuning import ClassificationTask
 from tasks.phantom import VERSION
 from tasks.reading.files import damaged, files_under, need_folder, no_masks, read_lines, readable
-from tasks.reading.nih import AGAIN, BOX_SIDE_PX, IMAGE, LABELS, Entry, ImageBox, inside, read_boxes, read_entries
+from tasks.reading.nih import AGAIN, BOX_SIDE_PX, IMAGE, LABELS, Entry, in_own_pixels, inside, read_boxes, read_entries
 
 if TYPE_CHECKING:
     import numpy as np
@@ -40,6 +40,10 @@ class _Found:
     repeated: int
     entries: Mapping[str, Entry]
     splits: Mapping[str, Literal["train", "test"]]
+    boxes: Mapping[str, list[Box]] | None
+    """Image to its boxes in pixels of the 1024-px image, here or not; None where there is no list of boxes."""
+    no_boxes: str = ""
+    """Why there is none."""
 
     @cached_property
     def usable(self) -> list[str]:
@@ -89,8 +93,8 @@ class ChestXray14:
         """Raise DataMissing: the dataset has no masks."""
         raise no_masks(self.name, item.id, structure, "scr")
 
-    def boxes(self, root: Path) -> tuple[ImageBox, ...]:
-        """Read the boxes of single findings: 984 on 880 images of the test list, whether or not these are on disk.
+    def boxes(self, root: Path) -> tuple[tuple[str, Box], ...]:
+        """Read image and box of single findings, in pixels of 1024: 984 on 880 test images, whether these are on disk.
 
         Raises:
             DataMissing: the list of boxes is absent.
@@ -108,7 +112,7 @@ class ChestXray14:
             return [Finding("error", str(error))]
         index = self._index_of(root, found)
         looks = look_at_all(self, index.items, progress)
-        return [*describe(index, looks), *self._box_findings(root, index)]
+        return [*describe(index, looks), *_box_findings(found)]
 
     def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:
         """Write the phantom as PNG, csv and lists."""
@@ -124,6 +128,7 @@ class ChestXray14:
                 split=found.splits[name],
                 image=found.images[name],
                 labels=found.entries[name].labels,
+                boxes=_own_boxes(found, name),
             )
             for name in found.usable
         )
@@ -137,18 +142,26 @@ class ChestXray14:
             notes=tuple(_notes(found)),
         )
 
-    def _box_findings(self, root: Path, index: DatasetIndex) -> Iterator[Finding]:
-        try:
-            boxes = self.boxes(root)
-        except EdenError as error:
-            yield Finding("note", str(error))
-            return
-        boxed, there = {box.image for box in boxes}, {item.id for item in index.items}
-        yield Finding("ok", f"{len(boxes):,} boxes on {len(boxed):,} images, of which {len(boxed & there):,} are here")
-        outside = [box for box in boxes if not inside(box)]
-        if outside:
-            text = f"{len(outside)} boxes leave the {BOX_SIDE_PX} px they refer to, for example on {outside[0].image}"
-            yield Finding("note", f"{text}; no task needs them")
+
+def _box_findings(found: _Found) -> Iterator[Finding]:
+    if found.boxes is None:
+        yield Finding("note", found.no_boxes)
+        return
+    boxes = [(name, box) for name, drawn in found.boxes.items() for box in drawn]
+    here = len(found.boxes.keys() & set(found.usable))
+    yield Finding("ok", f"{len(boxes):,} boxes on {len(found.boxes):,} images, of which {here:,} are here")
+    outside = [name for name, box in boxes if not inside(box)]
+    if outside:
+        text = f"{len(outside)} boxes leave the {BOX_SIDE_PX} px they refer to, for example on {outside[0]}"
+        yield Finding("note", f"{text}; they are left out")
+
+
+def _own_boxes(found: _Found, name: str) -> tuple[Box, ...] | None:
+    """Return the boxes of an image in its own pixels; None where nobody looked for any."""
+    drawn = None if found.boxes is None else found.boxes.get(name)
+    if drawn is None:
+        return None
+    return tuple(in_own_pixels(box, found.images[name]) for box in drawn if inside(box))
 
 
 def _find(root: Path) -> _Found:
@@ -158,13 +171,25 @@ def _find(root: Path) -> _Found:
     splits = _splits(root, entries)
     with readable("chestxray14", root):
         images, repeated = _images(root)
-    found = _Found(images=images, repeated=repeated, entries=entries, splits=splits)
+    boxes, no_boxes = _boxes(root)
+    found = _Found(images, repeated, entries, splits, boxes, no_boxes)
     if not found.usable:
         raise DataMissing(
             f"chestxray14: {root} has none of the {len(entries):,} images that its csv and lists name, expected them "
             f"in images/ or images_001/images/ …: {_what_to_do(root)}"
         )
     return found
+
+
+def _boxes(root: Path) -> tuple[dict[str, list[Box]] | None, str]:
+    """Return image to boxes, and why there are none: a list that is absent or damaged stops no task but its own."""
+    boxes: dict[str, list[Box]] = {}
+    try:
+        for name, box in read_boxes(_need_file(root, (_BOXES,))):
+            boxes.setdefault(name, []).append(box)
+    except EdenError as error:
+        return None, str(error)
+    return boxes, ""
 
 
 def _what_to_do(root: Path) -> str:

@@ -122,8 +122,7 @@ def make_plan(ask: Ask, inputs: Inputs, past: Sequence[Record]) -> Plan:
     known = {record.id: record for record in past}
     for name in ask.tasks:
         task: Task = registry.tasks.get(name)
-        opened, problem = opener.task(name)
-        looks_at = opener.task(task.looks_at)[0] if task.looks_at else None
+        opened, problem, looks_at = opener.with_looked_at(task)
         for backbone in opener.backbones(name):
             seeds = ask.seeds if task.repeats == "seeds" or backbone.digest == SEEDED else (0,)
             plan.slots += [
@@ -163,6 +162,14 @@ class _Opener:
         if name not in self._tasks:
             self._tasks[name] = self._open(name)
         return self._tasks[name]
+
+    def with_looked_at(self, task: Task) -> tuple[OpenedTask | None, Problem | None, OpenedTask | None]:
+        """Open a task and the one that it looks at, without which it cannot be opened either."""
+        opened, problem = self.task(task.name)
+        if not task.looks_at:
+            return opened, problem, None
+        looks_at, its_problem = self.task(task.looks_at)
+        return (opened if looks_at else None), problem or its_problem, looks_at
 
     def _open(self, name: str) -> tuple[OpenedTask | None, Problem | None]:
         task = registry.tasks.get(name)
@@ -242,7 +249,8 @@ def _turn(plan: Plan) -> Any:  # noqa: ANN401 - a sort key
     """Order cells so that results become usable early.
 
     Backbones that are ready come first, seed by seed over all methods, so that an interrupted run compares them
-    on fewer seeds; then each backbone that must be pretrained, followed by its own cells.
+    on fewer seeds; then each backbone that must be pretrained, followed by its own cells. A network is looked at as
+    soon as it is trained, so that one lies on the disk at a time and not hundreds.
     """
     waiting = {backbone: place for place, backbone in enumerate(plan.to_pretrain, start=1)}
     methods = {name: place for place, name in enumerate(plan.ask.methods)}
@@ -250,7 +258,8 @@ def _turn(plan: Plan) -> Any:  # noqa: ANN401 - a sort key
     shots = {number: place for place, number in enumerate(plan.ask.shots)}
 
     def key(slot: Slot) -> tuple[int, ...]:
-        batch, backbone = waiting.get(slot.backbone, 0), slot.backbone
-        return batch, tasks[slot.task], shots[slot.shots], slot.seed, methods[backbone.label], backbone.seed
+        batch, backbone, own = waiting.get(slot.backbone, 0), slot.backbone, tasks[slot.task]
+        first = tasks[registry.tasks.get(slot.task).looks_at or slot.task]
+        return batch, first, shots[slot.shots], slot.seed, methods[backbone.label], backbone.seed, own
 
     return key

@@ -161,6 +161,10 @@ class Runner:
         elif self._is_fresh_failure(cell.id):
             slot.problem = Problem("failed", "it failed in another process just now")
             self._end(slot, slot.problem)
+        elif (of := cell.protocol.get(NETWORK_OF)) and self._is_fresh_failure(str(of)):
+            problem = Problem("failed", "the fine-tuning whose network it looks at failed in this run")
+            self._store_failure(cell.id, problem, slot, cell)
+            self._end(slot, problem)
         else:
             self._compute(slot, cell)
 

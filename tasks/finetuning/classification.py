@@ -76,7 +76,9 @@ class OpenClassification(OpenTask):
     def network(self, encoder: Encoder, seed: int) -> nn.Module:
         """Return the encoder at the protocol's size under a linear head drawn from the seed, on the device."""
         encoder = encoder.for_size(self.protocol.size_px)
-        return on_device(Classifier(encoder, len(self.labels), seed), self.device)
+        network = Classifier(encoder, len(self.labels), seed)
+        network.protocol = self.protocol
+        return on_device(network, self.device)
 
     def _problem(self, network: nn.Module, chosen: Chosen, seed: int) -> Problem:
         def loss(rows: np.ndarray, epoch: int) -> Tensor:

@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from eden_bench.encoders import Encoder, seeded
 from eden_bench.encoders.unet import UNetDecoder
+from tasks.finetuning.protocol import FinetuneProtocol
 
 
 class UNet(nn.Module):
@@ -26,6 +27,9 @@ class UNet(nn.Module):
 
 class Classifier(nn.Module):
     """Globally pooled features and one linear layer, weights N(0, 0.01²), bias 0."""
+
+    protocol: FinetuneProtocol
+    """How its inputs are made, for a task that looks at the fine-tuned network."""
 
     def __init__(self, encoder: Encoder, labels: int, seed: int) -> None:
         super().__init__()

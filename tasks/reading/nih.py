@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 from typing import NamedTuple
 
+from eden_bench.contracts import Box
 from eden_bench.errors import DataDamaged, nearest
 from tasks.reading.files import damaged, read_table
 
@@ -43,17 +45,6 @@ class Entry(NamedTuple):
 
     patient: str
     labels: tuple[float, ...]
-
-
-class ImageBox(NamedTuple):
-    """One finding's box, in pixels of the 1024-px image."""
-
-    image: str
-    label: str
-    x: float
-    y: float
-    width: float
-    height: float
 
 
 def read_entries(path: Path) -> dict[str, Entry]:
@@ -99,8 +90,8 @@ def _need_label(path: Path, row: int, label: str) -> None:
         raise _bad_row(path, row, found, f"one of {', '.join(LABELS)} or {NO_FINDING}")
 
 
-def read_boxes(path: Path) -> Iterator[ImageBox]:
-    """Yield the boxes of the list, labels spelled as in the csv of images.
+def read_boxes(path: Path) -> Iterator[tuple[str, Box]]:
+    """Yield image and box of each row, in pixels of the 1024-px image, labels spelled as in the csv of images.
 
     Raises:
         DataDamaged: a row has no four numbers or an unknown label; names it.
@@ -113,13 +104,34 @@ def read_boxes(path: Path) -> Iterator[ImageBox]:
             x, y, width, height = (float(number) for number in numbers)
         except ValueError as error:
             raise _bad_row(path, row, f"has the box {', '.join(numbers)[:80]}", "four numbers x, y, w, h") from error
-        yield ImageBox(name, label, x, y, width, height)
+        yield name, Box(label, x, y, x + width, y + height)
 
 
-def inside(box: ImageBox) -> bool:
+def inside(box: Box) -> bool:
     """Return whether a box lies within the image that its numbers refer to."""
-    right, bottom = box.x + box.width, box.y + box.height
-    return 0 <= box.x < right <= BOX_SIDE_PX and 0 <= box.y < bottom <= BOX_SIDE_PX
+    return 0 <= box.left < box.right <= BOX_SIDE_PX and 0 <= box.top < box.bottom <= BOX_SIDE_PX
+
+
+def in_own_pixels(box: Box, image: Path) -> Box:
+    """Scale a box to the pixels of a PNG file, whose header is read; of a file that is none the 1024 px stand."""
+    width, height = _png_size(image) or (BOX_SIDE_PX, BOX_SIDE_PX)
+    x, y = width / BOX_SIDE_PX, height / BOX_SIDE_PX
+    return Box(box.label, box.left * x, box.top * y, box.right * x, box.bottom * y)
+
+
+def _png_size(path: Path) -> tuple[int, int] | None:
+    """Return width and height from a PNG's header; None where it has none, which decoding it will tell."""
+    try:
+        if not path.is_file():  # a pipe would be waited for
+            return None
+        with path.open("rb") as file:
+            header = file.read(24)
+    except OSError:
+        return None
+    if len(header) < 24 or header[:8] != b"\x89PNG\r\n\x1a\n":
+        return None
+    width, height = struct.unpack(">II", header[16:24])
+    return (width, height) if width and height else None
 
 
 def _bad_row(path: Path, row: int, found: str, expected: str) -> DataDamaged:

@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from eden_bench.contracts import DatasetIndex
+from eden_bench.contracts import Box, DatasetIndex
 from eden_bench.errors import DataDamaged
-from tasks.chestxray14 import LABELS, ImageBox, chestxray14
+from tasks.chestxray14 import LABELS, chestxray14
 from tests.tasks.hostile.content import FORMS, PLACES
 from tests.tasks.hostile.lists import BOXES_14, LISTS, TWICE, field, names, numbers
 from tests.tasks.hostile.roles import ANY_PNG, ANY_TABLE, FEWER, Role
@@ -174,9 +174,33 @@ def test_rgba_images_become_grey(tmp_path):
     "read as x, y, width, height; one that leaves the image is a note of `check`",
 )
 def test_infiltrate_in_the_boxes_is_infiltration(tmp_path):
-    assert chestxray14.boxes(lay(tmp_path)) == (
-        ImageBox("00000003_000.png", "Infiltration", 225.08, 547.0, 86.7, 79.1),
-    )
+    ((image, box),) = chestxray14.boxes(lay(tmp_path))
+    assert image == "00000003_000.png"
+    assert box == pytest.approx(Box("Infiltration", 225.08, 547.0, 225.08 + 86.7, 547.0 + 79.1))
+
+
+def test_an_item_has_its_boxes_in_its_own_pixels(tmp_path):
+    items = {item.id: item.boxes for item in chestxray14.index(lay(tmp_path)).items}
+    (box,) = items["00000003_000.png"]
+    share = 32 / 1024  # the films here have 32 px, the boxes are of 1024
+    assert box.label == "Infiltration"
+    assert box[1:] == pytest.approx((225.08 * share, 547.0 * share, (225.08 + 86.7) * share, (547.0 + 79.1) * share))
+    assert items["00000001_000.png"] is None
+
+
+def test_a_box_list_that_is_absent_or_damaged_leaves_the_boxes_unknown_and_the_index_whole(tmp_path):
+    root = lay(tmp_path)
+    (root / "BBox_List_2017.csv").write_text(BOXES + "00000003_000.png,Mass,1,2,x,4\n")
+    assert [item.boxes for item in chestxray14.index(root).items] == [None] * 4
+    (root / "BBox_List_2017.csv").unlink()
+    assert [item.boxes for item in chestxray14.index(root).items] == [None] * 4
+
+
+def test_a_box_that_leaves_the_image_is_no_box_of_its_item(tmp_path):
+    root = lay(tmp_path)
+    (root / "BBox_List_2017.csv").write_text(BOXES + "00000003_000.png,Mass,1000,2,30,4\n")
+    (item,) = chestxray14.index(root).split("test")
+    assert [box.label for box in item.boxes or ()] == ["Infiltration"]
 
 
 def test_a_box_without_four_numbers_is_named(tmp_path):
@@ -192,7 +216,7 @@ def test_a_box_that_is_no_number_leaves_the_image(tmp_path, number):
     root = lay(tmp_path)
     (root / "BBox_List_2017.csv").write_text(BOXES + f"00000003_000.png,Mass,1,{number},3,4\n")
     notes = [finding.text for finding in chestxray14.check(root) if finding.level == "note"]
-    expected = "1 boxes leave the 1024 px they refer to, for example on 00000003_000.png; no task needs them"
+    expected = "1 boxes leave the 1024 px they refer to, for example on 00000003_000.png; they are left out"
     assert expected in notes
 
 
@@ -256,10 +280,10 @@ def test_the_511_real_radiographs_are_a_part_patient_disjoint(nih_index):
 def test_the_real_boxes_are_984_on_880_images_of_the_test_list(nih):
     boxes = chestxray14.boxes(nih)
     assert len(boxes) == 984
-    images = {box.image for box in boxes}
+    images = {image for image, _ in boxes}
     assert len(images) == 880
     assert images <= set((nih / "test_list.txt").read_text().split())
-    assert {box.label for box in boxes} <= set(LABELS)
+    assert {box.label for _, box in boxes} <= set(LABELS)
 
 
 @pytest.mark.trap("chestxray14", "1 % of the PNG are RGBA, R = G = B")

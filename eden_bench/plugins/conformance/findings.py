@@ -11,6 +11,8 @@ from eden_bench.contracts import Context, Dataset, DatasetIndex
 from eden_bench.data.dataset_folders import reader
 
 _PATIENTS = 16
+MORE_PATIENTS = 60
+"""Where the few do not show what a task needs, as boxed findings."""
 
 Checks = Iterator[tuple[str, Callable[[], None]]]
 """Pairs of a sentence that holds where the check passes, and what raises where it does not."""
@@ -33,10 +35,10 @@ def check_card(card: Any) -> None:  # noqa: ANN401 - a card of any kind
     need(not empty, f"the card's {', '.join(empty)} is empty, expected a sentence each")
 
 
-def phantom(dataset: str, folder: Path) -> tuple[Context, DatasetIndex]:
+def phantom(dataset: str, folder: Path, patients: int = _PATIENTS) -> tuple[Context, DatasetIndex]:
     """Return a dataset's small phantom, written once below a folder."""
     found: Dataset = reader(dataset)
     root = folder / dataset
     if not root.exists():
-        found.write_phantom(root, patients=_PATIENTS, seed=0)
+        found.write_phantom(root, patients=patients, seed=0)
     return Context(cache=folder / "cache", dataset=found), found.index(root)

@@ -7,11 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from eden_bench import case_statistics, records, registry
-from eden_bench.contracts import Dataset, Task
+from eden_bench.contracts import Context, Dataset, DatasetIndex, OpenTask, Task
 from eden_bench.data.dataset_folders import reader
 from eden_bench.encoders import build_encoder
-from eden_bench.errors import EdenError
-from eden_bench.plugins.conformance.findings import Broken, Checks, check_card, need, phantom
+from eden_bench.errors import DataMissing, EdenError
+from eden_bench.plugins.conformance.findings import MORE_PATIENTS, Broken, Checks, check_card, need, phantom
 
 
 def checks_of_task(name: str, folder: Path) -> Checks:
@@ -47,16 +47,27 @@ class _TaskTrial:
 
     def open(self) -> Any:  # noqa: ANN401 - an OpenTask
         if self._opened is None:
-            context, index = phantom(self.task.dataset, self.folder)
-            protocol = self.task.protocol("quick")
-            few = {"max_steps": 8, "validate_every": 4, "min_steps": 0}
-            known = {f.name for f in fields(protocol)}
-            protocol = replace(protocol, **{key: value for key, value in few.items() if key in known})
-            self._opened = self.task.open(index, protocol, context)
+            try:
+                self._opened = self._open(*phantom(self.task.dataset, self.folder))
+            except DataMissing:
+                self.folder = self.folder / "more"
+                self._opened = self._open(*phantom(self.task.dataset, self.folder, MORE_PATIENTS))
         return self._opened
 
+    def _open(self, context: Context, index: DatasetIndex) -> OpenTask:
+        protocol = self.task.protocol("quick")
+        few = {"max_steps": 8, "validate_every": 4, "min_steps": 0}
+        known = {f.name for f in fields(protocol)}
+        protocol = replace(protocol, **{key: value for key, value in few.items() if key in known})
+        return self.task.open(index, protocol, context)
+
     def run(self, seed: int) -> Any:  # noqa: ANN401 - an Outcome
-        return self.open().run(build_encoder("resnet18-w16", seed), seed)
+        return self.open().run(self._subject(seed), seed)
+
+    def _subject(self, seed: int) -> Any:  # noqa: ANN401 - an encoder, or the network that the task looks at
+        if not self.task.looks_at:
+            return build_encoder("resnet18-w16", seed)
+        return _TaskTrial(registry.tasks.get(self.task.looks_at), self.folder).run(seed).network
 
     def opens(self) -> None:
         data = self.open().data
@@ -78,7 +89,7 @@ class _TaskTrial:
         outcome = self.run(0)
         records.check_outcome(outcome, self.task.score)
         rows = {len(column) for column in outcome.cases.values()}
-        if self.task.repeats == "seeds":
+        if self.task.repeats == "seeds" and not self.task.looks_at:
             need(rows == {self.open().data["test"]}, f"cases have {rows} rows, expected one a test image")
         need({"case", "patient"} <= set(outcome.cases), "cases lack the column 'case' or 'patient'")
 

@@ -140,6 +140,57 @@ def test_a_network_that_was_not_kept_is_trained_anew_and_gives_the_same(probing,
     assert replay(record, Inputs(Settings(data=None, **other))).identical
 
 
+def test_each_network_is_looked_at_as_soon_as_it_is_trained(probing, tmp_path):
+    run(probing, "fake-random,fake-trained", "fake-look", seeds="0-1")
+    tasks = [line.split()[0] for line in started(tmp_path) if line.startswith(("fake-net", "fake-look"))]
+    assert tasks == ["fake-net", "fake-look"] * 4
+
+
+def test_what_looks_at_a_task_that_cannot_be_opened_is_given_no_bare_encoder(probing, tmp_path, monkeypatch):
+    def fail(*_):
+        raise DataMissing("its labels are gone")
+
+    monkeypatch.setattr(type(registry.tasks.get("fake-net")), "open", fail_for("fake-net", fail))
+    done = run(probing, "fake-random", "fake-look,fake-probe", seeds="0")
+    looks = [slot for slot in done.slots if slot.task == "fake-look"]
+    assert [(slot.state, slot.problem.text) for slot in looks] == [("missing", "its labels are gone")]
+    assert not any(line.startswith("fake-look") for line in started(tmp_path))
+
+
+def fail_for(name, fail):
+    """Return FakeTask.open, failing for one task."""
+    own = type(registry.tasks.get(name)).open
+
+    def open_or_fail(task, *arguments):
+        return fail() if task.name == name else own(task, *arguments)
+
+    return open_or_fail
+
+
+def test_a_fine_tuning_that_failed_is_not_tried_again_by_what_looks_at_it(probing, tmp_path, monkeypatch):
+    kind, tried = type(opened_net(probing)), []
+    own = kind.run
+
+    def fail_once(self, encoder, seed, shots=None):
+        tried.append(seed)
+        if len(tried) == 1:
+            raise RuntimeError("planted fault")
+        return own(self, encoder, seed, shots)
+
+    monkeypatch.setattr(kind, "run", fail_once)
+    done = run(probing, "fake-random", "fake-look", seeds="0")
+    assert [slot.state for slot in done.slots] == ["failed", "failed"]
+    assert "the fine-tuning whose network it looks at failed" in done.slots[1].problem.text
+    assert tried == [0]
+    again = run(probing, "fake-random", "fake-look", seeds="0")
+    assert [slot.state for slot in again.slots] == ["ran", "ran"]
+
+
+def opened_net(probing):
+    task = registry.tasks.get("fake-net")
+    return Inputs(Settings(data=None, **probing)).opened(task, task.protocol("quick")).open
+
+
 def test_looks_at_networks_of_other_cells_share_a_table(probing):
     done = run(probing, "fake-trained", "fake-look", seeds="0-2")
     table = next(table for table in build(done.records) if table.task == "fake-look")
