@@ -7,10 +7,7 @@ from itertools import permutations
 from eden_bench.contracts import ScoreDefinition
 from eden_bench.registry import register_task
 from tasks.probes.definitions import ProbeTask
-from tasks.probes.protocol import LANDMARKS, QUICK_LANDMARKS
-
-FACTORS = {"half": 0.5, "one": 1.0, "double": 2.0}
-"""Sides of the squares, in shares of the protocol's patch."""
+from tasks.probes.protocol import FACTORS, LANDMARKS, QUICK_LANDMARKS
 
 CROSS_SCALE = ScoreDefinition(
     name="cross_scale",

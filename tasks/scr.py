@@ -85,15 +85,11 @@ class SCR:
             found, phantom = _find(root), (root / PHANTOM).is_file()
         folds = _folds(found, phantom)
         _need_images(found, ids := sorted(folds), root, phantom)
-        index = DatasetIndex(
-            dataset=self.name,
-            root=root,
-            items=tuple(_item(found, name, *folds[name]) for name in ids),
-            expected_images=_IMAGES,
-            phantom=phantom,
-            notes=tuple(found.notes),
+        items, notes = tuple(_item(found, name, *folds[name]) for name in ids), tuple(found.notes)
+        made = DatasetIndex(
+            dataset=self.name, root=root, items=items, expected_images=_IMAGES, phantom=phantom, notes=notes
         )
-        return with_landmarks(index, _IMAGE_PX)
+        return with_landmarks(made, _IMAGE_PX)
 
     def read_image(self, item: Item) -> np.ndarray:
         """Decode a radiograph: (2048, 2048) uint8 from .IMG, (H, H) from a conversion; air dark."""

@@ -8,8 +8,8 @@ import numpy as np
 
 from eden_bench.contracts import Outcome
 from eden_bench.encoders import Encoder
-from tasks.cross_scale import FACTORS
 from tasks.probes.locality import OpenLandmarks
+from tasks.probes.protocol import FACTORS
 from tasks.probes.ranks import directions, top1
 
 

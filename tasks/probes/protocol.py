@@ -59,5 +59,7 @@ def quick(protocol: Q) -> Q:
     )
 
 
+FACTORS = {"half": 0.5, "one": 1.0, "double": 2.0}
+"""Sides of the squares, in shares of the protocol's patch."""
 LANDMARKS = LandmarkProtocol()
 QUICK_LANDMARKS = replace(quick(LANDMARKS), grid=16, searched_films=10)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from eden_bench.case_statistics import auc
+
 NO_DIRECTION = 1e-8
 """A feature of smaller norm, after centring, points nowhere: it ties with everything."""
 
@@ -69,8 +71,6 @@ def auroc(matched: np.ndarray, mismatched: np.ndarray) -> float:
     >>> auroc(np.array([1.0, 1.0]), np.array([1.0, 1.0]))
     0.5
     """
-    from eden_bench.case_statistics import auc
-
     values = np.concatenate([matched, mismatched])
     return auc(values, np.repeat([1, 0], [len(matched), len(mismatched)]))
 

@@ -16,8 +16,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
-import numpy as np
-
 from eden_bench.contracts import DatasetIndex
 from tasks.reading.files import damaged, read_table
 
@@ -116,6 +114,8 @@ def read_hybridgnet(dataset: str, path: Path, image_px: int) -> dict[str, tuple[
     Raises:
         DataDamaged: it holds no 332 finite numbers.
     """
+    import numpy as np
+
     try:
         flat = np.load(path, allow_pickle=False)
     except (OSError, ValueError, EOFError) as error:
