@@ -40,16 +40,24 @@ def _content(binned: np.ndarray, box: np.ndarray) -> np.ndarray:
 
 
 def position(boxes: np.ndarray, size_px: int) -> np.ndarray:
-    """Encode patches by Fourier features of their centre and extents: no pixel is looked at.
+    """Encode patches by Fourier features of their centre: no pixel is looked at.
 
     Args:
         boxes: (..., 4) left, top, right, bottom in pixels of a square film.
         size_px: side of the film.
 
     Returns:
-        (..., 24) float64 in [-1, 1]: sine and cosine of π, 2π and 4π times x, y, width and height in film sides.
+        (..., 12) float64 in [-1, 1]: sine and cosine of π, 2π and 4π times x and y in film sides.
     """
-    left, top, right, bottom = np.moveaxis(boxes / size_px, -1, 0)
-    places = np.stack([(left + right) / 2, (top + bottom) / 2, right - left, bottom - top], axis=-1)
-    angles = (np.pi * 2.0 ** np.arange(_OCTAVES) * places[..., None]).reshape(*boxes.shape[:-1], -1)
+    return _waves((boxes[..., :2] + boxes[..., 2:]) / (2 * size_px))
+
+
+def box(boxes: np.ndarray, size_px: int) -> np.ndarray:
+    """Encode squares by all their coordinates: as ``position``, with those of the side after them, (..., 18)."""
+    side = (boxes[..., 2:3] - boxes[..., :1]) / size_px
+    return np.concatenate([position(boxes, size_px), _waves(side)], axis=-1)
+
+
+def _waves(values: np.ndarray) -> np.ndarray:
+    angles = (np.pi * 2.0 ** np.arange(_OCTAVES) * values[..., None]).reshape(*values.shape[:-1], -1)
     return np.concatenate([np.sin(angles), np.cos(angles)], axis=-1)

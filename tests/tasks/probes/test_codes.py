@@ -24,10 +24,16 @@ def test_it_counts_greys_and_replicates_the_border():
     assert code[16:].tolist() == [0.25, 0.75]
 
 
-def test_the_position_of_equal_boxes_is_equal_and_of_others_is_not():
+def test_the_code_of_a_box_is_equal_for_equal_boxes_only():
     boxes = np.concatenate([wholes.draw_pairs(0, group, 3, 96) for group in range(20)]).reshape(-1, 4)
-    made = codes.position(boxes, 96)
-    assert made.shape == (len(boxes), 24)
+    made = codes.box(boxes, 96)
+    assert made.shape == (len(boxes), 18)
     assert len(np.unique(made.round(9), axis=0)) == len(np.unique(boxes, axis=0))
-    half = codes.position(np.array([24, 24, 72, 72]), 96)
-    assert half[:12].reshape(4, 3) == pytest.approx(np.tile([1, 0, 0], (4, 1)), abs=1e-12)
+    assert (made[:, :12] == codes.position(boxes, 96)).all()
+
+
+def test_the_position_is_that_of_the_centre():
+    found = codes.position(np.array([[24, 0, 72, 48], [40, 16, 56, 32]]), 96)
+    assert found[0] == pytest.approx(found[1])
+    angles = [np.pi * octave * place for place in (0.5, 0.25) for octave in (1, 2, 4)]
+    assert found[0] == pytest.approx([*np.sin(angles), *np.cos(angles)])
