@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal, get_args
 
-from eden_bench.contracts import PHANTOM, DatasetCard, DatasetIndex, Finding, Item, Progress, no_progress
+from eden_bench.contracts import PHANTOM, Box, DatasetCard, DatasetIndex, Finding, Item, Progress, no_progress
 from eden_bench.errors import DataMissing, EdenError, unknown
 from eden_bench.registry import register_dataset, register_task
 from tasks.finetuning import SegmentationTask
@@ -24,6 +24,7 @@ from tasks.finetuning.definitions import IOU_THRESHOLDS
 from tasks.phantom import VERSION
 from tasks.reading.chestx_det import AGAIN, LABELS, SIDE_PX, Instance, need_scale, read_entries
 from tasks.reading.files import files_under, need_folder, readable
+from tasks.reading.nih import in_own_pixels
 from tasks.reading.outlines import overhang_px, polygons_mask
 
 if TYPE_CHECKING:
@@ -128,6 +129,7 @@ class ChestXDet:
                 split=split,
                 image=found.images[split, name],
                 drawn=_drawn(found.entries[split, name]),
+                boxes=_boxes(found.entries[split, name], found.images[split, name]),
             )
             for split, name in found.usable
         )
@@ -188,6 +190,12 @@ def _id(split: Split, name: str) -> str:
 def _drawn(instances: Sequence[Instance]) -> dict[str, tuple[tuple[float, ...], ...]]:
     each = {label: tuple(one.polygon for one in instances if one.label == label) for label in LABELS}
     return {DISEASE: tuple(one.polygon for one in instances), **each}
+
+
+def _boxes(instances: Sequence[Instance], image: Path) -> tuple[Box, ...]:
+    """Return the findings' boxes in the image's own pixels, cut off at its border."""
+    cut = (Box(one.label, *(min(max(float(edge), 0.0), float(SIDE_PX)) for edge in one.box)) for one in instances)
+    return tuple(in_own_pixels(box, image) for box in cut if box.left < box.right and box.top < box.bottom)
 
 
 def _notes(found: _Found) -> Iterator[str]:

@@ -57,8 +57,8 @@ _ALTERNATIVES: Mapping[str, str | ScoreDefinition] = {
     ),
     "pointing_skill": ScoreDefinition(
         name="",
-        text="(x - class prior) / (grid oracle - class prior) of the primary score; absent where the grid "
-        "cannot show the box better than the prior does",
+        text="(x - class prior) / (grid oracle - class prior) of the primary score; absent where the two "
+        "are not 0.05 apart, as where the grid cannot show the box better than the prior does",
         statistic="",
         **_ANY,  # type: ignore[arg-type]
     ),

@@ -42,7 +42,7 @@ def draw(records: Sequence[Record], columns: int = COLUMNS) -> Figure:
     shown = _arrays_of(records)
     rows = _first_of_each(shown[0]["labels"])[:columns]
     with rc_context(_SETTINGS):
-        size = (_SIDE_IN * len(rows) + 1.3, (_SIDE_IN + 0.15) * len(records) + 0.25)
+        size = (_SIDE_IN * len(rows) + 1.3, (_SIDE_IN + 0.15) * len(records) + 0.45)
         figure = Figure(figsize=size, layout="constrained")
         panels = figure.subplots(len(records), len(rows), squeeze=False)
         for record, arrays, axes_of_row in zip(records, shown, panels, strict=True):
@@ -102,9 +102,9 @@ def _scale(figure: Figure, panels: np.ndarray, record: Record) -> None:
     from matplotlib.cm import ScalarMappable
     from matplotlib.colors import Normalize
 
-    bar = figure.colorbar(ScalarMappable(Normalize(0, 1), _COLOURS), ax=panels, shrink=0.8, pad=0.01)
-    phantom = ", PHANTOM" if record.phantom else ""
-    bar.set_label(f"Grad-CAM, each scaled to [0, 1]\ndashed: the box; {record.facts.cases.rows} boxes scored{phantom}")
+    figure.colorbar(ScalarMappable(Normalize(0, 1), _COLOURS), ax=panels, pad=0.01, ticks=[0, 0.5, 1], label="map")
+    told = f"Grad-CAM, each map scaled to [0, 1]; dashed: the box; pointing hit: of n = {record.facts.cases.rows} boxes"
+    figure.supxlabel(f"{told}{', PHANTOM' if record.phantom else ''}", fontsize=8)
 
 
 def _percent(share: float) -> str:

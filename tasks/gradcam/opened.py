@@ -31,6 +31,8 @@ Columns = dict[str, np.ndarray]
 _SHARED = ("pointing", "iou", "energy")
 """What is told of every control, and as a skill."""
 FLOOR, CEILING = "class prior", "grid oracle"
+LEAST_RANGE = 0.05
+"""Between the two, or a skill would say more of the grid than of the map."""
 
 
 class OpenGradCam(OpenTask):
@@ -181,7 +183,7 @@ class OpenGradCam(OpenTask):
         of = {name: {s: self._macro(columns[s]) for s in _SHARED} for name, (columns, _) in others.items()}
         for name in _SHARED:
             floor, ceiling = of[FLOOR][name], of[CEILING][name]
-            if ceiling - floor > 1e-6:  # a coarse grid may show a box worse than the prior
+            if ceiling - floor > LEAST_RANGE:  # a coarse grid may show a box worse than the prior
                 scores[f"{name}_skill"] = (scores[name] - floor) / (ceiling - floor)
             scores |= {f"{name}_of_{_word(control)}": values[name] for control, values in of.items()}
         labels = np.array(self.truth.labels)

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from eden_bench.contracts import Box
 from eden_bench.errors import DataDamaged, DataMissing, UsageError
 from tasks.chestx_det import DISEASE, LABELS, SIDE_PX, chestx_det, chestx_det_task, read_entries
 from tests.tasks.hostile.content import FORMS, PLACES
@@ -266,6 +267,21 @@ def test_instances_pair_labels_boxes_and_polygons(tmp_path):
     assert [one.label for one in drawn] == ["Diffuse Nodule", "Effusion"]
     assert drawn[1].box == (250, 350, 500, 600)
     assert drawn[1].polygon[:4] == (250, 350, 500, 350)
+
+
+def test_an_item_has_its_boxes_in_its_own_pixels_cut_off_at_the_border(tmp_path):
+    root = lay(tmp_path)
+    entries = json.loads((root / "ChestX_Det_train.json").read_text())
+    entry = next(one for one in entries if one["file_name"] == "36201.png")
+    entry["boxes"][0] = [-10, 100, 300, 1100]
+    (root / "ChestX_Det_train.json").write_text(json.dumps(entries))
+    item = next(one for one in chestx_det.index(root).items if one.id == "train/36201.png")
+    with Image.open(item.image) as picture:
+        share = picture.width / 1024
+    assert item.boxes == (
+        Box("Diffuse Nodule", 0, 100 * share, 300 * share, 1024 * share),
+        Box("Effusion", 250 * share, 350 * share, 500 * share, 600 * share),
+    )
 
 
 def test_the_task_is_one_mask_of_all_findings_scored_by_mean_iou():

@@ -46,7 +46,8 @@ def test_a_row_a_record_and_a_column_a_finding(drawn):
     assert first.get_ylabel() == "adam, seed 3\npointing 40 %"
     assert [axes.get_xlabel() for axes in (first, second)] == ["IoU 100 %", "IoU 25 %"]
     assert [axes.get_xlabel() for axes in (third, fourth)] == ["empty map"] * 2
-    assert "27 boxes scored, PHANTOM" in bar.get_ylabel()
+    assert bar.get_ylabel() == "map"
+    assert "of n = 27 boxes, PHANTOM" in drawn.get_supxlabel()
 
 
 def test_a_box_is_drawn_where_it_lies_and_seen_on_black_and_white(drawn):
