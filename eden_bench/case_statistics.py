@@ -92,6 +92,18 @@ def mean_over_labels(columns: Columns, name: str) -> float:
     return float(np.mean([mean({name: values[labels == label]}, name) for label in np.unique(labels)]))
 
 
+@register_counted("mean_over_labels")
+def counted_mean_over_labels(columns: Columns, name: str, counts: np.ndarray) -> np.ndarray:
+    """Compute ``mean_over_labels`` of R resamples; a label of which one drew no case is left out of its mean."""
+    values, labels = np.asarray(columns[name], float), np.asarray(columns["label"])
+    there = ~np.isnan(values)
+    of_label = ((labels == np.unique(labels)[:, None]) & there).astype(float)
+    totals, cases = counts @ (of_label * np.where(there, values, 0)).T, counts @ of_label.T
+    means = np.divide(totals, cases, out=np.zeros_like(totals), where=cases > 0)
+    known = (cases > 0).sum(axis=1)
+    return np.divide(means.sum(axis=1), known, out=np.full(len(counts), np.nan), where=known > 0)
+
+
 @register_statistic("auc")
 def mean_auc(columns: Columns, name: str) -> float:
     """Average ``auc`` over the labels (columns "probability_<label>", "target_<label>") that have both values."""

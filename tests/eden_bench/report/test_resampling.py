@@ -204,7 +204,7 @@ def test_too_many_resamples_without_a_value_give_no_interval():
     assert p_value(drawn) is None
 
 
-@pytest.mark.parametrize("statistic", ["auc", "iou_thresholds"])
+@pytest.mark.parametrize("statistic", ["auc", "iou_thresholds", "mean_over_labels"])
 def test_the_fast_form_of_a_statistic_is_the_statistic_of_the_drawn_cases(statistic):
     rng = np.random.default_rng(6)
     score = case_statistics.ScoreDefinition(name="score", text="", statistic=statistic)
@@ -217,6 +217,7 @@ def test_the_fast_form_of_a_statistic_is_the_statistic_of_the_drawn_cases(statis
         columns[f"overlap_px{ending}"] = rng.integers(0, 50, 30)
         columns[f"predicted_px{ending}"] = columns[f"overlap_px{ending}"] + rng.integers(0, 50, 30)
     columns |= {"true_px": columns["overlap_px"] + 30, "pixels": np.full(30, 4096)}
+    columns |= {"score": rng.random(30), "label": np.array(["a", "b", *"c" * 28], dtype=object)}  # two may be undrawn
     names = np.array([f"p{number % 12:02}" for number in range(30)], dtype=object)
     slow, fast = (Scored(names, columns, "score", function, each) for each in (None, counted))
     assert resampled([fast], 100) == pytest.approx(resampled([slow], 100), abs=1e-12)
