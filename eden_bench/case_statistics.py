@@ -18,11 +18,17 @@ Columns = Mapping[str, np.ndarray]
 """Column name to (N,) values, one a case."""
 Statistic = Callable[[Columns, str], float]
 """Called with the columns and the score's name."""
+Pixels = int | np.ndarray
 S = TypeVar("S", bound=Statistic)
+Counted = Callable[[Columns, str, np.ndarray], np.ndarray]
+"""Called with the columns, the score's name and how often each case was drawn, (R, N) float; returns (R,) values."""
+C = TypeVar("C", bound=Counted)
 
 THRESHOLDS = tuple(0.5 + 0.05 * step for step in range(10))
 """Thresholds of the released code's "Mean IoU": 0.5, 0.55 … 0.95."""
+_ENDINGS = ("", *(f"_{100 * level:.0f}" for level in THRESHOLDS[1:]))
 _KNOWN: dict[str, Statistic] = {}
+_COUNTED: dict[str, Counted] = {}
 
 
 def register_statistic(name: str) -> Callable[[S], S]:
@@ -39,6 +45,24 @@ def register_statistic(name: str) -> Callable[[S], S]:
         return function
 
     return register
+
+
+def register_counted(name: str) -> Callable[[C], C]:
+    """Register the fast form of a statistic: all resamples at once, from how often each drew each case.
+
+    A statistic without one is called once a resample, with the drawn cases.
+    """
+
+    def register(function: C) -> C:
+        _COUNTED[name] = function
+        return function
+
+    return register
+
+
+def counted_of(score: ScoreDefinition) -> Counted | None:
+    """Return the fast form of a score's statistic; None where it has none."""
+    return _COUNTED.get(score.statistic)
 
 
 def statistic_of(score: ScoreDefinition) -> Statistic | None:
@@ -68,6 +92,18 @@ def mean_over_labels(columns: Columns, name: str) -> float:
     return float(np.mean([mean({name: values[labels == label]}, name) for label in np.unique(labels)]))
 
 
+@register_counted("mean_over_labels")
+def counted_mean_over_labels(columns: Columns, name: str, counts: np.ndarray) -> np.ndarray:
+    """Compute ``mean_over_labels`` of R resamples; a label of which one drew no case is left out of its mean."""
+    values, labels = np.asarray(columns[name], float), np.asarray(columns["label"])
+    there = ~np.isnan(values)
+    of_label = ((labels == np.unique(labels)[:, None]) & there).astype(float)
+    totals, cases = counts @ (of_label * np.where(there, values, 0)).T, counts @ of_label.T
+    means = np.divide(totals, cases, out=np.zeros_like(totals), where=cases > 0)
+    known = (cases > 0).sum(axis=1)
+    return np.divide(means.sum(axis=1), known, out=np.full(len(counts), np.nan), where=known > 0)
+
+
 @register_statistic("auc")
 def mean_auc(columns: Columns, name: str) -> float:
     """Average ``auc`` over the labels (columns "probability_<label>", "target_<label>") that have both values."""
@@ -80,14 +116,37 @@ def mean_auc(columns: Columns, name: str) -> float:
     return float(np.mean(found)) if found else np.nan
 
 
+@register_counted("auc")
+def counted_auc(columns: Columns, name: str, counts: np.ndarray) -> np.ndarray:
+    """Compute ``mean_auc`` of R resamples; NaN where a resample has no label with both values."""
+    labels = [column.removeprefix("target_") for column in columns if column.startswith("target_")]
+    total, known = np.zeros(len(counts)), np.zeros(len(counts))
+    for label in labels:
+        found = _counted_auc(columns[f"probability_{label}"], columns[f"target_{label}"], counts)
+        there = ~np.isnan(found)
+        total[there] += found[there]
+        known += there
+    return np.divide(total, known, out=np.full(len(counts), np.nan), where=known > 0)
+
+
 @register_statistic("iou_thresholds")
 def pooled_iou_thresholds(columns: Columns, name: str) -> float:
     """Compute ``iou_thresholds`` from the pixel counts of all cases summed."""
-    endings = ["", *(f"_{100 * level:.0f}" for level in THRESHOLDS[1:])]
     overlap, predicted = (
-        np.array([columns[f"{kind}_px{ending}"].sum() for ending in endings]) for kind in ("overlap", "predicted")
+        np.array([columns[f"{kind}_px{ending}"].sum() for ending in _ENDINGS]) for kind in ("overlap", "predicted")
     )
     return float(iou_thresholds(overlap, predicted, columns["true_px"].sum(), columns["pixels"].sum()))
+
+
+@register_counted("iou_thresholds")
+def counted_iou_thresholds(columns: Columns, name: str, counts: np.ndarray) -> np.ndarray:
+    """Compute ``pooled_iou_thresholds`` of R resamples."""
+    overlap, predicted = (
+        np.stack([counts @ np.asarray(columns[f"{kind}_px{ending}"], float) for ending in _ENDINGS], axis=-1)
+        for kind in ("overlap", "predicted")
+    )
+    true, pixels = (counts @ np.asarray(columns[name], float) for name in ("true_px", "pixels"))
+    return iou_thresholds(overlap, predicted, true, pixels[:, None])
 
 
 def dice(overlap: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
@@ -106,7 +165,7 @@ def iou(overlap: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> np.ndar
     return np.where(union == 0, 1.0, overlap / np.maximum(union, 1))
 
 
-def iou_thresholds(overlap: np.ndarray, predicted: np.ndarray, true: np.ndarray, pixels: int) -> np.ndarray:
+def iou_thresholds(overlap: np.ndarray, predicted: np.ndarray, true: np.ndarray, pixels: Pixels) -> np.ndarray:
     """Return the released code's "Mean IoU": foreground and background IoU averaged, then over ``THRESHOLDS``.
 
     Either IoU is 1 where both masks are empty.
@@ -115,7 +174,7 @@ def iou_thresholds(overlap: np.ndarray, predicted: np.ndarray, true: np.ndarray,
         overlap: (..., 10) int64, pixels that are true and predicted, per threshold.
         predicted: (..., 10) int64, pixels that are predicted, per threshold.
         true: (...) int64, pixels that are true.
-        pixels: pixels in all.
+        pixels: pixels in all; (..., 1) where they differ.
 
     Returns:
         (...) in [0, 1].
@@ -156,3 +215,16 @@ def mean_ranks(values: np.ndarray) -> np.ndarray:
     _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
     last = np.cumsum(counts)
     return (last - (counts - 1) / 2)[inverse]
+
+
+def _counted_auc(probability: np.ndarray, target: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Compute ``auc`` of R resamples; NaN where one has only one of the two classes."""
+    order = np.argsort(probability, kind="stable")
+    drawn = counts[:, order]
+    positive = drawn * (np.asarray(target)[order] == 1)
+    ranked = np.asarray(probability)[order]
+    starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
+    positive, negative = (np.add.reduceat(each, starts, axis=1) for each in (positive, drawn - positive))
+    outranked = np.cumsum(negative, axis=1) - negative / 2
+    pairs = positive.sum(axis=1) * negative.sum(axis=1)
+    return np.divide((positive * outranked).sum(axis=1), pairs, out=np.full(len(counts), np.nan), where=pairs > 0)

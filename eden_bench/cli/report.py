@@ -60,7 +60,7 @@ def show(tables: Sequence[Table], failures: Sequence[str] = (), form: str = "ter
 def _print_rich(tables: Sequence[Table], failures: Sequence[str]) -> None:
     for table in tables:
         top, below = formats.heading(table)
-        print_table(formats.COLUMNS, formats.cells(table), top)
+        print_table(formats.columns(table), formats.cells(table), top)
         typer.echo("\n".join([below, *formats.sentences(table), ""]))
     typer.echo("\n".join([formats.legend(tables), *failures]))
 

@@ -20,7 +20,8 @@ _CARD = (
 def sections(job: Job, opened: OpenedTask, seed: int, inputs: Inputs) -> dict[str, Any]:
     """Return the sections of a cell's record that the cell determines."""
     task, data = opened.task, opened.open.data
-    card = registry.methods.get(job.method).card
+    method = registry.methods.get(job.method)
+    card, groups = method.card, list(registry.groups_of(method))
     return {
         "task": {
             "name": task.name,
@@ -34,6 +35,7 @@ def sections(job: Job, opened: OpenedTask, seed: int, inputs: Inputs) -> dict[st
             "name": job.method,
             "title": card.title,
             **({"headline": True} if card.headline else {}),
+            **({"groups": groups} if groups else {}),
             **({"variant": job.label} if job.label != job.method else {}),
         },
         "data": {**data, "licence": registry.datasets.get(task.dataset).card.licence},

@@ -30,6 +30,8 @@ class MethodFacts:
     headline: bool = False
     variant: str = ""
     """Name of the protocol's variant that it ran as."""
+    groups: tuple[str, ...] = ()
+    """Groups that the method is in; "controls" are what a property is claimed against."""
 
 
 @dataclass(frozen=True, kw_only=True)

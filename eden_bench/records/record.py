@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -152,19 +151,21 @@ class Record:
         """Wall-clock time the cell took."""
         return self.provenance.seconds
 
-    def cases(self) -> pd.DataFrame:
+    def cases(self, only: Collection[str] = ()) -> pd.DataFrame:
         """Read the per-case scores: columns "case", "patient" (text), then numbers, exactly as computed.
+
+        Args:
+            only: columns to read, where they are there; none for all.
 
         Raises:
             RecordDamaged: the file is absent or not the one that was written.
         """
         import pandas as pd
 
-        header, *rows = csv.reader(io.StringIO(self.cases_bytes().decode()))
-        columns = zip(*rows, strict=True) if rows else ([] for _ in header)
-        return pd.DataFrame(
-            {name: _typed(name, list(texts)) for name, texts in zip(header, columns, strict=True)}, columns=header
-        )
+        content, wanted = io.BytesIO(self.cases_bytes()), (lambda name: name in only) if only else None
+        texts = pd.read_csv(content, usecols=wanted, dtype=object, na_filter=False, index_col=False)
+        names = [str(name) for name in texts.columns]
+        return pd.DataFrame({name: _typed(name, texts[name].tolist()) for name in names}, columns=names)
 
     def cases_bytes(self) -> bytes:
         """Return the file of the cases.

@@ -19,6 +19,7 @@ from eden_bench.errors import UsageError, unknown
 from eden_bench.records import Record
 from eden_bench.records.content import TaskFacts
 from eden_bench.report import notes, pretraining
+from eden_bench.report.claims import with_patients
 from eden_bench.report.compare import comparisons
 from eden_bench.report.rows import rows_of
 from eden_bench.report.tables import Marks, Row, Table, ranges
@@ -47,7 +48,7 @@ def build(
         groups.setdefault(_comparable(record), []).append(record)
     tables = [part for group in groups.values() for part in _split_by_pretraining(group)]
     made = [_table(part, method, allow_unequal, audits or {}) for part in tables]
-    return sorted(made, key=_place)
+    return with_patients(sorted(made, key=_place))
 
 
 def select(records: Iterable[Record], patterns: Iterable[str]) -> list[Record]:
@@ -100,6 +101,7 @@ def _table(group: list[Record], method: str, allow_unequal: bool, audits: Audits
         title=first.task.title,
         dataset=first.task.dataset,
         shots=cell.shots,
+        kind=first.task.kind,
         once=first.task.repeats == "once",
         protocol=" / ".join(sorted({record.protocol for record in group})),
         budget="" if cell.shots is None else str(cell.protocol.get("few_shot_budget", "")),

@@ -10,6 +10,8 @@ from typing import Any
 
 from eden_bench.contracts import PERCENT, ScoreDefinition
 from eden_bench.printable import csv_cell, markdown_text, printable, printable_line
+from eden_bench.report import claim_text
+from eden_bench.report.number_text import p_text, shown, shown_range
 from eden_bench.report.statistics import CONFIDENCE, LEVEL, Summary
 from eden_bench.report.tables import Comparison, Row, Table, ranges
 from eden_bench.report.text_table import aligned
@@ -41,7 +43,7 @@ def markdown(tables: Sequence[Table], failures: Sequence[str] = ()) -> str:
 
 def plain(tables: Sequence[Table], failures: Sequence[str] = ()) -> str:
     """Return the report as text in aligned columns."""
-    parts = ["\n".join([*heading(table), aligned(COLUMNS, cells(table)), *sentences(table)]) for table in tables]
+    parts = ["\n".join([*heading(table), aligned(columns(table), cells(table)), *sentences(table)]) for table in tables]
     return printable("\n\n".join([*parts, legend(tables), *failures]))
 
 
@@ -89,17 +91,23 @@ def _direction(score: ScoreDefinition) -> str:
     return unit + ("" if score.higher_is_better else ", lower is better")
 
 
+def columns(table: Table) -> tuple[str, ...]:
+    """Return the names of a table's columns; a probe's has those of its claims too."""
+    return (*COLUMNS, *claim_text.COLUMNS) if table.claims else COLUMNS
+
+
 def cells(table: Table) -> list[list[str]]:
     """Return the body of a table as text, scores in their unit with the task's own number of digits."""
-    absent = [[method, "weights missing", "–", "0", "–", "–"] for method in table.absent]
-    lines = [*(_cells(row, table.score) for row in table.rows), *absent]
+    more = ["–"] * (len(columns(table)) - len(COLUMNS))
+    absent = [[method, "weights missing", "–", "0", "–", "–", *more] for method in table.absent]
+    lines = [*([*_cells(row, table.score), *claim_text.cells(table, row)] for row in table.rows), *absent]
     return [[printable_line(cell) for cell in line] for line in lines]
 
 
 def sentences(table: Table) -> list[str]:
-    """Return the lines below a table: tests, then notes."""
+    """Return the lines below a table: tests, what holds for other patients, then notes."""
     tests = (comparison_text(each, table.score) for each in table.comparisons)
-    return [printable_line(sentence) for sentence in (*tests, *table.notes)]
+    return [printable_line(sentence) for sentence in (*tests, *claim_text.sentences(table), *table.notes)]
 
 
 def comparison_text(comparison: Comparison, score: ScoreDefinition) -> str:
@@ -107,22 +115,13 @@ def comparison_text(comparison: Comparison, score: ScoreDefinition) -> str:
     if comparison.test is None:
         return comparison.note
     test, others = comparison.test, f"{comparison.other.label} (the best of the others, picked on these same scores)"
-    start = f"{comparison.row.label} against {others}: difference {_shown(test.difference, score, '+')}"
+    start = f"{comparison.row.label} against {others}: difference {shown(test.difference, score, '+')}"
     if test.p is None:
         return f"{start}; t-test {test.note}"
     verdict = _VERDICTS[comparison.verdict]
     unequal = "" if comparison.row.seeds == comparison.other.seeds else ", on unequal seeds"
     unequal = ", over pretrainings" if comparison.over == "pretrainings" else unequal
     return f"{start}, t({test.df:g}) = {test.t:.2f}, p = {p_text(test.p)}{unequal}: {verdict}"
-
-
-def p_text(p: float) -> str:
-    """Return p with two significant digits; nothing is rounded to zero.
-
-    >>> p_text(0.0254), p_text(3e-9)
-    ('0.025', '3.0e-09')
-    """
-    return f"{p:.2g}" if p >= 1e-4 else f"{p:.1e}"
 
 
 def legend(tables: Sequence[Table]) -> str:
@@ -132,26 +131,21 @@ def legend(tables: Sequence[Table]) -> str:
     limits = "0 to 100" if list(units) == [PERCENT] else "a score's bounds"
     levels = _TWO_LEVELS if any(row.levels == 2 for table in tables for row in table.rows) else ""
     once = _ONCE if any(table.once for table in tables) else ""
-    return f"{_LEGEND.format(units=' or '.join(units), limits=limits)}{levels}{once} Tests in this report: {tests}."
+    told = _LEGEND.format(units=" or ".join(units), limits=limits)
+    return f"{told}{levels}{once}{claim_text.legend(tables)} Tests in this report: {tests}."
 
 
 def _cells(row: Row, score: ScoreDefinition) -> list[str]:
     found: Summary = row.summary
-    low, high = (_shown(value, score) for value in (found.low, found.high))
     n = f"{found.n} × {len(row.seeds)}" if row.levels == 2 else str(found.n)
-    interval = "–" if found.low is None else f"{low} to {high}"
-    return [row.label, _shown(found.mean, score), _shown(found.sd, score), n, interval, ranges(row.seeds)]
-
-
-def _shown(value: float | None, score: ScoreDefinition, sign: str = "") -> str:
-    """Return a value in the score's unit with its number of digits."""
-    scale = 100 if score.unit == PERCENT else 1
-    return "–" if value is None else f"{value * scale:{sign}.{score.decimals}f}"
+    interval = shown_range(found.low, found.high, score)
+    return [row.label, shown(found.mean, score), shown(found.sd, score), n, interval, ranges(row.seeds)]
 
 
 def _markdown_table(table: Table) -> str:
     top, facts = map(markdown_text, heading(table))
-    grid = [COLUMNS, ["---", *["--:"] * 4, "---"], *cells(table)]
+    rules = ["---", *["--:"] * 4, "---", "--:", "--:", "---"][: len(columns(table))]
+    grid = [columns(table), rules, *cells(table)]
     lines = ["| " + " | ".join(map(markdown_text, line)) + " |" for line in grid]
     return "\n\n".join([f"## {top}", facts, "\n".join(lines), _bullets(map(markdown_text, sentences(table)))])
 
@@ -202,13 +196,22 @@ def _json_table(table: Table) -> dict[str, Any]:
         **_identity(table),
         "title": table.title,
         "score_definition": table.score.text,
-        "rows": [
-            {**marks, **_identity_of(row), "label": row.label, **_levels(row), "controls": dict(row.controls)}
-            for row in table.rows
-        ],
+        "rows": [{**marks, **_identity_of(row), **_levels(row), **_of_patients(table, row)} for row in table.rows],
         "weights_missing": list(table.absent),
         "tests": [{**marks, **_test(comparison)} for comparison in table.comparisons],
         "notes": list(table.notes),
+    }
+
+
+def _of_patients(table: Table, row: Row) -> dict[str, Any]:
+    """Return what holds for other patients: the interval, the controls and what may be claimed."""
+    claim = {"claim": claim_text.claim_json(table, row)} if table.claims else {}
+    return {
+        "label": row.label,
+        "patients": claim_text.patients_json(table, row),
+        "is_control": row.control,
+        "controls": dict(row.controls),
+        **claim,
     }
 
 
@@ -241,5 +244,7 @@ def _csv_line(table: Table, row: Row) -> dict[str, Any]:
     comparison = next((each for each in table.comparisons if each.row is row), None)
     test = {f"test_{name}": value for name, value in _test(comparison).items() if name not in ("test", "method")}
     identity = {**_identity(table), "shots": "full" if table.shots is None else table.shots}
-    line = {**identity, **_identity_of(row), "seeds": ranges(row.seeds), **test}
+    patients = {f"patients_{name}": value for name, value in claim_text.patients_json(table, row).items()}
+    claim = {f"claim_{name}": value for name, value in claim_text.claim_json(table, row).items()}
+    line = {**identity, **_identity_of(row), "seeds": ranges(row.seeds), **test, **patients, **claim}
     return {name: csv_cell(value) for name, value in line.items()}

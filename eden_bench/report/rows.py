@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -12,6 +13,8 @@ from eden_bench.report import pretraining
 from eden_bench.report.tables import Backbone, Pretraining, Row, ranges
 
 _SHORT = 8
+_UNTRAINED = "random"
+"""The method whose rows are the untrained network, a control of every property."""
 _EXHAUSTED_FROM = 0.99
 """Share of queries without a negative from which a loss says nothing; the engine stops selecting there too."""
 
@@ -74,8 +77,17 @@ def _row(backbone: Backbone, found: Mapping[str, list[Record]], backbones: Seque
         warnings=tuple(dict.fromkeys(warned)),
         facts=pretraining.facts(first),
         headline=first.method.headline and not first.method.variant,
-        controls=dict(first.controls),
+        controls=_controls([record for records in found.values() for record in records]),
+        control="controls" in first.method.groups or first.cell.method == _UNTRAINED,
+        cells={(each.cell.checkpoint, each.cell.seed): each for records in found.values() for each in records},
     )
+
+
+def _controls(records: Sequence[Record]) -> dict[str, float]:
+    """Average what each control scored in the records that have it."""
+    told = [(name, value) for record in records for name, value in record.controls.items()]
+    values = {name: [value for other, value in told if other == name] for name, _ in told}
+    return {name: math.fsum(found) / len(found) for name, found in values.items()}
 
 
 def _label(backbone: Backbone, all_backbones: Iterable[Backbone]) -> str:

@@ -6,10 +6,13 @@ import math
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from eden_bench.contracts import ScoreDefinition
 from eden_bench.report.statistics import Summary, TTest, summarise, variance
+
+if TYPE_CHECKING:
+    from eden_bench.records import Record
 
 _BUDGETS = {
     "steps": "optimiser steps (as many as on the full training set)",
@@ -17,6 +20,43 @@ _BUDGETS = {
 }
 
 Verdict = Literal["higher", "lower", "undecided", "refused", "undefined"]
+
+
+Claimed = Literal["has the property", "not above its floor", "below its floor", "control", "no claim"]
+
+
+class PatientInterval(NamedTuple):
+    """The 95 % interval of a row's score over patients."""
+
+    low: float | None
+    high: float | None
+    n: int
+    """Patients (or cases, where none are named) that were resampled."""
+    unit: str
+    resamples: int
+    note: str = ""
+    """Why it has no ends."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Claim:
+    """What a row of a probe may claim, against its practical floor."""
+
+    verdict: Claimed
+    skill: float | None
+    """(x - chance) / (oracle - chance), where the controls of both are there."""
+    floor: str = ""
+    """Name of the best control."""
+    floor_value: float | None = None
+    difference: float | None = None
+    low: float | None = None
+    """Lower end of the 95 % interval of the difference, paired over patients."""
+    high: float | None = None
+    p: float | None = None
+    adjusted_p: float | None = None
+    """By Holm's method, over all claims of the report."""
+    note: str = ""
+    """Why nothing is claimed."""
 
 
 class Marks(NamedTuple):
@@ -79,7 +119,11 @@ class Row:
     headline: bool = False
     """It is tested against the others where no method is named (``MethodCard.headline``)."""
     controls: Mapping[str, float] = field(default_factory=dict)
-    """What controls scored on the same cases (of the first record)."""
+    """What controls scored on the same cases, mean over the row's records."""
+    control: bool = False
+    """It is one of the controls, or an untrained network: what a property is claimed against."""
+    cells: Mapping[tuple[str, int], Record] = field(default_factory=dict, repr=False)
+    """Digest of a checkpoint and seed of a fine-tuning to their record."""
 
     @property
     def levels(self) -> int:
@@ -144,6 +188,7 @@ class Table:
     title: str
     dataset: str
     shots: int | None
+    kind: str
     once: bool
     """The task is done once a checkpoint, so that a row of one checkpoint has one score."""
     protocol: str
@@ -162,6 +207,10 @@ class Table:
     """The best mean first, by the score's direction."""
     comparisons: tuple[Comparison, ...]
     notes: tuple[str, ...] = field(default=())
+    patients: Mapping[str, PatientInterval] = field(default_factory=dict)
+    """Label of a row to its interval over patients."""
+    claims: Mapping[str, Claim] = field(default_factory=dict)
+    """Label of a row to what it may claim; empty where the task is no probe."""
     absent: tuple[str, ...] = ()
     """Methods that were asked for and have no row, since their weights are not at hand."""
 

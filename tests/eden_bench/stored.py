@@ -1,7 +1,7 @@
 """Synthetic records for tests, with scores that are easy to check: in memory, or written by the store itself."""
 
 import json
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from eden_bench import records
@@ -11,6 +11,16 @@ from eden_bench.digests import canonical_json
 DICE = ScoreDefinition(name="dice", text="Dice per image, mean over images.", decimals=2)
 TRAINING = {"budget": "steps", "steps_planned": 80}
 PRETRAIN = {"digest": "d" * 64, "dataset": "chestxray14", "images": 200, "part": "", "phantom": True}
+
+
+@dataclass(frozen=True)
+class InMemory(records.Record):
+    """A record whose cases lie on no disk."""
+
+    rendered: bytes
+
+    def cases_bytes(self):
+        return self.rendered
 
 
 def store(
@@ -35,8 +45,15 @@ def store(
     code=NUMBERS_VERSION,
     card=None,
     told=None,
+    kind="segmentation",
+    groups=(),
+    controls=None,
+    cases=None,
 ):
-    """Return a record whose primary score is value; stored under out, or in memory where out is None."""
+    """Return a record whose primary score is value; stored under out, or in memory where out is None.
+
+    Its cases are one patient's of that value, or the columns given.
+    """
     seeded = method == "random"
     cell = Cell(
         method=method,
@@ -53,8 +70,9 @@ def store(
         code=code,
     )
     sections = {
-        "task": {"name": task, "title": "Heart", "kind": "segmentation", "dataset": dataset},
-        "method": {"name": method, "title": method} | ({"headline": True} if method == "adam" else {}),
+        "task": {"name": task, "title": "Heart", "kind": kind, "dataset": dataset},
+        "method": {"name": method, "title": method, "groups": list(groups)}
+        | ({"headline": True} if method == "adam" else {}),
         "data": {"dataset": dataset, "digest": data, "train": 112, "validation": 12, "test": 123, "part": part}
         | (told or {}),
         "marks": {"phantom": phantom, "quick": quick, "part": part, "protocol": protocol, "base": protocol},
@@ -68,13 +86,14 @@ def store(
         "command": "eden-bench run",
         "provenance": {"seconds": 1.0 + seed},
     }
+    columns = cases or {"case": ["1"], "patient": ["1"], score.name: [value]}
     if out is None:
         plain = json.loads(canonical_json(cell))
         content = {"id": cell.id, "cell": plain, "scores": {score.name: value}, "score": asdict(score), **sections}
-        cases = {"rows": 1, "columns": ["case", score.name], "sha256": "0" * 64, "bytes": 1}
-        content |= {"training": TRAINING, "cases": cases}
-        return records.Record(Path(), content)
-    outcome = Outcome({score.name: value}, {"case": ["1"], "patient": ["1"], score.name: [value]}, TRAINING)
+        facts = {"rows": len(columns["case"]), "columns": list(columns), "sha256": "0" * 64, "bytes": 1}
+        content |= {"training": TRAINING, "cases": facts, "controls": controls or {}}
+        return InMemory(Path(), content, records.cases_csv(columns))
+    outcome = Outcome({score.name: value}, columns, TRAINING, controls or {})
     return records.write(out, cell, score, outcome, sections)
 
 
@@ -84,3 +103,9 @@ def store_three(out, seeds=range(3), **more):
     return [
         store(out, method, mean + 0.01 * (seed - 1), seed, **more) for method, mean in means.items() for seed in seeds
     ]
+
+
+def patients(values, score="dice", **more):
+    """Return the columns of one case a patient."""
+    names = [f"p{number:03}" for number in range(len(values))]
+    return {"case": names, "patient": names, score: list(values), **more}

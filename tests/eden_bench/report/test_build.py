@@ -15,7 +15,7 @@ from eden_bench.report import formats
 from eden_bench.report.build import build, select
 from eden_bench.report.missing import failure_notes
 from eden_bench.report.tables import ranges
-from tests.eden_bench.stored import DICE, PRETRAIN, store, store_three
+from tests.eden_bench.stored import DICE, PRETRAIN, patients, store, store_three
 
 GOLDEN = """\
 # eden-bench report
@@ -34,6 +34,9 @@ on the full training set), at most 80 steps
 
 - adam against densecl (the best of the others, picked on these same scores): difference +10.00, t(4) = 12.25, \
 p = 0.00026: higher at the 0.05 level
+- 95 % over 2 patients: adam 75.00 to 85.00, densecl 65.00 to 75.00 (percentile bootstrap, 2,000 resamples, mean over \
+seeds); it covers other patients like these, the table's own interval other seeds on these patients
+- no interval over patients: random: resampling needs at least 2 patients, not 1
 - adam: pretrained on chestxray14, 200 images, 30 epochs, one checkpoint, seed 0
 - densecl: pretrained on chestxray14, 200 images, 30 epochs, one checkpoint, seed 0
 - random: weights from the cell's seed
@@ -47,7 +50,14 @@ corrected for the number of tests. Tests in this report: 1.
 
 
 def test_the_markdown_is_the_golden_one():
-    assert formats.markdown(build(store_three(None, shots=3))) == GOLDEN
+    """Of two patients, resamples are both, or one of them twice: the interval reaches from the lower to the higher."""
+    pairs = [
+        store(None, method, value, seed, shots=3, cases=patients([value - 0.05, value + 0.05]))
+        for method, mean in (("adam", 0.8), ("densecl", 0.7))
+        for seed, value in enumerate((mean - 0.01, mean, mean + 0.01))
+    ]
+    single = [record for record in store_three(None, shots=3) if record.cell.method == "random"]
+    assert formats.markdown(build([*pairs, *single])) == GOLDEN
 
 
 def test_the_test_is_scipys_on_the_same_scores():

@@ -1,0 +1,25 @@
+"""Numbers as text: a score in its unit, and a p."""
+
+from __future__ import annotations
+
+from eden_bench.contracts import PERCENT, ScoreDefinition
+
+
+def shown(value: float | None, score: ScoreDefinition, sign: str = "") -> str:
+    """Return a value in the score's unit with its number of digits; "–" where there is none."""
+    scale = 100 if score.unit == PERCENT else 1
+    return "–" if value is None else f"{value * scale:{sign}.{score.decimals}f}"
+
+
+def shown_range(low: float | None, high: float | None, score: ScoreDefinition, sign: str = "") -> str:
+    """Return the ends of an interval; "–" where it has none."""
+    return "–" if low is None else f"{shown(low, score, sign)} to {shown(high, score, sign)}"
+
+
+def p_text(p: float) -> str:
+    """Return p with two significant digits; nothing is rounded to zero.
+
+    >>> p_text(0.0254), p_text(3e-9)
+    ('0.025', '3.0e-09')
+    """
+    return f"{p:.2g}" if p >= 1e-4 else f"{p:.1e}"

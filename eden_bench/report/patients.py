@@ -1,0 +1,216 @@
+"""What a row would score on other patients: its records' cases, resampled by patient together with all other rows'."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import NamedTuple
+
+import numpy as np
+
+from eden_bench import registry
+from eden_bench.case_statistics import counted_of, statistic_of
+from eden_bench.contracts import ScoreDefinition
+from eden_bench.errors import EdenError
+from eden_bench.records import Record
+from eden_bench.report.resampling import RESAMPLES, Scored, interval, over_pretrainings, resampled
+from eden_bench.report.tables import PatientInterval, Row
+
+MOST_DRAWN_CASES = 400_000_000
+"""Cases drawn in all resamples of a table, where its score is no mean: more take minutes, and have no interval."""
+_TOLERANCE = 1e-6
+
+
+class Unusable(EdenError):
+    """A row has no interval over patients; the message says why."""
+
+
+class Member(NamedTuple):
+    """One record of a row."""
+
+    record: Record
+    pretraining: int
+    """Number of the pretraining that it is of, from 0."""
+
+
+@dataclass(frozen=True)
+class Drawn:
+    """A score, and what it is in every resample of the patients."""
+
+    value: float
+    draws: np.ndarray
+    """(R,)."""
+    patients: np.ndarray
+    """(P,) names."""
+    unit: str = "patients"
+    """"cases" where the records name no patients."""
+
+
+class Sources(NamedTuple):
+    """What a row's records give: its score's cases, and those of the controls that have a column of their own."""
+
+    members: Sequence[Member]
+    own: Sequence[Scored]
+    controls: Mapping[str, Sequence[Scored]]
+    unit: str
+
+
+def draw_rows(
+    rows: Sequence[Row], score: ScoreDefinition, resamples: int = RESAMPLES
+) -> tuple[dict[str, dict[str, Drawn]], dict[str, str]]:
+    """Score the resamples of a table's rows, all on the same patients where theirs are the same.
+
+    Args:
+        rows: of one table.
+        score: its score.
+        resamples: how many.
+
+    Returns:
+        Label to what was drawn: under "" the row's own score, under a control's name what that scores on the same
+        cases. Label to the reason, for rows without.
+    """
+    sources: dict[str, Sources] = {}
+    lacking: dict[str, str] = {}
+    for row in rows:
+        try:
+            sources[row.label] = _sources(row, score, resamples)
+        except EdenError as error:
+            lacking[row.label] = str(error)
+    by_label = {row.label: row for row in rows}
+    drawn: dict[str, dict[str, Drawn]] = {}
+    for group in _of_equal_patients(sources):
+        drawn |= _drawn_together({label: by_label[label] for label in group}, sources, resamples)
+    return drawn, lacking
+
+
+def intervals(rows: Sequence[Row], drawn: Mapping[str, Mapping[str, Drawn]], lacking: Mapping[str, str]) -> Intervals:
+    """Return each row's interval over patients, by its label; without ends and with a reason where it has none."""
+    return {row.label: _interval(drawn.get(row.label, {}).get(""), lacking.get(row.label, "")) for row in rows}
+
+
+Intervals = dict[str, PatientInterval]
+
+
+def members(row: Row) -> list[Member]:
+    """Return the records that a row's mean is over; weights drawn from a seed are a pretraining each."""
+    seeds = row.seeds if row.levels == 2 else set(row.pretrainings[0].scores)
+    found = [
+        Member(row.cells[each.checkpoint, seed], number)
+        for number, each in enumerate(row.pretrainings)
+        for seed in sorted(seeds)
+    ]
+    return [Member(each.record, number) for number, each in enumerate(found)] if row.drawn else found
+
+
+def _interval(drawn: Drawn | None, reason: str) -> PatientInterval:
+    if drawn is None:
+        return PatientInterval(None, None, 0, "patients", 0, reason)
+    found = interval(drawn.draws)
+    low, high = (None, None) if found is None else found
+    note = "too many resamples have no score" if found is None else ""
+    return PatientInterval(low, high, len(drawn.patients), drawn.unit, len(drawn.draws), note)
+
+
+def _of_equal_patients(sources: Mapping[str, Sources]) -> Iterator[list[str]]:
+    groups: dict[bytes, list[str]] = {}
+    for label, source in sources.items():
+        groups.setdefault("\n".join(source.own[0].names).encode(), []).append(label)
+    yield from groups.values()
+
+
+def _drawn_together(
+    rows: Mapping[str, Row], sources: Mapping[str, Sources], resamples: int
+) -> dict[str, dict[str, Drawn]]:
+    """Draw rows of the same patients in one pass over the resamples."""
+    wanted = [(label, name, each) for label in rows for name, each in _named(sources[label])]
+    scores = resampled([scored for _, _, several in wanted for scored in several], resamples)
+    drawn: dict[str, dict[str, Drawn]] = {label: {} for label in rows}
+    start = 0
+    for label, name, several in wanted:
+        columns = scores[:, start : start + len(several)]
+        start += len(several)
+        drawn[label][name] = _averaged(rows[label], sources[label], several, columns)
+    return drawn
+
+
+def _named(source: Sources) -> Iterator[tuple[str, Sequence[Scored]]]:
+    yield "", source.own
+    yield from source.controls.items()
+
+
+def _averaged(row: Row, source: Sources, several: Sequence[Scored], columns: np.ndarray) -> Drawn:
+    pretrainings = [each.pretraining for each in source.members]
+    draws = over_pretrainings(columns, pretrainings, *map(str, row.backbone))
+    values = np.array([[each.value for each in several]])
+    count = max(pretrainings) + 1
+    value = np.mean([values[0, np.equal(pretrainings, number)].mean() for number in range(count)])
+    return Drawn(float(value), draws, several[0].names, source.unit)
+
+
+def _sources(row: Row, score: ScoreDefinition, resamples: int) -> Sources:
+    """Read the cases of a row's records.
+
+    Raises:
+        EdenError: they give no score; says why.
+    """
+    found = members(row)
+    read = [_read(each.record, score, resamples * len(found)) for each in found]
+    own = [scored[""] for scored, _ in read]
+    if any(not np.array_equal(each.names, own[0].names) for each in own):
+        raise Unusable("its records are not of the same patients")
+    shared = set.intersection(*(set(scored) for scored, _ in read)) - {""}
+    return Sources(found, own, {name: [scored[name] for scored, _ in read] for name in sorted(shared)}, read[0][1])
+
+
+def _read(record: Record, score: ScoreDefinition, draws: int) -> tuple[dict[str, Scored], str]:
+    """Return the cases of a record as its score, under "", and as the controls that have a column; and the unit."""
+    if not score.statistic or (score.statistic != "mean" and _known(record, score) is None):
+        raise Unusable(f"no function of cases that is known here gives {score.name}")
+    columns_of = {name: _columns_of(name, score) for name in record.controls}
+    names = {score.name, *(column for several in columns_of.values() for column in several)}
+    frame = record.cases({"case", "patient", *names} if score.statistic == "mean" else ())
+    columns = {str(name): frame[name].to_numpy() for name in frame.columns}
+    if score.statistic != "mean" and draws * len(frame) > MOST_DRAWN_CASES:
+        raise Unusable(f"{draws:,} resamples of {len(frame):,} cases are too many for a score that is no mean")
+    unit = "patients" if "patient" in columns else "cases"
+    own = _scored(columns, unit, score, score.name)
+    _refuse_others(own, record, score)
+    places = {name: next((c for c in several if c in columns), "") for name, several in columns_of.items()}
+    found = {name: _scored(columns, unit, score, column) for name, column in places.items() if column}
+    same = {name: each for name, each in found.items() if _is_near(each.value, record.controls[name])}
+    return {"": own, **same}, unit
+
+
+def _columns_of(control: str, score: ScoreDefinition) -> tuple[str, str]:
+    """Return where a control's cases may stand: a column of its name, or "<score>_of_<its_name>"."""
+    return control, f"{score.name}_of_{control.replace(' ', '_')}"
+
+
+def _scored(columns: Mapping[str, np.ndarray], unit: str, score: ScoreDefinition, name: str) -> Scored:
+    patients = columns[unit.removesuffix("s")]
+    if score.statistic != "mean":
+        return Scored(patients, columns, name, statistic_of(score), counted_of(score))
+    if name not in columns or not np.issubdtype(columns[name].dtype, np.number):
+        raise Unusable(f"its cases have no numbers in a column {name!r}")
+    return Scored(patients, {name: columns[name]}, name)
+
+
+def _refuse_others(own: Scored, record: Record, score: ScoreDefinition) -> None:
+    if len(own.names) < 2:
+        raise Unusable("resampling needs at least 2 patients, not 1")
+    if not _is_near(own.value, record.value):
+        raise Unusable(f"its cases give {own.value:.6g}, its record says {score.name} {record.value:.6g}")
+
+
+def _is_near(value: float, told: float) -> bool:
+    return abs(value - told) <= _TOLERANCE * max(1.0, abs(told))
+
+
+def _known(record: Record, score: ScoreDefinition) -> object | None:
+    """Return the statistic of a score; its task is loaded where nothing has loaded it yet, since it may define it."""
+    if statistic_of(score) is None:
+        try:
+            registry.tasks.get(record.cell.task)
+        except EdenError:
+            return None
+    return statistic_of(score)
