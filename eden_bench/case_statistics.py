@@ -41,6 +41,11 @@ def register_statistic(name: str) -> Callable[[S], S]:
     return register
 
 
+def names() -> list[str]:
+    """Return the names that are registered, sorted."""
+    return sorted(_KNOWN)
+
+
 def statistic_of(score: ScoreDefinition) -> Statistic | None:
     """Return the function that a score is of its cases; None where it is none, or its plugin is not loaded."""
     return _KNOWN.get(score.statistic)

@@ -18,6 +18,7 @@ from eden_bench.contracts.datasets import Dataset, DatasetIndex
 from eden_bench.contracts.scores import ScoreDefinition
 
 Seeds = Literal["seeds", "once"]
+Kind = Literal["segmentation", "classification", "probe"]
 
 
 @dataclass(frozen=True)
@@ -117,7 +118,7 @@ class Task(TaskDefaults, ABC):
 
     name: str
     dataset: str
-    kind: Literal["segmentation", "classification", "probe"]
+    kind: Kind
     title: str
     score: ScoreDefinition
 
