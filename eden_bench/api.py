@@ -235,7 +235,8 @@ def results(
         records_of: these records instead of a folder's.
 
     Returns:
-        Columns ``COLUMNS``; "shots" is missing (NA) for the full training set, "value" in [0, 1].
+        Columns ``COLUMNS``; "shots" is missing (NA) for the full training set, "value" in its score's unit (a share
+        for "%").
     """
     found = records.load(gather(out=out).out) if records_of is None else records_of
     return frame(found, alternatives)

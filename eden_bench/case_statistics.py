@@ -65,6 +65,11 @@ def counted_of(score: ScoreDefinition) -> Counted | None:
     return _COUNTED.get(score.statistic)
 
 
+def names() -> list[str]:
+    """Return the names that are registered, sorted."""
+    return sorted(_KNOWN)
+
+
 def statistic_of(score: ScoreDefinition) -> Statistic | None:
     """Return the function that a score is of its cases; None where it is none, or its plugin is not loaded."""
     return _KNOWN.get(score.statistic)

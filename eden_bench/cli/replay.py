@@ -45,11 +45,13 @@ def _as_json(replayed: Replayed) -> dict[str, object]:
 def _show(replayed: Replayed) -> None:
     record = replayed.record
     if replayed.identical:
-        rows = record.facts.cases.rows
-        typer.echo(f"{record.id[:12]} identical: {len(record.scores)} scores and {rows} cases")
+        scores, rows = len(record.scores), record.facts.cases.rows
+        found = f"{scores} score{'s' * (scores != 1)} and {rows} case{'s' * (rows != 1)}"
+        typer.echo(f"{record.id[:12]} identical: {found}{', and the arrays' * bool(record.arrays_bytes())}")
         return
     names = sorted({*record.scores, *replayed.scores})
     columns = ("score", "stored", "replayed")
     table = [(name, repr(record.scores.get(name)), repr(replayed.scores.get(name))) for name in names]
-    same = "the cases agree" if replayed.same_cases else "the cases differ"
+    what = "cases or arrays" if record.arrays_bytes() else "cases"
+    same = "the cases agree" if replayed.same_cases else f"the {what} differ"
     print_table(columns, table, f"{record.id[:12]} differs ({same})")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
 from typing import TypeVar
 
@@ -34,6 +34,18 @@ def at_least(name: str, value: float, low: float) -> None:
     """Raise ValueError "name must be at least low, not value" where it is not (NaN included)."""
     if not value >= low:
         raise ValueError(f"{name} must be at least {low:g}, not {value!r}")
+
+
+def one_of(name: str, value: object, known: Sequence[str]) -> None:
+    """Raise ValueError "name must be one of …, not value" where it is none of them; names the nearest.
+
+    >>> one_of("split", "training", ("train", "test"))
+    Traceback (most recent call last):
+    ValueError: split must be one of train, test, not 'training'. Did you mean 'train'?
+    """
+    if value not in known:
+        close = nearest(str(value), known)
+        raise ValueError(f"{name} must be one of {', '.join(known)}, not {value!r}{close and f'.{close}'}")
 
 
 def with_overrides(config: C, overrides: Mapping[str, object], where: str) -> C:

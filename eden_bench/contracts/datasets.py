@@ -5,14 +5,19 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Literal, NamedTuple, Protocol, get_args
 
 from eden_bench.digests import digest
+from eden_bench.errors import DataDamaged
 
 if TYPE_CHECKING:
     import numpy as np
 
-from eden_bench.contracts.checks import Progress, no_progress
+from eden_bench.contracts.checks import Progress, no_progress, one_of
+
+Modality = Literal["chest-x-ray", "fundus"]
+Split = Literal["train", "test"]
+_SPLITS = get_args(Split)
 
 # ── datasets ─────────────────────────────────────────────────────────────────────────────────────
 
@@ -22,7 +27,7 @@ class DatasetCard:
     """Where a dataset comes from and under which terms."""
 
     title: str
-    modality: Literal["chest-x-ray", "fundus"]
+    modality: Modality
     citation: str
     licence: str
     source: str
@@ -36,6 +41,10 @@ class DatasetCard:
     """Methods are pretrained on it, where no other is named, before tasks of its modality."""
     derived_from: Mapping[str, str] = field(default_factory=dict)
     """Dataset whose images it is made of, by name, to the sentence that says so and who says it."""
+
+    def __post_init__(self) -> None:
+        """Validate the modality. Raises ValueError naming the known ones."""
+        one_of("modality", self.modality, get_args(Modality))
 
 
 class Box(NamedTuple):
@@ -54,7 +63,8 @@ class Item:
 
     id: str
     patient: str
-    split: Literal["train", "test"]
+    split: Split
+    """Which of its images validate, a task draws from those that train, or ``DatasetIndex.validation`` says."""
     image: Path
     labels: tuple[float, ...] = ()
     """0 or 1 per label of the dataset, in the order of ``DatasetIndex.label_names``."""
@@ -68,6 +78,13 @@ class Item:
     is not known."""
     boxes: tuple[Box, ...] | None = None
     """Boxed findings; () where a reader looked and found none, None where nobody looked."""
+
+    def __post_init__(self) -> None:
+        """Validate the split: an item in none would be left out unseen. Raises DataDamaged, which names the item."""
+        try:
+            one_of("split", self.split, _SPLITS)
+        except ValueError as error:
+            raise DataDamaged(f"{self.id}: {error}") from error
 
 
 ENOUGH_TESTED = 10

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from eden_bench.contracts.checks import at_least
+from eden_bench.contracts.checks import at_least, one_of
 from eden_bench.contracts.views import NORMALISATIONS
 
 
@@ -36,7 +36,6 @@ class Features:
             ("norm", ("after", "before")),
             ("normalisation", tuple(NORMALISATIONS)),
         ):
-            if getattr(self, name) not in known:
-                raise ValueError(f"{name} must be one of {', '.join(known)}, not {getattr(self, name)!r}")
+            one_of(name, getattr(self, name), known)
         if self.norm == "before" and self.layer != -1:
             raise ValueError(f"norm 'before' is about the last layer, -1, not {self.layer}")

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import inspect
 from abc import ABC
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator, Mapping
 from dataclasses import fields, is_dataclass
-from typing import Any, Generic, Protocol
+from typing import Any, Generic, Protocol, get_args
 
+from eden_bench.contracts.checks import one_of
 from eden_bench.contracts.datasets import Dataset, DatasetOptions
 from eden_bench.contracts.methods import (
     EncoderSource,
@@ -17,10 +18,12 @@ from eden_bench.contracts.methods import (
     PretrainConfig,
     SourceDefaults,
 )
-from eden_bench.contracts.tasks import Task, TaskDefaults
+from eden_bench.contracts.tasks import Kind, Seeds, Task, TaskDefaults
 from eden_bench.errors import PluginError
 
 _OBJECTS = {"task": (Task, TaskDefaults), "dataset": (Dataset, DatasetOptions)}
+_CHOICES: Mapping[str, Mapping[str, tuple[str, ...]]] = {"task": {"kind": get_args(Kind), "repeats": get_args(Seeds)}}
+"""Members that are one of a few words."""
 _SHORTEST = 5
 """Shorter members are one slip away from too many honest names."""
 
@@ -55,12 +58,18 @@ def check_object(kind: str, name: str, plugin: object) -> None:
     """Validate a task or a dataset, and add the optional members that it lacks.
 
     Raises:
-        PluginError: a required member is missing, or a public name is one slip away from a member.
+        PluginError: a required member is missing, a public name is one slip away from a member, or a member that is
+            one of a few words is another.
     """
     contract, options = _OBJECTS[kind]
     _refuse_slips(f"{kind} {name!r}", plugin, contract, options)
     _refuse_missing(f"{kind} {name!r}", plugin, sorted(members(contract) - members(options)), contract)
     _fill_in(type(plugin), options)
+    for member, known in _CHOICES.get(kind, {}).items():
+        try:
+            one_of(member, getattr(plugin, member), known)
+        except ValueError as error:
+            raise PluginError(f"{kind} {name!r}: {error}") from error
 
 
 def members(*contracts: type) -> set[str]:

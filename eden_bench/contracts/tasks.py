@@ -18,19 +18,20 @@ from eden_bench.contracts.datasets import Dataset, DatasetIndex
 from eden_bench.contracts.scores import ScoreDefinition
 
 Seeds = Literal["seeds", "once"]
+Kind = Literal["segmentation", "classification", "probe"]
 
 
 @dataclass(frozen=True)
 class Outcome:
     """What one fine-tuning or probe run returns."""
 
-    scores: dict[str, float]
+    scores: Mapping[str, float]
     """The primary score (under ``ScoreDefinition.name``) and its alternatives, each within its bounds."""
-    cases: dict[str, Sequence[Any]]
+    cases: Mapping[str, Sequence[Any]]
     """Columns of equal length, one row a test case: "case", "patient", then numbers."""
-    training: dict[str, Any] = field(default_factory=dict)
+    training: Mapping[str, Any] = field(default_factory=dict)
     """Budget, steps taken, best step, validation curve: whatever the reader needs to judge the run."""
-    controls: dict[str, float] = field(default_factory=dict)
+    controls: Mapping[str, float] = field(default_factory=dict)
     """What controls score by the primary definition on the same cases, by name: "chance", "copy the coordinates"."""
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
     """Numeric arrays that figures are drawn from, by name; stored beside the record, 64 MB in all at most."""
@@ -117,7 +118,7 @@ class Task(TaskDefaults, ABC):
 
     name: str
     dataset: str
-    kind: Literal["segmentation", "classification", "probe"]
+    kind: Kind
     title: str
     score: ScoreDefinition
 

@@ -37,8 +37,9 @@ from typing import Any
 
 from eden_bench import registry
 from eden_bench.contracts import PretrainConfig, with_overrides
-from eden_bench.errors import UsageError, nearest, unknown
+from eden_bench.errors import PluginError, UsageError, nearest, unknown
 from eden_bench.files import plain_text
+from eden_bench.plugin_modules import in_a_line
 from eden_bench.protocols import fair
 
 
@@ -87,8 +88,9 @@ class Protocol:
 
         Raises:
             UsageError: the task has no protocol of the base's name, or not a field that is overridden.
+            PluginError: its protocol cannot be made.
         """
-        own = task.protocol(self.base)
+        own = _protocol_of(task, self.base)
         if task.kind == "probe":
             known = {f.name for f in fields(own)}
             overrides = {key: value for key, value in self.probes.items() if key in known}
@@ -96,6 +98,13 @@ class Protocol:
             overrides = {**self.finetune, **getattr(self, task.kind, {})}
         overrides |= self.tasks.get(task.name, {})
         return with_overrides(own, overrides, f"protocol {self.name}, task {task.name}")
+
+
+def _protocol_of(task: Any, base: str) -> Any:  # noqa: ANN401 - each kind of task has its own dataclass
+    try:
+        return task.protocol(base)
+    except (AttributeError, LookupError, TypeError, ValueError) as error:
+        raise PluginError(f"task {task.name!r}: its protocol {base!r} fails with {in_a_line(error)}") from error
 
 
 PAPER = Protocol(name="paper", base="paper", title="Every method's and task's own paper values.")
@@ -178,7 +187,7 @@ def _check_tasks(protocol: Protocol, tasks: Sequence[Any]) -> None:
     for name in protocol.tasks:
         if name not in names:
             raise UsageError(f"protocol {protocol.name}: [tasks.{name}]: {unknown('task', name, names)}")
-    probes = [task.protocol(protocol.base) for task in tasks if task.kind == "probe"]
+    probes = [_protocol_of(task, protocol.base) for task in tasks if task.kind == "probe"]
     known = {each.name for probe in probes for each in fields(probe)}
     for key in protocol.probes if probes else ():
         if key not in known:

@@ -7,6 +7,7 @@ the old one to ``OUT/superseded/``. Everything but ``provenance``, the digest ov
 function of the cell, and repeats byte for byte.
 """
 
+from eden_bench.records.arrays import encode
 from eden_bench.records.content import FailureContent
 from eden_bench.records.failures import clear_failure, failures, write_failure
 from eden_bench.records.record import ARRAYS, CASES, Record, RecordDamaged
@@ -40,6 +41,7 @@ __all__ = [
     "cases_csv",
     "check_outcome",
     "clear_failure",
+    "encode",
     "failures",
     "find",
     "folder_of",

@@ -21,10 +21,15 @@ def encode(arrays: Mapping[str, np.ndarray]) -> bytes:
     """Return arrays as the bytes of an uncompressed .npz, names sorted, so that equal arrays give equal bytes.
 
     Raises:
-        EdenError: an array is no boolean, integer, floating or text array, or all together exceed ``MOST_BYTES``.
+        EdenError: an array is no boolean, integer, floating or text array, its name would be a path, or all together
+            exceed ``MOST_BYTES``.
     """
     import numpy as np
 
+    if paths := [name for name in arrays if not name or set(name) & set("/\\\0") or name.startswith(".")]:
+        raise EdenError(
+            f"the task returned arrays named {', '.join(map(repr, paths))}, expected names that are no paths"
+        )
     made = {name: np.ascontiguousarray(arrays[name]) for name in sorted(arrays)}
     strange = [f"{name} ({array.dtype})" for name, array in made.items() if array.dtype.kind not in _KINDS]
     if strange:

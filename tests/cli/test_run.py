@@ -169,6 +169,16 @@ def test_a_record_is_replayed_alone(command):
     assert (code, out) == (0, f"{folder.name[:12]} identical: 2 scores and 5 cases\n")
 
 
+def test_a_replay_names_the_arrays_that_it_compared(command, tmp_path, monkeypatch):
+    monkeypatch.setenv("FAKE_LOG", str(tmp_path / "log"))
+    plugin = FAKES.with_name("fake_probes.py")
+    arguments = ("--methods", "fake-random", "--seeds", "0", "--plugin", plugin)
+    command("run", "--tasks", "fake-probe", *BASE[3:], *arguments)
+    (folder,) = (command.out / "records").iterdir()
+    code, out, _ = command("run", "--replay", folder.name[:10], "--plugin", FAKES, "--plugin", plugin)
+    assert (code, out) == (0, f"{folder.name[:12]} identical: 2 scores and 4 cases, and the arrays\n")
+
+
 def test_a_replay_that_differs_shows_both_and_exits_with_3(command, fakes, monkeypatch):  # noqa: F811
     import numpy as np
 

@@ -2,12 +2,13 @@
 
 import os
 from dataclasses import dataclass
+from types import SimpleNamespace
 
 import pytest
 
 from eden_bench import protocols
-from eden_bench.contracts import PretrainConfig
-from eden_bench.errors import UsageError
+from eden_bench.contracts import Features, PretrainConfig
+from eden_bench.errors import PluginError, UsageError
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,3 +120,9 @@ def test_what_is_no_regular_file_is_refused_and_never_waited_for(tmp_path):
     for name in ("pipe", "endless", "folder"):
         with pytest.raises(UsageError, match=f"protocol .*{name}.toml: it is no regular file"):
             protocols.load(str(tmp_path / f"{name}.toml"))
+
+
+def test_a_task_whose_protocol_cannot_be_made_is_named():
+    task = SimpleNamespace(name="mine", kind="probe", protocol=lambda name: Features(size=64))
+    with pytest.raises(PluginError, match=r"^task 'mine': its protocol 'quick' fails with TypeError: .*'size'$"):
+        protocols.QUICK.task_protocol(task)

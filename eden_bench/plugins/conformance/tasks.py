@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import fields, is_dataclass, replace
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 from eden_bench import case_statistics, records, registry
-from eden_bench.contracts import Context, Dataset, DatasetIndex, OpenTask, Task
+from eden_bench.contracts import Context, Dataset, DatasetIndex, OpenTask, ScoreDefinition, Task
 from eden_bench.data.dataset_folders import reader
 from eden_bench.encoders import build_encoder
-from eden_bench.errors import DataMissing, EdenError
+from eden_bench.errors import DataMissing, EdenError, nearest
 from eden_bench.plugins.conformance.findings import MORE_PATIENTS, Broken, Checks, check_card, need, phantom
 
 
@@ -19,12 +21,7 @@ def checks_of_task(name: str, folder: Path) -> Checks:
     task: Task = registry.tasks.get(name)
     yield "its score is defined in words", lambda: _check_score(task)
     yield "it has the protocols paper and quick", lambda: _check_protocols(task)
-    trial = _TaskTrial(task, folder)
-    yield "it opens on its dataset's phantom and says what identifies the data", trial.opens
-    yield "its splits share no image", trial.splits
-    yield "its scores are within their bounds, with a row a case", trial.scores
-    yield "its primary score is the statistic of its cases that it names", trial.statistic
-    yield "the same seed gives the same scores, and another seed others", trial.repeats
+    yield from TaskTrial(task, folder).checks()
 
 
 def _check_score(task: Task) -> None:
@@ -36,23 +33,31 @@ def _check_protocols(task: Task) -> None:
         need(is_dataclass(task.protocol(name)), f"protocol {name!r} is no dataclass")
 
 
-class _TaskTrial:
+class TaskTrial:
     """A task at the protocol quick with few steps, on a small phantom."""
 
     _KEYS = ("dataset", "digest", "splits", "split_rule", "train", "validation", "test", "part", "phantom")
 
     def __init__(self, task: Task, folder: Path) -> None:
         self.task, self.folder = task, folder
-        self._opened: Any = None
 
-    def open(self) -> Any:  # noqa: ANN401 - an OpenTask
-        if self._opened is None:
-            try:
-                self._opened = self._open(*phantom(self.task.dataset, self.folder))
-            except DataMissing:
-                self.folder = self.folder / "more"
-                self._opened = self._open(*phantom(self.task.dataset, self.folder, MORE_PATIENTS))
-        return self._opened
+    def checks(self) -> Checks:
+        """Yield the checks that open and run it."""
+        yield "it opens on its dataset's phantom and says what identifies the data", self.opens
+        yield "its splits share no image", self.splits
+        yield "its scores are within their bounds, with a row a case", self.scores
+        yield "its primary score is the statistic of its cases that it names", self.statistic
+        yield "its arrays can be stored beside its record", self.arrays
+        yield "the same seed gives the same scores, cases and arrays, and another seed others", self.repeats
+
+    @cached_property
+    def opened(self) -> Any:  # noqa: ANN401 - an OpenTask
+        """On its dataset's phantom, or on a larger one where the first has too few films of what the task needs."""
+        try:
+            return self._open(*phantom(self.task.dataset, self.folder))
+        except DataMissing:
+            self.folder = self.folder / "more"
+            return self._open(*phantom(self.task.dataset, self.folder, MORE_PATIENTS))
 
     def _open(self, context: Context, index: DatasetIndex) -> OpenTask:
         protocol = self.task.protocol("quick")
@@ -62,15 +67,22 @@ class _TaskTrial:
         return self.task.open(index, protocol, context)
 
     def run(self, seed: int) -> Any:  # noqa: ANN401 - an Outcome
-        return self.open().run(self._subject(seed), seed)
+        """Run one seed, from an untrained encoder, or on the network that the task looks at."""
+        return self.opened.run(self._subject(seed), seed)
 
-    def _subject(self, seed: int) -> Any:  # noqa: ANN401 - an encoder, or the network that the task looks at
+    def _subject(self, seed: int) -> Any:  # noqa: ANN401 - an encoder or a network
         if not self.task.looks_at:
             return build_encoder("resnet18-w16", seed)
-        return _TaskTrial(registry.tasks.get(self.task.looks_at), self.folder).run(seed).network
+        return TaskTrial(registry.tasks.get(self.task.looks_at), self.folder).run(seed).network
+
+    @cached_property
+    def outcome(self) -> Any:  # noqa: ANN401 - an Outcome
+        """Of seed 0."""
+        return self.run(0)
 
     def opens(self) -> None:
-        data = self.open().data
+        """Validate what says which data it opened."""
+        data = self.opened.data
         absent = [key for key in self._KEYS if key not in data]
         need(not absent, f"data lack {', '.join(absent)}, expected {', '.join(self._KEYS)}")
         least = 2 if self.task.repeats == "seeds" else 0
@@ -80,38 +92,62 @@ class _TaskTrial:
         )
 
     def splits(self) -> None:
+        """Validate that no image stands in two lists."""
         _, index = phantom(self.task.dataset, self.folder)
         made = self.task.lists(index, self.task.protocol("quick"))
         ids = [name for part in made[0].values() for name in part] if made else []
         need(len(ids) == len(set(ids)), "an image stands in two of train, validation and test")
 
     def scores(self) -> None:
-        outcome = self.run(0)
+        """Validate scores against their bounds, and the table of cases."""
+        outcome = self.outcome
         records.check_outcome(outcome, self.task.score)
         rows = {len(column) for column in outcome.cases.values()}
         if self.task.repeats == "seeds" and not self.task.looks_at:
-            need(rows == {self.open().data["test"]}, f"cases have {rows} rows, expected one a test image")
+            need(rows == {self.opened.data["test"]}, f"cases have {rows} rows, expected one a test image")
         need({"case", "patient"} <= set(outcome.cases), "cases lack the column 'case' or 'patient'")
 
     def statistic(self) -> None:
         """See that the primary score is the statistic of its cases that its definition names."""
-        import numpy as np
-
-        score, outcome = self.task.score, self.run(0)
+        score, told = self.task.score, self.outcome.scores
         if not score.statistic:
             return
-        function = case_statistics.statistic_of(score)
-        need(function is not None, f"its score's statistic {score.statistic!r} is registered nowhere")
-        columns = {name: np.asarray(column) for name, column in outcome.cases.items()}
-        found, told = function(columns, score.name) if function else 0.0, outcome.scores[score.name]
-        need(abs(found - told) <= 1e-9 * max(1.0, abs(told)), f"{score.statistic} of its cases is {found}, not {told}")
+        need(score.name in told, f"the scores are {', '.join(told)}, expected {score.name!r} among them")
+        found, value = _statistic_of_cases(score, self.outcome.cases), told[score.name]
+        need(
+            abs(found - value) <= 1e-9 * max(1.0, abs(value)), f"{score.statistic} of its cases is {found}, not {value}"
+        )
+
+    def arrays(self) -> None:
+        """Validate the kinds, names and size of its arrays."""
+        records.encode(self.outcome.arrays)
 
     def repeats(self) -> None:
-        first, again, other = (self.run(seed).scores for seed in (1, 1, 2))
-        need(first == again, f"two runs of one seed gave {first} and {again}")
-        if self.task.repeats == "once":
-            return
-        need(first != other, "two seeds gave the same scores: is the seed used?")
+        """Run one seed twice, and where it repeats over seeds another one; compare."""
+        first, again = (self.run(seed) for seed in (1, 1))
+        need(first.scores == again.scores, f"two runs of one seed gave {first.scores} and {again.scores}")
+        same = records.cases_csv(first.cases) == records.cases_csv(again.cases)
+        need(same, "two runs of one seed gave other cases: draw from the seed only")
+        same = records.encode(first.arrays) == records.encode(again.arrays)
+        need(same, "two runs of one seed gave other arrays: draw from the seed only")
+        if self.task.repeats == "seeds":
+            need(first.scores != self.run(2).scores, "two seeds gave the same scores: is the seed used?")
+
+
+def _statistic_of_cases(score: ScoreDefinition, cases: Mapping[str, Sequence[Any]]) -> float:
+    """Compute the statistic that a score names; Broken where nothing is registered or a column is lacking."""
+    import numpy as np
+
+    function = case_statistics.statistic_of(score)
+    if function is None:
+        close = nearest(score.statistic, case_statistics.names())
+        raise Broken(f"its score's statistic {score.statistic!r} is registered nowhere.{close}")
+    try:
+        return function({name: np.asarray(column) for name, column in cases.items()}, score.name)
+    except KeyError as error:
+        raise Broken(
+            f"{score.statistic} asks for a column {error} of the cases, which are {', '.join(cases)}"
+        ) from error
 
 
 def checks_of_dataset(name: str, folder: Path) -> Checks:

@@ -145,6 +145,14 @@ def test_a_dataset_or_task_that_lacks_a_member_is_refused_by_its_name(registered
         setattr(plugin, name, value)
 
 
+@pytest.mark.parametrize(("member", "word"), [("kind", "prob"), ("repeats", "single")])
+def test_a_task_whose_kind_or_repeats_is_another_word_is_refused(member, word):
+    plugin = bare(registry.tasks.get("scr-heart"), "task")
+    setattr(plugin, member, word)
+    with pytest.raises(PluginError, match=rf"^task 'mine': {member} must be one of .*, not '{word}'"):
+        check_object("task", "mine", plugin)
+
+
 def bare(plugin, kind):
     """An object with a plugin's required members alone."""
     contract, options = {"dataset": (Dataset, DatasetOptions), "task": (Task, TaskDefaults)}[kind]

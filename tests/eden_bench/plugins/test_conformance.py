@@ -2,17 +2,21 @@
 
 import subprocess
 import sys
+from dataclasses import replace
+from types import SimpleNamespace
 
+import numpy as np
 import pytest
 import torch
 
 from baselines.moco_v2 import MoCoV2
-from eden_bench import registry
+from eden_bench import Outcome, ScoreDefinition, registry
 from eden_bench.encoders import build_encoder
-from eden_bench.errors import UsageError
+from eden_bench.errors import EdenError, UsageError
 from eden_bench.plugins.conformance import check
 from eden_bench.plugins.conformance.findings import Broken
 from eden_bench.plugins.conformance.methods import checks_of_method
+from eden_bench.plugins.conformance.tasks import TaskTrial
 from eden_bench.plugins.template import write_package
 
 
@@ -148,6 +152,66 @@ def test_ours_pass(name, tmp_path):
             run()
 
 
+ARRAYS = "its arrays can be stored beside its record"
+STATISTIC = "its primary score is the statistic of its cases that it names"
+SAME = "the same seed gives the same scores, cases and arrays, and another seed others"
+LENGTH = ScoreDefinition(name="length", text="Length of the longest line of a film.", bounds=(0, None))
+
+
+def outcome(**changes):
+    cases = {"case": ["a", "b"], "patient": ["a", "b"], "length": [1.0, 3.0]}
+    return replace(Outcome({"length": 2.0}, cases, arrays={"lines": np.ones(3)}), **changes)
+
+
+def checks_of(folder, *, score=LENGTH, outcomes):
+    """The checks of a probe that returns one outcome after the other."""
+    task, left = SimpleNamespace(looks_at="", score=score, repeats="once", dataset="scr"), iter(outcomes)
+    trial = TaskTrial(task, folder)
+    trial.opened = SimpleNamespace(run=lambda encoder, seed: next(left))
+    return {title: run for title, run in trial.checks() if title in (ARRAYS, STATISTIC, SAME)}
+
+
+def test_a_probe_passes(tmp_path):
+    for run in checks_of(tmp_path, outcomes=[outcome()] * 3).values():
+        run()
+
+
+CASES = outcome().cases
+BAD_PROBES = [
+    (ARRAYS, LENGTH, [outcome(arrays={"lines": np.array([None])})], r"arrays lines \(object\), expected numbers"),
+    (ARRAYS, LENGTH, [outcome(arrays={"lines": np.zeros(9_000_000)})], "72,000,000 bytes, expected at most"),
+    (
+        ARRAYS,
+        LENGTH,
+        [outcome(arrays={"../lines": np.zeros(1)})],
+        r"named '\.\./lines', expected names that are no paths",
+    ),
+    (STATISTIC, LENGTH, [outcome(scores={"lenght": 2.0})], "the scores are lenght, expected 'length' among them"),
+    (
+        STATISTIC,
+        LENGTH,
+        [outcome(cases={"case": ["a"]})],
+        "mean asks for a column 'length' of the cases, which are case",
+    ),
+    (STATISTIC, LENGTH, [outcome(scores={"length": 1.0})], "mean of its cases is 2.0, not 1.0"),
+    (STATISTIC, replace(LENGTH, statistic="maen"), [outcome()], r"'maen' is registered nowhere\. Did you mean 'mean'"),
+    (SAME, LENGTH, [outcome(), outcome(scores={"length": 1.0})], "two runs of one seed gave {'length': 2.0} and"),
+    (
+        SAME,
+        LENGTH,
+        [outcome(), outcome(cases={**CASES, "length": [2.0, 2.0]})],
+        "two runs of one seed gave other cases",
+    ),
+    (SAME, LENGTH, [outcome(), outcome(arrays={"lines": np.zeros(3)})], "two runs of one seed gave other arrays"),
+]
+
+
+@pytest.mark.parametrize(("title", "score", "outcomes", "said"), BAD_PROBES)
+def test_what_a_probe_must_not_return_is_one_sentence(title, score, outcomes, said, tmp_path):
+    with pytest.raises((Broken, EdenError), match=said):
+        checks_of(tmp_path, score=score, outcomes=outcomes)[title]()
+
+
 @pytest.mark.parametrize(("kind", "name"), [("task", "scr-heart"), ("dataset", "chestxray14")])
 def test_our_tasks_and_datasets_pass(kind, name):
     assert [found for found in check(kind, name) if found.problem] == []
@@ -160,6 +224,17 @@ def test_a_new_package_is_complete_and_its_method_keeps_the_contract(tmp_path):
     done = subprocess.run(command, cwd=tmp_path / "my-method", capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
     assert done.stdout.count(" ok") == 13
+
+
+def test_a_problem_that_several_checks_meet_is_written_out_once(tmp_path):
+    write_package("my-method", tmp_path)
+    file = tmp_path / "my-method" / "my_method.py"
+    file.write_text(file.read_text().replace("build_encoder(config.arch)", 'build_encoder("resnt50")'))
+    command = [sys.executable, "-m", "eden_bench", "plugins", "--plugin", "my_method.py", "--check", "my-method"]
+    done = subprocess.run(command, cwd=file.parent, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert done.stdout.count("Did you mean 'resnet50'?") == 1
+    assert done.stdout.count("as above") == 10
 
 
 @pytest.mark.parametrize("name", ["My Method", "../escape", "", "2fast"])

@@ -1,0 +1,24 @@
+"""A word that is none of the known ones is refused where it is written, before an image is left out unseen."""
+
+from pathlib import Path
+
+import pytest
+
+from eden_bench import DataDamaged, DatasetCard, Item
+
+
+@pytest.mark.parametrize("split", ["training", "validation", "Train", "", None])
+def test_an_item_is_in_one_of_the_two_splits(split):
+    with pytest.raises(DataDamaged, match=rf"^film 7: split must be one of train, test, not {split!r}"):
+        Item(id="film 7", patient="p", split=split, image=Path("7.png"))
+
+
+def test_a_slip_in_a_split_names_the_nearest():
+    with pytest.raises(DataDamaged, match=r"not 'training'\. Did you mean 'train'\?$"):
+        Item(id="film 7", patient="p", split="training", image=Path("7.png"))
+
+
+def test_a_card_has_a_known_modality():
+    texts = dict.fromkeys(("title", "citation", "licence", "source"), "x")
+    with pytest.raises(ValueError, match=r"^modality must be one of chest-x-ray, fundus, not 'x-ray'"):
+        DatasetCard(modality="x-ray", folders=("x",), expected_images=1, **texts)
