@@ -1,7 +1,7 @@
-"""Codes of patches that no network made: what an oracle and a floor score by the same definitions.
+"""Codes of patches that no network made: an oracle's, and what a box tells of itself.
 
 The oracle's is an area mean over a patch's own pixels, taken before any resizing, so that a whole is exactly the sum of
-its parts. The floor's knows where a patch lies and nothing of what it shows.
+its parts.
 """
 
 from __future__ import annotations
@@ -39,25 +39,17 @@ def _content(binned: np.ndarray, box: np.ndarray) -> np.ndarray:
     return np.concatenate([greys, [(left + right) / (2 * width), (top + bottom) / (2 * height)]])
 
 
-def position(boxes: np.ndarray, size_px: int) -> np.ndarray:
-    """Encode patches by Fourier features of their centre: no pixel is looked at.
+def box(boxes: np.ndarray, size_px: int) -> np.ndarray:
+    """Encode squares by Fourier features of their centre and side: all that their coordinates tell, and no pixel.
 
     Args:
         boxes: (..., 4) left, top, right, bottom in pixels of a square film.
         size_px: side of the film.
 
     Returns:
-        (..., 12) float64 in [-1, 1]: sine and cosine of π, 2π and 4π times x and y in film sides.
+        (..., 18) float64 in [-1, 1]: sine and cosine of π, 2π and 4π times x, y and side in film sides.
     """
-    return _waves((boxes[..., :2] + boxes[..., 2:]) / (2 * size_px))
-
-
-def box(boxes: np.ndarray, size_px: int) -> np.ndarray:
-    """Encode squares by all their coordinates: as ``position``, with those of the side after them, (..., 18)."""
-    side = (boxes[..., 2:3] - boxes[..., :1]) / size_px
-    return np.concatenate([position(boxes, size_px), _waves(side)], axis=-1)
-
-
-def _waves(values: np.ndarray) -> np.ndarray:
-    angles = (np.pi * 2.0 ** np.arange(_OCTAVES) * values[..., None]).reshape(*values.shape[:-1], -1)
+    centre = (boxes[..., :2] + boxes[..., 2:]) / 2
+    places = np.concatenate([centre, boxes[..., 2:3] - boxes[..., :1]], axis=-1) / size_px
+    angles = (np.pi * 2.0 ** np.arange(_OCTAVES) * places[..., None]).reshape(*boxes.shape[:-1], -1)
     return np.concatenate([np.sin(angles), np.cos(angles)], axis=-1)

@@ -1,82 +1,67 @@
-"""Inter- and extrapolation: squares on lines over a film, encoded and mixed; see ``mixtures`` for the scores."""
+"""Inter- and extrapolation of layout (Adam-v2's poster): do features on a line mix as its places do?
+
+See ``mixtures`` for the scores. Not as in the poster, whose raw cosines an untrained network surpasses: the place that
+is most like the mixture is looked for among seven.
+"""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 
 import numpy as np
 
-from eden_bench.case_statistics import mean as mean_of
-from eden_bench.contracts import Context, Dataset, DatasetIndex, Outcome
+from eden_bench.contracts import Context, DatasetIndex, Item, Outcome
 from eden_bench.encoders import Encoder
-from tasks.probes import codes, lines, mixtures
-from tasks.probes.boxes import encoded
-from tasks.probes.compositionality import Encode, over_films
-from tasks.probes.films import OpenFilms
+from tasks.probes import lines, mixtures
+from tasks.probes.definitions import ProbeTask
+from tasks.probes.geometry import Encode, OpenGeometry
 from tasks.probes.part_protocols import LinesProtocol
 
-_MEANS = ("error", "swapped_error", "right_weights", "raw_cosine", "raw_cosine_mismatched")
 
+class OpenInterpolation(OpenGeometry):
+    """Inter- and extrapolation with its films decoded and lines drawn on them."""
 
-class OpenInterpolation(OpenFilms):
-    """Films with lines drawn on them; see ``contracts.OpenTask``."""
+    protocol: LinesProtocol
 
-    def __init__(self, index: DatasetIndex, protocol: LinesProtocol, context: Context, dataset: Dataset) -> None:
-        super().__init__(index, protocol, context, dataset)
-        self.protocol = protocol
-        self.test_boxes = {kind: self._drawn(kind, "test", len(self.test)) for kind in mixtures.KINDS}
-        self.train_boxes = self._drawn("interpolation", "train", len(self.train))
+    def __init__(self, task: ProbeTask, index: DatasetIndex, protocol: LinesProtocol, context: Context) -> None:
+        super().__init__(task, index, protocol, context)
+        self.boxes = {kind: self._drawn(kind, self.test) for kind in mixtures.KINDS}
+        self.train_boxes = self._drawn("interpolation", self.train)
 
-    def _drawn(self, kind: str, split: str, films: int) -> np.ndarray:
-        """Return (films, lines, 9, 4) boxes."""
-        settings = (self.protocol.lines, self.protocol.source_px, self.protocol.side_px)
+    def _drawn(self, kind: str, items: Sequence[Item]) -> np.ndarray:
+        """Return (F, lines, 9, 4) boxes."""
+        p, beyond = self.protocol, kind == "extrapolation"
         return np.stack(
-            [
-                lines.draw_lines(split == "train", film, *settings, beyond=kind == "extrapolation")
-                for film in range(films)
-            ]
+            [lines.draw_lines(p.seed, item.id, p.lines, p.film_px, p.side_px, beyond=beyond) for item in items]
         )
 
     def run(self, encoder: Encoder, seed: int, shots: int | None = None) -> Outcome:
-        """Embed squares and mix their features; nothing depends on the seed."""
-        features = self.protocol.features
-        columns = self._columns(lambda film, boxes: encoded(encoder, film, boxes, features).astype(np.float64))
-        controls = {name: found["interpolation_error"] for name, found in self._controls.items()}
-        cases = self._named() | {name: values.tolist() for name, values in columns.items()}
-        told = {"controls": self._controls}
-        return Outcome(_scores(columns), cases, told, {"chance": lines.CHANCE} | controls, _arrays(columns))
+        """Score the encoder on lines over the test films; see ``contracts.OpenTask.run``."""
+        columns = self._columns(self.by(encoder))
+        names = [f"{line} {eighth}/{lines.EIGHTHS}" for line in range(self.protocol.lines) for eighth in lines.ASKED]
+        cases: dict[str, Sequence[Any]] = {
+            "case": [f"{item.id} {name}" for item in self.test for name in names],
+            "patient": np.repeat(self.patients[self.rows["test"]], len(names)).tolist(),
+        }
+        cases |= {name: values.tolist() for name, values in columns.items()}
+        controls = {"chance": lines.CHANCE, "oracle": self._oracle["interpolation_error"]}
+        return Outcome(mixtures.summarise(columns), cases, {"oracle": self._oracle}, controls, _arrays(columns))
 
     @cached_property
-    def _controls(self) -> dict[str, dict[str, float]]:
-        """All scores of the codes that no network made: Fourier features of places, and places themselves."""
-        side = self.protocol.source_px
-        made: dict[str, Encode] = {
-            "position": lambda film, boxes: codes.position(boxes, side),
-            "oracle": lambda film, boxes: boxes[..., :2] / side,
-        }
-        return {name: _scores(self._columns(encode)) for name, encode in made.items()}
+    def _oracle(self) -> dict[str, float]:
+        """Scores of a code that is the place itself, x and y."""
+        return mixtures.summarise(self._columns(lambda rows, boxes: boxes[..., :2] / self.protocol.film_px))
 
     def _columns(self, encode: Encode) -> dict[str, np.ndarray]:
         """Return every column of numbers, a row a line and t."""
-        train = over_films(encode, self.train_films, self.train_boxes)
+        train = encode(self.rows["train"], self.train_boxes)
         mean = train.reshape(-1, train.shape[-1]).mean(axis=0)
         columns: dict[str, np.ndarray] = {}
-        for kind, boxes in self.test_boxes.items():
-            columns |= mixtures.line_columns(over_films(encode, self.test_films, boxes), mean, kind)
+        for kind, boxes in self.boxes.items():
+            columns |= mixtures.line_columns(encode(self.rows["test"], boxes), mean, kind)
         return {name: values.ravel() for name, values in columns.items()}
-
-    def _named(self) -> dict[str, list[Any]]:
-        names = [f"{line} {eighth}/{lines.EIGHTHS}" for line in range(self.protocol.lines) for eighth in lines.ASKED]
-        return {
-            "case": [f"{item.id} {name}" for item in self.test for name in names],
-            "patient": [item.patient for item in self.test for _ in names],
-        }
-
-
-def _scores(columns: dict[str, np.ndarray]) -> dict[str, float]:
-    means = {f"{kind}_{name}": mean_of(columns, f"{kind}_{name}") for kind in mixtures.KINDS for name in _MEANS}
-    return means | {f"{kind}_skill": mixtures.mixing_skill(columns, f"{kind}_skill") for kind in mixtures.KINDS}
 
 
 def _arrays(columns: dict[str, np.ndarray]) -> dict[str, np.ndarray]:

@@ -19,7 +19,7 @@ ASKED = (2, 4, 6)
 """Eighths at which the candidate is looked for: t = ¼, ½, ¾ as in the published figures."""
 
 
-def draw_lines(seed: int, film: int, count: int, size_px: int, side_px: int, *, beyond: bool) -> np.ndarray:
+def draw_lines(seed: int, film: str, count: int, size_px: int, side_px: int, *, beyond: bool) -> np.ndarray:
     """Draw lines, all of whose squares lie in the film.
 
     Between A and B squares of neighbouring eighths share no pixel. Beyond B, where a line must be 15 eighths long,
@@ -27,7 +27,7 @@ def draw_lines(seed: int, film: int, count: int, size_px: int, side_px: int, *, 
 
     Args:
         seed: of the task.
-        film: number of the film.
+        film: id of the film.
         count: lines to draw.
         size_px: side of the film.
         side_px: side of the squares.

@@ -10,10 +10,10 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from eden_bench.case_statistics import Columns, auc, register_statistic
-from tasks.probes.cosine_ranks import reciprocal_rank, top1, unit
 from tasks.probes.explained import r_squared, squared_lengths
+from tasks.probes.ranks import cosine_table, directions, reciprocal_rank, top1
 from tasks.probes.ridge import fit_over_patients
-from tasks.probes.wholes import groups_of
+from tasks.probes.wholes import LAYOUTS, groups_of
 
 MISMATCHES = ("shifted", "other_patient")
 """Whose parts a whole is compared with besides its own: the whole's beside it, and its place's in another patient."""
@@ -30,7 +30,7 @@ def cosines(whole: np.ndarray, sums: np.ndarray, mean: np.ndarray | float) -> di
     Returns:
         "matched" and ``MISMATCHES``, each (F, P, 2).
     """
-    w, a = unit(whole, mean), unit(sums, mean)
+    w, a = directions(whole, mean), directions(sums, mean)
     others = {"matched": a, "shifted": a[:, :, ::-1], "other_patient": a[_twins(len(a))]}
     return {name: (w * other).sum(axis=-1) for name, other in others.items()}
 
@@ -55,8 +55,8 @@ def retrieval(whole: np.ndarray, sums: np.ndarray, mean: np.ndarray) -> dict[str
     films, places = whole.shape[:2]
     truth = np.arange(2 * films)
     for place in range(places):
-        queries, gallery = (unit(x[:, place].reshape(2 * films, -1), mean) for x in (sums, whole))
-        similarity = queries @ gallery.T
+        queries, gallery = (directions(x[:, place].reshape(2 * films, -1), mean) for x in (sums, whole))
+        similarity = cosine_table(queries, gallery)
         found["top1"].append(top1(similarity, truth).reshape(films, 2))
         found["mrr"].append(reciprocal_rank(similarity, truth).reshape(films, 2))
     return {name: np.stack(values, axis=1) for name, values in found.items()}
@@ -107,6 +107,12 @@ def explained_share(columns: Columns, name: str) -> float:
     return r_squared(error, total)
 
 
+@register_statistic("calibrated_cosine")
+def calibrated_cosine(columns: Columns, name: str) -> float:
+    """Return `calibrated` of the mean published cosines of matched and of mismatched pairs."""
+    return calibrated(float(columns["raw_cosine"].mean()), float(columns["raw_cosine_mismatched"].mean()))
+
+
 def calibrated(matched: float, mismatched: float) -> float:
     """Return (c - m) / (1 - m), how much of the way from mismatched to 1 the matched cosine is; 0 where 1 - m < 1e-6.
 
@@ -116,27 +122,21 @@ def calibrated(matched: float, mismatched: float) -> float:
     return (matched - mismatched) / (1 - mismatched) if 1 - mismatched >= 1e-6 else 0.0
 
 
-def summarise(columns: Mapping[str, np.ndarray], layouts: Sequence[str]) -> dict[str, float]:
+def summarise(columns: Mapping[str, np.ndarray], layouts: np.ndarray) -> dict[str, float]:
     """Return every score of the cases.
 
     Args:
         columns: a row a whole and layout.
-        layouts: name of each row's.
+        layouts: (rows,) name of each row's.
     """
-    raw, mismatched = (float(columns[name].mean()) for name in ("raw_cosine", "raw_cosine_mismatched"))
     inside = columns["border"] == 0
     scores = {
         "part_whole_auc": auc_matched(columns, ""),
         **{f"auc_{name}": auc_matched_against(columns, name) for name in MISMATCHES},
-        **{
-            f"auc_{name}": auc_matched(_rows(columns, np.array(layouts) == name), "") for name in dict.fromkeys(layouts)
-        },
-        "top1": float(columns["top1"].mean()),
-        "mrr": float(columns["mrr"].mean()),
+        **{f"auc_{name}": auc_matched(_rows(columns, layouts == name), "") for name in LAYOUTS},
+        **{name: float(columns[name].mean()) for name in ("top1", "mrr", "raw_cosine", "raw_cosine_mismatched")},
         "ridge_r2": explained_share(columns, "ridge_r2"),
-        "raw_cosine": raw,
-        "raw_cosine_mismatched": mismatched,
-        "calibrated_cosine": calibrated(raw, mismatched),
+        "calibrated_cosine": calibrated_cosine(columns, ""),
     }
     return scores | ({"auc_inside": auc_matched(_rows(columns, inside), "")} if inside.any() else {})
 

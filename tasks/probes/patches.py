@@ -31,7 +31,7 @@ def leaves_film(boxes: np.ndarray, size_px: int) -> np.ndarray:
 
 
 def cut(films: np.ndarray, rows: np.ndarray, boxes: np.ndarray, size_px: int) -> np.ndarray:
-    """Cut boxes out of films and resize each to a square: by area where it shrinks, bilinearly where it grows.
+    """Cut boxes out of films and resize each to a square: by area along an axis that shrinks, else bilinearly.
 
     Args:
         films: (N, H, W) uint8.
@@ -47,9 +47,9 @@ def cut(films: np.ndarray, rows: np.ndarray, boxes: np.ndarray, size_px: int) ->
     patches = np.empty((len(boxes), size_px, size_px), np.uint8)
     for number, (row, box) in enumerate(zip(rows, boxes, strict=True)):
         patch = _inside(films[row], box)
-        shrinks = patch.shape[0] > size_px or patch.shape[1] > size_px
-        how = cv2.INTER_AREA if shrinks else cv2.INTER_LINEAR
-        patches[number] = cv2.resize(patch, (size_px, size_px), interpolation=how)
+        height, width = (min(side, size_px) for side in patch.shape)
+        shrunk = cv2.resize(patch, (width, height), interpolation=cv2.INTER_AREA)
+        patches[number] = cv2.resize(shrunk, (size_px, size_px), interpolation=cv2.INTER_LINEAR)
     return patches
 
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from eden_bench import seeds
 from eden_bench.case_statistics import Columns, register_statistic
-from tasks.probes.cosine_ranks import top1, unit
 from tasks.probes.explained import r_squared, squared_lengths
+from tasks.probes.ranks import cosine_table, directions, top1
 from tasks.probes.ridge import Ridge, fit_over_patients
 
 QUADRANTS = ("upper_left", "upper_right", "lower_left", "lower_right")
@@ -54,7 +54,7 @@ def among_own(predicted: np.ndarray, parts: np.ndarray, mean: np.ndarray) -> np.
     Returns:
         (M,) share of the four that stand first, equals sharing.
     """
-    similarity = unit(predicted, mean) @ unit(parts, mean).transpose(0, 2, 1)
+    similarity = cosine_table(directions(predicted, mean), directions(parts, mean))
     return top1(similarity.reshape(-1, 4), np.tile(np.arange(4), len(parts))).reshape(-1, 4).mean(axis=1)
 
 
@@ -73,13 +73,11 @@ def among_others(predicted: np.ndarray, parts: np.ndarray, mean: np.ndarray, see
         (M,) share of the four that stand first, equals sharing.
     """
     candidates = _candidates(len(parts), seed)
-    first = [
-        top1(
-            np.take_along_axis(unit(predicted[:, i], mean) @ unit(parts[:, i], mean).T, candidates, axis=1),
-            np.zeros(len(parts), dtype=np.int64),
-        )
-        for i in range(len(QUADRANTS))
-    ]
+    first = []
+    for quadrant in range(len(QUADRANTS)):
+        told, own = (directions(x[:, quadrant], mean) for x in (predicted, parts))
+        chosen = np.take_along_axis(cosine_table(told, own), candidates, axis=1)
+        first.append(top1(chosen, np.zeros(len(parts), dtype=np.int64)))
     return np.mean(first, axis=0)
 
 
@@ -96,18 +94,29 @@ def quadrants_r2(columns: Columns, name: str) -> float:
     return _mean_r2(columns, "error")
 
 
-@register_statistic("position_r2")
-def position_r2(columns: Columns, name: str) -> float:
+@register_statistic("box_r2")
+def box_r2(columns: Columns, name: str) -> float:
     """Return the same of what the whole's box alone tells."""
     return _mean_r2(columns, "box_error")
 
 
-@register_statistic("r2_beyond_position")
-def r2_beyond_position(columns: Columns, name: str) -> float:
+@register_statistic("r2_beyond_box")
+def r2_beyond_box(columns: Columns, name: str) -> float:
     """Return by how much R² exceeds that of the whole's box alone."""
-    return quadrants_r2(columns, name) - position_r2(columns, name)
+    return quadrants_r2(columns, name) - box_r2(columns, name)
 
 
 def _mean_r2(columns: Mapping[str, np.ndarray], kind: str) -> float:
     sums = [(float(columns[f"{kind}_{q}"].sum()), float(columns[f"total_{q}"].sum())) for q in QUADRANTS]
     return float(np.mean([r_squared(error, total) for error, total in sums]))
+
+
+def summarise(columns: Columns) -> dict[str, float]:
+    """Return every score of the cases."""
+    return {
+        "quadrants_r2": quadrants_r2(columns, ""),
+        "box_r2": box_r2(columns, ""),
+        "r2_beyond_box": r2_beyond_box(columns, ""),
+        "top1_own": float(columns["top1_own"].mean()),
+        "top1_others": float(columns["top1_others"].mean()),
+    }

@@ -79,11 +79,6 @@ def parts_of(boxes: np.ndarray, layout: str) -> np.ndarray:
     return np.stack(made, axis=-2)
 
 
-def leaves_film(boxes: np.ndarray, size_px: int) -> np.ndarray:
-    """Tell which of (..., 4) boxes cross the border of the film: (...) bool."""
-    return (boxes.min(axis=-1) < 0) | (boxes.max(axis=-1) > size_px)
-
-
 def groups_of(films: int) -> list[np.ndarray]:
     """Part films into twos, in order, the last of an odd number joining the group before it.
 

@@ -1,4 +1,4 @@
-"""The oracle's code is additive before any resizing; the floor's sees no pixel."""
+"""The oracle's code is additive before any resizing; a box's sees no pixel."""
 
 import numpy as np
 import pytest
@@ -29,11 +29,9 @@ def test_the_code_of_a_box_is_equal_for_equal_boxes_only():
     made = codes.box(boxes, 96)
     assert made.shape == (len(boxes), 18)
     assert len(np.unique(made.round(9), axis=0)) == len(np.unique(boxes, axis=0))
-    assert (made[:, :12] == codes.position(boxes, 96)).all()
 
 
-def test_the_position_is_that_of_the_centre():
-    found = codes.position(np.array([[24, 0, 72, 48], [40, 16, 56, 32]]), 96)
-    assert found[0] == pytest.approx(found[1])
-    angles = [np.pi * octave * place for place in (0.5, 0.25) for octave in (1, 2, 4)]
-    assert found[0] == pytest.approx([*np.sin(angles), *np.cos(angles)])
+def test_the_code_of_a_box_is_that_of_its_centre_and_side():
+    found = codes.box(np.array([24, 0, 72, 48]), 96)
+    angles = [np.pi * octave * place for place in (0.5, 0.25, 0.5) for octave in (1, 2, 4)]
+    assert found == pytest.approx([*np.sin(angles), *np.cos(angles)])

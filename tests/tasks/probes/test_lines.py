@@ -11,7 +11,7 @@ CASES = [(1024, 85), (224, 18), (96, 8)]
 
 
 def drawn(size_px, side_px, beyond):
-    return np.concatenate([lines.draw_lines(0, film, 8, size_px, side_px, beyond=beyond) for film in range(30)])
+    return np.concatenate([lines.draw_lines(0, str(film), 8, size_px, side_px, beyond=beyond) for film in range(30)])
 
 
 @pytest.mark.parametrize("beyond", [False, True])
@@ -53,15 +53,15 @@ def test_lines_go_every_way_and_follow_seed_and_film():
     way = boxes[:, 1, :2] - boxes[:, 0, :2]
     assert {(x > 0, y > 0) for x, y in way.tolist()} == {(x, y) for x in (True, False) for y in (True, False)}
     assert {0, 1} == set(np.argmax(np.abs(way), axis=1))
-    first = lines.draw_lines(0, 3, 4, 224, 18, beyond=False)
-    assert (lines.draw_lines(0, 3, 4, 224, 18, beyond=False) == first).all()
-    assert (lines.draw_lines(0, 4, 4, 224, 18, beyond=False) != first).any()
-    assert (lines.draw_lines(1, 3, 4, 224, 18, beyond=False) != first).any()
+    first = lines.draw_lines(0, "3", 4, 224, 18, beyond=False)
+    assert (lines.draw_lines(0, "3", 4, 224, 18, beyond=False) == first).all()
+    assert (lines.draw_lines(0, "4", 4, 224, 18, beyond=False) != first).any()
+    assert (lines.draw_lines(1, "3", 4, 224, 18, beyond=False) != first).any()
 
 
 def test_squares_too_large_for_a_line_are_refused():
     with pytest.raises(ValueError, match="a line of 8 steps of 30 px does not fit 224 px: draw smaller squares"):
-        lines.draw_lines(0, 0, 1, 224, 30, beyond=False)
+        lines.draw_lines(0, "0", 1, 224, 30, beyond=False)
 
 
 def test_features_are_mixed_by_place_not_as_printed():

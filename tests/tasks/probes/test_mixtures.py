@@ -10,7 +10,9 @@ FEATURES = np.random.default_rng(0).normal(size=(4, 3, 9, 5)) + 1
 
 
 def boxes(kind, films=12):
-    return np.stack([lines.draw_lines(0, film, 5, 224, 18, beyond=kind == "extrapolation") for film in range(films)])
+    return np.stack(
+        [lines.draw_lines(0, str(film), 5, 224, 18, beyond=kind == "extrapolation") for film in range(films)]
+    )
 
 
 def cosine(one, other):

@@ -28,3 +28,12 @@ def test_shrinking_averages_by_area():
 @pytest.mark.parametrize(("point", "box"), [((4.0, 4.0), [2, 2, 6, 6]), ((0.5, 7.9), [-1, 6, 3, 10])])
 def test_a_square_lies_about_its_point(point, box):
     assert around(np.array(point), 0.5, 8).tolist() == box
+
+
+def test_of_a_box_that_shrinks_along_one_axis_only_that_axis_is_averaged():
+    film = np.random.default_rng(0).integers(0, 256, (40, 40)).astype(np.uint8)
+    found = cut(film[None], np.array([0]), np.array([[4, 0, 8, 16]]), 8)[0]
+    narrow = film[:16, 4:8].reshape(8, 2, 4).mean(axis=1)
+    at = np.clip((np.arange(8) + 0.5) / 2 - 0.5, 0, 3)
+    wanted = np.stack([np.interp(at, range(4), row) for row in narrow])
+    assert np.abs(found - wanted).max() <= 1

@@ -32,8 +32,8 @@ def test_r2_is_the_mean_over_quadrants_of_one_minus_error_over_spread():
     columns |= {f"box_error_{q}": np.array([8.0, 0.0]) for q in quadrants.QUADRANTS}
     wanted = sum(1 - (1 + i) / 8 for i in range(4)) / 4
     assert quadrants.quadrants_r2(columns, "") == pytest.approx(wanted)
-    assert quadrants.position_r2(columns, "") == 0
-    assert quadrants.r2_beyond_position(columns, "") == pytest.approx(wanted)
+    assert quadrants.box_r2(columns, "") == 0
+    assert quadrants.r2_beyond_box(columns, "") == pytest.approx(wanted)
 
 
 def test_errors_and_spread_are_those_of_a_plain_loop():
@@ -99,6 +99,6 @@ def test_a_permuted_oracle_falls_to_chance():
 
 
 def test_a_box_tells_of_a_code_of_places_all_there_is():
-    _, parts = coded(lambda film, boxes: codes.position(boxes, SIDE)[..., :3], films=60)
+    _, parts = coded(lambda film, boxes: codes.box(boxes, SIDE)[..., :3], films=60)
     boxes, _ = coded(lambda film, boxes: codes.box(boxes, SIDE), films=60)
     assert quadrants.quadrants_r2(columns_of(boxes, parts), "") > 0.9

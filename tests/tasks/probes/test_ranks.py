@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from sklearn.metrics import roc_auc_score
 
-from tasks.probes.ranks import auroc, directions, reciprocal_rank, top1
+from tasks.probes.ranks import auroc, cosine_table, directions, reciprocal_rank, top1
 
 DRAW = np.random.default_rng(0)
 
@@ -57,3 +57,12 @@ def test_centring_takes_away_what_all_have_in_common():
     off = (centred @ centred.T)[~np.eye(50, dtype=bool)]
     assert abs(off.mean()) < 0.05
     assert np.allclose(np.linalg.norm(centred, axis=1), 1)
+
+
+def test_equal_candidates_tie_whatever_a_product_rounds():
+    features = np.random.default_rng(0).normal(size=(37, 33))
+    queries, candidates = directions(features), directions(np.concatenate([features, features]))
+    assert top1(cosine_table(queries, candidates), np.arange(37)).tolist() == [0.5] * 37
+    stacked = cosine_table(queries[None], candidates[None])
+    assert stacked.shape == (1, 37, 74)
+    assert stacked[0, 3, 5] == pytest.approx(queries[3] @ candidates[5], abs=1e-12)

@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 from tasks.probes import wholes
+from tasks.probes.patches import leaves_film
 
 SIZES = [96, 224, 1024]
 
@@ -38,7 +39,7 @@ def test_the_square_beside_a_whole_is_half_a_side_away_or_more_along_one_axis(si
 def test_both_lie_in_the_film_where_they_can(size_px):
     boxes = pairs(size_px)
     side = boxes[..., 0, 2] - boxes[..., 0, 0]
-    outside = wholes.leaves_film(boxes, size_px)
+    outside = leaves_film(boxes, size_px)
     assert not outside[3 * side <= 2 * (size_px - 1)].any()
     too_large = 3 * side > 2 * (size_px + 1)
     assert (outside[too_large].sum(axis=-1) == 1).all()
