@@ -69,7 +69,12 @@ _ALTERNATIVES: Mapping[str, str | ScoreDefinition] = {
     "energy_of_<control>": _of_boxes("energy of a control"),
     "pointing_<finding>": "the primary score of one finding, mean over its boxes",
     "iou_<finding>": "iou of one finding, mean over its boxes",
-    "evax_theta": "EVA-X's own form: the θ among 0.01, 0.02 … 0.60 whose evax_map is best on the boxes that are scored",
+    "evax_theta": ScoreDefinition(
+        name="",
+        text="EVA-X's own form: the θ among 0.01, 0.02 … 0.60 whose evax_map is best on the boxes that are scored",
+        statistic="",
+        unit="",
+    ),
     "evax_map_of_<control>": "evax_map of a control, θ searched in the same way",
     "evax_miou": _evax("IoU at evax_theta, box corners truncated to whole pixels at 1024 px and at size_px"),
     "evax_ap25": _evax("whether that IoU is above 0.25 (a localisation accuracy that its authors call AP25)"),

@@ -67,7 +67,8 @@ def with_random_weights(network: nn.Module, seed: int) -> nn.Module:
     Modules that know how are reset, running statistics included; other parameters (of positions, say) are drawn from
     a normal distribution with the standard deviation that they had.
     """
-    spoilt = copy.deepcopy(network)
+    device = next(network.parameters()).device
+    spoilt = copy.deepcopy(network).cpu()  # whose generator alone is seeded
     with seeded(seed, "grad-cam", "random weights"), torch.no_grad():
         for module in spoilt.modules():
             reset = getattr(module, "reset_parameters", None)
@@ -76,5 +77,5 @@ def with_random_weights(network: nn.Module, seed: int) -> nn.Module:
                 continue
             for parameter in module.parameters(recurse=False):
                 spread = parameter.float().std(correction=0)
-                parameter.copy_(torch.randn(parameter.shape).to(parameter.device) * spread)
-    return spoilt.eval()
+                parameter.copy_(torch.randn(parameter.shape) * spread)
+    return spoilt.eval().to(device)

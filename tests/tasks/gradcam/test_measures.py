@@ -3,6 +3,8 @@
 import numpy as np
 import pytest
 
+from eden_bench.encoders import build_encoder
+from tasks.finetuning.networks import Classifier
 from tasks.gradcam import controls, measures
 
 SIZE_PX = 56
@@ -130,3 +132,22 @@ def test_the_grid_oracle_is_the_box_where_the_grid_can_show_it():
     assert (oracle > 0.5).tolist() == mask.tolist()
     coarse = controls.grid_oracle(mask, (2, 2))
     assert measures.pointing(coarse, mask) == 1
+
+
+def test_random_weights_are_others_and_repeat_with_the_seed_and_leave_the_network_alone():
+    network = Classifier(build_encoder("vit_mini_patch8_64", 1), 5, seed=2)
+    before = {name: value.clone() for name, value in network.state_dict().items()}
+    first, again, other = (controls.with_random_weights(network, seed).state_dict() for seed in (3, 3, 4))
+    for name, value in network.state_dict().items():
+        assert value.equal(before[name]), name
+        assert first[name].equal(again[name]), name
+        if value.ndim > 1:  # norms and biases are reset to constants
+            assert not first[name].equal(value), name
+            assert not first[name].equal(other[name]), name
+
+
+def test_random_weights_forget_running_statistics():
+    network = Classifier(build_encoder("resnet18-w16", 1), 5, seed=2)
+    network.encoder.bn1.running_mean += 1
+    spoilt = controls.with_random_weights(network, 0)
+    assert not spoilt.encoder.bn1.running_mean.any()
