@@ -32,7 +32,9 @@ class Outcome:
     training: Mapping[str, Any] = field(default_factory=dict)
     """Budget, steps taken, best step, validation curve: whatever the reader needs to judge the run."""
     controls: Mapping[str, float] = field(default_factory=dict)
-    """What controls score by the primary definition on the same cases, by name: "chance", "copy the coordinates"."""
+    """What controls score by the primary definition on the same cases, by name: "chance", "copy the coordinates". One
+    whose name has the word oracle is a ceiling, all others are floors of what a report lets a row claim. A column of
+    the cases with a control's name, or "<score>_of_<its_name>", pairs it with the row; else it is a fixed number."""
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
     """Numeric arrays that figures are drawn from, by name; stored beside the record, 64 MB in all at most."""
     network: nn.Module | None = field(default=None, compare=False)

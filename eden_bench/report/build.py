@@ -96,6 +96,7 @@ def _split_by_pretraining(group: list[Record]) -> list[list[Record]]:
 def _table(group: list[Record], method: str, allow_unequal: bool, audits: Audits) -> Table:
     first, rows = group[0], rows_of(group)
     cell, score = first.cell, first.score
+    tested = [row for row in rows if not (row.control and first.task.kind == "probe")]
     return Table(
         task=cell.task,
         title=first.task.title,
@@ -113,7 +114,7 @@ def _table(group: list[Record], method: str, allow_unequal: bool, audits: Audits
         marks=Marks(_is_phantom(group), first.marks.quick, _part(group)),
         counts=first.data.counts,
         rows=tuple(rows),
-        comparisons=comparisons(rows, method, allow_unequal=allow_unequal, higher_is_better=score.higher_is_better),
+        comparisons=comparisons(tested, method, allow_unequal=allow_unequal, higher_is_better=score.higher_is_better),
         notes=(*_notes(group, rows), *_leakage(group, audits)),
     )
 

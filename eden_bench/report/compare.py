@@ -20,6 +20,8 @@ def comparisons(
         allow_unequal: test rows of different seeds too.
         higher_is_better: direction of the score.
     """
+    if not rows:
+        return ()
     chosen = method or next((row for row in rows if row.headline), rows[0]).backbone.method
     others = [row for row in rows if row.backbone.method != chosen]
     if not others:

@@ -134,6 +134,14 @@ def test_a_control_with_a_column_in_the_cases_is_paired_with_them(column):
     assert claims_of([fixed])["adam"].verdict == claims_of([other])["adam"].verdict == "not above its floor"
 
 
+def test_controls_are_tested_against_nothing_by_the_papers_test():
+    (table,) = build([even("adam", 0.6), even("densecl", 0.5), even("pixels", 0.8), even("random", 0.7)])
+    assert [(each.row.label, each.other.label) for each in table.comparisons] == [("adam", "densecl")]
+    (table,) = build([even("pixels", 0.8), even("random", 0.7)])
+    assert table.comparisons == ()
+    assert {claim.verdict for claim in table.claims.values()} == {"control"}
+
+
 def test_a_row_alone_or_beside_chance_alone_claims_nothing():
     found = claims_of([even("adam", 0.9)])["adam"]
     assert found.verdict == "no claim"
