@@ -6,7 +6,10 @@ import subprocess
 import sys
 from pathlib import Path
 
+import numpy as np
 import pytest
+
+from eden_bench import records, results
 
 PACKAGE = Path(__file__).parent / "example_plugin"
 
@@ -61,6 +64,63 @@ def test_the_installed_plugin_runs_beside_ours(installed, tiny_data, tiny_protoc
     ]
     assert "plain-siam" in done.stdout
     assert "PHANTOM" in done.stdout.upper()
+
+
+@pytest.fixture(scope="module")
+def ran(installed, tiny_data, tiny_protocol, tmp_path_factory):
+    """Folder, environment and output of a run of the package's method on its two tasks."""
+    data, out = tmp_path_factory.mktemp("data"), tmp_path_factory.mktemp("ran") / "runs"
+    (data / "chestxray14").symlink_to(tiny_data / "chestxray14")
+    where = {"EDEN_BENCH_DATA": data, "EDEN_BENCH_OUT": out, "EDEN_BENCH_CACHE": tiny_data.parent / "cache"}
+    wrote = eden_bench(installed, "data", "phantom", "--datasets", "lab-lungs", "--patients", "12", "--out", str(data))
+    assert wrote.returncode == 0, wrote.stderr
+    names = ("--methods", "barlow-twins,random", "--tasks", "lab-lungs,lab-area", "--protocol", str(tiny_protocol))
+    done = eden_bench(installed, "run", *names, "--pretrain-seeds", "0-1", "--seeds", "0-1", **where)
+    assert done.returncode == 0, done.stderr
+    return out, where, done.stdout
+
+
+def test_all_four_kinds_of_plugin_run_together(ran):
+    out, _, shown = ran
+    counts = results(out).groupby(["task", "method"]).size().to_dict()
+    assert counts == {
+        ("lab-lungs", "barlow-twins"): 4,  # two pretrainings, two seeds
+        ("lab-lungs", "random"): 2,
+        ("lab-area", "barlow-twins"): 2,  # once a checkpoint
+        ("lab-area", "random"): 2,
+    }
+    assert "2 × 2" in shown
+    assert "2 × 1" in shown
+    assert "in points, lower is better" in shown
+
+
+def test_quick_values_of_a_methods_own_reach_its_checkpoint(ran):
+    out, _, _ = ran
+    configs = [json.loads(card.read_text())["config"] for card in out.glob("checkpoints/*/card.json")]
+    assert [(config["width"], config["lr"]) for config in configs] == [(64, 0.02)] * 2
+
+
+def test_what_the_probe_stored_gives_its_score_again(ran):
+    out, _, _ = ran
+    probed = [record for record in records.load(out) if record.cell.task == "lab-area"]
+    for record in probed:
+        area, nearest = (record.arrays()[name] for name in ("area", "nearest"))
+        assert record.value == 100 * float(np.median(np.abs(area - area[nearest])))
+    assert len({record.arrays()["features"].tobytes() for record in probed}) == 4
+
+
+def test_a_probe_that_stored_arrays_is_replayed(ran, installed):
+    out, where, _ = ran
+    record = next(r for r in records.load(out) if (r.cell.task, r.cell.method) == ("lab-area", "barlow-twins"))
+    done = eden_bench(installed, "run", "--replay", record.id[:12], **where)
+    cases = len(record.cases())
+    assert done.stdout == f"{record.id[:12]} identical: 1 score and {cases} cases, and the arrays\n", done.stderr
+
+
+@pytest.mark.parametrize("name", ["lab-lungs", "lab-area"])
+def test_the_package_keeps_the_contract(name, installed):
+    done = eden_bench(installed, "plugins", "--check", name)
+    assert done.returncode == 0, done.stdout
 
 
 def test_a_broken_plugin_is_one_warning_line(tmp_path):
