@@ -50,7 +50,7 @@ class Constant(EncoderSource):
         return digest("control constant, version 1")
 
     def told(self) -> dict[str, str]:
-        """Return what a record says of it."""
+        """Return the provenance of the encoder for a record."""
         return {"from": "nothing: a control"}
 
     def load_encoder(self, seed: int) -> Encoder:

@@ -118,7 +118,7 @@ class DenseCL(PretrainMethod):
 
     @property
     def ready(self) -> bool:
-        """Whether the queues hold real keys only, so that a validation loss means something."""
+        """Whether the queues hold real keys only, so that a validation loss is meaningful."""
         return self.queue.full
 
     def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
@@ -130,7 +130,7 @@ class DenseCL(PretrainMethod):
         return {"main": sgd(self.student.parameters(), self.config)}
 
     def losses(self, views: Views, turn: str = "main") -> dict[str, Tensor]:
-        """Return (1 − λ) times the global loss, and λ times the dense loss."""
+        """Compute (1 − λ) times the global loss, and λ times the dense loss."""
         query_images, key_images = views.images
         queries: Embeddings = in_groups(self.student, query_images, self.config.bn_groups)
         keys: Embeddings = shuffled_in_groups(self.teacher, key_images, self.config.bn_groups, views.generator)
@@ -152,7 +152,7 @@ class DenseCL(PretrainMethod):
 
 @torch.no_grad()
 def from_fan_in(encoder: Encoder) -> Encoder:
-    """Scale a new ResNet's convolutions from Kaiming's fan-out, torchvision's, to fan-in, the released code's.
+    """Rescale a new ResNet's convolutions from Kaiming's fan-out, torchvision's, to fan-in, the released code's.
 
     The draws stay those that every method begins from: a standard deviation of √(2 / (k² · outputs)) becomes
     √(2 / (k² · inputs)). Other encoders keep their own initialisation.
@@ -165,7 +165,7 @@ def from_fan_in(encoder: Encoder) -> Encoder:
 
 
 def match_cells(query_features: Tensor, key_features: Tensor, key_cells: Tensor) -> Tensor:
-    """Return, for each query position, the key cell whose backbone feature is most similar (Eq. 4).
+    """Match each query position to the key cell with the most similar backbone feature (Eq. 4).
 
     Args:
         query_features: (B, S, C), unit length, from the student.
@@ -181,7 +181,7 @@ def match_cells(query_features: Tensor, key_features: Tensor, key_cells: Tensor)
 
 
 def dense_loss(queries: Embeddings, keys: Embeddings, queue: Tensor, temperature: float) -> Tensor:
-    """Return InfoNCE of every query cell with its match, against a queue (D, K); the mean over B × S cells (Eq. 2)."""
+    """Compute InfoNCE of every query cell and its match against a queue (D, K), the mean over B × S cells (Eq. 2)."""
     with torch.no_grad(), torch.autocast(queue.device.type, enabled=False):
         positives = match_cells(queries.features, keys.features, keys.cells)
     return info_nce(queries.cells.flatten(0, 1), positives.flatten(0, 1), queue, temperature=temperature).loss

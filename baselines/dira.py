@@ -159,7 +159,7 @@ class DiRA(PretrainMethod):
 
     @property
     def ready(self) -> bool:
-        """Whether the queue holds real keys only, so that a validation loss means something."""
+        """Whether the queue holds real keys only, so that a validation loss is meaningful."""
         return self.queue.full
 
     def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
@@ -189,7 +189,7 @@ class DiRA(PretrainMethod):
         return Schedule(warmup_epochs=self.config.warmup_epochs)
 
     def losses(self, views: Views, turn: str = "main") -> dict[str, Tensor]:
-        """Return the stage's losses among contrast, restoration and adversary; or the discriminator's loss."""
+        """Compute the stage's losses among contrast, restoration and adversary; or the discriminator's loss."""
         if turn == "discriminator":
             return {"discriminator": self._discriminator_loss()}
         images, key_images = (self._seen(image, views.generator) for image in views.images[:2])
@@ -238,7 +238,7 @@ class DiRA(PretrainMethod):
         return torch.where(views.views[0].flipped[:, None, None, None], clean.flip(3), clean)
 
     def _seen(self, images: Tensor, generator: torch.Generator | None) -> Tensor:
-        """Return what the networks see of views in [0, 1]: where nothing is restored, nothing is distorted either."""
+        """Return the networks' input from views in [0, 1]; views are distorted only in stages that restore."""
         if self._stage != "di":
             images = distorted(images, generator)
         if self.config.normalisation == "own":

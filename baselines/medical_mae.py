@@ -155,7 +155,7 @@ class MedicalMAE(PretrainMethod):
         return Schedule(per="step", warmup_epochs=self.config.warmup_epochs)
 
     def losses(self, views: Views, turn: str = "main") -> dict[str, Tensor]:
-        """Return the squared error of the hidden patches."""
+        """Compute the squared error of the hidden patches."""
         (images,) = views.images[:1]
         places = self.encoder.pos_embed.shape[1] - 1
         order = shuffled_places(len(images), places, views.generator).to(images.device)
@@ -167,12 +167,12 @@ class MedicalMAE(PretrainMethod):
 
 
 def visible_patches(patches: int, mask_ratio: float) -> int:
-    """Return how many patches the encoder sees: int(N (1 − ratio)), 19 of 196 at 0.9; at least one."""
+    """Return the number of patches that the encoder sees: int(N (1 − ratio)), 19 of 196 at 0.9; at least one."""
     return max(1, int(patches * (1 - mask_ratio)))
 
 
 def masked_error(predicted: Tensor, target: Tensor, hidden: Tensor, *, standardise: bool = False) -> Tensor:
-    """Return the mean over the hidden patches of each patch's mean squared error.
+    """Compute the mean over the hidden patches of each patch's mean squared error.
 
     Args:
         predicted: (B, N, P).
@@ -203,7 +203,7 @@ def sin_cos_positions(dim: int, side: int) -> Tensor:
 
 
 def _initialise(method: MedicalMAE) -> None:
-    """Xavier-uniform linear layers, tokens N(0, 0.02²), and the encoder's positions, fixed (MAE, appendix A.1)."""
+    """Initialise: Xavier-uniform linear layers, tokens N(0, 0.02²), fixed positions (MAE, appendix A.1)."""
     encoder = method.encoder
     for module in method.modules():
         if isinstance(module, nn.Linear):

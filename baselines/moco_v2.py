@@ -76,7 +76,7 @@ class MoCoV2(PretrainMethod):
 
     @property
     def ready(self) -> bool:
-        """Whether the queue holds real keys only, so that a validation loss means something."""
+        """Whether the queue holds real keys only, so that a validation loss is meaningful."""
         return self.moco.queue.full
 
     def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
@@ -88,7 +88,7 @@ class MoCoV2(PretrainMethod):
         return {"main": sgd(self.moco.student.parameters(), self.config)}
 
     def losses(self, views: Views, turn: str = "main") -> dict[str, Tensor]:
-        """Return InfoNCE of queries against keys and queue."""
+        """Compute InfoNCE of queries against keys and queue."""
         contrast = self.moco.contrast(views)
         self.metrics = contrast.metrics(self.moco.queue.size)
         return {"contrast": contrast.loss}

@@ -146,7 +146,7 @@ class PCRL(PretrainMethod):
 
     @property
     def ready(self) -> bool:
-        """Whether the queue holds real keys only, so that a validation loss means something."""
+        """Whether the queue holds real keys only, so that a validation loss is meaningful."""
         return self.queue.full
 
     def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
@@ -160,7 +160,7 @@ class PCRL(PretrainMethod):
         return {"main": sgd(self.student.parameters(), self.config)}
 
     def losses(self, views: Views, turn: str = "main") -> dict[str, Tensor]:
-        """Return contrast, the mean of three, and restoration, the mean of four; equally weighted."""
+        """Compute contrast, the mean of three, and restoration, the mean of four; equally weighted."""
         generator = views.generator
         first, second = (cut_out(image, generator) for image in views.images[:2])
         mixing = draw_mixing(len(first), generator, first.device)
@@ -173,7 +173,7 @@ class PCRL(PretrainMethod):
         return losses | self._restored("mixed", (own_mixed.maps, other_mixed.maps), clean, mixing.mixed)
 
     def after_step(self) -> None:
-        """Update the teacher, then enqueue for good the keys of the three comparisons in their order."""
+        """Update the teacher, then enqueue the keys of the three comparisons in their order."""
         follow(self.teacher, self.student, self.config.teacher_momentum)
         for keys in self._keys:
             self.queue.push(keys)
@@ -190,7 +190,7 @@ class PCRL(PretrainMethod):
     def _contrast(
         self, own: Features, own_mixed: Features, other: Features, other_mixed: Features, mixing: Mixing
     ) -> Tensor:
-        """Return the mean of: view and view; mixed view and mixed view; mixed view and mixture of keys.
+        """Compute the mean of: view and view; mixed view and mixed view; mixed view and mixture of keys.
 
         The keys of each comparison are negatives of the next ones. Held-out images never enter the queue.
         """
@@ -220,7 +220,7 @@ class PCRL(PretrainMethod):
     def _transformed(
         self, own: Features, other: Features, first: Tensor, second: Tensor, generator: torch.Generator | None
     ) -> tuple[Any, ...]:
-        """Return maps told how their views are moved, and as targets the moved *inputs*, cut-outs and all.
+        """Return maps conditioned on their views' transformations, and as targets the transformed *inputs*, with cut-outs.
 
         The student's attention tells both, and learns from both.
         """
@@ -255,7 +255,7 @@ def _unit(projection: Tensor) -> Tensor:
 
 
 def _after(queue: KeyQueue, keys: Tensor) -> KeyQueue:
-    """Return the queue as it is once keys have entered; the given one stays, for its loss and the next call's."""
+    """Return the queue after keys are enqueued; the given one is unchanged, for its loss and the next call."""
     after = copy.deepcopy(queue)
     after.push(keys)
     return after

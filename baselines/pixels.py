@@ -54,7 +54,7 @@ class Pixels(EncoderSource):
         return digest("control pixels, version 1")
 
     def told(self) -> dict[str, str]:
-        """Return what a record says of it."""
+        """Return the provenance of the encoder for a record."""
         return {"from": "nothing: a control"}
 
     def load_encoder(self, seed: int) -> Encoder:

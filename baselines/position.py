@@ -36,7 +36,7 @@ class PositionEncoder(Encoder):
         return np.concatenate([np.sin(angles), np.cos(angles)], axis=-1)
 
     def maps(self, images: Tensor) -> tuple[Tensor, ...]:
-        """Refuse: an image says nothing of where it was cut.
+        """Raise an error, since an image does not contain the position it was cut from.
 
         Raises:
             UsageError: always.
@@ -72,7 +72,7 @@ class Position(EncoderSource):
         return digest("control position, version 1")
 
     def told(self) -> dict[str, str]:
-        """Return what a record says of it."""
+        """Return the provenance of the encoder for a record."""
         return {"from": "nothing: a control"}
 
     def load_encoder(self, seed: int) -> Encoder:

@@ -38,5 +38,5 @@ class Random(EncoderSource):
         self.config = config
 
     def load_encoder(self, seed: int) -> Encoder:
-        """Return an untrained encoder; the same seed gives the same weights."""
+        """Return an untrained encoder, initialised by the seed; the same seed gives the same weights."""
         return build_encoder(self.config.arch, seed)

@@ -140,21 +140,21 @@ class SimMIM(PretrainMethod):
         return Schedule(per="step", warmup_epochs=config.warmup_epochs, warmup_counts=True, floor=config.final_lr_share)
 
     def losses(self, views: Views, turn: str = "main") -> dict[str, Tensor]:
-        """Return L1 between the hidden pixels and their predictions."""
+        """Compute L1 between the hidden pixels and their predictions."""
         (images,) = views.images[:1]
         units = draw_mask(len(images), self.config.units, self.config.masked_units, views.generator).to(images.device)
         predicted = self.decoder(self.encode(images, units))
         return {"l1": masked_l1(predicted, images, enlarged(units, self.config.mask_unit_px))}
 
     def encode(self, images: Tensor, units: Tensor) -> Tensor:
-        """Return the last map of images whose hidden units (B, u, u) are mask tokens; visible patches stay."""
+        """Encode images with mask tokens in place of hidden units (B, u, u); return the last map."""
         patches = self.encoder.patches(images)
         hidden = enlarged(units, patches.shape[1] // units.shape[1])[..., None]
         return self.encoder.maps_of(torch.where(hidden, self.mask_token.to(patches.dtype), patches))[-1]
 
 
 def masked_l1(predicted: Tensor, images: Tensor, hidden: Tensor) -> Tensor:
-    """Return the mean absolute error over the hidden pixels and their channels: Σ|x − x̂| M / (ΣM + 1e-5) / 3.
+    """Compute the mean absolute error over hidden pixels and channels: Σ|x − x̂| M / (ΣM + 1e-5) / 3.
 
     Args:
         predicted: (B, 3, H, W).

@@ -85,7 +85,7 @@ class Siamese(nn.Module):
 
 @register_method("simsiam")
 class SimSiam(PretrainMethod):
-    """One network, two views, a predictor and a stopped gradient."""
+    """One network, two views, a predictor and a stop-gradient."""
 
     Config = SimSiamConfig
     config: SimSiamConfig
@@ -116,11 +116,11 @@ class SimSiam(PretrainMethod):
         return self.student.encoder
 
     def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
-        """Both views are drawn from one recipe."""
+        """Return one recipe for both views."""
         return (recipe_of(self.config.augmentation, self.config.size_px),) * 2
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        """SGD, its rate in proportion to the batch; weight decay on all parameters, batch norm and biases included."""
+        """Return SGD, its rate proportional to the batch; weight decay on all parameters, norms and biases too."""
         config = self.config
         lr = config.lr * config.batch_size / _BATCH
         sgd = torch.optim.SGD(
@@ -129,19 +129,19 @@ class SimSiam(PretrainMethod):
         return {"main": sgd}
 
     def losses(self, views: Views, turn: str = "main") -> dict[str, Tensor]:
-        """The symmetric loss, in [-1, 1]; -1 where each view predicts the other (Eq. 4)."""
+        """Compute the symmetric loss, in [-1, 1]; -1 if each view predicts the other (Eq. 4)."""
         first, second = (in_groups(self.student, image, self.config.bn_groups) for image in views.images)
         return {"similarity": symmetric_loss(first, second)}
 
 
 def symmetric_loss(first: Predicted, second: Predicted) -> Tensor:
-    """Return ½ D(p₁, stop(z₂)) + ½ D(p₂, stop(z₁)), the mean over the batch (Eq. 4)."""
+    """Compute ½ D(p₁, stop(z₂)) + ½ D(p₂, stop(z₁)), the mean over the batch (Eq. 4)."""
     forth = negative_cosine(first.prediction, second.projection)
     return (forth + negative_cosine(second.prediction, first.projection)) / 2
 
 
 def negative_cosine(prediction: Tensor, projection: Tensor) -> Tensor:
-    """Return D(p, stop(z)) = −⟨p/‖p‖, z/‖z‖⟩, the mean over the batch; z is a constant (Eq. 1 and 3).
+    """Compute D(p, stop(z)) = −⟨p/‖p‖, z/‖z‖⟩, the mean over the batch; z has no gradient (Eq. 1 and 3).
 
     Args:
         prediction: p, (B, D).
@@ -151,7 +151,7 @@ def negative_cosine(prediction: Tensor, projection: Tensor) -> Tensor:
 
 
 def make_projector(in_dim: int, dim: int) -> nn.Sequential:
-    """Return three layers with batch norm on each, the last without ReLU (section 3, Projection MLP).
+    """Build three layers with batch norm on each, the last without ReLU (section 3, Projection MLP).
 
     No linear layer has a bias, which the batch norm after it would cancel; the last batch norm has neither scale nor
     shift, as in the released code (the paper leaves it open).
@@ -161,7 +161,7 @@ def make_projector(in_dim: int, dim: int) -> nn.Sequential:
 
 
 def make_predictor(dim: int, hidden_dim: int) -> nn.Sequential:
-    """Return two layers, batch norm and ReLU on the first alone (section 3, Prediction MLP)."""
+    """Build two layers, batch norm and ReLU on the first alone (section 3, Prediction MLP)."""
     return nn.Sequential(*_layer(dim, hidden_dim), nn.Linear(hidden_dim, dim))
 
 

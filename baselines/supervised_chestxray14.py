@@ -25,7 +25,7 @@ from pretrain.views.recipes import ANCHORS
 
 @dataclass(frozen=True, kw_only=True)
 class SupervisedConfig(PretrainConfig):
-    """The benchmark's classification recipe; Adam has no use for ``momentum``."""
+    """The benchmark's classification settings; ``momentum`` is ignored, since the optimiser is Adam."""
 
     epochs: int = 1000
     """At most; the plateau ends it sooner."""
@@ -100,7 +100,7 @@ class SupervisedChestXray14(PretrainMethod):
         )
 
     def losses(self, views: Views, turn: str = "main") -> dict[str, Tensor]:
-        """Return binary cross-entropy, the mean over images and labels.
+        """Compute binary cross-entropy, the mean over images and labels.
 
         Raises:
             UsageError: the pretraining data carry no labels, or another number of them.

@@ -81,7 +81,7 @@ class SupervisedImageNet(EncoderSource):
         return digest
 
     def load_encoder(self, seed: int) -> Encoder:
-        """Return the encoder with the published weights, whatever the seed.
+        """Load the encoder with the published weights, the same for every seed.
 
         Raises:
             WeightsMissing: as ``weights_digest``.
@@ -98,7 +98,7 @@ class SupervisedImageNet(EncoderSource):
 
 
 def find_weights(arch: str) -> Path:
-    """Return the file of an arch's published weights.
+    """Find the file of an arch's published weights.
 
     Raises:
         WeightsMissing: there is none at hand, or none published; says how to get it.

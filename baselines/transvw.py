@@ -118,7 +118,7 @@ class TransVWConfig(PretrainConfig):
         return Stage(AUTOENCODER, first), Stage(WORDS, self.epochs)
 
     def images_of(self, stage: Stage, train: int) -> int:
-        """Return how many images an epoch of a stage has; of words there may be fewer where places run out."""
+        """Return the number of images in an epoch of a stage; fewer words are found if places run out."""
         return train if stage.name == AUTOENCODER else self.words * min(self.nearest, train) * RESOLUTIONS
 
     @property
@@ -187,7 +187,7 @@ class TransVW(PretrainMethod):
         return (ViewRecipe(size_px=size, mean=(0, 0, 0), std=(1, 1, 1)),)
 
     def start_stage(self, stage: Stage) -> None:
-        """Train the auto-encoder alone, or the network alone."""
+        """Freeze all but the auto-encoder, or all but the network."""
         self._stage = stage.name
         self.autoencoder.requires_grad_(stage.name == AUTOENCODER)
         self.network.requires_grad_(stage.name == WORDS)
@@ -224,7 +224,7 @@ class TransVW(PretrainMethod):
         return Schedule(shape="falls", warmup_epochs=warmup, fall_every_epochs=every, fall_to=0.5)
 
     def losses(self, views: Views, turn: str = "main") -> dict[str, Tensor]:
-        """Return the auto-encoder's error; or the word's cross-entropy and the error against the undistorted patch."""
+        """Compute the auto-encoder's error; or the word's cross-entropy and the error against the undistorted patch."""
         (patches,) = views.images
         if self._stage == AUTOENCODER:
             return {"autoencoder": F.mse_loss(self.autoencoder(patches).float(), patches)}
@@ -261,7 +261,7 @@ class TransVW(PretrainMethod):
 
     @torch.no_grad()
     def _latents(self, data: PretrainData, order: np.ndarray, seed: int) -> np.ndarray:
-        """Return what the auto-encoder says of whole images, (n, D) float32, in their order."""
+        """Embed whole images by the auto-encoder, (n, D) float32, in their order."""
         stage, device = self.config.stages[0], self.found.device
         stream = ViewStream(
             data.pyramid, self.recipes(stage), stage, seed=seed, batch_size=self.config.batch_size, device=device

@@ -174,7 +174,7 @@ class VICRegL(PretrainMethod):
         return Schedule(per="step", warmup_epochs=self.config.warmup_epochs, floor=0.001)
 
     def losses(self, views: Views, turn: str = "main") -> dict[str, Tensor]:
-        """Return α times the global and 1 − α times the local terms, each with its weight (Eq. 1 to 5)."""
+        """Compute α times the global and 1 − α times the local terms, each with its weight (Eq. 1 to 5)."""
         config, share = self.config, self.training
         first, second = (in_groups(self.student, image, config.bn_groups) for image in views.images)
         counts = (None,) if config.l2_all_matches else config.num_matches
@@ -192,14 +192,14 @@ class VICRegL(PretrainMethod):
 
     @torch.no_grad()
     def _distances(self, first: Expanded, second: Expanded, views: Views) -> tuple[Tensor, Tensor]:
-        """Return how far apart the cells of the two views are in place and in feature, each (B, P, P)."""
+        """Compute the distances of the two views' cells in place and in feature, each (B, P, P)."""
         side = math.isqrt(first.cells.shape[1])
         places = [cell_centres(view, side, flip_grid=self.config.flip_grid) for view in views.views]
         return distances(*places), distances(first.cells, second.cells)
 
 
 def make_expander(in_dim: int, widths: Sequence[int]) -> nn.Sequential:
-    """Return Linear, batch norm, ReLU for each width but the last, which is a Linear without bias."""
+    """Build Linear, batch norm, ReLU for each width but the last, which is a Linear without bias."""
     layers: list[nn.Module] = []
     for before, width in pairwise((in_dim, *widths[:-1])):
         layers += [nn.Linear(before, width), nn.BatchNorm1d(width), nn.ReLU(inplace=True)]

@@ -34,13 +34,13 @@ TARGET = 5.0
 
 
 def protocol(size_px: int, always: bool) -> SegmentationProtocol:
-    """The paper's protocol at a size; always: each kind of change for every sample."""
+    """Return the paper's protocol at a size; always: every change applied to every sample."""
     made = SegmentationProtocol(size_px=size_px)
     return replace(made, intensity_p=1.0, distortion_p=1.0, crop_p=1.0) if always else made
 
 
 def pipeline(made: SegmentationProtocol) -> Any:  # noqa: ANN401 - albumentations' type
-    """The released code's transformations with the protocol's chances and strengths, scaled to its size."""
+    """Build the released code's transformations with the protocol's chances and strengths, scaled to its size."""
     import albumentations as A  # noqa: N812
 
     size, (alpha, sigma) = made.size_px, elastic_px(made)
@@ -55,13 +55,13 @@ def pipeline(made: SegmentationProtocol) -> Any:  # noqa: ANN401 - albumentation
 
 
 def elastic_px(made: SegmentationProtocol) -> tuple[float, float]:
-    """Alpha and sigma at the protocol's size: displacements grow with the image, so alpha with its square."""
+    """Return alpha and sigma at the protocol's size: displacements grow with the image, so alpha with its square."""
     scale = made.size_px / 224
     return made.elastic_alpha_px * scale**2, made.elastic_sigma_px * scale
 
 
 def batch(size_px: int) -> tuple[np.ndarray, np.ndarray]:
-    """Smooth grey images and masks, each (B, H, H) uint8."""
+    """Draw smooth grey images and masks, each (B, H, H) uint8."""
     draw = np.random.default_rng(0)
     small = draw.uniform(0, 255, (BATCH[size_px], 9, 9)).astype(np.float32)
     images = np.stack([cv2.resize(one, (size_px, size_px), interpolation=cv2.INTER_CUBIC) for one in small])
@@ -69,7 +69,7 @@ def batch(size_px: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def aligned(made: SegmentationProtocol) -> Equality:
-    """Read ramps as image: where they say a pixel came from, the mask must have been read too; ties aside."""
+    """Check that image and mask are read at the same source pixels, by ramps; ties are skipped."""
     size, count = made.size_px, BATCH[made.size_px]
     ours, rows = Augmentation(made, 0, torch.device("cpu")), np.arange(count)
     source = ours.source(augmentation.draw(made, 0, 0, rows), rows, rows, 0, size)
@@ -145,7 +145,7 @@ def bar(size_px: int, always: bool, grey: bool, repeats: int) -> Bar:
 
 
 def _sides(ours: Callable[[], object], peer: Callable[[], object], units: int) -> tuple[Side, Side]:
-    """A repeat is a few epochs, since what a batch is drawn decides its time."""
+    """Build both sides of the comparison; a repeat is a few epochs, since a batch's draws determine its time."""
 
     def often(run: Callable[[], object]) -> Callable[[], object]:
         return lambda: [run() for _ in range(4)]

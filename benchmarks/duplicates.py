@@ -79,7 +79,7 @@ def _few_bits(rng: np.random.Generator, count: int) -> np.ndarray:
 
 
 def quality(films: list[np.ndarray], people: list[int]) -> Iterator[str]:
-    """Plant one copy of each film for each change; say how many are found, and how many other pairs."""
+    """Measure recall on one planted copy of each film for each change, and count the other pairs found."""
     originals = np.stack([thumbnail(film) for film in films])
     yield f"{len(films)} films of {len(set(people))} patients, {films[0].shape[0]} px"
     for name, change in _changes().items():
@@ -109,7 +109,7 @@ def _line(name: str, originals: np.ndarray, copies: np.ndarray, people: list[int
 
 
 def _nearest(name: str, differing: np.ndarray, which: np.ndarray, hashes: Hashes, thumbs: np.ndarray) -> str:
-    """Say how alike the nearest pairs are that are no copies."""
+    """Report how similar the nearest pairs are that are not copies."""
     rows, columns = np.nonzero(which)
     nearest = np.argsort(differing[rows, columns])[:NEAREST]
     details = [
@@ -122,7 +122,7 @@ def _nearest(name: str, differing: np.ndarray, which: np.ndarray, hashes: Hashes
 
 
 def timed(films: list[np.ndarray]) -> list[str]:
-    """Time the comparison of 10,000 images and extrapolate: hashing is linear, comparing quadratic.
+    """Time the comparison of 10,000 images and extrapolate: hashing is linear, comparison quadratic.
 
     The thumbnails are drawn from a Gaussian with the films' own mean and covariance, so as many get through each sieve
     as among real ones.
@@ -192,7 +192,7 @@ def _trimmed(film: np.ndarray, edges: tuple[float, ...]) -> np.ndarray:
 
 
 def _films(folder: str, patients: int) -> tuple[list[np.ndarray], list[int]]:
-    """Read radiographs, one a patient, or draw two films of each phantom patient; and whose each is."""
+    """Read radiographs, one a patient, or draw two films of each phantom patient; return films and patients."""
     import cv2
 
     if folder:

@@ -72,7 +72,7 @@ def main() -> None:
 
 
 def _run(name: str, device: torch.device, batch: int | None) -> int:
-    """Step through every kind of stage of a method; return how much was wrong."""
+    """Step through every kind of stage of a method; return the number of failures."""
     made = registry.methods.get(name)
     default = made.Config()
     changes = {field.name: _FEWER[field.name] for field in fields(default) if field.name in _FEWER}
@@ -93,7 +93,7 @@ def _run(name: str, device: torch.device, batch: int | None) -> int:
 
 
 def _kinds(stages: tuple[Stage, ...]) -> list[Stage]:
-    """Return the first two stages and the last; others differ from them in levels alone."""
+    """Return the first two stages and the last; the others differ only in level."""
     return list(dict.fromkeys([*stages[:2], stages[-1]]))
 
 
@@ -133,7 +133,7 @@ def _views(method: Any, stage: Stage, batch: int, device: torch.device) -> Itera
 
 
 def _peak_gib(device: torch.device) -> float:
-    """Return the most memory there was since the start, of the process or of the accelerator."""
+    """Return the peak memory since the start, of the process or of the accelerator."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated() / 2**30
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 2**20

@@ -26,7 +26,7 @@ TEMPERATURE, PRUNE_FROM = 0.2, 0.8
 
 
 def problem(device: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Queries, keys and a queue of which 3 % are close to some query."""
+    """Draw queries, keys and a queue of which 3 % are close to some query."""
     draw = torch.Generator().manual_seed(0)
     query, key = (F.normalize(torch.randn(BATCH, DIM, generator=draw), dim=1) for _ in range(2))
     queue = torch.randn(DIM, QUEUE, generator=draw)
@@ -60,7 +60,7 @@ def kind_loop(query: Tensor, key: Tensor, queue: Tensor, prune_from: float) -> T
 
 
 def plain(query: Tensor, key: Tensor, queue: Tensor, prune_from: float | None = None) -> Tensor:
-    """MoCo's logits and cross-entropy; with a threshold, the pruned ones at minus infinity."""
+    """Compute MoCo's logits and cross-entropy; with a threshold, pruned logits are minus infinity."""
     own, others = (query * key).sum(1, keepdim=True), query @ queue.clone()
     if prune_from is not None:
         others = others.masked_fill(others >= prune_from, float("-inf"))
@@ -69,7 +69,7 @@ def plain(query: Tensor, key: Tensor, queue: Tensor, prune_from: float | None = 
 
 
 def fused(query: Tensor, key: Tensor, queue: Tensor, prune_from: float | None = None) -> Tensor:
-    """Ours."""
+    """Compute our loss."""
     return info_nce(query, key, queue, temperature=TEMPERATURE, prune_from=prune_from).loss
 
 
@@ -77,7 +77,7 @@ Loss = Callable[..., Tensor]
 
 
 def gradient(loss: Loss, parts: tuple[Tensor, Tensor, Tensor], *rest: float) -> Tensor:
-    """Forward and backward; waits for the device."""
+    """Run forward and backward; waits for the device."""
     query = parts[0].clone().requires_grad_()
     loss(query, *parts[1:], *rest).backward()
     if query.is_cuda:
@@ -111,7 +111,7 @@ def unpruned(id: str, title: str, target: float, repeats: int, device: str) -> B
 
 
 def overhead(repeats: int, device: str) -> Bar:
-    """G2c on the loss alone: what pruning adds to it; on a step it is a far smaller share."""
+    """Measure G2c on the loss alone: the cost of pruning; on a step it is a far smaller share."""
     parts = problem(device)
     ours = Side("pruned", lambda: gradient(fused, parts, PRUNE_FROM))
     theirs = Side("not pruned", lambda: gradient(fused, parts))
@@ -120,14 +120,14 @@ def overhead(repeats: int, device: str) -> Bar:
 
 
 def memory(clause: Equality, device: str) -> Equality:
-    """Add the memory clause: at most an eighth of the plain way's peak."""
+    """Check the memory clause: at most an eighth of the plain version's peak."""
     ours, theirs = (peak_bytes(way, device) for way in ("fused", "plain"))
     text = f"{clause.text}; peak memory {ours / 2**20:.0f} MiB, peer {theirs / 2**20:.0f} MiB, <= 1/8"
     return Equality(clause.holds and ours * 8 <= theirs, text)
 
 
 def peak_bytes(way: str, device: str) -> int:
-    """Peak memory of one forward and backward above the inputs; on the CPU in a process of its own."""
+    """Measure peak memory of one forward and backward above the inputs; on the CPU in a process of its own."""
     if device == "cpu":
         command = [sys.executable, "-m", "benchmarks.pruner", "--peak", way]
         return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
@@ -139,7 +139,7 @@ def peak_bytes(way: str, device: str) -> int:
 
 
 def print_peak(way: str) -> None:
-    """Print by how much one forward and backward raises this process's resident memory (Linux)."""
+    """Print the rise of this process's resident memory by one forward and backward (Linux)."""
     parts = problem("cpu")
     loss = {"fused": fused, "plain": plain}[way]
     gradient(loss, (parts[0], parts[1], parts[2][:, :512].clone()))

@@ -20,7 +20,7 @@ TITLE = f"Dice of {MASKS} masks of {SIDE_PX}²"
 
 
 def masks(seed: int) -> np.ndarray:
-    """Ellipses (98, 1, 256, 256) bool, the first of each ten empty."""
+    """Draw ellipses (98, 1, 256, 256) bool, the first of each ten empty."""
     draw = np.random.default_rng(seed)
     y, x = np.mgrid[:SIDE_PX, :SIDE_PX] / SIDE_PX
     places = draw.uniform((0.3, 0.3, 0.1, 0.1), (0.7, 0.7, 0.3, 0.3), (MASKS, 4))

@@ -53,7 +53,7 @@ def _bar(id: str, words: tuple[str, ...], folder: str, repeats: int) -> Bar:
 
 
 def _answers(id: str, words: tuple[str, ...], folder: str) -> Equality:
-    """Check that the command really answers, and without torch."""
+    """Check that the command prints its answer, and does not import torch."""
     done = subprocess.run([sys.executable, "-c", _SPY, *words], cwd=folder, capture_output=True, text=True, check=False)
     answered = done.returncode == 0 and _EXPECTED[id] in done.stdout
     light = done.stderr.splitlines()[-1:] == ["False"]

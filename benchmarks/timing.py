@@ -26,7 +26,7 @@ LEAST_TOLD = 0.1
 
 
 class Equality(NamedTuple):
-    """The clause that ours and the peer compute the same thing."""
+    """Result of the check that ours and the peer compute the same thing."""
 
     holds: bool
     text: str
@@ -35,13 +35,13 @@ class Equality(NamedTuple):
 
 @dataclass(frozen=True)
 class Seconds:
-    """What a side returns that times itself; a type of its own, so that no loss or score can be taken for it."""
+    """Time measured by a side itself; a type of its own, so that no loss or score is mistaken for it."""
 
     value: float
 
 
 class Side(NamedTuple):
-    """One of the two: what one repeat runs, and how many units of work that is."""
+    """One side of a comparison: what one repeat runs, and its units of work."""
 
     name: str
     run: Callable[[], object]
@@ -71,7 +71,7 @@ class Bar:
 
 
 def arguments(description: str, **texts: str) -> argparse.Namespace:
-    """Parse what every benchmark takes (--json, --repeats, --only, --device), and text options with their defaults."""
+    """Parse the options of every benchmark (--json, --repeats, --only, --device), and text options with defaults."""
     parser = argparse.ArgumentParser(description=description)
     parser.add_argument("--json", action="store_true", help="print one JSON list")
     parser.add_argument("--repeats", type=int, default=MIN_REPEATS)
@@ -122,12 +122,12 @@ def compare(
 
 
 def skipped(id: str, title: str, reason: str) -> Bar:
-    """Record a bar that could not be measured here, and why."""
+    """Record a bar that was skipped, and why."""
     return Bar(id=id, title=title, verdict="skipped", equality=reason, machine=machine())
 
 
 def wanted(options: argparse.Namespace, id: str) -> bool:
-    """Whether --only allows this bar."""
+    """Return whether --only selects this bar."""
     return not options.only or id in options.only.split(",")
 
 
@@ -143,7 +143,7 @@ def report(bars: Sequence[Bar], *, as_json: bool = False) -> None:
 
 
 def machine() -> str:
-    """Name the processor, its cores and load, the accelerator and the versions that matter."""
+    """Describe the processor, its cores and load, the accelerator and the relevant versions."""
     import torch
 
     load = os.getloadavg()[0] if hasattr(os, "getloadavg") else 0.0
@@ -175,7 +175,7 @@ def _checked(side: Side, told_s: float, wall_s: float) -> float:
 
 
 def _wait_for_accelerator() -> None:
-    """Let queued work end, where torch is loaded and has used a GPU."""
+    """Wait for queued work, if torch is loaded and has used a GPU."""
     torch = sys.modules.get("torch")
     if torch is not None and torch.cuda.is_initialized():
         torch.cuda.synchronize()

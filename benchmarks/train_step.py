@@ -36,7 +36,7 @@ TARGETS = {torch.float32: 1.15, torch.bfloat16: 2.3}
 
 
 class Setting(NamedTuple):
-    """What is trained on what."""
+    """Device, batch and method config of a training step."""
 
     device: torch.device
     batch: int
@@ -66,7 +66,7 @@ def batch(chosen: Setting, step: int, memory_format: torch.memory_format) -> Vie
 
 
 def ours(chosen: Setting, dtype: torch.dtype) -> Callable[[int], float]:
-    """The engine's step in a precision: channels last, autocast, fused loss, EMA and optimiser; returns the loss."""
+    """Take the engine's step in a precision: channels last, autocast, fused loss, EMA, optimiser; return the loss."""
     method = network(chosen).to(memory_format=torch.channels_last)
     optimiser = method.optimisers()["main"]
     kept = [batch(chosen, step, torch.channels_last) for step in range(EQUAL_STEPS)]
@@ -84,7 +84,7 @@ def ours(chosen: Setting, dtype: torch.dtype) -> Callable[[int], float]:
 
 
 def plain(chosen: Setting) -> Callable[[int], float]:
-    """MoCo's step as it is usually written, from the same weights; returns the loss."""
+    """Take MoCo's step as it is usually written, from the same weights; return the loss."""
     moco = network(chosen).moco
     student, teacher, queue = moco.student, moco.teacher, moco.queue.keys
     optimiser = torch.optim.SGD(student.parameters(), lr=0.03, momentum=0.9, weight_decay=1e-4, foreach=False)
@@ -142,7 +142,7 @@ def noise(count: int = 512) -> PyramidStore:
 
 
 def end_to_end(repeats: int, device: str) -> Bar:
-    """G1c: a step fed by the view stream against the same step on one batch that stays on the device."""
+    """Measure G1c: a step fed by the view stream against the same step on one batch that stays on the device."""
     from pretrain.adam import Adam, AdamConfig
 
     config = AdamConfig(bn_groups=1)

@@ -93,7 +93,7 @@ def main() -> None:
 
 
 def end_to_end(options: argparse.Namespace, images: Sources, folder: Path) -> list[Bar]:
-    """C1 and C1b: from files on disk (ours: decoded once, before) to batches."""
+    """Measure C1 and C1b: from files on disk (ours: decoded once, before) to batches."""
     equal = equality(images.originals)
     ours = Side(f"ViewStream, {WORKERS} threads", stream(images.large, folder, options.device), OURS_EPOCHS * IMAGES)
     bars = []
@@ -106,7 +106,7 @@ def end_to_end(options: argparse.Namespace, images: Sources, folder: Path) -> li
 
 
 def in_memory(options: argparse.Namespace, decoded: list[np.ndarray]) -> list[Bar]:
-    """C1c: the transform alone, one thread, decoded images in memory."""
+    """Measure C1c: the transform alone, one thread, decoded images in memory."""
     if not wanted(options, "C1c"):
         return []
     published, pil = Published(), [Image.fromarray(image).convert("RGB") for image in decoded]
@@ -142,7 +142,7 @@ def library(name: str, pil: list[Image.Image]) -> Side | None:
 
 
 def on_the_device(decoded: list[np.ndarray], repeats: int) -> Bar:
-    """G3: 2 × 256 views rendered on the GPU with a draw per sample."""
+    """Measure G3: 2 × 256 views rendered on the GPU with a draw per sample."""
     if importlib.util.find_spec("kornia") is None:
         return skipped("G3", "2 × 256 views on the GPU, against kornia", "kornia is not installed")
     chain, cells = kornia_chain(), (decoded * 4)[:256]
@@ -212,7 +212,7 @@ def crop_law() -> float:
 
 
 def stream(files: list[Path], folder: Path, device: str) -> Callable[[], None]:
-    """Return what runs some epochs of ours, from the pyramid on disk."""
+    """Return a function that runs some epochs of ours, from the pyramid on disk."""
     items = [Item(id=file.stem, patient=file.stem, split="train", image=file) for file in files]
     index = DatasetIndex(dataset="b", root=folder, items=tuple(items), expected_images=len(items))
     grey = SimpleNamespace(read_image=lambda item: cv2.imread(str(item.image), cv2.IMREAD_GRAYSCALE))
@@ -229,7 +229,7 @@ def stream(files: list[Path], folder: Path, device: str) -> Callable[[], None]:
 
 
 def loader(files: list[Path]) -> Callable[[], Seconds]:
-    """Return what runs one epoch of the peer; seconds count from its first batch, so starting workers does not."""
+    """Return a function that runs one epoch of the peer; timed from its first batch, so worker start is excluded."""
     data = torch.utils.data.DataLoader(
         PublishedFiles(files), batch_size=BATCH, shuffle=True, num_workers=WORKERS, drop_last=True
     )

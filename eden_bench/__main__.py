@@ -1,4 +1,4 @@
-"""The door of the command line: what ``eden-bench`` and ``python -m eden_bench`` call.
+"""Entry point of the command line: what ``eden-bench`` and ``python -m eden_bench`` call.
 
 ``python -m`` puts the current folder first among those that modules are searched in, also under torchrun; like
 ``eden-bench`` itself we do not search it.
@@ -13,7 +13,7 @@ if not sys.flags.safe_path and sys.path[:1] == [os.getcwd()] != [_HOME]:  # noqa
 
 
 def main() -> None:
-    """Run the command line; it is imported inside, so that Ctrl-C is quiet while its libraries still load."""
+    """Run the command line. It is imported inside, so that Ctrl-C is quiet while its libraries still load."""
     try:
         from eden_bench.cli import main as command_line
     except KeyboardInterrupt:

@@ -1,4 +1,4 @@
-"""The bench from Python: what ``eden-bench run`` does, and its records as a data frame.
+"""Python interface: run, pretrain and report as the command line does; results as a data frame.
 
 import eden_bench
 done = eden_bench.run(["adam", "densecl"], ["scr-heart"])
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of a plan: every slot tells its state, and its record where it has one."""
+    """Result of a run: the state of every planned cell, and the record of each that has one."""
 
     plan: Plan
 
@@ -49,7 +49,7 @@ class Result:
 
     @property
     def records(self) -> list[Record]:
-        """Records of this plan's cells, run now or reused."""
+        """Records of this plan's cells, computed now or reused."""
         return [slot.record for slot in self.slots if slot.record is not None]
 
     @property
@@ -96,7 +96,7 @@ def run(
     threads: int | str | None = None,
     splits: Path | str | None = None,
 ) -> Result:
-    """Pretrain what is missing, fine-tune and score; finished cells are reused.
+    """Pretrain what is missing, fine-tune and score. Finished cells are reused.
 
     Args:
         methods: names, globs or groups, as on the command line.
@@ -149,7 +149,7 @@ def carry_out(
     on_error: Literal["continue", "stop"] = "continue",
     planned: Callable[[Result, Inputs], None] = lambda result, inputs: None,
 ) -> Result:
-    """Plan and run what is asked for: the one path of ``run`` and of the command line.
+    """Plan and run the requested cells. ``run`` and the command line both call this.
 
     Args:
         wanted: from ``make_ask``.
@@ -182,7 +182,7 @@ def pretrain(
     threads: int | str | None = None,
     splits: Path | str | None = None,
 ) -> list[Pretrained]:
-    """Pretrain methods without fine-tuning them; what is finished is reused, what was killed resumes.
+    """Pretrain methods without fine-tuning. Finished pretrainings are reused, interrupted ones resume.
 
     Args:
         methods: names, globs or groups; those that bring their weights along are skipped.
@@ -250,7 +250,7 @@ def load_plugins(files: Iterable[Path | str]) -> tuple[str, ...]:
 
 
 def open_inputs(settings: Settings, watch: Watch | None = None, *, build: bool = True) -> Inputs:
-    """Return the inputs of a run under some settings; of a dry run where build is False."""
+    """Return the inputs of a run under some settings. With build=False (dry run), no cache is created."""
     return Inputs(settings, watch.progress if watch else no_progress, build=build)
 
 

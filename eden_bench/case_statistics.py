@@ -71,13 +71,13 @@ def names() -> list[str]:
 
 
 def statistic_of(score: ScoreDefinition) -> Statistic | None:
-    """Return the function that a score is of its cases; None where it is none, or its plugin is not loaded."""
+    """Return the function that computes a score from its cases; None if it has none or its plugin is not loaded."""
     return _KNOWN.get(score.statistic)
 
 
 @register_statistic("mean")
 def mean(columns: Columns, name: str) -> float:
-    """Average the column of the score's name; a case that has no value (NaN) is left out.
+    """Average the column of the score's name; cases without a value (NaN) are skipped.
 
     >>> mean({"dice": np.array([0.5, 1.0, np.nan])}, "dice")
     0.75
@@ -155,7 +155,7 @@ def counted_iou_thresholds(columns: Columns, name: str, counts: np.ndarray) -> n
 
 
 def dice(overlap: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """Dice 2|P∩T| / (|P| + |T|) from pixel counts of any equal shape; 1 where both are empty.
+    """Compute Dice 2|P∩T| / (|P| + |T|) from pixel counts of any equal shape; 1 if both are empty.
 
     >>> float(dice(np.array(2), np.array(4), np.array(4)))
     0.5
@@ -165,7 +165,7 @@ def dice(overlap: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> np.nda
 
 
 def iou(overlap: np.ndarray, predicted: np.ndarray, true: np.ndarray) -> np.ndarray:
-    """Intersection over union |P∩T| / |P∪T| from pixel counts of any equal shape; 1 where both are empty."""
+    """Compute intersection over union |P∩T| / |P∪T| from pixel counts of any equal shape; 1 if both are empty."""
     union = predicted + true - overlap
     return np.where(union == 0, 1.0, overlap / np.maximum(union, 1))
 
@@ -191,7 +191,7 @@ def iou_thresholds(overlap: np.ndarray, predicted: np.ndarray, true: np.ndarray,
 
 
 def auc(probability: np.ndarray, target: np.ndarray) -> float:
-    """Area under the ROC curve: the chance that a positive outranks a negative, a tie counting half.
+    """Compute the area under the ROC curve: the chance that a positive outranks a negative, ties counting half.
 
     Args:
         probability: (N,) any score that rises with belief.
@@ -212,7 +212,7 @@ def auc(probability: np.ndarray, target: np.ndarray) -> float:
 
 
 def mean_ranks(values: np.ndarray) -> np.ndarray:
-    """Rank values from 1, equal ones sharing the mean of theirs.
+    """Rank values from 1; tied values share their mean rank.
 
     >>> mean_ranks(np.array([5, 3, 5]))
     array([2.5, 1. , 2.5])

@@ -1,4 +1,4 @@
-"""Choose the precision that a device multiplies in."""
+"""Choose the precision of a device, set CPU threads, free GPU memory."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def cpu_instructions() -> list[str]:
 
 @contextlib.contextmanager
 def cpu_threads(threads: int) -> Iterator[None]:
-    """Let torch use a number of CPU threads, and as many as before afterwards."""
+    """Set the number of torch's CPU threads inside the block; restore it after."""
     import torch
 
     before = torch.get_num_threads()
@@ -46,7 +46,7 @@ def cpu_threads(threads: int) -> Iterator[None]:
 
 
 def free_device_memory(device: str) -> None:
-    """Return cached memory to a GPU, after a piece of work on it failed."""
+    """Release cached GPU memory after work on it failed."""
     if device.startswith("cuda"):
         import torch
 

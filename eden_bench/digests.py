@@ -12,7 +12,7 @@ _BLOCK = 1 << 20
 
 
 def canonical_json(value: object) -> str:
-    """Serialise value the same way on every machine: sorted keys, no spaces, shortest round-trip floats.
+    """Serialise a value identically on every machine: sorted keys, no spaces, shortest round-trip floats.
 
     Raises:
         TypeError: value holds something that is neither JSON, a dataclass, a tuple nor a Path.

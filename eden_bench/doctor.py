@@ -1,4 +1,4 @@
-"""Check the machine and the installation, for ``eden-bench doctor``; each failed check says what to do."""
+"""Check the machine and the installation for ``eden-bench doctor``. Each failed check names a remedy."""
 
 from __future__ import annotations
 

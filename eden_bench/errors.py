@@ -1,4 +1,4 @@
-"""Errors a user can act on. Each is one sentence: what was found, what was expected, what to do."""
+"""Errors with a remedy. Each is one sentence: what was found, what was expected, what to do."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Iterable
 
 
 class EdenError(Exception):
-    """Base of every error that eden-bench raises on purpose; printed as one line, never as a traceback.
+    """Base of every error that eden-bench raises on purpose; printed as one line, without a traceback.
 
     Exit code 1 is left to what nobody foresaw; a set-up that does not do is exit code 2.
     """
@@ -22,11 +22,11 @@ class UsageError(EdenError):
 
 
 class StoreFailed(UsageError):
-    """A result cannot be written; the run stops, since nothing more could be kept."""
+    """A result cannot be written. The run stops, since nothing more could be stored."""
 
 
 class OutputFailed(EdenError):
-    """Nothing more can be printed: the disk behind the output is full."""
+    """Output cannot be printed: the disk behind it is full."""
 
 
 class CellsFailed(EdenError):
@@ -42,15 +42,15 @@ class DataMissing(EdenError):
 
 
 class DataDamaged(DataMissing):
-    """One file of a dataset cannot be read as what it should be; the message names the file."""
+    """One file of a dataset is invalid or cannot be decoded; the message names it."""
 
 
 class NotBuilt(EdenError):
-    """A dry run would have had to decode, draw or write something that is not in the cache yet."""
+    """A dry run would have to decode, draw or write something that is not cached yet."""
 
     @classmethod
     def of(cls, what: str) -> NotBuilt:
-        """Build the error for a store or a phantom."""
+        """Build the error of a dry run for a store or a phantom."""
         return cls(f"{what} is not in the cache yet: run the command without --dry-run to make it")
 
 
@@ -78,7 +78,7 @@ class PluginError(UsageError):
 
 
 def nearest(name: str, names: Iterable[str]) -> str:
-    """Return ' Did you mean …?' for the closest of names, or an empty string where none is close.
+    """Return ' Did you mean …?' for the closest of names, or an empty string if none is close.
 
     >>> nearest("nadam", ["adam", "densecl"])
     " Did you mean 'adam'?"
@@ -88,6 +88,6 @@ def nearest(name: str, names: Iterable[str]) -> str:
 
 
 def unknown(kind: str, name: str, names: Iterable[str]) -> UsageError:
-    """Build the error for a name that is not known, with the nearest one that is."""
+    """Build the error for an unknown name, with the nearest known one."""
     names = sorted(names)
     return UsageError(f"unknown {kind} {name!r}.{nearest(name, names)} Known: {', '.join(names) or 'none'}.")

@@ -14,7 +14,7 @@ from typing import Any
 
 @dataclass
 class Source:
-    """Where a plugin module comes from, and what is known of it before it is imported."""
+    """Where a plugin module comes from, and its name and summary before it is imported."""
 
     module: str
     origin: str
@@ -41,7 +41,7 @@ def installed(group: str) -> list[EntryPoint]:
 
 @functools.cache
 def _all_installed() -> Any:  # noqa: ANN401 - SelectableGroups in Python 3.11, EntryPoints from 3.12
-    """Read the entry points of every distribution once; it takes 20 ms each time."""
+    """Read and cache the entry points of every distribution; it takes 20 ms each time."""
     return entry_points()
 
 
@@ -69,7 +69,7 @@ def origin_of(point: EntryPoint) -> str:
 
 
 def try_import(module: str) -> str:
-    """Import a module; return the error in one line, "" where there was none."""
+    """Import a module; return the error in one line, "" on success."""
     try:
         importlib.import_module(module)
     except (Exception, SystemExit) as error:
@@ -78,6 +78,6 @@ def try_import(module: str) -> str:
 
 
 def in_a_line(error: BaseException) -> str:
-    """Return an error's type and the first line of its text."""
+    """Format an error as its type and the first line of its text."""
     text = str(error).partition("\n")[0]
     return f"{type(error).__name__}: {text}"

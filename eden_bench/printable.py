@@ -1,4 +1,4 @@
-r"""Escape text that came from files, so that nothing in it acts on a terminal, a table, a page or a spreadsheet.
+r"""Escape text that came from files, so that it cannot control a terminal, a table, a page or a spreadsheet.
 
 A control character (C0, DEL, C1), one that turns the direction of writing, a line separator or half a surrogate pair
 is shown as ``\u001b``, which is also how JSON writes it.
@@ -36,7 +36,7 @@ def printable_line(text: str) -> str:
 
 
 def markdown_text(text: str) -> str:
-    """Escape text for Markdown: it breaks no table and becomes no HTML, link or image.
+    """Escape text for Markdown, so that it cannot break a table or become HTML, a link or an image.
 
     >>> markdown_text("a <b>")
     'a &lt;b>'
@@ -46,7 +46,7 @@ def markdown_text(text: str) -> str:
 
 
 def csv_cell(value: object) -> object:
-    """Escape a CSV cell: booleans in lower case, and no text that a spreadsheet takes for a formula.
+    """Format and escape a CSV cell: booleans in lower case, no text that a spreadsheet evaluates as a formula.
 
     >>> csv_cell("=1+1"), csv_cell(True), csv_cell(0.5)
     ("'=1+1", 'true', 0.5)
@@ -60,7 +60,7 @@ def csv_cell(value: object) -> object:
 
 
 class Legible:
-    """A text stream on which nothing acts and no character is an error, whatever its encoding.
+    """A text stream that escapes control characters and encodes every character, whatever its encoding.
 
     Everything else is the stream's own. What draws on a terminal writes to ``bare(stream)``.
     """
@@ -69,7 +69,7 @@ class Legible:
         self.bare = stream
 
     def write(self, text: str) -> int:
-        """Write text, with what the encoding lacks put as "-", "..." or an escape.
+        """Write text; characters that the encoding lacks become "-", "..." or an escape.
 
         Raises:
             OutputFailed: the stream takes no more.
@@ -83,7 +83,7 @@ class Legible:
             return self.bare.write(shown)
 
     def flush(self) -> None:
-        """Write out what is held back.
+        """Flush buffered text.
 
         Raises:
             OutputFailed: the stream takes no more.
@@ -92,12 +92,12 @@ class Legible:
             self.bare.flush()
 
     def __getattr__(self, name: str) -> Any:  # noqa: ANN401 - whatever the stream has
-        """Be the stream in all else."""
+        """Forward everything else to the stream."""
         return getattr(self.bare, name)
 
 
 def legible(stream: TextIO) -> TextIO:
-    """Return a stream as a Legible one; ASCII becomes UTF-8, as the command line's library has it."""
+    """Wrap a stream as a Legible one; ASCII becomes UTF-8, as typer has it."""
     if isinstance(stream, io.TextIOWrapper):
         ascii_only = codecs.lookup(stream.encoding).name == "ascii"
         stream.reconfigure(encoding="utf-8" if ascii_only else None, errors="backslashreplace")
@@ -105,7 +105,7 @@ def legible(stream: TextIO) -> TextIO:
 
 
 def bare(stream: TextIO) -> TextIO:
-    """Return the stream below a Legible one, for bars and colours."""
+    """Unwrap a Legible stream, for bars and colours."""
     return cast("TextIO", getattr(stream, "bare", stream))
 
 

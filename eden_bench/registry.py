@@ -1,4 +1,4 @@
-"""One registry for methods, tasks and datasets; ours and a stranger's come through the same door.
+"""Registry of methods, tasks and datasets by name, built-in and installed plugins alike.
 
 A plugin arrives in one of three ways:
 
@@ -52,7 +52,7 @@ class Registry:
     """Entry point to error, for those that lead to no module."""
 
     def register(self, name: str, plugin: P, module: str = "") -> P:
-        """Add a plugin under a name and return it unchanged.
+        """Register a plugin under a name and return it unchanged.
 
         Args:
             name: what users call it.
@@ -78,7 +78,7 @@ class Registry:
         return sorted(self._made)
 
     def summary(self, name: str) -> str:
-        """Return one line about a plugin; of one that cannot be loaded and has no docstring, why."""
+        """Return one line about a plugin; if it cannot be loaded and has no docstring, the error."""
         source = self._source_of(name)
         if source is not None and (text := source.summary()):
             return text
@@ -89,7 +89,7 @@ class Registry:
         return str(getattr(made, "title", "") or (made.__doc__ or "").partition("\n")[0])
 
     def get(self, name: str) -> Any:  # noqa: ANN401 - three kinds of plugin
-        """Return a plugin, importing its module if need be.
+        """Return a plugin by name, importing its module if needed.
 
         Raises:
             UsageError: no plugin has this name; names the nearest.
@@ -127,18 +127,18 @@ class Registry:
         return chosen
 
     def load_all(self) -> None:
-        """Import every module; one warning line for each that fails."""
+        """Import every module; each failure is one warning line."""
         for source in self.sources():
             self._load(source)
 
     def failures(self) -> dict[str, str]:
-        """Return origin to error, for every plugin that was tried and failed."""
+        """Return the errors of plugins that failed to load, by origin."""
         sources = {source.module: source.origin for source in self.sources()}
         failed = {sources[module]: error for module, error in self._tried.items() if error and module in sources}
         return {**self._unfound, **failed}
 
     def sources(self) -> list[Source]:
-        """Return every plugin module that entry points offer, found without importing it."""
+        """List every plugin module that entry points offer, without importing it."""
         if self._sources is None:
             self._sources = []
             for point in installed(f"eden_bench.{self.kind}s"):
@@ -163,7 +163,7 @@ class Registry:
         return found
 
     def _groups_of(self, name: str) -> set[str]:
-        """Return the groups of a plugin; one that cannot be loaded, as the registry has warned, is in none."""
+        """Return the groups of a plugin; none if it cannot be loaded, which the registry has warned of."""
         try:
             return set(groups_of(self.get(name)))
         except PluginError:
@@ -221,13 +221,13 @@ def register_dataset(dataset: P) -> P:
 
 
 def load_plugin_files(paths: Iterable[Path] | None) -> None:
-    """Load every plugin file of a command line; None are none. Raises as ``load_plugin_file``."""
+    """Load every plugin file of a command line; None loads none. Raises as ``load_plugin_file``."""
     for path in paths or ():
         load_plugin_file(path)
 
 
 def load_plugin_file(path: Path) -> None:
-    """Run a plugin file (``--plugin FILE.py``), whose decorators register, or hand it to the loader of its ending.
+    """Load a plugin file: run FILE.py, whose decorators register, or call the loader of another file type.
 
     Loaders come from entry points ``eden_bench.plugin_files``, named like the ending: ``toml`` describes a task.
 
@@ -254,13 +254,13 @@ def load_plugin_file(path: Path) -> None:
 
 
 def engine() -> Any:  # noqa: ANN401 - the module behind the entry point
-    """Return the pretraining engine, found by its entry point, because the bench imports no method."""
+    """Return the pretraining engine, found by its entry point, because ``eden_bench`` imports no method."""
     (point,) = (point for point in installed("eden_bench.engines") if point.name == "default")
     return point.load()
 
 
 def groups_of(plugin: object) -> Iterator[str]:
-    """Yield the groups a plugin is in: a task's kind and dataset, and whatever ``groups`` it declares."""
+    """Yield the groups of a plugin: a task's kind and dataset, and those in ``groups``."""
     for name in ("kind", "dataset"):
         if value := getattr(plugin, name, None):
             yield str(value)

@@ -1,4 +1,4 @@
-"""Draw random numbers by counter: every draw is a function of (seed, what it is for, where it is used).
+"""Random numbers by counter: every draw is a function of (seed, purpose, place), so order does not matter.
 
 No global generator is ever read, so a cell can be run alone, on any number of workers, or resumed in
 the middle, and draws the same numbers (design, section 7.2). The generator is Philox4x64-10
@@ -29,7 +29,7 @@ def key(seed: int, *address: Address) -> int:
 
 
 def generator(seed: int, *address: Address) -> np.random.Generator:
-    """Return a fresh NumPy generator for one address."""
+    """Return a fresh NumPy generator, seeded by one address."""
     return np.random.Generator(np.random.Philox(key=key(seed, *address)))
 
 
@@ -66,7 +66,7 @@ def uniforms(seed: int, *address: Address, rows: np.ndarray, width: int) -> np.n
 
 
 def torch_generator(seed: int, *address: Address) -> torch.Generator:
-    """Return a CPU torch generator for one address (initialisation, dropout)."""
+    """Return a CPU torch generator, seeded by one address (initialisation, dropout)."""
     import torch
 
     made = torch.Generator()

@@ -92,7 +92,7 @@ def gather(**flags: object) -> Settings:
 
 
 def resolve_device(device: str) -> str:
-    """Resolve a device name for torch: "auto" becomes "cuda" where there is one, else "cpu". Imports torch.
+    """Resolve a device name for torch: "auto" becomes "cuda" if available, else "cpu". Imports torch.
 
     Raises:
         UsageError: the device named is not on this machine.

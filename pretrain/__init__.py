@@ -1,1 +1,1 @@
-"""The pretraining engine, the parts methods are built from, and Adam."""
+"""Pretraining: the engine, the parts that methods are composed of, and Adam."""

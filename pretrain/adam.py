@@ -91,7 +91,7 @@ class Adam(PretrainMethod):
 
     @property
     def ready(self) -> bool:
-        """Whether the queue holds real keys only, so that a validation loss means something."""
+        """Whether the queue holds real keys only, so that a validation loss is meaningful."""
         return self.moco.queue.full
 
     def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
@@ -99,11 +99,11 @@ class Adam(PretrainMethod):
         return (recipe_of(self.config.augmentation, self.config.size_px),) * 2
 
     def start_stage(self, stage: Stage) -> None:
-        """Prune at levels above 0; at level 0 the loss is plain InfoNCE (Section 2, Purposive Pruner)."""
+        """Enable pruning at levels above 0; at level 0 the loss is plain InfoNCE (Section 2, Purposive Pruner)."""
         self.prune_from = self.config.pruning_threshold if stage.level > 0 else None
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
-        """Return SGD on the student, fresh at every stage."""
+        """Return SGD on the student, reset at every stage."""
         return {"main": sgd(self.moco.student.parameters(), self.config)}
 
     def losses(self, views: Views, turn: str = "main") -> dict[str, Tensor]:

@@ -18,7 +18,7 @@ _DRIVE = "(digitised from a figure of arXiv:2309.15358, pretrained on EyePACS)"
 
 
 def adams_figure(bars: str, drive: str = "") -> Mapping[str, str]:
-    """Return a method's published numbers: task to "mean ± half the error bar", each saying where it was read.
+    """Return a method's published numbers: task to "mean ± half the error bar", with its source.
 
     Args:
         bars: "mean±half" for each of ``TASKS``, "–" where the figure has no bar, "~0" for one too short to read.

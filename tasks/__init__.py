@@ -1,1 +1,1 @@
-"""Datasets and the tasks on them, one file each: the folder is the list. Shared parts live in its packages."""
+"""Datasets and the tasks on them, one file each; the folder is the list. Shared parts are in its packages."""

@@ -42,7 +42,7 @@ _EXPECTED = "ChestX_Det_train.json, ChestX_Det_test.json, train_data and test_da
 
 @dataclass(frozen=True)
 class _Found:
-    """What a folder holds; an image is named by its split and its file name."""
+    """Files of a folder; an image is named by its split and its file name."""
 
     images: Mapping[tuple[Split, str], Path]
     entries: Mapping[tuple[Split, str], tuple[Instance, ...]]
@@ -94,17 +94,17 @@ class ChestXDet:
         return square(self.name, item.image, image, SIDE_PX)
 
     def read_mask(self, item: Item, structure: str) -> np.ndarray:
-        """Draw the union of the polygons of `DISEASE` or of one of `LABELS`: (1024, 1024) bool."""
+        """Draw the mask, the union of the polygons of `DISEASE` or of one of `LABELS`: (1024, 1024) bool."""
         if structure not in item.drawn:
             raise unknown("structure", structure, item.drawn)
         return polygons_mask(item.drawn[structure], (SIDE_PX, SIDE_PX))
 
     def instances(self, root: Path) -> dict[str, tuple[Instance, ...]]:
-        """Return item id to the findings drawn on it, of every image that the JSON files name."""
+        """Read the findings drawn on every image that the JSON files name, by item id."""
         return {_id(*key): drawn for key, drawn in _entries(root).items()}
 
     def check(self, root: Path, progress: Progress = no_progress) -> list[Finding]:
-        """Decode every image; look at images without entry, and at boxes and polygons against image and each other."""
+        """Validate every image, images without entry, and boxes and polygons against image and each other."""
         from tasks.reading.checking import describe, look_at_all
 
         try:
@@ -173,7 +173,7 @@ def _entries(root: Path) -> dict[tuple[Split, str], tuple[Instance, ...]]:
 
 
 def _images(root: Path) -> dict[tuple[Split, str], Path]:
-    """Return every PNG below a folder of one split; the innermost such folder counts."""
+    """List every PNG below a folder of one split; the innermost such folder counts."""
     images: dict[tuple[Split, str], Path] = {}
     for path in files_under(root):
         folders = [match for part in path.relative_to(root).parts[:-1] if (match := _FOLDER.fullmatch(part))]
@@ -224,7 +224,7 @@ def _instance_findings(found: _Found) -> Iterator[Finding]:
 
 
 def _distance(one: Instance) -> float:
-    """Return by how many pixels a box differs from its polygon's extremes, at most."""
+    """Return the largest distance in pixels between a box and its polygon's extremes."""
     x, y = one.polygon[::2], one.polygon[1::2]
     return max(abs(a - b) for a, b in zip(one.box, (min(x), min(y), max(x), max(y)), strict=True))
 

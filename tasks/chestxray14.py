@@ -34,7 +34,7 @@ _EXPECTED = "images/ or images_001/images/ …, Data_Entry_2017_v2020.csv, train
 
 @dataclass(frozen=True)
 class _Found:
-    """What a folder holds."""
+    """Files and entries of a folder."""
 
     images: Mapping[str, Path]
     repeated: int
@@ -51,7 +51,7 @@ class _Found:
         return sorted(name for name in self.images if name in self.entries and name in self.splits)
 
     def strangers(self) -> Iterator[tuple[list[str], str]]:
-        """Yield images on disk that the csv, or neither list, names; and which of the two does not."""
+        """Yield images on disk that are missing from the csv or from both lists, and which of the two."""
         for known, where in ((self.entries, "the csv"), (self.splits, "train_val_list.txt or test_list.txt")):
             if names := sorted(name for name in self.images if name not in known):
                 yield names, where
@@ -103,7 +103,7 @@ class ChestXray14:
         return tuple(read_boxes(_need_file(root, (_BOXES,))))
 
     def check(self, root: Path, progress: Progress = no_progress) -> list[Finding]:
-        """Decode every image; look at sizes, orientation, patients, lists and boxes."""
+        """Validate every image, sizes, orientation, patients, lists and boxes."""
         from tasks.reading.checking import describe, look_at_all
 
         try:
@@ -193,7 +193,7 @@ def _boxes(root: Path) -> tuple[dict[str, list[Box]] | None, str]:
 
 
 def _what_to_do(root: Path) -> str:
-    """Suggest a remedy where no image was found: rename or convert what lies there under another name, else unpack."""
+    """Suggest a remedy if no image was found: rename or convert files under another name, else unpack."""
     with readable("chestxray14", root):
         folders = sorted(path for path in root.iterdir() if path.is_dir() and path.name.lower().startswith("images"))
         for folder in folders:
@@ -206,7 +206,7 @@ def _what_to_do(root: Path) -> str:
 
 
 def _images(root: Path) -> tuple[dict[str, Path], int]:
-    """Return name to file for every PNG in the image folders (links followed), and how many names stand twice."""
+    """List every PNG of the image folders by name (links followed), and count names that occur twice."""
     images: dict[str, Path] = {}
     repeated = 0
     for folder in sorted(path for path in root.iterdir() if _FOLDER.fullmatch(path.name) and path.is_dir()):
@@ -220,7 +220,7 @@ def _images(root: Path) -> tuple[dict[str, Path], int]:
 
 
 def _splits(root: Path, entries: Mapping[str, Entry]) -> dict[str, Literal["train", "test"]]:
-    """Return image to split by the official lists, having checked that no image and no patient is in both."""
+    """Return image to split by the official lists; validate that no image and no patient leaks between them."""
     splits: dict[str, Literal["train", "test"]] = {}
     patients: dict[str, str] = {}
     for split, file in _LISTS.items():

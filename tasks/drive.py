@@ -53,12 +53,12 @@ _UNPACK = "unpack DRIVE again into EDEN_BENCH_DATA/drive"
 
 @dataclass
 class _Found:
-    """The files of a folder: kind to number to file."""
+    """Files of a folder: kind to number to file."""
 
     files: dict[str, dict[str, Path]] = field(default_factory=lambda: {kind: {} for kind in _KINDS})
 
     def of_half(self, kind: str, test: bool) -> dict[str, Path]:
-        """The files of one kind of one half; 01 to 20 are the test half."""
+        """Return the files of one kind of one half; 01 to 20 are the test half."""
         return {number: path for number, path in self.files[kind].items() if in_test_half(number) == test}
 
 
@@ -120,7 +120,7 @@ class DRIVE:
         return image
 
     def read_mask(self, item: Item, structure: str) -> np.ndarray:
-        """Decode "vessels", "field of view" or, where there is one, "second observer": (584, 565) bool.
+        """Decode "vessels", "field of view" or, if present, "second observer": (584, 565) bool.
 
         Raises:
             DataDamaged: it cannot be decoded, has another size, or covers more or less than such a mask can.
@@ -137,7 +137,7 @@ class DRIVE:
         return mask
 
     def check(self, root: Path, progress: Progress = no_progress) -> list[Finding]:
-        """Decode every photograph and mask; look for empty and inverted masks, and how well the observers agree."""
+        """Validate every photograph and mask: empty and inverted masks, agreement of the observers."""
         from tasks.reading.checking import describe, look_at_all
 
         try:
@@ -181,7 +181,7 @@ _UNLABELLED = (
 
 
 def in_test_half(number: str) -> bool:
-    """Return whether an image is of the official test half: 01 to 20."""
+    """Return whether an image is in the official test half: 01 to 20."""
     return int(number) <= _HALF
 
 
@@ -223,7 +223,7 @@ def _item(found: _Found, number: str) -> Item:
 
 
 def _split(items: tuple[Item, ...]) -> tuple[tuple[Item, ...], str]:
-    """Return the labelled half in train and test, and the rule."""
+    """Split the labelled half into train and test, and return the rule."""
     patients = {item.id: item.patient for item in items}
     tested = by_patient("drive", patients, _TEST_SHARE)
     split = tuple(replace(item, split="test" if item.id in tested else "train") for item in items)

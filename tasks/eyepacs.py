@@ -47,7 +47,7 @@ _AGAIN = "unpack train.zip and trainLabels.csv.zip again into EDEN_BENCH_DATA/ey
 
 @dataclass(frozen=True)
 class _Found:
-    """What one of the two folders holds."""
+    """Files and entries of one of the two folders."""
 
     images: Mapping[str, Path]
     grades: Mapping[str, int] | None
@@ -55,7 +55,7 @@ class _Found:
 
     @property
     def usable(self) -> list[str]:
-        """Images that have a grade, or all of them where none has."""
+        """Images that have a grade, or all of them if none has."""
         return sorted(name for name in self.images if self.grades is None or name in self.grades)
 
 
@@ -77,7 +77,7 @@ class EyePACS:
     phantom_version = FUNDUS_VERSION
 
     def index(self, root: Path) -> DatasetIndex:
-        """List the images on disk with their grades; the folder says the split.
+        """List the images on disk with their grades; the folder determines the split.
 
         Raises:
             DataMissing: there are no training images; says what was expected where.
@@ -86,7 +86,7 @@ class EyePACS:
         return _index(root, _find(root))
 
     def read_image(self, item: Item) -> np.ndarray:
-        """Decode a photograph and cut away what is black around the field of view: (H, W, 3) uint8.
+        """Decode a photograph and crop the black surroundings of the field of view: (H, W, 3) uint8.
 
         Raises:
             DataDamaged: it cannot be decoded, or is black all over.
@@ -104,7 +104,7 @@ class EyePACS:
         raise no_masks(self.name, item.id, structure, "drive")
 
     def check(self, root: Path, progress: Progress = no_progress) -> list[Finding]:
-        """Decode every image; look at sizes, patients, grades and what the csv files name."""
+        """Validate every image, sizes, patients, grades and the entries of the csv files."""
         from tasks.reading.checking import describe, look_at_all
 
         try:
@@ -162,7 +162,7 @@ def _find(root: Path) -> dict[Split, _Found]:
 
 
 def _images(root: Path, split: Split) -> dict[str, Path]:
-    """Return id to file of a folder, or of a folder of the same name in it, as archivers make it."""
+    """List the images of a folder, or of a folder of the same name in it, as archivers make it."""
     images: dict[str, Path] = {}
     outer = next((path for path in sorted(root.iterdir()) if path.name.casefold() == split and path.is_dir()), None)
     for folder in (outer, outer / split) if outer else ():

@@ -45,7 +45,7 @@ _EXPECTED = "All247images with the JSRT images, and fold1 and fold2 with the SCR
 
 @dataclass
 class _Found:
-    """The files of a folder, sorted by what they are."""
+    """Files of a folder, sorted by kind."""
 
     images: dict[str, Path] = field(default_factory=dict)
     masks: dict[int, dict[str, dict[str, Path]]] = field(default_factory=dict)
@@ -53,7 +53,7 @@ class _Found:
     notes: list[str] = field(default_factory=list)
 
     def ids(self, fold: int) -> set[str]:
-        """The images that any structure of a fold has a mask of."""
+        """Images that any structure of a fold has a mask of."""
         return {name for files in self.masks.get(fold, {}).values() for name in files}
 
 
@@ -115,7 +115,7 @@ class SCR:
         return mask
 
     def check(self, root: Path, progress: Progress = no_progress) -> list[Finding]:
-        """Decode every image and mask; look for empty masks, swapped sides and inverted images."""
+        """Validate every image and mask: empty masks, swapped sides, inverted images."""
         from tasks.reading.checking import describe, look_at_all
 
         try:
@@ -163,7 +163,7 @@ class SCR:
 
 
 def odd_numbered(name: str) -> bool:
-    """Return whether an image is odd-numbered in the order of the file names: JPCLN001 to 154, then JPCNN001 to 093."""
+    """Return whether an image is odd-numbered by file name: JPCLN001 to 154, then JPCNN001 to 093."""
     return (int(name[-3:]) + (154 if name.startswith("JPCNN") else 0)) % 2 == 1
 
 
@@ -205,7 +205,7 @@ def _as_structure(folder: str) -> str:
 
 
 def _folds(found: _Found, phantom: bool) -> dict[str, tuple[int, Literal["train", "test"]]]:
-    """Return image id to (fold its masks lie in, split), having checked that no mask is absent."""
+    """Return image id to (fold of its masks, split), after validating that no mask is absent."""
     if set(found.masks) & {1, 2}:
         ids = {fold: found.ids(fold) for fold in (1, 2)}
         for fold, structure in ((fold, s) for fold in (1, 2) for s in STRUCTURES):
@@ -224,7 +224,7 @@ def _folds(found: _Found, phantom: bool) -> dict[str, tuple[int, Literal["train"
 
 
 def _expected_in_fold(fold: int, ids: Mapping[int, set[str]], phantom: bool) -> int:
-    """124 for the fold of the odd-numbered, 123 for the other; which is which is seen from the names."""
+    """Return 124 for the fold of the odd-numbered, 123 for the other; which is which is detected from the names."""
     own, other = ({odd_numbered(name) for name in ids[number]} for number in (fold, 3 - fold))
     if (phantom and own) or len(own) == 2:
         return len(ids[fold])

@@ -35,7 +35,7 @@ _HEAD = re.compile(r"\W*(?P<sex>female|male)?\W*(?:(?P<age>\d{1,3})\s*(?P<unit>y
 
 
 class Reading(NamedTuple):
-    """One clinical reading; what the text does not tell in a known way is left open."""
+    """One clinical reading; values that the text does not give in a known form are left open."""
 
     sex: str
     """"F", "M", or "" where it is not told."""
@@ -47,7 +47,7 @@ class Reading(NamedTuple):
 
 @dataclass
 class _Found:
-    """The files of a folder, by image name without extension."""
+    """Files of a folder, by image name without extension."""
 
     images: dict[str, Path] = field(default_factory=dict)
     masks: dict[str, Path] = field(default_factory=dict)
@@ -55,7 +55,7 @@ class _Found:
     repeated: int = 0
 
     def add(self, path: Path, match: re.Match[str]) -> None:
-        """Sort one file in; of two with a name the first is kept."""
+        """Add one file; of two with the same name the first is kept."""
         is_text = match[5].lower() == "txt"
         files = self.readings if is_text else self.masks if match[4] else self.images
         self.repeated += match[1].upper() in files and not is_text
@@ -83,7 +83,7 @@ class Shenzhen:
     phantom_version = VERSION
 
     def index(self, root: Path) -> DatasetIndex:
-        """List the images with their labels and, where there are some, lung masks.
+        """List the images with their labels and, if present, lung masks.
 
         Raises:
             DataMissing: there are no images.
@@ -158,7 +158,7 @@ class Shenzhen:
         }
 
     def check(self, root: Path, progress: Progress = no_progress) -> list[Finding]:
-        """Decode every image and mask; look at names, labels and readings."""
+        """Validate every image and mask, names, labels and readings."""
         from tasks.reading.checking import describe, look_at_all
 
         try:
@@ -185,7 +185,7 @@ class Shenzhen:
 
 
 def reading_of(text: str) -> Reading:
-    """Parse one reading, for example "male 45yrs / bilateral PTB"; nothing in it is an error."""
+    """Parse one reading, for example "male 45yrs / bilateral PTB"; unknown text is not an error."""
     line = " ".join(text.split())
     head = _HEAD.match(line)
     if head is None:
@@ -208,7 +208,7 @@ def _find(root: Path) -> _Found:
 
 
 def _patients(found: _Found) -> dict[str, str]:
-    """Return image name to patient, having checked that each label is 0 or 1 and each patient has one image."""
+    """Return image name to patient, after validating that labels are 0 or 1 and each patient has one image."""
     patients: dict[str, str] = {}
     taken: dict[str, str] = {}
     for name, path in sorted(found.images.items()):
@@ -233,7 +233,7 @@ def _notes(found: _Found) -> Iterator[str]:
 
 
 def _label_finding(index: DatasetIndex) -> Finding:
-    """Count the images of each label; a class that is absent from train or test cannot be scored."""
+    """Count the images of each label; a class absent from train or test cannot be scored."""
     counts = [sum(item.labels[0] == value for item in index.items) for value in (0, 1)]
     lacking = [split for split in ("train", "test") if len({item.labels for item in index.split(split)}) < 2]
     text = f"{counts[0]:,} normal and {counts[1]:,} with tuberculosis"

@@ -47,7 +47,7 @@ _AGAIN = "download it again from the challenge's page"
 
 @dataclass(frozen=True)
 class _Found:
-    """What a folder holds."""
+    """Files and entries of a folder."""
 
     images: Mapping[str, Path]
     repeated: int
@@ -110,7 +110,7 @@ class SiimAcr:
         return runs_mask([[int(run) for run in runs] for runs in item.drawn[structure]], (SIDE_PX, SIDE_PX))
 
     def check(self, root: Path, progress: Progress = no_progress) -> list[Finding]:
-        """Decode every image; look at rows without image, images without row, and rows that repeat."""
+        """Validate every image: rows without image, images without row, repeated rows."""
         from tasks.reading.checking import describe, look_at_all
 
         try:
@@ -217,7 +217,7 @@ def read_rows(path: Path) -> tuple[dict[str, tuple[tuple[int, ...], ...]], tuple
 
 
 def _need_side(path: Path, masks: list[tuple[int, ...]]) -> None:
-    """Validate the image size that run lengths count: from column to column they go on by the image's height."""
+    """Validate the image size of run lengths, which continue from column to column by the image's height."""
     steps = [length + gap for runs in masks for length, gap in zip(runs[1::2], runs[2::2], strict=False)]
     if len(steps) < _ENOUGH_STEPS:
         return
@@ -244,7 +244,7 @@ def _bad_row(path: Path, row: int, found: str, expected: str) -> DataDamaged:
 
 
 def _patients(found: _Found) -> tuple[dict[str, str], list[str]]:
-    """Return image to Patient ID of its header, or to its own name where there is none; and what to say of it."""
+    """Return image to Patient ID of its header, or to its own name if that is empty; and notes on it."""
     from tasks.reading.dicom import read_patient
 
     patients, unnamed = {}, []

@@ -49,7 +49,7 @@ _EXPECTED = (
 
 @dataclass
 class _Found:
-    """What a folder holds."""
+    """Files and entries of a folder."""
 
     images: dict[str, Path] = field(default_factory=dict)
     tables: dict[str, Path] = field(default_factory=dict)
@@ -139,7 +139,7 @@ class VinDrCXR:
         return tuple(box for path in there for box in vindr.read_boxes(path))
 
     def check(self, root: Path, progress: Progress = no_progress) -> list[Finding]:
-        """Decode every image; look at names, readers, splits and boxes."""
+        """Validate every image, names, readers, splits and boxes."""
         from tasks.reading.checking import describe, look_at_all
 
         try:
@@ -200,7 +200,7 @@ class VinDrCXR:
 
 @dataclass(frozen=True, kw_only=True)
 class SixLabels(ClassificationTask):
-    """Classification of the paper's six labels; refuses an index that lacks some."""
+    """Classification of the paper's six labels; an index without all six is refused."""
 
     def open(self, index: DatasetIndex, protocol: ClassificationProtocol, context: Context) -> OpenTask:
         """Decode the data (or map them from the cache) and make the splits.

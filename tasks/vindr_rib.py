@@ -47,7 +47,7 @@ Ribs = dict[str, tuple[tuple[float, ...], ...]]
 
 @dataclass
 class _Found:
-    """What a folder holds."""
+    """Files and entries of a folder."""
 
     images: dict[str, Path] = field(default_factory=dict)
     """File name in lower case to file."""
@@ -55,7 +55,7 @@ class _Found:
     """Split to image name in lower case to its ribs."""
 
     def here(self, split: str) -> list[str]:
-        """Images of a split that the disk and its JSON file hold, sorted."""
+        """Images of a split that are on disk and in its JSON file, sorted."""
         return sorted(self.ribs[split].keys() & self.images.keys())
 
 
@@ -129,7 +129,7 @@ class VinDrRib:
         return polygons_mask(item.drawn[structure], size_px)
 
     def check(self, root: Path, progress: Progress = no_progress) -> list[Finding]:
-        """Decode every image; look at counts, missing ribs, and polygons outside their image."""
+        """Validate every image, counts, missing ribs, and polygons outside their image."""
         from tasks.reading.checking import describe, look_at_all
 
         try:
@@ -158,7 +158,7 @@ class VinDrRib:
 
 
 def need_fit(item: Item, size_px: tuple[int, int]) -> None:
-    """Validate that ribs fit their image: DataDamaged where it was resized and they were not.
+    """Validate that ribs fit their image. Raises DataDamaged if it was resized and they were not.
 
     They are where a rib leaves the image by far, or both sides' ribs lie around a column outside its middle third.
 
@@ -184,7 +184,7 @@ def need_fit(item: Item, size_px: tuple[int, int]) -> None:
 
 
 def _middle_px(item: Item) -> float | None:
-    """Return the column halfway between the outer ends of both sides' ribs, by the median of each; None of few ribs."""
+    """Return the column halfway between the outer ends of both sides' ribs, by each side's median; None for few."""
     right = [min(polygon[::2]) for rib, drawn in item.drawn.items() if rib[0] == "R" for polygon in drawn]
     left = [max(polygon[::2]) for rib, drawn in item.drawn.items() if rib[0] == "L" for polygon in drawn]
     if min(len(right), len(left)) < _ENOUGH_RIBS:
@@ -272,7 +272,7 @@ def _polygons(path: Path, rib: str, row: str, column: Mapping[str, Any]) -> tupl
 
 
 def _point(point: object) -> object:
-    """Return {"x": …, "y": …} as [x, y]; what is none is left to be refused."""
+    """Parse {"x": …, "y": …} to [x, y]; anything else is returned as it is, to be refused."""
     return [point["x"], point["y"]] if isinstance(point, dict) and point.keys() == {"x", "y"} else point
 
 

@@ -1,1 +1,1 @@
-"""What PCRL alone is made of: how images are mixed, moved and cut out of."""
+"""Parts of PCRL alone: mixing, transformations and cut-outs."""

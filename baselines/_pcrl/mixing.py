@@ -1,4 +1,4 @@
-"""PCRL's batches: mixed with partners, moved by flips and quarter turns, and with holes cut out of them."""
+"""PCRL's batches: mixed with partners, transformed by flips and quarter turns, with holes cut out."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class Mixing(NamedTuple):
     """α₂: the same for the mixed image."""
 
     def of(self, values: Tensor) -> Tensor:
-        """Return a batch mixed with its partners."""
+        """Mix a batch with its partners."""
         return blended(values, values[self.partners], self.share)
 
 
 def blended(values: Tensor, others: Tensor, share: float) -> Tensor:
-    """Return share · values + (1 − share) · others."""
+    """Interpolate: share · values + (1 − share) · others."""
     return share * values + (1 - share) * others
 
 
@@ -50,7 +50,7 @@ def draw_moves(count: int, generator: torch.Generator | None) -> Tensor:
 
 
 def moved(images: Tensor, moves: Tensor) -> Tensor:
-    """Turn images (B, 3, S, S) upside down, mirror them and turn them by quarters, each by its row of moves (B, 6)."""
+    """Flip images (B, 3, S, S) upside down, mirror them and turn them by quarters, each by its row of moves (B, 6)."""
     upside_down, mirrored = (moves[:, i].bool()[:, None, None, None] for i in (0, 1))
     images = torch.where(upside_down, images.flip(2), images)
     images = torch.where(mirrored, images.flip(3), images)
@@ -61,7 +61,7 @@ def moved(images: Tensor, moves: Tensor) -> Tensor:
 
 
 def cut_out(images: Tensor, generator: torch.Generator | None) -> Tensor:
-    """Set three square holes to 0, after normalisation; centres anywhere, so a hole may leave the image.
+    """Set three square holes to 0, after normalisation; centres are anywhere, so a hole may overlap the border.
 
     DeVries and Taylor, arXiv:1708.04552.
     """

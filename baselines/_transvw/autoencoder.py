@@ -22,7 +22,7 @@ class AutoEncoder(nn.Module):
         self.decoder = nn.Sequential(*up, nn.Conv2d(width, 3, 3, 1, 1), nn.Sigmoid())
 
     def forward(self, images: Tensor) -> Tensor:
-        """Return the images as they come out."""
+        """Return the reconstructed images."""
         restored: Tensor = self.decoder(self.encoder(images))
         return restored
 

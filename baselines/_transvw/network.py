@@ -9,7 +9,7 @@ from eden_bench.encoders.unet import UNetDecoder
 
 
 class WordNetwork(nn.Module):
-    """A U-Net that restores, with a classifier on its bottleneck."""
+    """U-Net that restores patches, with a classifier of words on its bottleneck."""
 
     def __init__(self, arch: str, words: int, decoder_channels: tuple[int, ...]) -> None:
         super().__init__()

@@ -1,4 +1,4 @@
-"""How Models Genesis and TransVW spoil a patch before a network restores it.
+"""Perturbations of Models Genesis and TransVW, which the network learns to undo.
 
 Zhou et al., MICCAI 2019, arXiv:1908.06912; Haghighi et al., TMI 2021, arXiv:2102.10680: an elastic deformation always,
 then one of: pixels shuffled within small blocks, intensities bent by a Bézier curve, a block filled with noise

@@ -1,1 +1,1 @@
-"""What VICRegL alone is made of: its three terms, and how cells are matched."""
+"""Parts of VICRegL alone: the three loss terms, and the matching of cells."""

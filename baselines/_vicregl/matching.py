@@ -1,4 +1,4 @@
-"""Cells of two maps, matched by their features or their places (Bardes et al., VICRegL, NeurIPS 2022)."""
+"""Match cells of two maps by features or places (Bardes et al., VICRegL, NeurIPS 2022)."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def matched_terms(
 
 
 def closest_matches(distances: Tensor, count: int | None) -> tuple[Tensor, Tensor]:
-    """Match each cell with the nearest of the other view, and keep the closest pairs.
+    """Match each cell to the nearest of the other view, and keep the closest pairs.
 
     Variance and covariance are of a slot over the batch, so the order of the pairs is part of the loss.
 
@@ -54,7 +54,7 @@ def closest_matches(distances: Tensor, count: int | None) -> tuple[Tensor, Tenso
 
 
 def cell_centres(view: View, side: int, *, flip_grid: bool = True) -> Tensor:
-    """Return where the centres of a map's cells lie in the anchor, row by row: (B, side², 2), x before y, in pixels.
+    """Return the centres of a map's cells in the anchor, row by row: (B, side², 2), x before y, in pixels.
 
     Args:
         view: tells by ``to_anchor`` where its pixels come from: crop, rotation and flip.
@@ -70,7 +70,7 @@ def cell_centres(view: View, side: int, *, flip_grid: bool = True) -> Tensor:
 
 
 def distances(first: Tensor, second: Tensor) -> Tensor:
-    """Return Euclidean distances of cells, (B, P, Q).
+    """Compute Euclidean distances of cells, (B, P, Q).
 
     Not by products, as the official code's, which do not put a cell at distance 0 from itself: where cells are equally
     near (both crops at whole pixels), rounding would choose between them.

@@ -14,7 +14,7 @@ _STABLE = 1e-4
 
 
 class Terms(NamedTuple):
-    """The three terms of a loss, not weighted; scalars."""
+    """The three terms of a loss, unweighted; scalars."""
 
     invariance: Tensor
     variance: Tensor
@@ -22,7 +22,7 @@ class Terms(NamedTuple):
 
 
 def vic_terms(first: Tensor, second: Tensor, *, share: bool = False) -> Terms:
-    """Return the three terms of two embeddings of one batch (Bardes et al., ICLR 2022, arXiv:2105.04906).
+    """Compute the three terms of two embeddings of one batch (Bardes et al., ICLR 2022, arXiv:2105.04906).
 
     Args:
         first: (B, ..., D), an embedding of each image, or one for each match slot, whose statistics stay apart.

@@ -34,7 +34,7 @@ def audit(
     say: Callable[[str], None] = lambda text: None,
     progress: Progress = no_progress,
 ) -> list[Audit]:
-    """Audit datasets for leakage; those of another modality, or phantoms and real data, are never compared.
+    """Audit datasets for leakage. Other modalities, and phantoms and real data, are never compared.
 
     Args:
         names: datasets. What backbones are pretrained on is looked at too, where it is at hand.

@@ -16,7 +16,7 @@ from eden_bench.contracts import DatasetIndex, Item, Progress, no_progress
 
 
 class AuditImage(NamedTuple):
-    """One image of one dataset."""
+    """One image of one dataset, as the audit compares it."""
 
     dataset: str
     item: Item
@@ -59,13 +59,13 @@ class Films:
         return groups
 
     def partners(self, rows: Iterable[int], others: Iterable[int]) -> dict[int, int]:
-        """Map each of some rows that shows the film of one of others to that one, with the same pixels if it can be."""
+        """Map rows to the row among others that shows the same film, preferring one with the same pixels."""
         there = self.by_film(others)
         shared = {row: there[int(self.film[row])] for row in rows if int(self.film[row]) in there}
         return {row: max(found, key=lambda other: self.same_pixels(row, other)) for row, found in shared.items()}
 
     def same_pixels(self, one: int, other: int) -> bool:
-        """Check whether two rows are equal to the pixel, and not only near."""
+        """Check whether two rows are equal to the pixel; near copies are not."""
         return self.images[one].sha256 == self.images[other].sha256
 
 
@@ -89,7 +89,7 @@ def group_by_film(seen: Iterable[tuple[DatasetIndex, Fingerprints]], progress: P
 
 
 def _joined(count: int, copies: Iterable[Copy]) -> np.ndarray:
-    """Give each image the lowest row it is tied to, directly or not."""
+    """Assign each image the lowest row it is connected to, directly or not."""
     parent = list(range(count))
 
     def root(row: int) -> int:

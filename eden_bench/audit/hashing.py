@@ -81,7 +81,7 @@ def coefficients(ranked: np.ndarray) -> np.ndarray:
 
 @functools.cache
 def _side() -> np.ndarray:
-    """One side of the transform: for each pair of cuts, sampling between them and then cosines, (9 · 18, 64)."""
+    """Return one side of the transform: for each pair of cuts, sampling, then cosines, (9 · 18, 64)."""
     middles = (np.arange(THUMB_PX) + 0.5) / THUMB_PX
     cosines = np.cos(np.pi * np.arange(_ORDERS)[:, None] * middles)
     parts = [cosines @ _sampling(low + middles * (1 - low - high)) for low, high in product(CUTS, repeat=2)]

@@ -1,4 +1,4 @@
-"""Return which datasets are known to be made of another's images, without reading a pixel. Imports nothing heavy."""
+"""Look up which datasets are known to be made of another's images, without reading a pixel or importing torch."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ class Origin(NamedTuple):
 
 
 def origins(dataset: str) -> list[Origin]:
-    """Return where a dataset's images are known to come from, by its card; nothing for one that is not registered."""
+    """Return where a dataset's images are known to come from, by its card; nothing if it is not registered."""
     try:
         card = datasets.get(dataset).card
     except EdenError:

@@ -76,7 +76,7 @@ class AuditFinding:
 
 
 class Pretraining(NamedTuple):
-    """What a backbone was pretrained on: the training split of a dataset, the part held out to select an epoch too."""
+    """What a backbone was pretrained on: a dataset's training split, the held-out validation part included."""
 
     label: str
     dataset: str

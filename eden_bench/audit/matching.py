@@ -166,7 +166,7 @@ def _window(image: np.ndarray, edges_px: np.ndarray) -> np.ndarray:
 
 
 def _detail(ranked: np.ndarray) -> np.ndarray:
-    """Keep what is finer than organs and coarser than grain."""
+    """Band-pass an image: keep detail finer than organs and coarser than grain."""
     import cv2
 
     return cv2.GaussianBlur(ranked, (0, 0), _FINE_SIGMA) - cv2.GaussianBlur(ranked, (0, 0), _COARSE_SIGMA)

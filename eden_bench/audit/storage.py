@@ -42,7 +42,7 @@ _FINDINGS = Kind(
 
 @dataclass(frozen=True, kw_only=True)
 class _Stored:
-    """What an audit's file must say for a report to use it."""
+    """Schema of an audit's file; a report skips a file that does not fit it."""
 
     dataset: str
     together_with: Annotated[Mapping[str, Any], _PARTNERS]
@@ -148,7 +148,7 @@ def leakage(
 
 
 def _counted(partners: Mapping[str, Any], pretrained_on: Mapping[str, str]) -> set[str]:
-    """Name the datasets of which an audit looked at all that was pretrained on: the whole, or the very list."""
+    """Name the datasets whose audit covered all that was pretrained on: the whole dataset, or the same list."""
     return {
         name
         for name, partner in partners.items()
@@ -157,7 +157,7 @@ def _counted(partners: Mapping[str, Any], pretrained_on: Mapping[str, str]) -> s
 
 
 def _concerns(finding: Mapping[str, Any], pretrained_on: Mapping[str, str], counted: Collection[str]) -> bool:
-    """Tell whether a stored finding can raise the scores of rows that were pretrained on some datasets.
+    """Return whether a stored finding can raise the scores of rows that were pretrained on some datasets.
 
     A known origin is said with its count where all was counted; elsewhere the rule itself is said.
     """

@@ -1,4 +1,4 @@
-"""The command line: dispatches commands, and turns every error into one sentence and an exit code.
+"""The command line: dispatches commands, and converts every error to one sentence and an exit code.
 
 A command's module is imported when the command is called, never for ``--help``, so that nothing here pulls in
 torch, pandas or numpy.
@@ -67,7 +67,7 @@ class _Commands(LeanGroup):
         return list(COMMANDS)
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:  # noqa: ANN401
-        """Return a stand-in that knows its summary; all that --help needs."""
+        """Return a stand-in that has the command's summary, which is all that --help needs."""
         if cmd_name not in COMMANDS:
             return None
         return _command(lambda: None, COMMANDS[cmd_name].summary)
@@ -191,7 +191,7 @@ def _need_unicode(arguments: Sequence[str]) -> None:
 
 
 def _end_early(error: BaseException, arguments: Sequence[str]) -> int:
-    """End what broke off: by a pipe whose reader has gone, or by a plugin that called ``sys.exit``."""
+    """End a command whose output pipe was closed, or whose plugin called ``sys.exit``."""
     if isinstance(error, BrokenPipeError) or isinstance(error.__context__, BrokenPipeError):  # typer makes it an exit
         undone = arguments[0] in _WORKING and not {"-h", "--help"} & set(arguments)
         return _hush(_CUT_OFF if undone else _OK, sys.stdout, sys.stderr)
@@ -200,7 +200,7 @@ def _end_early(error: BaseException, arguments: Sequence[str]) -> int:
 
 
 def _hush(code: int, *streams: TextIO) -> int:
-    """The reader of a pipe has gone (``eden-bench list | head``): no complaint, and none at shutdown either."""
+    """Silence a closed output pipe (``eden-bench list | head``), also at shutdown."""
     nowhere = os.open(os.devnull, os.O_WRONLY)
     for stream in streams:
         os.dup2(nowhere, stream.fileno())

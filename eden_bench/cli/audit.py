@@ -43,7 +43,7 @@ def audit_datasets(
     plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
-    """Find patients and images shared by train and test, by datasets, and by what backbones were pretrained on.
+    """Find leakage: patients and images shared by train and test, datasets, and pretrained backbones.
 
     Copies are found although they were resized, re-encoded, re-windowed or trimmed. What is found is written to
     OUT/audit, and the report says it. Findings are exit code 0, or 3 for a leak with --strict.
@@ -65,7 +65,7 @@ def audit_datasets(
 
 
 def _pretrainings(folders: list[Path], methods: list[str], settings: Settings) -> list[Pretraining]:
-    """Resolve --checkpoint and --methods to what was pretrained on.
+    """Resolve --checkpoint and --methods to the data of those pretrainings.
 
     Raises:
         UsageError: a method has no checkpoint under OUT.

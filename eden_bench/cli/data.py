@@ -53,7 +53,7 @@ def check_datasets(
     plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
-    """Validate every file: counts, sizes, pairing, splits, patients. Exit code 4 where something is wrong."""
+    """Validate every file: counts, sizes, pairing, splits, patients. Exit code 4 if something is wrong."""
     registry.load_plugin_files(plugin)
     settings = resolve(data=data, cache=cache)
     rows = [row for name in choose_datasets(names, settings) for row in _findings(name, settings)]
@@ -77,7 +77,7 @@ def write_splits(
     plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
-    """Print the train, validation and test lists and write them; --splits FOLDER reads them, or your own."""
+    """Print and write the train, validation and test lists; validates your own given by --splits FOLDER."""
     registry.load_plugin_files(plugin)
     found = lists_of(name, resolve(data=data, cache=cache, splits=splits))
     if out is not None:
@@ -101,7 +101,7 @@ def write_phantoms(
     plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
-    """Write the phantom, an anatomy with known truth, in the very layouts of the real datasets."""
+    """Write the phantom, a synthetic anatomy with known truth, in the layouts of the real datasets."""
     registry.load_plugin_files(plugin)
     chosen = [name for name in registry.datasets.select(names or ["@all"]) if _has_phantom(name, names)]
     with bars() as progress:
@@ -121,7 +121,7 @@ app.command("audit", cls=LeanCommand)(audit_datasets)
 
 
 def _has_phantom(name: str, asked: list[str] | None) -> bool:
-    """Tell whether a dataset can write a phantom; say so where not, unless it was asked for by name (an error)."""
+    """Return whether a dataset can write a phantom; if not, print it, or raise if it was requested by name."""
     by_name = name in ",".join(asked or ()).split(",")
     if by_name or dataset_folders.own_folder(dataset_folders.reader(name)) is None:
         return True
@@ -139,7 +139,7 @@ def _state(row: DatasetRow, settings: Settings) -> str:
 
 
 def _findings(name: str, settings: Settings) -> list[dict[str, object]]:
-    """Validate one dataset; what stops its reader is a finding like any other."""
+    """Validate one dataset; an error of its reader becomes a finding."""
     try:
         with bars() as progress:
             found = check(name, settings, progress)

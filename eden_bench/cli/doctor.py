@@ -1,4 +1,4 @@
-"""``eden-bench doctor``: checks this machine and installation, and says what to do."""
+"""``eden-bench doctor``: checks this machine and installation, and prints what to do."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _WRONG_SETUP = 2
 
 
 def doctor(data: Data = None, out: Out = None, cache: Cache = None, as_json: Json = False) -> None:
-    """Check Python, torch, devices, folders and shadowed packages; exit code 2 where something must be mended."""
+    """Check Python, torch, devices, folders and shadowed packages. Exit code 2 if something must be fixed."""
     checks = list(examination.examine(gather(data=data, out=out, cache=cache)))
     if as_json:
         print_json([asdict(check) for check in checks])

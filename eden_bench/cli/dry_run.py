@@ -1,4 +1,4 @@
-"""Show a plan: ``eden-bench run --dry-run``, and the line with which a run begins."""
+"""Print a plan and its estimated cost: ``eden-bench run --dry-run``, and the line with which a run begins."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 
 def opening(plan: Plan, inputs: Inputs) -> str:
-    """Say what is about to happen, in one line."""
+    """Return the line that announces a run: cells, seeds, device."""
     marks = "PHANTOM data" if plan.phantom else "real data"
     reused = sum(slot.record is not None for slot in plan.slots)
     return (
@@ -32,7 +32,7 @@ def opening(plan: Plan, inputs: Inputs) -> str:
 
 
 def show_plan(wanted: Ask, inputs: Inputs, as_json: bool) -> None:
-    """Print what a run would do and cost, per task, number of shots and method; build nothing."""
+    """Print what a run would compute and cost, per task, number of shots and method, without creating any cache."""
     past = records.load(inputs.settings.out)
     plan = make_plan(wanted, inputs, past)
     cost = estimate(plan, past, inputs.settings.out)
@@ -66,7 +66,7 @@ def _plan_rows(plan: Plan) -> list[dict[str, Any]]:
 
 
 def _problems(plan: Plan) -> list[str]:
-    """Say why cells cannot be run, each reason once."""
+    """List why cells cannot be run, each reason once."""
     found = [(slot.backbone.label, slot.problem or slot.backbone.problem) for slot in plan.slots if not slot.record]
     return list(dict.fromkeys(f"{STATES[one.kind]}: {label}: {one.text}" for label, one in found if one))
 
@@ -82,7 +82,7 @@ def _cost_lines(plan: Plan, cost: Any) -> list[str]:  # noqa: ANN401 - Estimate
 
 
 def _with_seeds(plan: Plan) -> list[str]:
-    """Return the methods that are to be pretrained, each with its seeds where there are several."""
+    """Name the methods to pretrain, each with its seeds if there are several."""
     seeds: dict[str, list[int]] = {}
     for backbone in plan.to_pretrain:
         seeds.setdefault(backbone.label, []).append(backbone.seed)
@@ -90,7 +90,7 @@ def _with_seeds(plan: Plan) -> list[str]:
 
 
 def cells_text(number: int) -> str:
-    """Return for example "3 cells"."""
+    """Format a number of cells, for example "3 cells"."""
     return "1 cell" if number == 1 else f"{number} cells"
 
 

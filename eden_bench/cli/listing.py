@@ -30,7 +30,7 @@ def list_names(
     plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
-    """List what can be named: methods, tasks, datasets and protocols."""
+    """List the available methods, tasks, datasets and protocols."""
     if kind and kind not in _KINDS:
         raise unknown("kind", kind, _KINDS)
     registry.load_plugin_files(plugin)
@@ -50,7 +50,7 @@ def show(
     plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
-    """Show a card: what it is, where it comes from, its score's definition, its values under each protocol."""
+    """Show a card: description, source, licence, score definition, and settings under each protocol."""
     registry.load_plugin_files(plugin)
     cards = {each: _card(each, name) for each in _KINDS if name in _names(each)}
     if not cards:
@@ -68,7 +68,7 @@ def plugins(
     new: Annotated[str | None, typer.Option("--new", help="Write a working package to start from.")] = None,
     as_json: Json = False,
 ) -> None:
-    """List every plugin and whether it loads; or validate one against the contract; or start a new one."""
+    """List every plugin and whether it loads; --check validates one, --new writes a package to start from."""
     registry.load_plugin_files(plugin)
     if new is not None:
         _write_new(new)
@@ -211,7 +211,7 @@ def _dataset_card(name: str) -> dict[str, Any]:
 
 
 def _flat(card: Mapping[str, Any]) -> dict[str, str]:
-    """Flatten a card to lines; protocols stand side by side, so that their difference is seen."""
+    """Flatten a card to lines, protocols side by side, so that differences are visible."""
     lines: dict[str, str] = {}
     for name, value in card.items():
         if name in ("config", "protocol"):

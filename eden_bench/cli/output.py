@@ -13,12 +13,12 @@ from eden_bench.report.text_table import aligned
 
 
 def print_json(content: object) -> None:
-    """Print JSON, keys in the order given; refuses NaN."""
+    """Print JSON, keys in the order given. Raises ValueError on NaN."""
     typer.echo(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False, default=str))
 
 
 def print_table(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> None:
-    """Print rows of text; never cuts a name short, on a terminal it folds."""
+    """Print rows of text as a table; long names fold on a terminal and are never cut."""
     if sys.stdout.isatty():
         _rich_table(columns, rows, title)
     else:

@@ -1,4 +1,4 @@
-"""``eden-bench run --replay ID``: show whether a record's cell gives the same again."""
+"""``eden-bench run --replay ID``: replays a record's cell and compares the scores bit for bit."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from eden_bench.settings import Settings
 
 
 def replay_and_show(prefix: str, settings: Settings, *, as_json: bool) -> None:
-    """Replay the record whose id begins with prefix; exit code 3 where the scores differ.
+    """Replay the record whose id begins with prefix. Exit code 3 if the scores differ.
 
     Raises:
         UsageError: there is no such record.

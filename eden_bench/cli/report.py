@@ -1,4 +1,4 @@
-"""``eden-bench report``: tables and the paper's test from the stored records."""
+"""``eden-bench report``: tables, intervals and the paper's test from the stored records."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ def report(
 
 
 def show(tables: Sequence[Table], failures: Sequence[str] = (), form: str = "terminal") -> None:
-    """Print a report; "terminal" is rich tables on a terminal and aligned text off it."""
+    """Print a report in a format: "terminal" is rich tables on a terminal, aligned text elsewhere."""
     if form == "terminal" and sys.stdout.isatty():
         _print_rich(tables, failures)
         return
@@ -66,7 +66,7 @@ def _print_rich(tables: Sequence[Table], failures: Sequence[str]) -> None:
 
 
 def _write(folder: Path, tables: Sequence[Table], failures: Sequence[str]) -> None:
-    """Write the report's files; a folder that cannot be written is a warning, since the tables are shown anyway."""
+    """Write the report's files. An unwritable folder is a warning, since the tables are printed anyway."""
     try:
         atomic.write_text(folder / "report.md", formats.markdown(tables, failures))
         atomic.write_text(folder / "report.csv", formats.as_csv(tables))

@@ -1,4 +1,4 @@
-"""``eden-bench run`` and ``eden-bench pretrain``."""
+"""``eden-bench run`` and ``eden-bench pretrain``: plan, dry run, execution and the closing table."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def run(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Pretrain what is missing, fine-tune, score; then show the table. Issued again, it goes on where it stopped."""
+    """Pretrain what is missing, fine-tune, score, print the table. Repeat the command to resume."""
     _refuse_torchrun()
     stops = _on_error(on_error)
     plugins = api.load_plugins(plugin or ())
@@ -112,7 +112,7 @@ def pretrain(
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
-    """Pretrain methods without fine-tuning them; on several GPUs, torchrun -m eden_bench pretrain."""
+    """Pretrain methods without fine-tuning; on several GPUs, torchrun -m eden_bench pretrain. Resumes."""
     is_first = os.environ.get("RANK", "0") == "0"
     with watching(quiet or not is_first) as watch:
         made = api.pretrain(
@@ -142,7 +142,7 @@ def pretrain(
 def _carry_out(
     wanted: Ask, settings: Settings, *, force: bool, only_failed: bool, on_error: OnError, quiet: bool
 ) -> Result:
-    """Plan and run; when interrupted, say what is stored."""
+    """Plan and run; if interrupted, print how many cells are stored."""
     begun: list[Result] = []
 
     try:
@@ -163,7 +163,7 @@ def _carry_out(
 
 
 def _show_result(done: Result, as_json: bool) -> None:
-    """Print the table of this plan's cells, then what failed and how to redo it."""
+    """Print the table of this plan's cells, then the failures and the commands that retry them."""
     if as_json:
         print_json(_as_json(done))
     elif done.records:
@@ -198,7 +198,7 @@ def _as_json(done: Result) -> dict[str, Any]:
 
 
 def _closing(done: Result) -> list[str]:
-    """Say how many cells ended how, and each reason once."""
+    """Count cells by final state, with each reason once."""
     counts = Counter(slot.state for slot in done.slots)
     lines = [", ".join(f"{number} {STATES[state]}" for state, number in counts.items())]
     reasons = Counter((slot.state, slot.backbone.label, slot.problem.text) for slot in done.slots if slot.problem)

@@ -26,11 +26,11 @@ class Shown:
         self._last = 0.0
 
     def say(self, line: str) -> None:
-        """Show one line."""
+        """Print one line."""
         typer.echo(printable(line), err=True)  # bars take over the stream while they are drawn
 
     def cell(self, done: int, total: int, line: str) -> None:
-        """Show how many cells have ended; the first, the last and every failure in a line of its own."""
+        """Report how many cells have ended; the first, the last and every failure get a line of their own."""
         if self._terminal:
             self.progress("cells", done, total)
         is_due = time.monotonic() - self._last >= _EVERY_S

@@ -28,7 +28,7 @@ def import_file(
     out: Out = None,
     as_json: Json = False,
 ) -> None:
-    """Read a checkpoint of any dialect: find the encoder, check its coverage, write it as a checkpoint folder.
+    """Import a checkpoint of any dialect: find the encoder, validate its coverage, save a checkpoint folder.
 
     Nothing in the file is executed: it is read with weights_only in a process of its own, with limits.
     """

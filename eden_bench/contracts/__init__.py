@@ -1,4 +1,4 @@
-"""What methods, datasets, tasks and cells have to be: all that an author needs, in one import.
+"""Contracts of methods, datasets, tasks and cells: everything a plugin author imports.
 
 Views and methods, datasets, tasks, cells: a module each. Nothing here imports torch.
 """

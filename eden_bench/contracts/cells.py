@@ -1,4 +1,4 @@
-"""Cells: one unit of work, named by everything that can change its scores."""
+"""Cells: one unit of work each, identified by a digest of everything that can change its scores."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ NETWORK_OF = "network_of"
 
 @dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One unit of work. Its id covers everything that can change its scores (design, section 7.1)."""
+    """One unit of work: method, checkpoint, task, shots, seed, protocol. Its id hashes all that can change scores."""
 
     method: str
     method_config: Mapping[str, Any]
@@ -41,5 +41,5 @@ class Cell:
 
     @property
     def id(self) -> str:
-        """64 hex digits."""
+        """SHA-256 of everything that can change the scores, 64 hex digits."""
         return digest(self)

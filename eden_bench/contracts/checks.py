@@ -16,11 +16,11 @@ Progress = Callable[[str, int, int], None]
 
 
 def no_progress(what: str, done: int, total: int) -> None:
-    """Ignore progress."""
+    """Discard progress."""
 
 
 def in_range(name: str, value: float, low: float, high: float) -> None:
-    """Raise ValueError "name must be in [low, high], not value" where it is not.
+    """Validate low ≤ value ≤ high. Raises ValueError "name must be in [low, high], not value".
 
     >>> in_range("momentum", 1.5, 0, 1)
     Traceback (most recent call last):
@@ -31,13 +31,13 @@ def in_range(name: str, value: float, low: float, high: float) -> None:
 
 
 def at_least(name: str, value: float, low: float) -> None:
-    """Raise ValueError "name must be at least low, not value" where it is not (NaN included)."""
+    """Validate value ≥ low (NaN fails). Raises ValueError "name must be at least low, not value"."""
     if not value >= low:
         raise ValueError(f"{name} must be at least {low:g}, not {value!r}")
 
 
 def one_of(name: str, value: object, known: Sequence[str]) -> None:
-    """Raise ValueError "name must be one of …, not value" where it is none of them; names the nearest.
+    """Validate that value is one of some. Raises ValueError "name must be one of …, not value", with the nearest.
 
     >>> one_of("split", "training", ("train", "test"))
     Traceback (most recent call last):
@@ -69,7 +69,7 @@ def with_overrides(config: C, overrides: Mapping[str, object], where: str) -> C:
 
 
 def _fitted(now: object, value: object, where: str) -> object:
-    """Return a value as TOML gives it in the type of the field that it replaces."""
+    """Convert a value read from TOML to the type of the field that it replaces."""
     if is_dataclass(now) and not isinstance(now, type) and isinstance(value, Mapping):
         return with_overrides(now, value, where)
     return tuple(value) if isinstance(value, list) else value
@@ -82,13 +82,13 @@ def _is_finite(value: object) -> bool:
 
 
 def shots_are_valid(shots: int | None, train: int) -> None:
-    """Raise UsageError where more shots are asked for than there are training images."""
+    """Validate 2 ≤ shots ≤ number of training images. Raises UsageError."""
     if shots is not None and not 2 <= shots <= train:
         raise UsageError(f"--shots {shots}: expected 2 to {train}, the number of training images")
 
 
 def steps_per_epoch(images: int, batch_size: int) -> int:
-    """Optimiser steps in one epoch, the ragged last batch included.
+    """Return the optimiser steps in one epoch, the ragged last batch included.
 
     >>> steps_per_epoch(10, 4)
     3

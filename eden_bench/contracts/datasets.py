@@ -1,4 +1,4 @@
-"""Datasets: what a reader finds in a folder, and decodes."""
+"""Datasets: the contract of readers, which index a folder, validate its files and decode them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _SPLITS = get_args(Split)
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetCard:
-    """Where a dataset comes from and under which terms."""
+    """Metadata of a dataset: source, licence, citation, what it is derived from."""
 
     title: str
     modality: Modality
@@ -59,7 +59,7 @@ class Box(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Item:
-    """One image of a dataset and what is known of it."""
+    """One image of a dataset with its labels, masks, points and boxes."""
 
     id: str
     patient: str
@@ -96,7 +96,7 @@ PHANTOM = "PHANTOM.json"
 
 @dataclass(frozen=True, kw_only=True)
 class DatasetIndex:
-    """What a reader found in a folder."""
+    """Index of a dataset's folder: items, splits, and notes."""
 
     dataset: str
     root: Path
@@ -115,23 +115,23 @@ class DatasetIndex:
 
     @property
     def part(self) -> str:
-        """For example '511 of 112,120 images', or an empty string where the dataset is whole."""
+        """Completeness in words, for example '511 of 112,120 images'; empty if the dataset is whole."""
         if self.phantom or len(self.items) >= self.expected_images:
             return ""
         return f"{len(self.items):,} of {self.expected_images:,} images"
 
     def split(self, name: str) -> tuple[Item, ...]:
-        """The items of one split, in order of id."""
+        """Return the items of one split, sorted by id."""
         return tuple(item for item in self.items if item.split == name)
 
     def split_digest(self, name: str) -> str:
-        """64 hex digits over the ids of one split."""
+        """Hash the ids of one split to 64 hex digits."""
         return digest(sorted(item.id for item in self.split(name)))
 
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of ``data check``."""
+    """One finding of ``data check``: level and message."""
 
     level: Literal["ok", "note", "error"]
     text: str
@@ -140,7 +140,7 @@ class Finding:
 
 
 class DatasetOptions(Protocol):
-    """Members that a dataset may leave out; it then has these. A name one slip away from one of them is refused."""
+    """Optional members of a dataset and their defaults. A misspelt name of one is refused."""
 
     root: Path | None = None
     """The folder that it brings along; None: it is looked for below ``EDEN_BENCH_DATA``."""
@@ -154,7 +154,7 @@ class DatasetOptions(Protocol):
 
 
 class Dataset(DatasetOptions, Protocol):
-    """A reader of one on-disk layout. Everything it reads is hostile until checked."""
+    """A reader of one on-disk layout. It validates all that it reads, since files may be hostile."""
 
     name: str
     card: DatasetCard
@@ -181,7 +181,7 @@ class Dataset(DatasetOptions, Protocol):
         ...
 
     def check(self, root: Path, progress: Progress = no_progress) -> list[Finding]:
-        """Look at every file: counts, sizes, pairing, splits, patients."""
+        """Validate every file: counts, sizes, pairing, splits, patients."""
         ...
 
     def write_phantom(self, root: Path, *, patients: int, seed: int, progress: Progress = no_progress) -> None:

@@ -1,4 +1,4 @@
-"""Features: which numbers of an encoder a probe reads, declared so that the record says it."""
+"""Features: the layer, pooling and normalisation that a probe reads of an encoder, declared in the record."""
 
 from __future__ import annotations
 

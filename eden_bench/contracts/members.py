@@ -1,4 +1,4 @@
-"""Compare plugins with the protocol classes they are to keep: members that are missing, and names one slip away."""
+"""Validate plugins against their protocol classes: missing members, and misspelt names of optional ones."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def is_source(method: type) -> bool:
 
 
 def complete_method(name: str, method: type) -> None:
-    """Validate a method class and its config, and add the optional members that they lack.
+    """Validate a method class and its config; add the optional members that they lack.
 
     Raises:
         PluginError: a required member is missing, or a public name is one slip away from a member.
@@ -55,7 +55,7 @@ def complete_method(name: str, method: type) -> None:
 
 
 def check_object(kind: str, name: str, plugin: object) -> None:
-    """Validate a task or a dataset, and add the optional members that it lacks.
+    """Validate a task or dataset; add the optional members that it lacks.
 
     Raises:
         PluginError: a required member is missing, a public name is one slip away from a member, or a member that is
@@ -79,7 +79,7 @@ def members(*contracts: type) -> set[str]:
 
 
 def one_slip(name: str, member: str) -> bool:
-    """Return whether one letter is left out, put in, mistaken, or changes places with the next; digits are meant."""
+    """Return whether two names differ by one letter omitted, inserted, replaced or swapped; digits must agree."""
     if len(name) != len(member):
         short, long = sorted((name, member), key=len)
         return any(long[:i] + long[i + 1 :] == short and not long[i].isdigit() for i in range(len(long)))
@@ -100,7 +100,7 @@ def _refuse_slips(what: str, plugin: Any, *contracts: type) -> None:  # noqa: AN
 
 
 def _alike(plugin: object, name: str, member: str, contracts: Iterable[type], settings: Container[str]) -> bool:
-    """Return whether both are functions, or neither; and a dataclass's field is taken for nothing but a setting."""
+    """Return whether both are functions, or neither; a dataclass field matches settings only."""
     kinds = [vars(owner).get(member) for owner in _contract_classes(contracts)]
     is_function = callable(inspect.getattr_static(plugin, name, None))
     return any(map(callable, kinds)) == is_function and (name not in settings or _is_setting(member, contracts))
@@ -119,7 +119,7 @@ def _required_of_class(contract: type) -> list[str]:
 
 
 def _fill_in(cls: type, defaults: type) -> None:
-    """Give a class the members of defaults that it lacks, as ``functools.total_ordering`` does."""
+    """Add to a class the members of defaults that it lacks, as ``functools.total_ordering`` does."""
     for name in members(defaults) & vars(defaults).keys():
         if not hasattr(cls, name):
             setattr(cls, name, vars(defaults)[name])

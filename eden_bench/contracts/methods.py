@@ -1,4 +1,4 @@
-"""Methods: pretraining here, or an encoder brought along."""
+"""Methods: the contract of pretraining methods, and of encoders that are loaded instead."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ SEEDED = "seeded"
 
 @dataclass(frozen=True, kw_only=True)
 class MethodCard:
-    """Provenance of a method: paper, licence, data and differences, as a reader of its row needs them."""
+    """Metadata of a method: paper, licence, backbone, pretraining data, deviations from the paper."""
 
     title: str
     paper: str
@@ -40,7 +40,7 @@ class MethodCard:
 
 
 class Stage(NamedTuple):
-    """One stage of pretraining: optimiser and schedule restart, weights, queue and teacher go on."""
+    """One stage of pretraining. Optimiser and schedule restart; weights, queue and teacher continue."""
 
     name: str
     epochs: int
@@ -52,7 +52,7 @@ class Stage(NamedTuple):
 
 
 class MethodConfig:
-    """Base of every method's config, pretrained here or brought along: what protocols read."""
+    """Base of every method's config, pretrained or loaded; protocols read these fields."""
 
     keeps: ClassVar[tuple[str, ...]] = ()
     """Fields that a protocol's ``fair`` table leaves alone, since the method means nothing with another value."""
@@ -103,12 +103,12 @@ class PretrainConfig(MethodConfig):
 
     @property
     def stages(self) -> tuple[Stage, ...]:
-        """The stages in order; one over whole images unless a method says otherwise."""
+        """Stages in order; one over whole images by default."""
         return (Stage("whole", self.epochs),)
 
     @property
     def clip_norm(self) -> float | None:
-        """Norm that each turn's gradients are clipped to; None leaves them as they are."""
+        """Norm that each turn's gradients are clipped to; None disables clipping."""
         return None
 
     @property
@@ -118,7 +118,7 @@ class PretrainConfig(MethodConfig):
 
     @property
     def augmentation(self) -> str:
-        """Name of the family of views; "own" where the method leaves no choice."""
+        """Name of the family of augmentations; "own" if the method fixes it."""
         return "own"
 
     def images_of(self, stage: Stage, train: int) -> int:
@@ -127,7 +127,7 @@ class PretrainConfig(MethodConfig):
 
 
 class MethodDefaults(Protocol):
-    """Members that a pretrained method may leave out; it then has these.
+    """Optional members of a pretrained method and their defaults.
 
     ``PretrainMethod`` inherits them, and ``register_method`` adds those that a class lacks.
     """
@@ -145,7 +145,7 @@ class MethodDefaults(Protocol):
         ready = True  # no property, so that a method may also set it
 
     def start_stage(self, stage: Stage) -> None:
-        """Begin a stage (also when resuming inside it)."""
+        """Prepare a stage, also when resuming inside it; a no-op by default."""
         return  # said, or type checkers take it for abstract
 
     def stage_data(self, stage: Stage, data: PretrainData, seed: int) -> PretrainData:
@@ -153,7 +153,7 @@ class MethodDefaults(Protocol):
         return data
 
     def schedule(self, turn: str) -> Schedule:
-        """Return how a turn's learning rate moves: half a cosine, epoch by epoch, after the config's warm-up."""
+        """Return the learning-rate schedule of a turn: by default warm-up, then half a cosine, epoch by epoch."""
         return Schedule(warmup_epochs=self.config.warmup_epochs)
 
     def after_step(self) -> None:
@@ -189,7 +189,7 @@ class Method(MethodDefaults, Protocol):
 
 
 class SourceDefaults(Protocol):
-    """Members that a method with weights of its own may leave out; it then has these."""
+    """Optional members of a method with weights of its own, and their defaults."""
 
     file: ClassVar[str] = ""
     """The file that the command line names, a checkpoint or a folder of one; "" where it names none."""
@@ -199,19 +199,19 @@ class SourceDefaults(Protocol):
         return SEEDED
 
     def told(self) -> dict[str, str]:
-        """Return what a record says of the weights beside their digest."""
+        """Return the provenance of the weights for a record, beside their digest."""
         return {}
 
 
 class EncoderSource(SourceDefaults, Protocol):
-    """A method that is not pretrained here: random weights, or weights from a file. Inherit from it."""
+    """Base of methods that load their encoder instead of pretraining it: random weights, or a file's."""
 
     Config: ClassVar[type[Any]]
     card: ClassVar[MethodCard]
     config: Any
 
     def load_encoder(self, seed: int) -> Encoder:
-        """Return the encoder; a random one is drawn from the cell's seed.
+        """Return the encoder; a random one is seeded by the cell's seed.
 
         Raises:
             WeightsMissing: the weights are not at hand; says how to get them.

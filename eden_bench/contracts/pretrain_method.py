@@ -8,7 +8,7 @@ from eden_bench.contracts.methods import MethodDefaults
 
 
 class PretrainMethod(nn.Module, MethodDefaults):
-    """A pretraining method without any of the optional members; see ``Method`` for those that it needs.
+    """Base class of pretraining methods: defaults for all optional members; ``Method`` lists the required ones.
 
     A method has ``Config``, ``card``, ``config``, ``encoder``, ``recipes``, ``optimisers`` and ``losses``, and
     overrides what it needs of ``start_stage``, ``stage_data``, ``schedule``, ``after_step``, ``metrics`` and ``ready``.

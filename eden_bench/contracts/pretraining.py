@@ -1,4 +1,4 @@
-"""Pretraining: the images a method is given, and how its learning rate moves."""
+"""Pretraining data and learning-rate schedules, as methods receive and declare them."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from eden_bench.contracts.checks import at_least, in_range
 
 
 class Anchor(NamedTuple):
-    """A part of an image that views are cut from, and the whole image at every size that they may be cut at."""
+    """A part of an image from which views are cropped, with the whole image at every available size."""
 
     levels: tuple[np.ndarray, ...]
     """Finest first, each (s, s) or (s, s, 3) uint8."""
@@ -25,7 +25,7 @@ class Anchor(NamedTuple):
 
 
 class Pyramid(Protocol):
-    """Images at several sizes, from which anchors are cut; a dataset's, or one that a method makes of it."""
+    """Images at several sizes from which anchors are cut: a dataset's, or made by a method."""
 
     def levels(self, sample: int) -> tuple[np.ndarray, ...]:
         """Return an image at its sizes, finest first, each (s, s) or (s, s, 3) uint8."""
@@ -38,7 +38,7 @@ class Pyramid(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainData:
-    """Images, and which of them train and which are held out to choose a checkpoint."""
+    """Images to pretrain on, split into training and held-out validation rows."""
 
     pyramid: Pyramid
     train: np.ndarray

@@ -1,4 +1,4 @@
-"""Scores: what a number means, its unit, bounds and direction, and the statistic of the cases that it is."""
+"""Scores: unit, bounds, direction and case statistic of a number."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ PERCENT = "%"
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreDefinition:
-    """The one written definition of a score."""
+    """Definition of a score: name, unit, bounds, direction, statistic, version."""
 
     name: str
     """For example "dice"."""
@@ -37,7 +37,7 @@ class ScoreDefinition:
     same. A name may end in "<label>" or the like, for one score each."""
 
     def __post_init__(self) -> None:
-        """Validate bounds. Raises ValueError naming the score where the lower is above the upper."""
+        """Validate bounds. Raises ValueError naming the score if the lower is above the upper."""
         low, high = self.limits
         if not low < high:
             raise ValueError(f"score {self.name}: bounds must rise, not {self.bounds}")
@@ -50,11 +50,11 @@ class ScoreDefinition:
 
     @property
     def pooled(self) -> bool:
-        """Whether it is computed from all cases together, so that it is not the mean of a column."""
+        """Whether it is computed from all cases together instead of averaging a column."""
         return self.statistic != "mean"
 
     def of(self, name: str) -> ScoreDefinition:
-        """Return the definition of a score that stands beside this one in a record, or this one.
+        """Return the definition of a score by name: this one, or that of one of its alternatives.
 
         >>> dice = ScoreDefinition(name="dice", text="Dice", alternatives={"dice_<part>": "of one part"})
         >>> dice.of("dice_heart").text
@@ -70,7 +70,7 @@ class ScoreDefinition:
 
     @classmethod
     def from_json(cls, content: Mapping[str, Any]) -> ScoreDefinition:
-        """Return a definition from what a record says, of this version or the one before (which had "pooled")."""
+        """Parse a definition from a record, of this version or the one before (which had "pooled")."""
         values = dict(content)
         if values.pop("pooled", False):
             values.setdefault("statistic", values["name"])
@@ -82,7 +82,7 @@ class ScoreDefinition:
         return cls(**values)
 
     def as_json(self) -> dict[str, Any]:
-        """Return what a record says of it."""
+        """Serialise the definition for a record."""
         return asdict(self)
 
 

@@ -1,4 +1,4 @@
-"""Tasks: what is scored on which data, and what one run leaves."""
+"""Tasks: the contract of fine-tuning tasks and probes, and of the outcome of a run."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ Kind = Literal["segmentation", "classification", "probe"]
 
 @dataclass(frozen=True)
 class Outcome:
-    """What one fine-tuning or probe run returns."""
+    """Result of one fine-tuning or probe run: scores, cases, training, controls, arrays."""
 
     scores: Mapping[str, float]
     """The primary score (under ``ScoreDefinition.name``) and its alternatives, each within its bounds."""
@@ -43,7 +43,7 @@ class Outcome:
 
 
 class OpenTask(ABC):
-    """A task with its data decoded once, its splits made and its protocol resolved."""
+    """A task ready to run: data decoded, splits made, protocol resolved."""
 
     data: dict[str, Any]
     """Provenance: everything that identifies the data.
@@ -58,7 +58,7 @@ class OpenTask(ABC):
 
     @abstractmethod
     def run(self, encoder: Encoder, seed: int, shots: int | None = None) -> Outcome:
-        """Fine-tune (or embed) and score. May change the encoder it is given; repeats bit for bit on a CPU.
+        """Fine-tune or probe an encoder (which may be changed) and score it; bitwise reproducible on a CPU.
 
         Args:
             encoder: the backbone to start from. A task with ``Task.looks_at`` is given that task's fine-tuned network.
@@ -70,7 +70,7 @@ class OpenTask(ABC):
     def run_many(
         self, encoder_of: Callable[[int], Encoder], seeds: Sequence[int], shots: int | None = None
     ) -> Iterator[tuple[int, Outcome | Exception | SystemExit]]:
-        """Run several seeds of one backbone; yield each seed with its outcome, or with what it raised, as it ends.
+        """Run several seeds of one backbone; yield each seed's outcome, or its exception, as it ends.
 
         One after the other; a task that trains several at once on a card overrides it. Each seed's outcome must be the
         one that ``run`` returns.
@@ -97,7 +97,7 @@ class OpenTask(ABC):
 
 
 class TaskDefaults:
-    """Members that a task may leave out; it then has these."""
+    """Optional members of a task and their defaults."""
 
     repeats: ClassVar[Seeds] = "seeds"
     """"seeds": one cell a seed. "once": one cell a checkpoint (nothing of it depends on a seed, as in a probe of frozen
@@ -108,7 +108,7 @@ class TaskDefaults:
     """Groups it is in besides its kind and dataset, for ``--tasks @NAME``."""
 
     def lists(self, index: DatasetIndex, protocol: Any) -> tuple[dict[str, list[str]], str] | None:  # noqa: ANN401
-        """Return the image ids of "train", "validation" and "test", and the rule in words, for ``data splits``.
+        """Return the image ids of "train", "validation" and "test", and the split rule in words.
 
         None where the task makes no validation list of its own.
         """
@@ -139,7 +139,7 @@ class Task(TaskDefaults, ABC):
 
 @dataclass(frozen=True, kw_only=True)
 class Context:
-    """Where and on what a task or the engine runs."""
+    """Cache folder, device, dataset, progress and dry-run mode that a task or the engine runs with."""
 
     cache: Path
     device: str = "cpu"

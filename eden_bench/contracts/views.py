@@ -1,4 +1,4 @@
-"""Views: augmented crops of anchors, and the recipes that they are drawn by."""
+"""Views: augmented crops of anchors, and the recipes that parametrise them."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ NORMALISATIONS: Mapping[str, tuple[tuple[float, float, float], tuple[float, floa
 
 @dataclass(frozen=True, kw_only=True)
 class ViewRecipe:
-    """Augmentation parameters of one view of an anchor. The defaults change nothing but the size.
+    """Augmentation parameters of one view of an anchor. By default only the size changes.
 
     Order, as in torchvision pipelines: random resized crop, colour jitter, grey, blur, solarise,
     rotation, flip, normalisation. Draws are per sample.
@@ -67,7 +67,7 @@ class ViewRecipe:
             raise ValueError(f"crop_scale must rise within (0, 1], not {self.crop_scale}")
 
     def weakened(self, strength: float) -> ViewRecipe:
-        """Return the recipe with its crops and colours at a strength in [0, 1]; 1 is as it stands, 0 leaves both out.
+        """Return the recipe with crops and colours scaled by a strength in [0, 1]; 1 is unchanged, 0 disables both.
 
         The least share of a crop nears the greatest, and jitter, greying and solarising get rarer or weaker, all in
         proportion. Blur, rotation and flip stay.
@@ -81,7 +81,7 @@ class ViewRecipe:
         return replace(self, crop_scale=(strength * low + (1 - strength) * high, high), **weaker)
 
     def normalised(self, name: str) -> ViewRecipe:
-        """Return the recipe with a normalisation of ``NORMALISATIONS``; "own" is as it stands."""
+        """Return the recipe with a normalisation of ``NORMALISATIONS``; "own" leaves it unchanged."""
         if name == "own":
             return self
         mean, std = NORMALISATIONS[name]

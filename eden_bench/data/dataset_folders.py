@@ -122,7 +122,7 @@ def find_folder(dataset: Dataset, data: Path) -> Path | None:
 
 
 def need_folder(dataset: Dataset, data: Path) -> Path:
-    """Return a dataset's folder; raise DataMissing if there is none.
+    """Return a dataset's folder. Raises DataMissing if it is absent.
 
     Raises:
         DataMissing: it is not there; says where to get the dataset and what to do without.
@@ -148,7 +148,7 @@ def check(name: str, settings: Settings, progress: Progress = no_progress) -> li
 
 
 def _names_found(dataset: Dataset, root: Path) -> list[Finding]:
-    """Validate names: find those that no list and no record can hold."""
+    """Validate names: report those that no list and no record can hold."""
     try:
         return [Finding("error", odd) for odd in _not_unicode(dataset.index(root))]
     except EdenError:
@@ -171,7 +171,7 @@ def write_phantom(
     seed: int | None = None,
     progress: Progress = no_progress,
 ) -> Path:
-    """Write a dataset's phantom to root/<name> under a lock, whole or not at all; reuse one that is there.
+    """Write a dataset's phantom to root/<name> under a lock, atomically; an existing one is reused.
 
     Returns:
         The folder.
@@ -274,6 +274,6 @@ def _write_aside(dataset: Dataset, folder: Path, patients: int, seed: int, progr
 
 
 def drawn_phantom(dataset: Dataset, settings: Settings) -> Path | None:
-    """Return the folder of a dataset's phantom in the cache, or None if it is not written yet."""
+    """Return the folder of a dataset's cached phantom, or None if it is not written yet."""
     folder = _place_of_phantom(dataset, settings)
     return folder if (folder / PHANTOM).is_file() else None

@@ -36,7 +36,7 @@ def dataset_rows(settings: Settings) -> list[DatasetRow]:
 
 
 def choose_datasets(names: Iterable[str], settings: Settings) -> list[str]:
-    """Resolve names, globs and groups of datasets; 'all' is every one available, or each phantom without a data folder.
+    """Resolve names, globs and groups of datasets. 'all' is every available one, else every phantom.
 
     Raises:
         UsageError: a pattern matches nothing.

@@ -140,7 +140,7 @@ class _Names:
                 yield line[: end.start()]
 
     def _ends_a_name(self, name: str, sign: str, rest: str) -> bool:
-        """Tell whether a name ends here: no other image follows, and no name of the dataset goes on like this."""
+        """Return whether a name ends here: no other image follows, and no name of the dataset continues so."""
         words, whole = _ENDS.split(rest), name.lower().endswith(_EXTENSIONS)
         if any(self._is_another(word, name) for word in words):
             return False
@@ -150,7 +150,7 @@ class _Names:
         return sign not in self._signs and (sign != " " or all(map(_NUMBER.fullmatch, words)))
 
     def _is_another(self, word: str, name: str) -> bool:
-        """Tell whether a word is no label but another image of the dataset."""
+        """Return whether a word is another image of the dataset rather than a label."""
         return not _LABEL.fullmatch(word) and bool(self._called(word)) and _stem(word.strip('"')) != _stem(name)
 
     def _called(self, name: str) -> list[str]:

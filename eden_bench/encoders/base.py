@@ -59,7 +59,7 @@ class Encoder(nn.Module):
         raise UsageError(f"features: {self.arch} has no class token, expected pooling 'mean', 'embed' or 'map'")
 
     def for_size(self, size_px: int) -> Encoder:
-        """Return this encoder for square inputs of a side; itself, where it takes any (a transformer does not)."""
+        """Return this encoder for square inputs of a side; unchanged unless its size is fixed (transformers)."""
         return self
 
     def forward(self, images: Tensor) -> Tensor:
@@ -78,15 +78,15 @@ class seeded:  # noqa: N801 - reads as a phrase: with seeded(seed, "head")
         self._value = seeds.key(seed, *address) % (1 << 63)
 
     def __enter__(self) -> None:
-        """Keep the global state and seed it."""
+        """Save the global state and seed it."""
         self._kept = torch.random.get_rng_state()
         torch.default_generator.manual_seed(self._value)
 
     def __exit__(self, *_: object) -> None:
-        """Put the global state back."""
+        """Restore the global state."""
         torch.random.set_rng_state(self._kept)
 
 
 def parameter_count(module: nn.Module) -> int:
-    """Number of trainable values."""
+    """Count the trainable values."""
     return sum(parameter.numel() for parameter in module.parameters())

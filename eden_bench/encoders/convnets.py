@@ -1,4 +1,4 @@
-"""Further convolutional encoders, for weights that people bring along: EfficientNet-Lite, DenseNet, CIFAR ResNets.
+"""Further convolutional encoders, for imported weights: EfficientNet-Lite, DenseNet, CIFAR ResNets.
 
 Key names are timm's (EfficientNet) and torchvision's (DenseNet); the CIFAR ResNets are those of He et al., CVPR 2016,
 section 4.2, with the parameter-free shortcut (option A), under the key names that their released weights use.

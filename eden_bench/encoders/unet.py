@@ -27,7 +27,7 @@ class UNetDecoder(nn.Module):
     """Decode an encoder's maps to logits at the size of the images; nearest up-sampling, skips, batch norm."""
 
     def __init__(self, encoder: Encoder, outputs: int, decoder_channels: tuple[int, ...] = DECODER_CHANNELS) -> None:
-        """Draw the weights from the surrounding ``seeded`` block; the encoder only tells its channels and strides."""
+        """Build the decoder for the encoder's channels and strides; weights from the surrounding ``seeded`` block."""
         super().__init__()
         absent = len(_STRIDES) - len(encoder.strides)
         self.strides = _STRIDES[absent:]

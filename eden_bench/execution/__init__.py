@@ -1,1 +1,1 @@
-"""From a request to records: plan, run, estimate, replay."""
+"""From a request to records: plan, dry run, estimate, run, resume, replay."""

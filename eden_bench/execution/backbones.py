@@ -1,4 +1,4 @@
-"""Backbones of a plan: which checkpoint each has, or needs, or what hinders it."""
+"""Backbones of a plan: find the checkpoint of each, or why it is not available."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ STATES: Mapping[State, str] = {state: state for state in get_args(State)} | {"ex
 
 @dataclass(frozen=True)
 class Problem:
-    """Why cells cannot be run."""
+    """A reason why cells cannot be run: failed, data missing, or weights missing."""
 
     kind: Literal["failed", "missing", "excused"]
     text: str
@@ -31,7 +31,7 @@ class Problem:
 
     @classmethod
     def of(cls, error: Exception | SystemExit) -> Problem:
-        """Sort an error: weights not at hand are excused, data not at hand are missing, all else failed."""
+        """Classify an error: weights missing, data missing, or failed."""
         import traceback
 
         ours = type(error) if isinstance(error, EdenError) else CellsFailed
@@ -43,7 +43,7 @@ class Problem:
 
 @dataclass(eq=False)
 class Backbone:
-    """A method's encoder: what it is made from, and its weights' digest once they are there."""
+    """A method's encoder: its recipe, and its weights' digest once they exist."""
 
     method: str
     config: Any
@@ -60,22 +60,22 @@ class Backbone:
     """How many images it is to see, where the protocol makes that alike; turned into epochs when the data are open."""
 
     def __post_init__(self) -> None:
-        """A method is called by its name."""
+        """Set the label to the method's name by default."""
         self.label = self.label or self.method
 
     @property
     def name(self) -> str:
-        """Name of its lock and of its failure."""
+        """Name of its lock file and of its stored failure."""
         return self.folder.name if self.folder else f"method-{self.label}"
 
     @property
     def source(self) -> Any:  # noqa: ANN401 - an EncoderSource
-        """The method's object, where it brings its encoder along."""
+        """The method's object if it loads its encoder instead of being pretrained."""
         return registry.methods.get(self.method)(self.config)
 
 
 def make_backbone(label: str, protocol: Protocol, dataset: str | None, seed: int) -> Backbone:
-    """Return the backbone that a protocol makes of a method or variant."""
+    """Build the backbone of a method or variant under a protocol."""
     method = protocol.method_of(label)
     config = protocol.method_config(label, registry.methods.get(method).Config())
     images_seen = protocol.fair.get("images_seen") if dataset else None
@@ -83,7 +83,7 @@ def make_backbone(label: str, protocol: Protocol, dataset: str | None, seed: int
 
 
 def find_checkpoint(backbone: Backbone, inputs: Inputs) -> None:
-    """Set a pretrained backbone's folder, and its digest where the checkpoint is there and whole.
+    """Find a pretrained backbone's folder, and its weights' digest if the checkpoint is finished.
 
     Raises:
         DataMissing: the pretraining data are not at hand, nor one checkpoint that was surely made from them.
@@ -107,7 +107,7 @@ def find_checkpoint(backbone: Backbone, inputs: Inputs) -> None:
 
 
 def _made_elsewhere(backbone: Backbone, inputs: Inputs) -> Path | None:
-    """Return the one checkpoint with this method, config, seed and dataset, as copied from another machine."""
+    """Find the one checkpoint with this method, config, seed and dataset, as copied from another machine."""
     fitting = []
     for folder in checkpoint_folders(inputs.settings.out, backbone.method):
         card = Checkpoint(folder).card
@@ -120,7 +120,7 @@ def _made_elsewhere(backbone: Backbone, inputs: Inputs) -> Path | None:
 
 
 def checkpoint_folders(out: Path, method: str = "*") -> list[Path]:
-    """Folders of finished checkpoints, of one method or of all; one whose card cannot be read is passed over."""
+    """List the folders of finished checkpoints, of one method or of all; unreadable cards are skipped."""
     folders = sorted(card.parent for card in (out / "checkpoints").glob(f"{method}-*/card.json"))
     return [folder for folder in folders if _has_card(folder)]
 

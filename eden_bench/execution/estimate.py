@@ -1,4 +1,4 @@
-"""What the new cells of a plan will take, foretold from past records and checkpoints."""
+"""Estimate time and disk of a plan's new cells from past records and checkpoints, for the dry run."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _Key = tuple[object, ...]
 
 @dataclass(frozen=True)
 class Estimate:
-    """Foretold cost; a part is None where nothing like it was ever run here."""
+    """Estimated cost of a plan; a part is None without a comparable past run."""
 
     cell_seconds: float | None
     pretrain_seconds: float | None
@@ -28,7 +28,7 @@ class Estimate:
 
 
 def estimate(plan: Plan, past: Sequence[Record], out: Path) -> Estimate:
-    """Foretell time and disk of a plan's new cells.
+    """Estimate time and disk of a plan's new cells.
 
     A cell takes the median of the past cells most like it: same task, protocol, shots and method if there are
     any, else the same but another method, else any shots. A pretraining takes what the last of its method took.
@@ -56,7 +56,7 @@ def _medians(past: Sequence[Record]) -> dict[_Key, float]:
 
 
 def _keys(task: str, protocol: str, shots: int | None, method: str) -> list[_Key]:
-    """Return what likeness is judged by, the most alike first."""
+    """Return keys of decreasing similarity by which past cells are compared."""
     return [(task, protocol, shots, method), (task, protocol, shots), (task, protocol)]
 
 
@@ -66,7 +66,7 @@ def _seconds(slot: Slot, protocol: str, medians: dict[_Key, float]) -> float | N
 
 
 def _past_pretraining(backbone: Backbone, out: Path) -> tuple[float | None, float | None]:
-    """Return seconds and bytes of the last pretraining of a method."""
+    """Return seconds and bytes of a method's most recent pretraining."""
     folders = checkpoint_folders(out, backbone.method)
     if not folders:
         return None, None
@@ -83,6 +83,6 @@ def _size(folder: Path) -> int:
 
 
 def _sum(values: Iterable[float | None]) -> float | None:
-    """Return the sum, or None where a value is not known."""
+    """Return the sum, or None if a value is unknown."""
     known = list(values)
     return None if None in known else sum(value for value in known if value is not None)

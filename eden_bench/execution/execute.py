@@ -1,4 +1,4 @@
-"""Execute a job: the one way in which a cell is computed and a backbone is pretrained.
+"""Execute a job: compute its cells, or pretrain its backbone.
 
 The runner, ``--replay`` and every worker call ``execute``. It writes no record: whoever called it stores what it
 returns. (A pretraining writes its own checkpoint folder as it goes, so that it can be resumed.)
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Result:
-    """What became of one seed of a job, or of a pretraining."""
+    """Result of one seed of a job, or of a pretraining: a record, a checkpoint, or a problem."""
 
     seed: int | None
     cell_id: str = ""
@@ -45,7 +45,7 @@ class Result:
 
 
 def execute(job: Job, inputs: Inputs) -> Iterator[Result]:
-    """Execute a job; yield a result as each of its seeds ends. Whatever goes wrong in it becomes a ``Problem``.
+    """Execute a job; yield a result as each of its seeds ends. Every error becomes a ``Problem``.
 
     Raises:
         StoreFailed: a checkpoint or a cache cannot be written, which no other seed would survive either.
@@ -62,7 +62,7 @@ def execute(job: Job, inputs: Inputs) -> Iterator[Result]:
 
 
 def opened_task(job: Job, inputs: Inputs) -> OpenedTask:
-    """Open a job's task, under the protocol that it names."""
+    """Open a job's task under its protocol."""
     task = registry.tasks.get(job.task)
     return inputs.opened(task, rebuilt(task.protocol(job.base), job.protocol))
 
@@ -113,7 +113,7 @@ def _cell(job: Job, opened: OpenedTask, seed: int, inputs: Inputs) -> Cell:
 
 
 def _subject_of(job: Job, inputs: Inputs) -> Callable[[int], Encoder]:
-    """Return what gives a fresh encoder for a seed, or the fine-tuned network where the task looks at one."""
+    """Return a factory of fresh encoders by seed, or of fine-tuned networks if the task inspects one."""
     if job.looks_at is None:
         return lambda seed: encoder_of(job, seed, inputs)
     of = job.looks_at
@@ -121,7 +121,7 @@ def _subject_of(job: Job, inputs: Inputs) -> Callable[[int], Encoder]:
 
 
 def encoder_of(job: Job, seed: int, inputs: Inputs) -> Encoder:
-    """Return a fresh encoder with the job's weights.
+    """Build a fresh encoder with the job's weights.
 
     Raises:
         WeightsMissing: the weights at hand are not the job's.
@@ -142,7 +142,7 @@ def encoder_of(job: Job, seed: int, inputs: Inputs) -> Encoder:
 
 
 def _network(job: Job, seed: int, inputs: Inputs) -> nn.Module:
-    """Return the fine-tuned network of a cell: the one that was kept, else trained anew, which gives the same."""
+    """Return a cell's fine-tuned network: loaded if it was stored, else trained again, which gives the same."""
     opened = opened_task(job, inputs)
     kept = networks.path_of(inputs.settings.out, cell_of(job, opened, seed, inputs.threads).id)
     encoder = encoder_of(job, seed, inputs)

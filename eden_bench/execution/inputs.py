@@ -34,7 +34,7 @@ class OpenedTask:
     open: OpenTask
 
     def hashed_protocol(self, shots: int | None) -> dict[str, Any]:
-        """Return what of the protocol can change a cell's scores.
+        """Return the part of the protocol that can change a cell's scores, which its id hashes.
 
         The full training set has nothing few-shot about it, and "auto" is the precision it became.
         """
@@ -45,7 +45,7 @@ class OpenedTask:
 
 
 class Inputs:
-    """What a run reads. Nothing is opened before it is asked for, and nothing twice.
+    """Inputs of a run, opened lazily and once.
 
     Where ``build`` is False, as in a dry run, nothing is decoded, drawn or written: what is not in the cache yet
     raises NotBuilt.
@@ -85,7 +85,7 @@ class Inputs:
         )
 
     def pretrain_data(self, dataset: str) -> Any:  # noqa: ANN401 - the engine's own type
-        """Open what methods are pretrained on."""
+        """Open the images to pretrain on."""
         index = self.index(dataset)
         return self._once(
             ("pretrain", dataset), lambda: registry.engine().open_data(index, self.context(dataset), seed=0)
@@ -102,7 +102,7 @@ class Inputs:
         )
 
     def encoder(self, checkpoint: Path) -> Encoder:
-        """Return a fresh copy of a checkpoint's encoder; the last few are kept, so the file is read once."""
+        """Return a fresh copy of a checkpoint's encoder; the last few are cached, so the file is read once."""
         key = ("encoder", str(checkpoint))
         kept = [known for known in self._kept if known[0] == "encoder" and known != key]
         for old in kept[:-3]:
@@ -147,12 +147,12 @@ def pretraining_dataset(task: Task) -> str:
 
 
 def plain(value: object) -> Any:  # noqa: ANN401 - JSON
-    """Return value as JSON reads it back: dataclasses and mappings as dicts, tuples as lists."""
+    """Convert a value as JSON would read it back: dataclasses and mappings to dicts, tuples to lists."""
     return json.loads(canonical_json(value))
 
 
 def rebuilt(default: V, values: Mapping[str, Any]) -> V:
-    """Turn what ``plain`` made of a dataclass back into one of the same type as default.
+    """Rebuild a dataclass from what ``plain`` made of it, of the same type as default.
 
     Few-shot fields may be absent, as in the cells of the full training set: they keep their defaults.
 

@@ -1,4 +1,4 @@
-"""Jobs: a unit of work as plain data, so that it can be executed here, in another process or on another machine."""
+"""Jobs: units of work as plain data, to execute here, in another process or on another machine."""
 
 from __future__ import annotations
 
@@ -60,12 +60,12 @@ class Job:
     """Plugin files to load first."""
 
     def to_json(self) -> str:
-        """Return it as JSON."""
+        """Serialise to JSON."""
         return canonical_json(self)
 
     @classmethod
     def from_json(cls, text: str) -> Job:
-        """Return the job that ``to_json`` wrote. Raises Misshapen where an entry is absent or of another type."""
+        """Parse the JSON of ``to_json``. Raises Misshapen if an entry is absent or of another type."""
         return parse(cls, json.loads(text))
 
     def __str__(self) -> str:
@@ -90,7 +90,7 @@ def pretraining_job(backbone: Backbone) -> Job:
 
 
 def job_of(record: Record, looked_at: Record | None = None) -> Job:
-    """Return the job that computes a record's cell again, from the record alone.
+    """Rebuild the job of a record's cell from the record alone, for replay.
 
     Args:
         record: what is stored.

@@ -1,4 +1,4 @@
-"""Claims: kernel file locks by which several processes share one output folder. They die with their process."""
+"""Lock cells and pretrainings between processes that share an output folder. Kernel locks end with their process."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ from eden_bench.files import atomic
 
 @contextlib.contextmanager
 def claim(out: Path, name: str, *, wait: bool) -> Iterator[bool]:
-    """Hold the lock of one cell or pretraining; yield whether it was got."""
+    """Lock one cell or pretraining; yield whether the lock was acquired."""
     with atomic.locked(_lock(out, name), wait=wait) as got:
         yield got
 
 
 def forget(out: Path, name: str) -> None:
-    """Remove the lock of a stored cell while holding it: whoever still waits on it finds the record."""
+    """Delete the lock of a stored cell while holding it: a process that waits on it finds the record."""
     with atomic.explained(out):
         _lock(out, name).unlink(missing_ok=True)
 
 
 @contextlib.contextmanager
 def presence(out: Path) -> Iterator[None]:
-    """Show other processes that this one writes in out; whoever comes alone first sweeps up after the killed.
+    """Mark this process as a writer of out; the first one alone removes temporary files of killed processes.
 
     Raises:
         StoreFailed: out cannot be written.

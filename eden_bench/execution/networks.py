@@ -1,4 +1,4 @@
-"""Fine-tuned networks that another task of the same run looks at: OUT/networks/<cell id>.safetensors."""
+"""Store fine-tuned networks that another task of the run inspects: OUT/networks/<cell id>.safetensors."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ if TYPE_CHECKING:
 
 
 def path_of(out: Path, cell_id: str) -> Path:
-    """Return where the network of a cell lies or will lie."""
+    """Return the path of a cell's network, stored or not."""
     return out / "networks" / f"{cell_id}.safetensors"
 
 
 def encode(network: nn.Module | None, task: str) -> bytes:
-    """Return a network's weights as the bytes of a safetensors file.
+    """Encode a network's weights as the bytes of a safetensors file.
 
     Raises:
         EdenError: the task returned no network.
@@ -48,5 +48,5 @@ def load(path: Path, network: nn.Module) -> nn.Module:
 
 
 def discard(out: Path, cell_id: str) -> None:
-    """Delete a network that has been looked at; it can be trained again."""
+    """Delete a network that is no longer needed; it can be trained again."""
     path_of(out, cell_id).unlink(missing_ok=True)

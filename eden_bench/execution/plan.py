@@ -1,4 +1,4 @@
-"""The plan: the cells that a command asks for, which of them are done, and what the others will cost."""
+"""Plan a command: its cells, which are done or can be reused, and which backbones must be pretrained."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from eden_bench.records import Record
 
 @dataclass(eq=False)
 class Slot:
-    """One planned cell; it gets its id when its backbone has weights."""
+    """One planned cell. Its id is known once its backbone has weights."""
 
     backbone: Backbone
     task: str
@@ -49,7 +49,7 @@ class Slot:
         return cell_of(job, self.opened, self.seed, threads, looked_at)
 
     def job(self, plan: Plan) -> Job:
-        """Return the job that computes it; without the protocol where the task is not open."""
+        """Return the job that computes it; without the protocol if the task is not open."""
         ask, protocol = plan.ask, plan.protocol
         how: dict[str, Any] = {
             "base": protocol.base,
@@ -88,21 +88,21 @@ class Plan:
 
     @property
     def new(self) -> list[Slot]:
-        """Cells that can and must be run."""
+        """Cells to run."""
         return [slot for slot in self.slots if not (slot.record or slot.problem or slot.backbone.problem)]
 
     def count(self, state: State) -> int:
-        """Number of cells in a state."""
+        """Count the cells in a state."""
         return sum(slot.state == state for slot in self.slots)
 
     @property
     def to_pretrain(self) -> list[Backbone]:
-        """Backbones that new cells wait for."""
+        """Backbones to pretrain before new cells can run."""
         return list(dict.fromkeys(slot.backbone for slot in self.new if slot.backbone.digest is None))
 
 
 def make_plan(ask: Ask, inputs: Inputs, past: Sequence[Record]) -> Plan:
-    """Build the plan.
+    """Plan the requested cells: open tasks, find checkpoints, look up records.
 
     Args:
         ask: what is wanted.
@@ -141,13 +141,13 @@ def make_plan(ask: Ask, inputs: Inputs, past: Sequence[Record]) -> Plan:
 
 
 def _with_looked_at(tasks: Sequence[str]) -> tuple[str, ...]:
-    """Put before each task the one whose fine-tuned network it looks at."""
+    """Insert before each task the one whose fine-tuned network it inspects."""
     each = [(registry.tasks.get(name).looks_at, name) for name in tasks]
     return tuple(dict.fromkeys(name for pair in each for name in pair if name))
 
 
 class _Opener:
-    """Opens each task and backbone of a plan once, and keeps what stands in the way."""
+    """Opens each task and backbone of a plan once, and collects the problems."""
 
     def __init__(self, ask: Ask, inputs: Inputs, past: Sequence[Record]) -> None:
         self._ask, self._inputs = ask, inputs
@@ -158,7 +158,7 @@ class _Opener:
         self.protocol = protocols.load(ask.protocol or ("quick" if self.phantom else "paper"))
 
     def task(self, name: str) -> tuple[OpenedTask | None, Problem | None]:
-        """Open a task; the protocol's mistakes are the user's, the data's are kept as a problem."""
+        """Open a task. Errors in the protocol are raised, problems with the data are stored."""
         if name not in self._tasks:
             self._tasks[name] = self._open(name)
         return self._tasks[name]
@@ -189,7 +189,7 @@ class _Opener:
         return opened, None
 
     def _glance(self, task: Task) -> None:
-        """Open the index where that builds nothing, and refuse more shots than the task's lists have to train on."""
+        """In a dry run, validate ``--shots`` against the training split without building any cache."""
         if self._inputs.settings.data is not None:
             self._inputs.index(task.dataset)
         if any(self._ask.shots):
@@ -239,14 +239,14 @@ class _Opener:
 
 
 def _problem(error: Exception | SystemExit) -> Problem:
-    """Return what stands in a cell's way, but raise what the user must set right first."""
+    """Return what keeps a cell from running; raise what the user must fix first."""
     if isinstance(error, UsageError) and not isinstance(error, WeightsRefused):
         raise error
     return Problem.of(error)
 
 
 def _turn(plan: Plan) -> Any:  # noqa: ANN401 - a sort key
-    """Order cells so that results become usable early.
+    """Sort cells so that results become usable early.
 
     Backbones that are ready come first, seed by seed over all methods, so that an interrupted run compares them
     on fewer seeds; then each backbone that must be pretrained, followed by its own cells. A network is looked at as

@@ -1,4 +1,4 @@
-"""What a record says beside its scores: task, data, marks, checkpoint, and the command that redoes its cell."""
+"""Build a record's sections beside the scores: task, data, marks, checkpoint, and the command that repeats its cell."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _CARD = (
 
 
 def sections(job: Job, opened: OpenedTask, seed: int, inputs: Inputs) -> dict[str, Any]:
-    """Return the sections of a cell's record that the cell determines."""
+    """Build the sections of a cell's record that follow from the cell."""
     task, data = opened.task, opened.open.data
     method = registry.methods.get(job.method)
     card, groups = method.card, list(registry.groups_of(method))
@@ -52,7 +52,7 @@ def sections(job: Job, opened: OpenedTask, seed: int, inputs: Inputs) -> dict[st
 
 
 def redo_command(job: Job, seed: int | None, inputs: Inputs) -> str:
-    """Return the command line that runs one cell alone, on the same data and into the same folder."""
+    """Return the command line that repeats one cell alone, on the same data and into the same folder."""
     method = f"{job.label}={job.file}" if job.file else job.label
     words = ["eden-bench", "run", "--methods", method, "--tasks", job.task]
     words += [] if seed is None else ["--seeds", str(seed)]
@@ -72,7 +72,7 @@ def redo_command(job: Job, seed: int | None, inputs: Inputs) -> str:
 
 
 def _checkpoint(job: Job, inputs: Inputs) -> dict[str, Any]:
-    """Return what a reader must know of the weights; where and when they were made stays on their card."""
+    """Return the weights' provenance for a record. Where and when they were made is on their card only."""
     if not job.folder:
         told = {"digest": job.weights, "from": "the cell's seed" if job.weights == SEEDED else "a file"}
         return told | _told(job)

@@ -1,4 +1,4 @@
-"""Replay: run one record's cell again from its record alone, and compare."""
+"""Replay a record's cell from its record alone, and compare scores and cases bit for bit."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ from eden_bench.weights.file_method import register_file
 
 @dataclass(frozen=True)
 class Replayed:
-    """A record and what its cell gives now."""
+    """A record and the scores and cases of its replay."""
 
     record: Record
     scores: dict[str, float]
@@ -30,12 +30,12 @@ class Replayed:
 
     @property
     def identical(self) -> bool:
-        """Every score and every case agrees to the last bit."""
+        """Whether every score and every case agrees to the last bit."""
         return self.same_cases and self.scores == self.record.scores
 
 
 def replay(record: Record, inputs: Inputs) -> Replayed:
-    """Run a record's cell again.
+    """Replay a record's cell and compare.
 
     Args:
         record: what is stored.
@@ -80,7 +80,7 @@ def _check_version(record: Record) -> None:
 
 
 def _looked_at(record: Record, inputs: Inputs) -> Record | None:
-    """Return the record of the fine-tuning whose network a cell looked at; None where it looked at none."""
+    """Return the record of the fine-tuning whose network a cell inspects; None if it inspects none."""
     of = record.cell.protocol.get(NETWORK_OF)
     if of is None:
         return None
@@ -104,7 +104,7 @@ def _check_data(record: Record, job: Job, inputs: Inputs) -> None:
 
 
 def _with_weights(job: Job, record: Record, inputs: Inputs) -> Job:
-    """Return a job that names the folder in which the record's weights are found today."""
+    """Return the job with the folder in which the record's weights are found now."""
     if job.file:
         register_file(registry.methods, f"{job.method}={job.file}")
     if is_source(registry.methods.get(job.method)):
@@ -120,7 +120,7 @@ def _with_weights(job: Job, record: Record, inputs: Inputs) -> Job:
 
 
 def _weights(folder: Path) -> str:
-    """Return the digest of a checkpoint's weights, "" where its card cannot be read."""
+    """Return the digest of a checkpoint's weights, "" if its card cannot be read."""
     try:
         return Checkpoint(folder).encoder_digest
     except WeightsRefused:

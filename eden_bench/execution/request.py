@@ -1,4 +1,4 @@
-"""What a command asks for: names, seeds and shots, read from the words of the command line."""
+"""Parse and resolve a request: methods, tasks, seeds, shots and protocol as given on the command line."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Names = str | Iterable[str]
 
 @dataclass(frozen=True, kw_only=True)
 class Ask:
-    """What a command asks for, in resolved names."""
+    """A request with resolved names, seeds and shots."""
 
     methods: tuple[str, ...]
     """Registered methods, and variants that the protocol names."""
@@ -49,7 +49,7 @@ def make_ask(
     pretrain_seeds: int | str | Sequence[int] = 0,
     plugins: tuple[str, ...] = (),
 ) -> Ask:
-    """Resolve what is asked for into names and numbers; arguments are those of ``run``.
+    """Resolve and validate a request; arguments are those of ``run``.
 
     Raises:
         UsageError: a name, seed or number of shots means nothing.
@@ -73,12 +73,12 @@ def make_ask(
 
 
 def pretrain_seeds_of(seeds: int | str | Sequence[int]) -> tuple[int, ...]:
-    """Read the seeds of pretrainings. Raises UsageError as ``parse_seeds``."""
+    """Parse the seeds of pretrainings. Raises UsageError as ``parse_seeds``."""
     return parse_seeds([seeds] if isinstance(seeds, int) else seeds, flag="--pretrain-seeds")
 
 
 def check_protocol(name: str, methods: Iterable[str], tasks: Iterable[str] = ()) -> None:
-    """Refuse a protocol that changes what none of the methods or tasks has."""
+    """Validate that every setting of a protocol applies to a requested method or task. Raises UsageError."""
     protocol = protocols.load(name)
     made = {method: registry.methods.get(protocol.method_of(method)) for method in methods}
     chosen = [registry.tasks.get(task) for task in tasks]
@@ -86,7 +86,7 @@ def check_protocol(name: str, methods: Iterable[str], tasks: Iterable[str] = ())
 
 
 def _variants(protocol: str | None) -> Collection[str]:
-    """Return the variants that a protocol names; without one there are none."""
+    """Return the variants that a protocol defines."""
     return protocols.load(protocol).variants if protocol else ()
 
 
@@ -96,7 +96,7 @@ def names_of(names: Names) -> list[str]:
 
 
 def choose_methods(patterns: Iterable[str], variants: Collection[str]) -> tuple[str, ...]:
-    """Resolve methods as ``choose`` does, variants by their full name or all of them as '@variants', and NAME=PATH.
+    """Resolve methods as ``choose`` does, also variants by full name or '@variants', and NAME=PATH.
 
     Raises:
         UsageError: as ``choose``.
@@ -123,7 +123,7 @@ def _parts(text: str) -> list[str]:
 
 
 def choose(kind: registry.Registry, patterns: Iterable[str]) -> tuple[str, ...]:
-    """Resolve names, globs and groups; what a group brings along but cannot be loaded is left out with a warning.
+    """Resolve names, globs and groups; members of a group that cannot be loaded are skipped with a warning.
 
     Raises:
         UsageError: nothing fits, or a name given in full cannot be loaded.
@@ -137,7 +137,7 @@ def choose(kind: registry.Registry, patterns: Iterable[str]) -> tuple[str, ...]:
 
 
 def parse_seeds(text: str | Sequence[int] | None, count: int | None = None, flag: str = "--seeds") -> tuple[int, ...]:
-    """Read '0-9', '0,3,5' or a mixture; without either, ten seeds from 0.
+    """Parse '0-9', '0,3,5' or a mixture; by default ten seeds from 0.
 
     Args:
         text: what was given for the flag.
@@ -169,7 +169,7 @@ def parse_seeds(text: str | Sequence[int] | None, count: int | None = None, flag
 
 
 def parse_shots(texts: Iterable[str | int | None]) -> tuple[int | None, ...]:
-    """Read '3,6,12,24,full' and the like; None and "full" are all training images.
+    """Parse few-shot sizes, '3,6,12,24,full' and the like; None and "full" are all training images.
 
     Raises:
         UsageError: neither a number of at least 2 nor "full".
@@ -182,7 +182,7 @@ def parse_shots(texts: Iterable[str | int | None]) -> tuple[int | None, ...]:
 
 
 def shots_text(shots: int | None) -> str:
-    """Return "full" or for example "3 shots"."""
+    """Format shots: "full", or for example "3 shots"."""
     return "full" if shots is None else f"{shots} shots"
 
 

@@ -1,4 +1,4 @@
-"""The runner: executes a plan's cells in this process, each isolated, each stored before the next begins.
+"""Run a plan's cells in this process: lock, pretrain, execute, store; a failed cell does not stop the others.
 
 Several processes may work on one output folder: a cell or a pretraining is claimed by a kernel file lock, which
 dies with its process, so nothing is done twice and nobody waits for the dead. What another process holds is put
@@ -30,32 +30,32 @@ OnError = Literal["continue", "stop"]
 
 
 class Watch(Protocol):
-    """Who is told how a run goes."""
+    """Receives messages and progress of a run."""
 
     def say(self, line: str) -> None:
         """Show one line."""
         ...
 
     def cell(self, done: int, total: int, line: str) -> None:
-        """Learn that a cell has ended."""
+        """Report that a cell has ended."""
         ...
 
     def progress(self, what: str, done: int, total: int) -> None:
-        """Learn how far a part of the work is."""
+        """Report the progress of a part of the work."""
         ...
 
 
 class Silent:
-    """Tells nobody."""
+    """A ``Watch`` that discards all messages."""
 
     def say(self, line: str) -> None:
-        """Ignore it."""
+        """Discard it."""
 
     def cell(self, done: int, total: int, line: str) -> None:
-        """Ignore it."""
+        """Discard it."""
 
     def progress(self, what: str, done: int, total: int) -> None:
-        """Ignore it."""
+        """Discard it."""
 
 
 @dataclass
@@ -78,7 +78,7 @@ class Runner:
     _total: int = 0
 
     def run(self) -> None:
-        """Run every cell that is not done; each slot of the plan then tells its state."""
+        """Run every cell that is not done; set the state of each slot of the plan."""
         with contextlib.ExitStack() as stack:
             try:
                 stack.enter_context(locks.presence(self.out))
@@ -102,15 +102,15 @@ class Runner:
 
     @property
     def out(self) -> Path:
-        """Where records go."""
+        """Output folder of records."""
         return self.inputs.settings.out
 
     def _is_done(self) -> bool:
-        """Tell whether every cell is stored and none is to be run anew."""
+        """Return whether every cell is stored and none is forced to run anew."""
         return not self.force and all(s.record and not (s.problem or s.backbone.problem) for s in self.plan.slots)
 
     def _sort_out(self) -> list[Slot]:
-        """Settle the cells that need no run, and return the others."""
+        """Reuse or skip the cells that need no run, and return the others."""
         failed = records.failures(self.out) if self.only_failed else {}
         self._forget_mended()
         waiting = []
@@ -124,7 +124,7 @@ class Runner:
         return waiting
 
     def _forget_mended(self) -> None:
-        """Forget the failures of tasks and weights that can be opened now."""
+        """Delete the stored failures of tasks and weights that can be opened now."""
         for slot in self.plan.slots:
             if slot.problem is None:
                 records.clear_failure(self.out, f"task-{slot.task}")
@@ -137,7 +137,7 @@ class Runner:
         return names if slot.backbone.digest is None else {*names, slot.cell(self.inputs.threads).id}
 
     def _turn(self, slot: Slot, *, wait: bool) -> bool:
-        """Try one cell; return False where another process holds it."""
+        """Try one cell; return False if another process holds its lock."""
         if self._stopped:
             return True
         if not self._ready(slot.backbone, wait=wait):
@@ -154,7 +154,7 @@ class Runner:
         return got
 
     def _settle(self, slot: Slot, cell: Cell) -> None:
-        """Reuse what is stored by now, or run the cell."""
+        """Reuse a record stored by now, or run the cell."""
         stored = records.stored(self.out, cell.id)
         if stored is not None and (not self.force or self._is_fresh(stored.folder)):
             slot.record, slot.state = stored, "reused"
@@ -169,7 +169,7 @@ class Runner:
             self._compute(slot, cell)
 
     def _compute(self, slot: Slot, cell: Cell) -> None:
-        """Execute a cell's job, and store the record or the failure that comes of it."""
+        """Execute a cell's job, and store its record or failure."""
         job = slot.job(self.plan)
         (result,) = execute(job, self.inputs)
         slot.problem = result.problem
@@ -191,7 +191,7 @@ class Runner:
             networks.discard(self.out, looked_at)
 
     def _ready(self, backbone: Backbone, *, wait: bool) -> bool:
-        """Pretrain a backbone unless it is there; return False where another process is at it."""
+        """Pretrain a backbone unless it exists; return False if another process holds its lock."""
         if backbone.digest or backbone.problem:
             return True
         with locks.claim(self.out, backbone.name, wait=wait) as got:
@@ -215,7 +215,7 @@ class Runner:
             records.clear_failure(self.out, backbone.name)
 
     def _give_up(self, slot: Slot) -> None:
-        """End a cell whose task or backbone is not to be had; a failure and missing weights are stored once."""
+        """Skip a cell whose task or backbone is not available; store a failure or missing weights once."""
         problem = slot.problem or slot.backbone.problem
         name = f"task-{slot.task}" if slot.problem else slot.backbone.name
         if problem is not None and problem.kind in ("failed", "excused") and not self._is_fresh_failure(name):
@@ -250,11 +250,11 @@ class Runner:
         return record_sections.redo_command(slot.job(self.plan), slot.seed, self.inputs)
 
     def _written(self) -> list[Path]:
-        """Return all records and failures."""
+        """List the files of all records and failures."""
         return [*(self.out / "records").glob("[!.]*"), *(self.out / "failures").glob("[!.]*")]
 
     def _is_fresh(self, path: Path) -> bool:
-        """Tell whether a file was written since this run began, and so by a process beside it; no clock is asked."""
+        """Return whether a file was written since this run began, by another process; clocks are not compared."""
         return _identity(path) not in (None, self._before.get(path))
 
     def _is_fresh_failure(self, name: str) -> bool:
@@ -262,7 +262,7 @@ class Runner:
 
 
 def pretrain(backbone: Backbone, inputs: Inputs, say: Callable[[str], None]) -> None:
-    """Pretrain a backbone in its folder, or resume where a killed process stopped; hold its lock while calling.
+    """Pretrain a backbone in its folder, resuming an interrupted pretraining. The caller holds its lock.
 
     Where it fails, ``backbone.problem`` says why.
     """
@@ -282,7 +282,7 @@ def _seed(backbone: Backbone) -> str:
 
 
 def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what tells a file from one that takes its place; None where there is none."""
+    """Return what distinguishes a file from one that replaces it; None if it does not exist."""
     try:
         found = path.lstat()
     except OSError:

@@ -37,13 +37,13 @@ def write_text(path: Path, content: str) -> None:
 
 
 def write_json(path: Path, content: Any) -> None:  # noqa: ANN401 - JSON
-    """Replace a JSON file, atomically and durably; refuses NaN."""
+    """Replace a JSON file, atomically and durably. Raises ValueError on NaN."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 @contextlib.contextmanager
 def aside(path: Path) -> Iterator[Path]:
-    """Yield a path to write a file to; on success it takes the place of path, otherwise it is removed."""
+    """Yield a path to write a file to; on success it replaces path, otherwise it is removed."""
     _make_parent(path)
     temporary = path.with_name(f"{_ASIDE}{path.name}-{uuid.uuid4().hex[:8]}")
     try:
@@ -60,7 +60,7 @@ def aside(path: Path) -> Iterator[Path]:
 
 @contextlib.contextmanager
 def folder(path: Path) -> Iterator[Path]:
-    """Yield an empty folder to fill; on success it becomes path, otherwise it is removed.
+    """Yield an empty folder to fill; on success it is renamed to path, otherwise it is removed.
 
     An existing path is kept as it is and the new folder dropped: what is stored is never changed.
     """
@@ -83,7 +83,7 @@ def folder(path: Path) -> Iterator[Path]:
 
 
 def sweep(parent: Path, name: str | None = None) -> int:
-    """Remove temporary files that killed processes left in a folder, all or only of name; return how many.
+    """Remove temporary files that killed processes left in a folder, all or one name's; return how many.
 
     Call it holding the lock under which they are written.
     """
@@ -96,7 +96,7 @@ def sweep(parent: Path, name: str | None = None) -> int:
 
 @contextlib.contextmanager
 def locked(path: Path, *, wait: bool = True, shared: bool = False) -> Iterator[bool]:
-    """Lock a file by a kernel lock, which ends with the process; yield whether it was acquired.
+    """Lock a file by a kernel lock, which is released when the process ends; yield whether it was acquired.
 
     Several processes may hold a shared lock at once, but not beside an exclusive one.
     """

@@ -28,7 +28,7 @@ def read(path: Path) -> str:
 
 
 def read_bytes(path: Path, most: int = _MOST_BYTES) -> bytes:
-    """Read a regular file, limited in size; refuse a pipe or a device, which would never end.
+    """Read a regular file, limited in size. A pipe or device, which would never end, is refused.
 
     Raises:
         OSError: it is absent or may not be read.

@@ -1,1 +1,1 @@
-"""Write, check and tell apart plugins."""
+"""Plugins: write a new one, validate it against its contract, detect name conflicts."""

@@ -1,4 +1,4 @@
-"""Our packages have generic names: what to say where another file takes one of them."""
+"""Detect files that shadow our packages, which have generic names."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ HOME = Path(__file__).absolute().parents[2]
 
 
 def shadows() -> list[str]:
-    """Return a sentence for each of our packages that another file takes the name of.
+    """Return one sentence for each of our packages that another file shadows.
 
     Their names are generic, so a ``tasks.py`` on PYTHONPATH comes first (design, section 3). The current folder is
     searched neither by ``eden-bench`` nor by ``python -m eden_bench``. Finds them without importing them.

@@ -1,4 +1,4 @@
-"""``eden-bench plugins --new NAME``: a working package to start from, with one method, its entry point and its test."""
+"""``eden-bench plugins --new NAME``: writes a working package with one method, its entry point and its test."""
 
 from __future__ import annotations
 

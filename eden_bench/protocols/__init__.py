@@ -1,4 +1,4 @@
-"""Protocols: named recipes for a whole comparison. ``paper`` is the paper's, ``quick`` takes minutes on a laptop.
+"""Protocols: named settings for a whole comparison. ``paper`` is the paper's, ``quick`` takes minutes on a laptop.
 
 A protocol says three things: what changes in every method's config (``pretrain``), what changes in single
 methods (``methods``), and which of each task's own protocols is meant, with what changed: in all that fine-tune
@@ -45,7 +45,7 @@ from eden_bench.protocols import fair
 
 @dataclass(frozen=True, kw_only=True)
 class Protocol:
-    """A recipe for pretraining and fine-tuning."""
+    """Settings of pretraining and fine-tuning."""
 
     name: str
     base: str
@@ -153,7 +153,7 @@ def load(name: str) -> Protocol:
 
 
 def check_used(protocol: Protocol, configs: Mapping[str, Any], tasks: Iterable[Any] = ()) -> None:
-    """Refuse what a protocol file changes but nothing asked for has: it would be passed over in silence.
+    """Validate that every key of a protocol file applies to a requested method or task.
 
     Args:
         protocol: as loaded.
@@ -198,7 +198,7 @@ def _check_tasks(protocol: Protocol, tasks: Sequence[Any]) -> None:
 
 
 def _load(name: str, above: tuple[str, ...]) -> Protocol:
-    """Load a protocol; above are the files that led here."""
+    """Load a protocol and its bases; above are the files that led here."""
     if name in _BUILT_IN:
         return _BUILT_IN[name]
     path = Path(name)
@@ -213,7 +213,7 @@ def _load(name: str, above: tuple[str, ...]) -> Protocol:
 
 
 def _read(path: Path) -> dict[str, Any]:
-    """Read a protocol file and check the kinds of its values."""
+    """Read a protocol file and validate the types of its values."""
     import tomllib
 
     try:

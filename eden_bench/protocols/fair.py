@@ -1,4 +1,4 @@
-"""Fair comparison: what a protocol makes alike for all methods, where the default is each paper's own.
+"""Fair comparison: settings that a protocol makes equal for all methods, instead of each paper's own.
 
     [fair]
     epochs_total = 600          # epochs over all stages of a method; or images_seen = 45_000_000
@@ -23,7 +23,7 @@ SWITCHES = ("epochs_total", "images_seen", *SHARED)
 
 
 def check(switches: Mapping[str, Any], where: str) -> None:
-    """Refuse switches that mean nothing.
+    """Validate the switches.
 
     Raises:
         UsageError: names the key, and the nearest one that is known.
@@ -42,18 +42,18 @@ def check(switches: Mapping[str, Any], where: str) -> None:
 
 
 def shared(switches: Mapping[str, Any], config: Any) -> dict[str, Any]:  # noqa: ANN401
-    """Return the switches that a config has as fields, and does not keep its own."""
+    """Return the switches that a config has as fields, unless it keeps its own."""
     open_to = {f.name for f in fields(config)} - set(config.keeps)
     return {name: switches[name] for name in SHARED if name in switches and name in open_to}
 
 
 def with_epochs_total(config: Any, total: int) -> Any:  # noqa: ANN401 - each method has its own dataclass
-    """Return a config whose stages have, as nearly as whole epochs allow, so many epochs together."""
+    """Scale a config's epochs so that its stages together have as near to a total as whole epochs allow."""
     return _nearest(config, total, lambda each: sum(stage.epochs for stage in each.stages))
 
 
 def with_images_seen(config: Any, images: int, train: int) -> Any:  # noqa: ANN401
-    """Return a config under which, as nearly as whole epochs allow, so many images are seen.
+    """Scale a config's epochs so that it sees as near to a number of images as whole epochs allow.
 
     Args:
         config: of a pretrained method; one whose stages are not about whole images says how many images an epoch has in
@@ -70,7 +70,7 @@ def _per_epoch(config: Any, stage: Any, train: int) -> int:  # noqa: ANN401
 
 
 def _nearest(config: Any, wanted: int, size: Callable[[Any], int]) -> Any:  # noqa: ANN401
-    """Return a config with such ``epochs`` that its size, which grows with them, is as near as can be."""
+    """Search ``epochs`` for the config whose size, which grows with them, is nearest to a target."""
     guess = round(config.epochs * wanted / size(config))
     tried = [replace(config, epochs=epochs) for epochs in range(max(1, guess - 2), max(1, guess) + 3)]
     return min(tried, key=lambda each: abs(size(each) - wanted))

@@ -1,4 +1,4 @@
-"""Records: what a finished cell leaves in ``OUT/records/<cell id>/``, and failures in ``OUT/failures/``.
+"""Records of finished cells, in ``OUT/records/<cell id>/``, and of failures, in ``OUT/failures/``.
 
 A record is a folder of ``record.json``, ``cases.csv`` and, where the task stored arrays, ``arrays.npz``, written aside
 and renamed into place, so it is there or not there, never half; folders of two runs merge with ``cp -r``. It is never

@@ -1,4 +1,4 @@
-"""Arrays beside a record: one ``arrays.npz``, uncompressed, of bounded size, whose bytes follow from the arrays."""
+"""Encode and decode arrays stored beside a record: one uncompressed ``arrays.npz`` of bounded size."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _KINDS = "biufU"
 
 
 def encode(arrays: Mapping[str, np.ndarray]) -> bytes:
-    """Return arrays as the bytes of an uncompressed .npz, names sorted, so that equal arrays give equal bytes.
+    """Encode arrays as an uncompressed .npz, names sorted, so that equal arrays give equal bytes.
 
     Raises:
         EdenError: an array is no boolean, integer, floating or text array, its name would be a path, or all together
@@ -43,7 +43,7 @@ def encode(arrays: Mapping[str, np.ndarray]) -> bytes:
 
 
 def decode(content: bytes) -> dict[str, np.ndarray]:
-    """Return the arrays of an .npz that ``encode`` made.
+    """Decode the .npz of ``encode`` to arrays.
 
     Raises:
         ValueError: it is no such file: not a zip, compressed, or with an object array in it.

@@ -1,4 +1,4 @@
-"""What a record says, section by section: the fields that are read later, each with the type it must have."""
+"""Schema of a record, section by section: the fields that are read later, with their types."""
 
 from __future__ import annotations
 
@@ -48,14 +48,14 @@ class DataFacts:
 
     @property
     def counts(self) -> str:
-        """For example "112 train, 12 validation, 123 test"."""
+        """Image counts in words, for example "112 train, 12 validation, 123 test"."""
         named = {"train": self.train, "validation": self.validation, "test": self.test}
         return ", ".join(f"{count} {name}" for name, count in named.items() if count is not None)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Marks:
-    """Section "marks": what a reader must know before believing a number."""
+    """Section "marks": phantom, quick, part, protocol, which restrict what a number means."""
 
     phantom: bool
     quick: bool
@@ -66,7 +66,7 @@ class Marks:
 
 @dataclass(frozen=True, kw_only=True)
 class PretrainingData:
-    """What a checkpoint was pretrained on."""
+    """Data that a checkpoint was pretrained on."""
 
     digest: str = ""
     dataset: str = ""
@@ -79,7 +79,7 @@ class PretrainingData:
 
 @dataclass(frozen=True, kw_only=True)
 class Card:
-    """A checkpoint's card, as far as a record repeats it."""
+    """Part of a checkpoint's card that a record repeats."""
 
     arch: str | None = None
     data: Any = None
@@ -102,7 +102,7 @@ NO_CARD = Card()
 
 @dataclass(frozen=True, kw_only=True)
 class CheckpointFacts:
-    """Section "checkpoint": where the weights come from."""
+    """Section "checkpoint": provenance of the weights."""
 
     digest: str = ""
     folder: str = ""
@@ -113,7 +113,7 @@ class CheckpointFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class TrainingFacts:
-    """Section "training", as far as reports use it."""
+    """Section "training": the part that reports use."""
 
     steps_planned: int = -1
     """-1 where the task trains nothing."""
@@ -138,7 +138,7 @@ class CasesFacts(FileFacts):
 
 @dataclass(frozen=True, kw_only=True)
 class Provenance:
-    """Section "provenance": on what it was computed; nothing of it is in the cell's id but the threads."""
+    """Section "provenance": machine, versions and time of a cell; only the threads are part of its id."""
 
     seconds: Annotated[float, SECONDS]
     started: str = ""
@@ -149,7 +149,7 @@ class Provenance:
 
 @dataclass(frozen=True, kw_only=True)
 class ScoreFacts:
-    """Section "score"; ``ScoreDefinition.from_json`` reads it."""
+    """Section "score", parsed by ``ScoreDefinition.from_json``."""
 
     name: str
     text: str
@@ -165,7 +165,7 @@ class ScoreFacts:
 
 @dataclass(frozen=True, kw_only=True)
 class Content:
-    """``record.json``."""
+    """Content of ``record.json``."""
 
     id: str
     cell: Cell
@@ -186,7 +186,7 @@ class Content:
 
 @dataclass(frozen=True, kw_only=True)
 class FailureContent:
-    """A file of ``failures/``."""
+    """Content of a file of ``failures/``."""
 
     what: str | None = None
     kind: str | None = None

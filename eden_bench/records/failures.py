@@ -1,4 +1,4 @@
-"""Failures: why a cell, a task or a pretraining could not be run, in ``OUT/failures/<name>.json``."""
+"""Store, read and delete failures of cells, tasks and pretrainings: ``OUT/failures/<name>.json``."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from eden_bench.records.store import Warn, to_json, warn_stderr
 
 
 def write_failure(out: Path, name: str, content: Mapping[str, Any]) -> Path:
-    """Store why a cell or a pretraining failed, in place of what an earlier attempt left."""
+    """Store why a cell or a pretraining failed, replacing an earlier attempt's failure."""
     path = out / "failures" / f"{name}.json"
     atomic.write_text(path, to_json(content))
     return path
 
 
 def clear_failure(out: Path, name: str) -> None:
-    """Delete a failure that has been redone.
+    """Delete a failure whose cell has been retried.
 
     Raises:
         StoreFailed: it cannot be removed.
@@ -34,7 +34,7 @@ def clear_failure(out: Path, name: str) -> None:
 
 
 def failures(out: Path, warn: Warn = warn_stderr) -> dict[str, FailureContent]:
-    """Read all failures: cell id or checkpoint folder to what was stored; a damaged one is left out with a warning."""
+    """Read all failures, keyed by cell id or checkpoint folder; damaged ones are skipped with a warning."""
     found = {}
     for path in sorted((out / "failures").glob("[!.]*.json")):
         try:

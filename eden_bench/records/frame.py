@@ -1,4 +1,4 @@
-"""Records as a data frame: one row a cell, or one row a score."""
+"""Convert records to a data frame: one row a cell, or one row a score."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Provenance: on what and with what a cell was computed. None of it is part of a cell's identity but the threads."""
+"""Collect the provenance of a cell: versions, commit, machine, time. Only the threads are part of its identity."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _PACKAGES = (
 
 
 class Clock:
-    """Time and memory of one piece of work, from its making to ``measured()``."""
+    """Measures time and memory of a piece of work, from construction to ``measured()``."""
 
     def __init__(self, device: str) -> None:
         self._device = device
@@ -60,7 +60,7 @@ class Clock:
 
 @functools.cache
 def versions() -> dict[str, str]:
-    """Versions of Python and of every package that can move a score; absent ones are left out."""
+    """Return the versions of Python and of every package that can move a score; absent ones are skipped."""
     found = {"python": platform.python_version()}
     for name in _PACKAGES:
         try:
@@ -72,7 +72,7 @@ def versions() -> dict[str, str]:
 
 @functools.cache
 def git_commit() -> str:
-    """Commit of the source this runs from, with "+changes" where files differ; "" where it is not a checkout."""
+    """Return the commit of the source, with "+changes" if files differ; "" outside a checkout."""
     git, here = shutil.which("git"), Path(__file__).parent
     if git is None or not (here.parent / ".git").exists():
         return ""
@@ -98,7 +98,7 @@ def machine(device: str, threads: int) -> dict[str, Any]:
 
 
 def gather(device: str, threads: int) -> dict[str, Any]:
-    """Return everything that is the same for all cells of a run."""
+    """Collect the provenance that all cells of a run share."""
     return {"versions": versions(), "git": git_commit(), **machine(device, threads)}
 
 

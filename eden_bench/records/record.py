@@ -1,4 +1,4 @@
-"""One stored record, read by attribute."""
+"""A stored record, read by attribute."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ REMEDY = "issue its 'eden-bench run' again, which keeps this one in superseded/,
 
 
 class RecordDamaged(DataMissing):
-    """A record cannot be read as what it should be; the message names its folder."""
+    """A record is invalid or cannot be read; the message names its folder."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ class Record:
 
     @cached_property
     def facts(self) -> Content:
-        """Every entry that is read later. Raises Misshapen where one is absent or of another type."""
+        """Parse every entry that is read later. Raises Misshapen if one is absent or of another type."""
         return parse(Content, self.content)
 
     @property
@@ -70,7 +70,7 @@ class Record:
 
     @property
     def label(self) -> str:
-        """What it ran as: the method's name, or that of a protocol's variant of it."""
+        """Name of its row: the method's, or that of a protocol's variant."""
         return self.method.variant or self.cell.method
 
     @property
@@ -90,7 +90,7 @@ class Record:
 
     @property
     def controls(self) -> Mapping[str, float]:
-        """What controls scored on the same cases, by name."""
+        """Scores of controls on the same cases, by name."""
         return self.facts.controls
 
     @property
@@ -100,12 +100,12 @@ class Record:
 
     @property
     def method(self) -> MethodFacts:
-        """Title of the method, and the variant that it ran as."""
+        """Title of the method, and the variant if it ran as one."""
         return self.facts.method
 
     @property
     def data(self) -> DataFacts:
-        """What identifies the task's data."""
+        """Digests and counts that identify the task's data."""
         return self.facts.data
 
     @property
@@ -115,12 +115,12 @@ class Record:
 
     @property
     def checkpoint(self) -> CheckpointFacts:
-        """Where the weights come from."""
+        """Provenance of the weights."""
         return self.facts.checkpoint
 
     @cached_property
     def pretraining(self) -> PretrainingData:
-        """What the weights were pretrained on; all empty for weights that were brought along."""
+        """Data and settings of the pretraining; all empty for weights that were imported."""
         found = self.checkpoint.card.data
         if isinstance(found, Mapping):
             return parse(PretrainingData, found, "checkpoint.card.data.")
@@ -128,7 +128,7 @@ class Record:
 
     @property
     def training(self) -> TrainingFacts:
-        """Budget of the fine-tuning, where the task trains."""
+        """Fine-tuning budget, for tasks that train."""
         return self.facts.training or TrainingFacts()
 
     @property
@@ -138,7 +138,7 @@ class Record:
 
     @property
     def phantom(self) -> bool:
-        """It was made from the phantom, not from patients."""
+        """Whether it was computed on the phantom instead of patients."""
         return self.marks.phantom
 
     @property
@@ -176,7 +176,7 @@ class Record:
         return self._bytes(CASES, self.facts.cases)
 
     def arrays(self) -> dict[str, np.ndarray]:
-        """Read the arrays that the task stored, by name; empty where it stored none.
+        """Read the arrays that the task stored, by name; empty if it stored none.
 
         Raises:
             RecordDamaged: the file is absent or not the one that was written.
@@ -188,7 +188,7 @@ class Record:
             raise RecordDamaged(f"{self.folder / ARRAYS} cannot be used ({error}): {REMEDY}") from error
 
     def arrays_bytes(self) -> bytes:
-        """Return the file of the arrays, b"" where there is none. Raises RecordDamaged as ``cases_bytes``."""
+        """Return the file of the arrays, b"" if there is none. Raises RecordDamaged as ``cases_bytes``."""
         return b"" if self.facts.arrays is None else self._bytes(ARRAYS, self.facts.arrays)
 
     def _bytes(self, name: str, told: FileFacts) -> bytes:
@@ -203,12 +203,12 @@ class Record:
 
 
 def reason(error: Exception) -> str:
-    """Return what an error says, of the operating system's only the sentence."""
+    """Format an error's message; of the operating system's, only the sentence."""
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)
 
 
 def _typed(name: str, texts: list[str]) -> list[str] | list[float]:
-    """Turn a column's text into numbers; names of cases and patients stay text, however numeric they look."""
+    """Convert a column's text to numbers; names of cases and patients stay text, even if numeric."""
     if name in ("case", "patient"):
         return texts
     try:

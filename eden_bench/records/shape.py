@@ -1,4 +1,4 @@
-"""Parse stored JSON into dataclasses: each field's type says which values fit, and the first that does not is named.
+"""Parse and validate stored JSON as dataclasses, by their field types; the first entry that differs is named.
 
 A record is checked so when it is written and when it is read, so a report meets nothing that it cannot show.
 """
@@ -21,7 +21,7 @@ class Misshapen(ValueError):
 
 
 class Kind(NamedTuple):
-    """A type of entry: what it is called, which values fit, and what a fitting one is read as."""
+    """A type of entry: its name, which values fit, and how a fitting value is converted."""
 
     name: str
     fits: Callable[[Any], bool]
@@ -29,7 +29,7 @@ class Kind(NamedTuple):
 
 
 def is_number(value: Any) -> bool:  # noqa: ANN401 - JSON, here and below
-    """Tell whether value is a finite number of a size that a report can show."""
+    """Return whether a value is a finite number of a size that a report can show."""
     return type(value) in (int, float) and -_LARGEST < value < _LARGEST
 
 
@@ -81,7 +81,7 @@ class _Entry(NamedTuple):
 
 
 def parse(kind: type[T], content: Mapping[str, Any], place: str = "") -> T:
-    """Return a dataclass of JSON's entries of the same names; further entries are left alone.
+    """Parse JSON into a dataclass by field names; further entries are ignored.
 
     A field's type says what fits: str, bool, int (of at least 0), float, ``tuple[str, ...]``, ``Mapping``, another
     dataclass, or ``Annotated`` with a ``Kind``. One with a default may be absent, one that may be None may be null.

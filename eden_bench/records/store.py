@@ -1,4 +1,4 @@
-"""The store: records in ``OUT/records/<cell id>/``, written once, read with checks, moved aside when run anew."""
+"""Store of records, ``OUT/records/<cell id>/``: written once, validated when read, moved aside when superseded."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def warn_stderr(line: str) -> None:
 
 
 def render(cell: Cell, score: ScoreDefinition, outcome: Outcome, sections: Mapping[str, Any]) -> dict[str, bytes]:
-    """Return the files of a finished cell's record, sealed and checked.
+    """Render a finished cell's record to the bytes of its files, validated and sealed with a digest.
 
     Args:
         cell: what was computed.
@@ -72,7 +72,7 @@ def render(cell: Cell, score: ScoreDefinition, outcome: Outcome, sections: Mappi
 
 
 def put(out: Path, cell_id: str, files: Files) -> Record:
-    """Store a rendered record; one that is already there is kept.
+    """Store a rendered record; an existing one is kept.
 
     Raises:
         StoreFailed: the disk is full or read-only.
@@ -84,7 +84,7 @@ def put(out: Path, cell_id: str, files: Files) -> Record:
 
 
 def scores_in(files: Files) -> dict[str, float]:
-    """Return the scores of a rendered record."""
+    """Parse the scores of a rendered record."""
     scores: dict[str, float] = json.loads(files[_RECORD])["scores"]
     return scores
 
@@ -95,12 +95,12 @@ def write(out: Path, cell: Cell, score: ScoreDefinition, outcome: Outcome, secti
 
 
 def folder_of(out: Path, cell_id: str) -> Path:
-    """Return where the record of a cell lies or will lie."""
+    """Return the folder of a cell's record, stored or not."""
     return out / "records" / cell_id
 
 
 def stored(out: Path, cell_id: str) -> Record | None:
-    """Return the record of a cell, or None where the cell is not done (or its record is damaged)."""
+    """Return the record of a cell, or None if it is not done or its record is damaged."""
     try:
         return read(folder_of(out, cell_id))
     except RecordDamaged:
@@ -108,13 +108,13 @@ def stored(out: Path, cell_id: str) -> Record | None:
 
 
 def seal(content: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a record's content with its digest, which stands last."""
+    """Add to a record's content its digest, as the last entry, so that later edits are noticed."""
     plain = {name: value for name, value in content.items() if name != "digest"}
     return {**plain, "digest": digest(plain)}
 
 
 def check_outcome(outcome: Outcome, score: ScoreDefinition) -> None:
-    """Validate an outcome.
+    """Validate an outcome: scores within bounds, cases of equal length, arrays.
 
     Raises:
         EdenError: the primary score is absent, a score is not within its bounds, or the columns of the cases differ in
@@ -148,7 +148,7 @@ def cases_csv(cases: Mapping[str, Sequence[Any]]) -> bytes:
 
 
 def read(folder: Path) -> Record:
-    """Read one record and check that it is what its name says.
+    """Read one record and validate its id, digest and content.
 
     Raises:
         RecordDamaged: names the folder and what is wrong.
@@ -167,7 +167,7 @@ def read(folder: Path) -> Record:
 
 
 def _refuse_others(folder: Path, content: Mapping[str, Any]) -> None:
-    """Refuse what another version wrote, what was edited, and what no report could use."""
+    """Validate that a record is of this version, not edited, and usable by reports."""
     if content.get("schema") not in _READABLE:
         raise RecordDamaged(
             f"record {folder} has schema {content.get('schema')!s:.20}, this version reads {SCHEMA}: run its cell again"
@@ -179,7 +179,7 @@ def _refuse_others(folder: Path, content: Mapping[str, Any]) -> None:
 
 
 def misshapen(content: Mapping[str, Any]) -> str:
-    """Return what of a record's content is not as a report needs it, as a clause; "" where all is."""
+    """Return what is invalid in a record's content, as a clause; "" if nothing is."""
     try:
         facts = parse(Content, content)
         _ = Record(Path(), content).pretraining
@@ -199,7 +199,7 @@ def _outside(name: str, value: float, score: ScoreDefinition) -> str:
 
 
 def load(out: Path, warn: Warn = warn_stderr) -> list[Record]:
-    """Read all records of a run, sorted by id; a damaged one is left out with a warning that names it."""
+    """Read all records of a run, sorted by id; damaged ones are skipped with a warning that names them."""
     records = []
     for folder in _folders(out / "records"):
         try:
@@ -210,7 +210,7 @@ def load(out: Path, warn: Warn = warn_stderr) -> list[Record]:
 
 
 def find(out: Path, prefix: str) -> Record:
-    """Return the one record whose id begins with prefix.
+    """Find the one record whose id begins with prefix.
 
     Raises:
         UsageError: prefix is not hexadecimal, or fits no record or several.
@@ -225,7 +225,7 @@ def find(out: Path, prefix: str) -> Record:
 
 
 def supersede(out: Path, cell_id: str) -> None:
-    """Move a record out of the way of the one that replaces it; nothing where there is none.
+    """Move a record aside, to superseded/, before it is replaced; a no-op if there is none.
 
     Raises:
         StoreFailed: it cannot be moved.
@@ -240,7 +240,7 @@ def supersede(out: Path, cell_id: str) -> None:
 
 
 def to_json(content: object) -> str:
-    """Render JSON as it is stored; NumPy and torch scalars become Python's."""
+    """Serialise to JSON as stored; NumPy and torch scalars become Python's."""
     return json.dumps(content, indent=1, allow_nan=False, ensure_ascii=False, default=_plain) + "\n"
 
 
@@ -255,6 +255,6 @@ def _folders(parent: Path) -> list[Path]:
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - a column holds text, integers or floats
-    """Turn NumPy and torch scalars into Python's, and floats into text that reads back exactly."""
+    """Convert NumPy and torch scalars to Python's, and floats to text that reads back exactly."""
     value = value.item() if hasattr(value, "item") else value
     return str(value) if isinstance(value, Path) else value

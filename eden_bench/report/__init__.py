@@ -1,1 +1,1 @@
-"""From records to tables and text."""
+"""Reports: tables, statistics and text from records."""

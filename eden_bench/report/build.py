@@ -1,4 +1,4 @@
-"""Reports: tables and the paper's test, from stored records alone.
+"""Build a report's tables and tests from stored records alone.
 
 A table holds what may be compared: one task, number of shots, way of fine-tuning (whatever the protocols' names),
 score definition, digest of the data and of the splits, and one pretraining set (methods without pretraining stand in
@@ -28,7 +28,7 @@ from eden_bench.report.tables import Marks, Row, Table, ranges
 def build(
     records: Iterable[Record], *, method: str = "", allow_unequal: bool = False, audits: Audits | None = None
 ) -> list[Table]:
-    """Build the tables, in order of task and shots.
+    """Build the tables, sorted by task and shots.
 
     Args:
         records: stored cells, in any order.
@@ -52,7 +52,7 @@ def build(
 
 
 def select(records: Iterable[Record], patterns: Iterable[str]) -> list[Record]:
-    """Keep the records of some tasks: names, globs, or groups ('@all', '@segmentation', '@scr').
+    """Select the records of some tasks: names, globs, or groups ('@all', '@segmentation', '@scr').
 
     Raises:
         UsageError: a pattern fits no record.
@@ -69,7 +69,7 @@ def select(records: Iterable[Record], patterns: Iterable[str]) -> list[Record]:
 
 
 def need(records: Sequence[Record], where: object) -> None:
-    """Raise UsageError where there is nothing to report."""
+    """Validate that there is something to report. Raises UsageError."""
     if not records:
         raise UsageError(f"{where} holds no records: make some with 'eden-bench run', or name their folder with --out")
 
@@ -83,12 +83,12 @@ def _comparable(record: Record) -> tuple[Any, ...]:
 
 
 def _protocol(cell: Cell) -> dict[str, Any]:
-    """Return a cell's protocol without the id of the network it looked at, which is another for each cell."""
+    """Return a cell's protocol without the id of the network that it inspects, which differs for each cell."""
     return {name: value for name, value in cell.protocol.items() if name != NETWORK_OF}
 
 
 def _split_by_pretraining(group: list[Record]) -> list[list[Record]]:
-    """Part records by what they were pretrained on; those without pretraining stand in every part."""
+    """Split records by pretraining data; those without pretraining go into every part."""
     kinds = sorted({record.pretraining.digest for record in group} - {""})
     return [[record for record in group if record.pretraining.digest in ("", kind)] for kind in kinds or [""]]
 
@@ -124,7 +124,7 @@ def _is_phantom(group: Sequence[Record]) -> bool:
 
 
 def _part(group: Sequence[Record]) -> str:
-    """Say which data are not whole: the task's, those of the pretraining, or both."""
+    """Name the incomplete data: the task's, those of the pretraining, or both."""
     found = [group[0].marks.part or ""]
     parts = {record.pretraining.part or "" for record in group}
     return "; ".join(filter(None, [*found, *(f"pretraining on {part}" for part in sorted(parts) if part)]))
@@ -145,7 +145,7 @@ def _notes(group: Sequence[Record], rows: Sequence[Row]) -> tuple[str, ...]:
 
 
 def _shares(group: Sequence[Record]) -> list[str]:
-    """Say what all pretrained rows of a table have in common with its test data."""
+    """Report what all pretrained rows of a table have in common with its test data."""
     first = group[0]
     own = [record.pretraining for record in group if record.pretraining.dataset == first.task.dataset]
     if not own:
@@ -160,7 +160,7 @@ def _shares(group: Sequence[Record]) -> list[str]:
 
 
 def _leakage(group: Sequence[Record], audits: Audits) -> list[str]:
-    """Say which test images the pretraining, or the task's own training split, is known to share."""
+    """Report test images known to be shared with the pretraining, or with the task's own training split."""
     first = group[0]
     data = [record.pretraining for record in group if record.pretraining.dataset]
     seen = {each.dataset: each.train_list for each in data}

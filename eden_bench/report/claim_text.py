@@ -1,4 +1,4 @@
-"""Intervals over patients and claims of properties, in words and as JSON; a claim never stands without its marks."""
+"""Render patient intervals and claims of properties as text and JSON; a claim is always printed with its marks."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ _NONE = PatientInterval(None, None, 0, "patients", 0)
 
 
 def legend(tables: Sequence[Table]) -> str:
-    """Say what a claim rests on; "" where there is no probe."""
+    """Explain what a claim is based on; "" if there is no probe."""
     tested = sum(claim.p is not None for table in tables for claim in table.claims.values())
     return LEGEND.format(count=tested) if any(table.claims for table in tables) else ""
 
 
 def cells(table: Table, row: Row) -> list[str]:
-    """Return what a probe's row shows beside its score; nothing for other tables."""
+    """Return the columns of a probe's row beside its score; none for other tables."""
     if not table.claims:
         return []
     claim, found = table.claims[row.label], table.patients.get(row.label, _NONE)
@@ -44,27 +44,27 @@ def marked(verdict: str, table: Table) -> str:
 
 
 def sentences(table: Table) -> list[str]:
-    """Return a sentence for each claim of a probe, else one on the intervals over patients."""
+    """Describe each claim of a probe in a sentence, else the patient intervals in one."""
     if table.claims:
         return [_claim(row.label, table.claims[row.label], table) for row in table.rows if not row.control]
     return _intervals(table)
 
 
 def patients_json(table: Table, row: Row) -> dict[str, Any]:
-    """Return a row's interval over patients, what it covers and why it has no ends."""
+    """Return a row's patient interval, what it covers and why it is missing."""
     found = table.patients.get(row.label, _NONE)
     return {**found._asdict(), "covers": _covers(row, found.unit)}
 
 
 def claim_json(table: Table, row: Row) -> dict[str, Any]:
-    """Return a row's claim, every field empty for tables that are no probe's."""
+    """Return a row's claim as JSON fields, empty for tables other than a probe's."""
     claim = table.claims.get(row.label)
     values = asdict(claim) if claim else dict.fromkeys(field.name for field in fields(Claim))
     return {**values, "marks": "; ".join(table.marks.words) if claim else None}
 
 
 def _claim(label: str, claim: Claim, table: Table) -> str:
-    """Say a claim in one sentence: the floor, the difference, its interval, p, and the verdict with its marks."""
+    """Describe a claim in one sentence: the floor, the difference, its interval, p, and the verdict with its marks."""
     score, verdict = table.score, marked(claim.verdict, table)
     if not claim.floor:
         return f"{label}: {verdict}: {claim.note}"
@@ -82,7 +82,7 @@ def _claim(label: str, claim: Claim, table: Table) -> str:
 
 
 def _intervals(table: Table) -> list[str]:
-    """Tell all rows' intervals over patients in one line, and in another why rows have none."""
+    """List all rows' patient intervals in one line, and in another why rows have none."""
     found = {row.label: table.patients[row.label] for row in table.rows if row.label in table.patients}
     have = {label: each for label, each in found.items() if each.low is not None}
     lines = [_line(have, table)] if have else []
@@ -115,5 +115,5 @@ def _covers(row: Row, unit: str) -> str:
 
 
 def _is_several(row: Row) -> bool:
-    """Tell whether a row has several pretrainings; weights drawn from a seed are one each."""
+    """Return whether a row has several pretrainings; weights drawn from a seed are one each."""
     return row.levels == 2 or (row.drawn and len(row.units) > 1)

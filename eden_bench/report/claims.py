@@ -1,4 +1,4 @@
-"""What a probe's rows may claim: a property is had only above the practical floor, beyond what other patients explain.
+"""Test which probe properties a row may claim: above the practical floor, beyond the variance over patients.
 
 The practical floor of a row is the best of the table's control rows (methods of the group "controls", and ``random``,
 the untrained network) and of the controls that its task scored on the same cases, an oracle left out. A control that
@@ -28,7 +28,7 @@ _FOR_EACH_CLAIM = 100
 
 @dataclass(frozen=True)
 class Floor:
-    """A control that a row could be claimed against."""
+    """A control that a row's score can be tested against."""
 
     name: str
     value: float
@@ -39,7 +39,7 @@ class Floor:
 
 
 def with_patients(tables: Sequence[Table]) -> list[Table]:
-    """Add to tables the intervals over patients, and to those of probes what their rows may claim."""
+    """Add patient intervals to tables, and claims to those of probes."""
     asked = sum(not row.control for table in tables if table.kind == "probe" for row in table.rows)
     made = [_resampled(table, max(RESAMPLES, _FOR_EACH_CLAIM * asked)) for table in tables]
     p = [claim.p for table in made for claim in table.claims.values() if claim.p is not None]
@@ -48,7 +48,7 @@ def with_patients(tables: Sequence[Table]) -> list[Table]:
 
 
 def skill(row: Row, rows: Sequence[Row]) -> float | None:
-    """Return S = (x - chance) / (oracle - chance): 0 at chance, 1 at the oracle; None where either is not there.
+    """Compute S = (x - chance) / (oracle - chance): 0 at chance, 1 at the oracle; None if either is missing.
 
     The oracle is the control that the task scored, or else a control row of that name.
     """
@@ -67,7 +67,7 @@ def _resampled(table: Table, resamples: int) -> Table:
 
 
 def _claim(row: Row, table: Table, drawn: Mapping[str, Mapping[str, Drawn]], lacking: Mapping[str, str]) -> Claim:
-    """Compare a row with its practical floor; the verdict comes with Holm's correction."""
+    """Compare a row with its practical floor; the verdict follows after Holm's correction."""
     found = Claim(skill=skill(row, table.rows), verdict="control" if row.control else "no claim")
     if row.control:
         return found
@@ -85,7 +85,7 @@ def _claim(row: Row, table: Table, drawn: Mapping[str, Mapping[str, Drawn]], lac
 
 
 def _tested(claim: Claim, own: Drawn, floor: Floor) -> Claim:
-    """Add the interval and p of the paired difference, or why there are none."""
+    """Add the interval and p of the paired difference, or why they are missing."""
     count = len(own.patients)
     if floor.drawn is not None and not np.array_equal(own.patients, floor.drawn.patients):
         return replace(claim, note=f"it and {floor.name} were not scored on the same patients")
@@ -99,7 +99,7 @@ def _tested(claim: Claim, own: Drawn, floor: Floor) -> Claim:
 
 
 def _decided(claim: Claim, adjusted: Iterator[float], table: Table) -> Claim:
-    """Say what a claim's interval and its corrected p allow."""
+    """Decide the verdict from a claim's interval and corrected p."""
     if claim.p is None or claim.low is None or claim.high is None:
         return claim
     corrected = next(adjusted)
@@ -113,7 +113,7 @@ def _decided(claim: Claim, adjusted: Iterator[float], table: Table) -> Claim:
 def _floors(
     row: Row, rows: Sequence[Row], drawn: Mapping[str, Mapping[str, Drawn]], lacking: Mapping[str, str]
 ) -> list[Floor]:
-    """Return every control that is no oracle: what the task scored on the row's own cases, and control rows."""
+    """List every control that is no oracle: the task's, on the row's own cases, and control rows."""
     own = drawn.get(row.label, {})
     told = {name: value for name, value in row.controls.items() if not _is_oracle(name)}
     from_task = [Floor(name, own[name].value if name in own else told[name], own.get(name)) for name in told]

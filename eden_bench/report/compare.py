@@ -31,7 +31,7 @@ def comparisons(
 
 
 def compare(row: Row, others: Sequence[Row], allow_unequal: bool, higher_is_better: bool = True) -> Comparison:
-    """Test a row against the others' best by mean, as the paper does (independent t, pooled variance).
+    """Test a row against the best of the others by mean, as the paper does (independent t, pooled variance).
 
     Two rows of one checkpoint each are tested over their fine-tuning seeds, which says something about those two
     checkpoints. Two rows of several pretrainings each are tested over the pretrainings' means, which says something
@@ -47,7 +47,7 @@ def compare(row: Row, others: Sequence[Row], allow_unequal: bool, higher_is_bett
 
 
 def _refusal(row: Row, other: Row, allow_unequal: bool) -> str:
-    """Say why two rows are not tested; "" where they are."""
+    """Explain why two rows are not tested; "" if they are."""
     if (row.levels == 2) != (other.levels == 2):
         one, several = sorted((row, other), key=lambda each: each.levels)
         if not one.drawn:

@@ -1,4 +1,4 @@
-"""Formats of a report: Markdown, CSV, JSON and plain text. Each is a function of the tables, to the byte."""
+"""Render a report as Markdown, CSV, JSON or plain text; equal tables give equal bytes."""
 
 from __future__ import annotations
 
@@ -36,19 +36,19 @@ _VERDICTS = {
 
 
 def markdown(tables: Sequence[Table], failures: Sequence[str] = ()) -> str:
-    """Return the report as Markdown."""
+    """Render the report as Markdown."""
     parts = ["# eden-bench report", *(_markdown_table(table) for table in tables), legend(tables)]
     return "\n\n".join([*parts, *([_bullets(map(markdown_text, failures))] if failures else [])]) + "\n"
 
 
 def plain(tables: Sequence[Table], failures: Sequence[str] = ()) -> str:
-    """Return the report as text in aligned columns."""
+    """Render the report as text in aligned columns."""
     parts = ["\n".join([*heading(table), aligned(columns(table), cells(table)), *sentences(table)]) for table in tables]
     return printable("\n\n".join([*parts, legend(tables), *failures]))
 
 
 def as_json(tables: Sequence[Table], failures: Sequence[str] = ()) -> str:
-    """Return the report as JSON: scores as stored (% as a share), unrounded."""
+    """Render the report as JSON: scores as stored (% as a share), unrounded."""
     content = {
         "format": 1,
         "confidence": CONFIDENCE,
@@ -61,7 +61,7 @@ def as_json(tables: Sequence[Table], failures: Sequence[str] = ()) -> str:
 
 
 def as_csv(tables: Sequence[Table]) -> str:
-    """Return one line a row of every table, scores as stored (% as a share), unrounded.
+    """Render one line a row of every table, scores as stored (% as a share), unrounded.
 
     A test stands in the tested method's line.
     """
@@ -75,7 +75,7 @@ def as_csv(tables: Sequence[Table]) -> str:
 
 
 def heading(table: Table) -> list[str]:
-    """Return the lines above a table: what it is, its score, its data and its budget."""
+    """Return the lines above a table: task, score, data and budget."""
     facts = [
         f"score {table.score.name}, definition {table.score.version}{_direction(table.score)}",
         f"data {table.dataset} {table.data[:12]}" + (f" ({table.counts})" if table.counts else ""),
@@ -86,13 +86,13 @@ def heading(table: Table) -> list[str]:
 
 
 def _direction(score: ScoreDefinition) -> str:
-    """Say what is not as in most tables: another unit than percent, and that lower is better."""
+    """Name a unit other than percent, and a score of which lower is better."""
     unit = "" if score.unit == PERCENT else f", in {score.unit}" if score.unit else ", a bare number"
     return unit + ("" if score.higher_is_better else ", lower is better")
 
 
 def columns(table: Table) -> tuple[str, ...]:
-    """Return the names of a table's columns; a probe's has those of its claims too."""
+    """Return the column names of a table, with those of claims for a probe."""
     return (*COLUMNS, *claim_text.COLUMNS) if table.claims else COLUMNS
 
 
@@ -105,13 +105,13 @@ def cells(table: Table) -> list[list[str]]:
 
 
 def sentences(table: Table) -> list[str]:
-    """Return the lines below a table: tests, what holds for other patients, then notes."""
+    """Return the lines below a table: tests, results over patients, then notes."""
     tests = (comparison_text(each, table.score) for each in table.comparisons)
     return [printable_line(sentence) for sentence in (*tests, *claim_text.sentences(table), *table.notes)]
 
 
 def comparison_text(comparison: Comparison, score: ScoreDefinition) -> str:
-    """Say a test in one sentence."""
+    """Describe a test in one sentence."""
     if comparison.test is None:
         return comparison.note
     test, others = comparison.test, f"{comparison.other.label} (the best of the others, picked on these same scores)"
@@ -125,7 +125,7 @@ def comparison_text(comparison: Comparison, score: ScoreDefinition) -> str:
 
 
 def legend(tables: Sequence[Table]) -> str:
-    """Say what the numbers are, and how many tests there are."""
+    """Explain the numbers, and count the tests."""
     tests = sum(comparison.test is not None for table in tables for comparison in table.comparisons)
     units = dict.fromkeys(table.score.unit or "bare numbers" for table in tables) or {PERCENT: None}
     limits = "0 to 100" if list(units) == [PERCENT] else "a score's bounds"
@@ -204,7 +204,7 @@ def _json_table(table: Table) -> dict[str, Any]:
 
 
 def _of_patients(table: Table, row: Row) -> dict[str, Any]:
-    """Return what holds for other patients: the interval, the controls and what may be claimed."""
+    """Return the part on other patients: the interval, the controls and the claims."""
     claim = {"claim": claim_text.claim_json(table, row)} if table.claims else {}
     return {
         "label": row.label,

@@ -1,4 +1,4 @@
-"""What a report says of cells without a score: what failed, and which methods had no weights."""
+"""Notes on cells without a score: failures, and methods whose weights are missing."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ _SHORT = 8
 
 
 def excused(failures: Mapping[str, FailureContent]) -> list[tuple[str, str]]:
-    """Return method and task of the cells that had no weights."""
+    """Return method and task of the cells whose weights are missing."""
     held = [failure for failure in failures.values() if failure.kind == "excused"]
     return [(str(failure.method), str(task)) for failure in held for task in failure.tasks or ()]
 
 
 def with_absent(tables: Iterable[Table], excused: Iterable[tuple[str, str]]) -> list[Table]:
-    """Name in each table the methods that had no weights for its task and have no row.
+    """Add to each table the methods whose weights are missing and that have no row.
 
     Args:
         tables: from ``report.build``.
@@ -31,7 +31,7 @@ def with_absent(tables: Iterable[Table], excused: Iterable[tuple[str, str]]) -> 
 
 
 def failure_notes(failures: Mapping[str, FailureContent]) -> list[str]:
-    """Return one sentence for each stored failure."""
+    """Describe each stored failure in one sentence."""
     return [printable_line(_note(name, failure)) for name, failure in sorted(failures.items())]
 
 
@@ -50,7 +50,7 @@ def _note(name: str, failure: FailureContent) -> str:
 
 
 def is_ours(command: str) -> bool:
-    """Tell whether a stored command is one of ours and no more: for a shell, eden-bench and its arguments."""
+    """Return whether a stored command is an eden-bench command line and nothing more to a shell."""
     try:
         words = shlex.split(command)
     except ValueError:

@@ -1,4 +1,4 @@
-"""Notes below a table: what its data leave out, or are too few for."""
+"""Notes below a table: labels skipped, few test images, labels with one value in training."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ def of_data(group: Sequence[Record]) -> list[str]:
 
 
 def few_tested(group: Sequence[Record]) -> list[str]:
-    """Warn of few test images, whoever split them."""
+    """Warn of few test images, whatever the split."""
     count = group[0].data.test
     if count is None or count >= ENOUGH_TESTED:
         return []
@@ -23,7 +23,7 @@ def few_tested(group: Sequence[Record]) -> list[str]:
 
 
 def without_auc(group: Sequence[Record]) -> list[str]:
-    """Name the labels that a mean over labels leaves out; the test set decides, so one record speaks for all."""
+    """Name the labels that a mean over labels skips; the test set decides, so one record suffices."""
     data = group[0].data
     absent, labels = data.labels_without_auc, data.labels
     if not absent or not labels:
@@ -33,7 +33,7 @@ def without_auc(group: Sequence[Record]) -> list[str]:
 
 
 def one_valued(group: Sequence[Record]) -> list[str]:
-    """Say how many labels or structures the training images of a seed had no second value of."""
+    """Report how many labels or structures had one value only in a seed's training images."""
     data = group[0].data
     labels = data.labels or data.structures or ()
     told = [record.training.one_value_in_training or () for record in group]

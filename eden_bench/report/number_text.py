@@ -6,18 +6,18 @@ from eden_bench.contracts import PERCENT, ScoreDefinition
 
 
 def shown(value: float | None, score: ScoreDefinition, sign: str = "") -> str:
-    """Return a value in the score's unit with its number of digits; "–" where there is none."""
+    """Format a value in the score's unit with its number of digits; "–" if there is none."""
     scale = 100 if score.unit == PERCENT else 1
     return "–" if value is None else f"{value * scale:{sign}.{score.decimals}f}"
 
 
 def shown_range(low: float | None, high: float | None, score: ScoreDefinition, sign: str = "") -> str:
-    """Return the ends of an interval; "–" where it has none."""
+    """Format the ends of an interval; "–" if there is none."""
     return "–" if low is None else f"{shown(low, score, sign)} to {shown(high, score, sign)}"
 
 
 def p_text(p: float) -> str:
-    """Return p with two significant digits; nothing is rounded to zero.
+    """Format p with two significant digits; nothing is rounded to zero.
 
     >>> p_text(0.0254), p_text(3e-9)
     ('0.025', '3.0e-09')

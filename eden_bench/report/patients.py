@@ -1,4 +1,4 @@
-"""What a row would score on other patients: its records' cases, resampled by patient together with all other rows'."""
+"""Bootstrap rows over patients: their records' cases, resampled by patient together with all other rows'."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _TOLERANCE = 1e-6
 
 
 class Unusable(EdenError):
-    """A row has no interval over patients; the message says why."""
+    """A row has no patient interval; the message gives the reason."""
 
 
 class Member(NamedTuple):
@@ -35,7 +35,7 @@ class Member(NamedTuple):
 
 @dataclass(frozen=True)
 class Drawn:
-    """A score, and what it is in every resample of the patients."""
+    """A score, and its value in every bootstrap resample of the patients."""
 
     value: float
     draws: np.ndarray
@@ -47,7 +47,7 @@ class Drawn:
 
 
 class Sources(NamedTuple):
-    """What a row's records give: its score's cases, and those of the controls that have a column of their own."""
+    """Cases of a row's score, and those of the controls that have a column of their own."""
 
     members: Sequence[Member]
     own: Sequence[Scored]
@@ -58,7 +58,7 @@ class Sources(NamedTuple):
 def draw_rows(
     rows: Sequence[Row], score: ScoreDefinition, resamples: int = RESAMPLES
 ) -> tuple[dict[str, dict[str, Drawn]], dict[str, str]]:
-    """Score the resamples of a table's rows, all on the same patients where theirs are the same.
+    """Bootstrap a table's rows; rows with the same patients use the same resamples.
 
     Args:
         rows: of one table.
@@ -84,7 +84,7 @@ def draw_rows(
 
 
 def intervals(rows: Sequence[Row], drawn: Mapping[str, Mapping[str, Drawn]], lacking: Mapping[str, str]) -> Intervals:
-    """Return each row's interval over patients, by its label; without ends and with a reason where it has none."""
+    """Return each row's bootstrap interval over patients, by its label; without ends, the reason."""
     return {row.label: _interval(drawn.get(row.label, {}).get(""), lacking.get(row.label, "")) for row in rows}
 
 
@@ -121,7 +121,7 @@ def _of_equal_patients(sources: Mapping[str, Sources]) -> Iterator[list[str]]:
 def _drawn_together(
     rows: Mapping[str, Row], sources: Mapping[str, Sources], resamples: int
 ) -> dict[str, dict[str, Drawn]]:
-    """Draw rows of the same patients in one pass over the resamples."""
+    """Bootstrap rows of the same patients in one pass over the resamples."""
     wanted = [(label, name, each) for label in rows for name, each in _named(sources[label])]
     scores = resampled([scored for _, _, several in wanted for scored in several], resamples)
     drawn: dict[str, dict[str, Drawn]] = {label: {} for label in rows}
@@ -163,7 +163,7 @@ def _sources(row: Row, score: ScoreDefinition, resamples: int) -> Sources:
 
 
 def _read(record: Record, score: ScoreDefinition, draws: int) -> tuple[dict[str, Scored], str]:
-    """Return the cases of a record as its score, under "", and as the controls that have a column; and the unit."""
+    """Read the cases of a record as its score, under "", and as the controls that have a column; and the unit."""
     if not score.statistic or (score.statistic != "mean" and _known(record, score) is None):
         raise Unusable(f"no function of cases that is known here gives {score.name}")
     columns_of = {name: _columns_of(name, score) for name in record.controls}
@@ -182,7 +182,7 @@ def _read(record: Record, score: ScoreDefinition, draws: int) -> tuple[dict[str,
 
 
 def _columns_of(control: str, score: ScoreDefinition) -> tuple[str, str]:
-    """Return where a control's cases may stand: a column of its name, or "<score>_of_<its_name>"."""
+    """Return the columns that may hold a control's cases: its name, or "<score>_of_<its_name>"."""
     return control, f"{score.name}_of_{control.replace(' ', '_')}"
 
 
@@ -207,7 +207,7 @@ def _is_near(value: float, told: float) -> bool:
 
 
 def _known(record: Record, score: ScoreDefinition) -> object | None:
-    """Return the statistic of a score; its task is loaded where nothing has loaded it yet, since it may define it."""
+    """Return the statistic of a score, importing its task if needed, which may register it."""
     if statistic_of(score) is None:
         try:
             registry.tasks.get(record.cell.task)

@@ -1,4 +1,4 @@
-"""What pretrainings of one table have in common, and what differs: shown below it."""
+"""Compare the pretrainings of a table, and note below it what was equal and what differs."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
 
 def facts(record: Record) -> dict[str, Any]:
-    """Return what a row's pretraining is compared by, name to value; only the backbone where there was none."""
+    """Return the values by which a row's pretraining is compared; only the backbone without pretraining."""
     card = record.checkpoint.card
     arch = card.arch or record.cell.method_config.get("arch")
     found = {"backbone": arch, **{name: read(card) for name, read in _READ.items() if card is not NO_CARD}}
@@ -21,7 +21,7 @@ def facts(record: Record) -> dict[str, Any]:
 
 
 def compared(rows: Mapping[str, Mapping[str, Any]]) -> list[str]:
-    """Say what was equal and what was not.
+    """Describe what was equal among pretrainings and what was not.
 
     Args:
         rows: label to ``facts``. Only rows that were pretrained have a fact beside the backbone, and nothing is said
@@ -43,7 +43,7 @@ def _is_one(values: Mapping[str, Any]) -> bool:
 
 
 def _each(values: Mapping[str, Any]) -> str:
-    """Tell each row's value; of numbers also how many times the least it is."""
+    """List each row's value; of numbers also the ratio to the smallest."""
     least = min((value for value in values.values() if isinstance(value, int)), default=0)
     times = {k: f", {v / least:.1f} times the least" for k, v in values.items() if isinstance(v, int) and v > least > 0}
     return ", ".join(f"{label} {_text(value)}{times.get(label, '')}" for label, value in values.items())

@@ -1,4 +1,4 @@
-"""The bootstrap over patients: how far a score, or the difference of two, would move with other patients like these.
+"""Bootstrap over patients: interval and p of a score, or of a paired difference, under resampled patients.
 
 Each resample draws as many patients as there are, with replacement, and takes all cases of a drawn patient each time
 it is drawn; the percentile interval leaves 2.5 % out on either side. The draws are a function of the number of patients
@@ -35,20 +35,20 @@ _DIGITS = 12
 
 
 class Interval(NamedTuple):
-    """A percentile interval."""
+    """A percentile interval of the bootstrap."""
 
     low: float
     high: float
 
     @property
     def leaves_out_zero(self) -> bool:
-        """Whether 0 is on neither end nor between them."""
+        """Whether the interval excludes 0; an end at 0 does not."""
         return self.low > 0 or self.high < 0
 
 
 @dataclass(frozen=True)
 class Scored:
-    """A score as a function of cases: those of one record."""
+    """The cases of one record, and the score that is a function of them."""
 
     patients: np.ndarray
     """(N,) text: whose case each is."""
@@ -67,7 +67,7 @@ class Scored:
 
     @property
     def value(self) -> float:
-        """The score of all cases; NaN where it has none."""
+        """The score of all cases; NaN if it has none."""
         ones = np.ones((1, len(self.names)))
         return float(_drawn_means([self], ones)[0, 0] if self.statistic is None else _drawn_scores(self, ones)[0])
 
@@ -92,7 +92,7 @@ class Scored:
 
 
 def patient_counts(patients: int, resamples: int = RESAMPLES, chunk: int = _CHUNK) -> Iterator[np.ndarray]:
-    """Draw patients; yield parts of an (R, P) array of how often each resample drew each, float, rows that sum to P.
+    """Draw bootstrap resamples of patients; yield parts of (R, P) float counts, rows that sum to P.
 
     More resamples go on where fewer end.
     """
@@ -105,7 +105,7 @@ def patient_counts(patients: int, resamples: int = RESAMPLES, chunk: int = _CHUN
 
 
 def resampled(scored: Sequence[Scored], resamples: int = RESAMPLES) -> np.ndarray:
-    """Score every resample of the patients; NaN where a resample has no score.
+    """Compute the score of every bootstrap resample; NaN if a resample has no score.
 
     Args:
         scored: K records of the same patients.
@@ -134,7 +134,7 @@ def resampled(scored: Sequence[Scored], resamples: int = RESAMPLES) -> np.ndarra
 
 
 def over_pretrainings(scores: np.ndarray, pretrainings: Sequence[int], *address: Address) -> np.ndarray:
-    """Average the resampled scores of a row's records: fine-tuning seeds first, then the pretrainings that are drawn.
+    """Average a row's resampled scores over fine-tuning seeds, then over the pretrainings drawn.
 
     Args:
         scores: (R, K) of the row's records.
@@ -154,7 +154,7 @@ def over_pretrainings(scores: np.ndarray, pretrainings: Sequence[int], *address:
 
 
 def interval(drawn: np.ndarray) -> Interval | None:
-    """Return the percentile interval of resampled scores or differences; None where too many have no value."""
+    """Return the percentile interval of resampled scores or differences; None if too many are NaN."""
     known = _known(drawn)
     if known is None:
         return None
@@ -164,7 +164,7 @@ def interval(drawn: np.ndarray) -> Interval | None:
 
 
 def p_value(differences: np.ndarray) -> float | None:
-    """Return the two-sided p of "no difference" that inverts the percentile interval; None where there is no interval.
+    """Return the two-sided p that inverts the percentile interval; None if there is no interval.
 
     It is twice the smaller share of resamples on either side of 0, a resample at 0 counting for both and one more
     resample added to each, so that it is never 0.
@@ -181,12 +181,12 @@ def p_value(differences: np.ndarray) -> float | None:
 
 
 def differences(first: np.ndarray, second: np.ndarray | float) -> np.ndarray:
-    """Return paired differences, rounded so that equal scores differ by exactly 0 whatever the order of additions."""
+    """Compute paired differences, rounded so that equal scores differ by exactly 0 in any order of additions."""
     return rounded(first - second, max(np.abs(first).max(initial=0), np.abs(second).max(initial=0), 1.0))
 
 
 def rounded(values: np.ndarray, scale: float = 1.0) -> np.ndarray:
-    """Round to 12 digits below the scale, or below the largest value where that is larger.
+    """Round to 12 digits below the scale, or below the largest value if that is larger.
 
     Two sums of the same numbers differ in the last digits with their order, and a difference of 1e-17 is none.
     """
@@ -217,7 +217,7 @@ def _drawn_scores(scored: Scored, counts: np.ndarray) -> np.ndarray:
 
 
 def _score(scored: Scored, rows: np.ndarray) -> float:
-    """Score some cases; NaN where the statistic refuses them, for example without a positive."""
+    """Score some cases; NaN if the statistic refuses them, for example without a positive."""
     columns = {name: column[rows] for name, column in scored.columns.items()}
     try:
         return float(scored.statistic(columns, scored.name)) if scored.statistic else np.nan

@@ -1,4 +1,4 @@
-"""Rows of a table: the records of one method, its pretrainings told apart or put together."""
+"""Build the rows of a table from the records of each method; pretrainings that differ in seed only are merged."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ _EXHAUSTED_FROM = 0.99
 
 
 class _Recipe(NamedTuple):
-    """What the pretrainings of one row have in common: everything but their seed."""
+    """What the pretrainings of one row share: everything but their seed."""
 
     method: str
     config: str
@@ -91,7 +91,7 @@ def _controls(records: Sequence[Record]) -> dict[str, float]:
 
 
 def _label(backbone: Backbone, all_backbones: Iterable[Backbone]) -> str:
-    """Return the method's name and, where it has several rows, what tells this one from them."""
+    """Return the method's name, and if it has several rows, what distinguishes this one."""
     others = [other for other in all_backbones if other.method == backbone.method]
     words = {
         "config": f"config {backbone.config[:_SHORT]}",
@@ -103,7 +103,7 @@ def _label(backbone: Backbone, all_backbones: Iterable[Backbone]) -> str:
 
 
 def _origin(record: Record, pretrainings: Sequence[Pretraining]) -> str:
-    """Say where the weights come from."""
+    """Describe the provenance of the weights."""
     card, data = record.checkpoint.card, record.pretraining
     if card is NO_CARD:
         return f"weights from {record.content['checkpoint'].get('from', 'a file')}"
@@ -119,7 +119,7 @@ def _origin(record: Record, pretrainings: Sequence[Pretraining]) -> str:
 
 
 def _selected(card: Card) -> str:
-    """Say which epoch was handed on; nothing where the card does not."""
+    """Name the epoch that was selected; empty if the card does not."""
     if card.selected is None:
         return ""
     if card.selected.get("rule") != "best":

@@ -1,4 +1,4 @@
-"""Statistics on score arrays: what a mean of seeds supports, and the paper's own test.
+"""Statistics of seeds' scores: mean, s.d., confidence interval, and the paper's t-test.
 
 Pure functions of sequences of numbers; each agrees with SciPy to 1e-10. Where a quantity is undefined (one
 score has no s.d., two groups that do not vary have no t) it is None and ``note`` says why: never NaN, never 0.
@@ -19,7 +19,7 @@ LEVEL = 0.05
 
 @dataclass(frozen=True)
 class Summary:
-    """Mean of n scores and how well it is known."""
+    """Mean of n scores with s.d. and 95 % interval."""
 
     n: int
     mean: float

@@ -1,4 +1,4 @@
-"""What a report is made of: tables of rows that may be compared, and the tests between them."""
+"""Tables of a report: rows that may be compared, and the tests between them."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ class PatientInterval(NamedTuple):
 
 @dataclass(frozen=True, kw_only=True)
 class Claim:
-    """What a row of a probe may claim, against its practical floor."""
+    """A property claimed for a row of a probe, tested against its practical floor."""
 
     verdict: Claimed
     skill: float | None
@@ -60,7 +60,7 @@ class Claim:
 
 
 class Marks(NamedTuple):
-    """What a reader must know before believing any number of a table."""
+    """Marks of a table that restrict what its numbers mean: phantom, quick, part."""
 
     phantom: bool
     quick: bool
@@ -74,7 +74,7 @@ class Marks(NamedTuple):
 
 
 class Backbone(NamedTuple):
-    """What tells the rows of one method apart."""
+    """Values that distinguish the rows of one method."""
 
     method: str
     """The method's name, or that of a protocol's variant of it."""
@@ -127,7 +127,7 @@ class Row:
 
     @property
     def levels(self) -> int:
-        """2 where there are several pretrainings, so that mean, spread and interval are over pretrainings."""
+        """2 if there are several pretrainings, so that mean, spread and interval are over pretrainings."""
         return 2 if len(self.pretrainings) > 1 else 1
 
     @property
@@ -137,7 +137,7 @@ class Row:
 
     @property
     def scores(self) -> Mapping[int, float]:
-        """Seed to score of a row with one pretraining; of several, seed of the pretraining to its mean.
+        """Scores by seed of a row with one pretraining; of several, mean by pretraining seed.
 
         Means are over the fine-tuning seeds that all have, so that none weighs more.
         """
@@ -153,7 +153,7 @@ class Row:
 
     @property
     def sd_within(self) -> float | None:
-        """Standard deviation over fine-tuning seeds within a pretraining, pooled; None where there is one level."""
+        """Standard deviation over fine-tuning seeds within a pretraining, pooled; None with one level."""
         varied = [list(each.scores.values()) for each in self.pretrainings if len(each.scores) > 1]
         if self.levels == 1 or not varied:
             return None
@@ -223,13 +223,13 @@ class Table:
 
     @property
     def budget_text(self) -> str:
-        """The few-shot budget in words; empty where there is none."""
+        """The few-shot budget in words; empty if there is none."""
         given = f", at most {' or '.join(map(str, self.steps))} steps" if self.steps else ""
         return f"few-shot budget counted in {_BUDGETS.get(self.budget, self.budget)}{given}" if self.budget else ""
 
 
 def ranges(seeds: Iterable[int]) -> str:
-    """Return for example "0-9" or "0-3,7".
+    """Format seeds as ranges, for example "0-9" or "0-3,7".
 
     >>> ranges([0, 1, 2, 3, 7])
     '0-3,7'

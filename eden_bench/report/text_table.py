@@ -1,4 +1,4 @@
-"""Tables as plain text, for pipes and files; nothing is cut short."""
+"""Format tables as plain text, for pipes and files; nothing is truncated."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 def aligned(columns: Sequence[str], rows: Sequence[Sequence[str]], title: str = "") -> str:
-    """Return a table with columns aligned to the left, two spaces apart, no trailing spaces.
+    """Align the columns of a table to the left, two spaces apart, no trailing spaces.
 
     >>> print(aligned(["method", "mean"], [["adam", "92.95"], ["densecl", "93.65"]]))
     method   mean

@@ -1,1 +1,1 @@
-"""Import and validate weights from outside: read in a child process, recognised, and never half loaded."""
+"""Import and validate weights from outside: read in a child process, detect the encoder, refuse partial loads."""

@@ -198,7 +198,7 @@ def _cover(found: FoundEncoder, encoder: Encoder, file: str, others: tuple[str, 
 
 
 def _refuse(coverage: Coverage, strange: list[str]) -> None:
-    """Refuse too little, and a network that has more inside it than ours: a half-load in disguise."""
+    """Refuse low coverage, and a network with more layers than ours, which would load in part."""
     if coverage.share < LEAST_COVERAGE:
         raise WeightsRefused(
             f"{coverage.matched} of {coverage.expected} entries of {coverage.arch} are in it, expected at least "
@@ -212,7 +212,7 @@ def _refuse(coverage: Coverage, strange: list[str]) -> None:
 
 
 def shortened(names: Any, most: int = 4) -> str:  # noqa: ANN401 - a sequence of names
-    """Return the first few names and the number of the others, for a message."""
+    """Format the first few names and the number of the others, for a message."""
     shown = ", ".join(names[:most]) or "none"
     return f"{shown} and {len(names) - most} more" if len(names) > most else shown
 
@@ -228,7 +228,7 @@ def _reshaped(name: str, value: torch.Tensor, like: torch.Tensor) -> tuple[torch
 
 
 def _as_numbers(name: str, value: torch.Tensor, like: torch.Tensor) -> torch.Tensor:
-    """Cast half or double precision, into memory of its own; refuse what is no finite number."""
+    """Cast weights to the encoder's precision, copied; refuse values that are not finite numbers."""
     if like.is_floating_point() and not value.is_floating_point():
         raise WeightsRefused(f"its {name} holds {str(value.dtype).removeprefix('torch.')}, expected real numbers")
     cast = value.to(like.dtype, copy=True)

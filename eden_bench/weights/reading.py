@@ -78,7 +78,7 @@ def _convert(path: Path, out: BinaryIO) -> None:
 
 
 def stored_bytes(source: Path) -> int:
-    """Return the bytes that a file has on the disk: its size without its holes.
+    """Return the bytes that a file occupies on disk: its size without its holes.
 
     Not ``st_blocks``, which some file systems report late, packed, or not at all; those know of no holes either.
     """
@@ -137,7 +137,7 @@ def _command(path: Path, size: int) -> list[str]:
 
 
 def _run(command: list[str], waiting: int, out: BinaryIO) -> subprocess.CompletedProcess[bytes]:
-    """Run the child in a folder where nothing of the user's or a stranger's lies, without Python's variables."""
+    """Run the child in the root folder, where no user's file shadows a module, without Python's environment."""
     kept = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
     return subprocess.run(  # noqa: S603 - our own module
         command, stdin=waiting, stdout=out, stderr=subprocess.PIPE, cwd="/", env=kept | _SETTINGS,

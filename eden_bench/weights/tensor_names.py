@@ -115,6 +115,6 @@ STRANGERS = (
 
 
 def stranger(tensors: Tensors) -> str:
-    """Return the name of a network that is known but not supported, "" if it is none of them."""
+    """Return the name of a network that is recognised but not supported, "" otherwise."""
     found = (what for what, sign in STRANGERS if any(re.search(rf"(^|[/.])({sign})", name) for name in tensors))
     return next(found, "")

@@ -165,13 +165,13 @@ def _is_whole(archive: zipfile.ZipFile, part: zipfile.ZipInfo) -> bool:
 
 
 class PassedOver:
-    """Discards values that are no weights (settings, dates, a best score), so that nothing of theirs is called."""
+    """Discards values that are not weights (settings, dates, a best score), so that none of their code runs."""
 
     def __init__(self, *_: object) -> None:
-        """Take no notice."""
+        """Discard the arguments."""
 
     def __setstate__(self, _: object) -> None:
-        """Take no notice."""
+        """Discard the state."""
 
 
 class _NumberKind(PassedOver):
@@ -264,7 +264,7 @@ def _path(path: str, name: str) -> str:
 
 
 def _plain(value: Any, path: str) -> Any:  # noqa: ANN401 - a tensor
-    """Return a tensor with memory of its own; one that claims more than it stores is refused."""
+    """Copy a tensor to memory of its own; one that claims more than it stores is refused."""
     import torch
 
     if value.layout is not torch.strided or value.is_quantized or value.is_meta:
@@ -275,7 +275,7 @@ def _plain(value: Any, path: str) -> Any:  # noqa: ANN401 - a tensor
 
 
 def reason(error: Exception) -> str:
-    """Return in a line why a file cannot be read, without torch's advice to load it without protection."""
+    """Explain in one line why a file cannot be read, without torch's advice to load it without protection."""
     text = "".join(letter if letter.isprintable() else " " for letter in str(error))
     text = " ".join(text.split()).removeprefix("Weights only load failed. ")
     if needed := re.search(r"GLOBAL (\S+)", text):

@@ -1,1 +1,1 @@
-"""The engine: stages, epochs, steps, resuming, several processes."""
+"""The pretraining engine: stages, epochs, steps, validation, checkpoint and resume, several processes."""

@@ -1,4 +1,4 @@
-"""The images to pretrain on: a dataset's training split, decoded once, and a patient-disjoint part held out."""
+"""Load the images to pretrain on: a training split, decoded once, with patients held out for validation."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ VALIDATION_SHARE = 11_212 / 86_524
 def open_data(
     index: DatasetIndex, context: Context, *, seed: int = 0, validation_share: float = VALIDATION_SHARE
 ) -> PretrainData:
-    """Decode a dataset's training split (or map it from the cache) and hold patients out.
+    """Decode a dataset's training split (or map it from the cache) and hold out patients for validation.
 
     The official test split is never pretrained on. The split is a rule of the patients' names and the seed alone,
     so it is shared by all methods.
@@ -53,7 +53,7 @@ def open_data(
 
 
 def split_patients(patients: list[str], share: float, seed: int, where: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return (train, validation) indices, ascending, so that no patient stands in both.
+    """Split images into (train, validation) indices, ascending, disjoint in patients, so that none leaks.
 
     Patients are shuffled by the seed and held out until they bring at least the wanted number of images.
 
@@ -77,7 +77,7 @@ def split_patients(patients: list[str], share: float, seed: int, where: str) -> 
 
 
 def _native_sides(native_px: np.ndarray) -> dict[str, Any]:
-    """Say how large the images were before they were squashed to 1024²: (N, 2) heights and widths in px."""
+    """Return the images' sizes before they were squashed to 1024²: (N, 2) heights and widths in px."""
     return {
         "native_px": [int(native_px.min()), int(native_px.max())],
         "below_1024_px": int((native_px.min(axis=1) < 1024).sum()),

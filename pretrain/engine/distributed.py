@@ -1,4 +1,4 @@
-"""Several processes, one device each, started by ``torchrun``; every function is the identity in a single process."""
+"""Distributed training, one device a process, started by ``torchrun``. In a single process all are the identity."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from torch import distributed as dist
 
 @contextlib.contextmanager
 def process_group(device: str) -> Iterator[torch.device]:
-    """Join the group that ``torchrun`` announces in the environment, if any; yield this process's device.
+    """Join the process group of ``torchrun``'s environment, if any; yield this process's device.
 
     A group that already exists is used and left standing.
     """
@@ -45,13 +45,13 @@ def rank() -> int:
 
 
 def wait_for_all() -> None:
-    """Return when every process has got here."""
+    """Wait until every process has called this (a barrier)."""
     if size() > 1:
         dist.barrier()
 
 
 def gathered(rows: Tensor) -> Tensor:
-    """Concatenate the rows of all processes in order of rank, without gradients; each must bring as many."""
+    """Concatenate the rows of all processes by rank, without gradients; all must have equally many."""
     if size() == 1:
         return rows
     parts = [torch.empty_like(rows) for _ in range(size())]
@@ -60,7 +60,7 @@ def gathered(rows: Tensor) -> Tensor:
 
 
 def gathered_with_gradient(rows: Tensor) -> Tensor:
-    """Concatenate the rows of all processes in order of rank; gradients flow back to the process they came from.
+    """Concatenate the rows of all processes by rank; gradients return to the process they came from.
 
     Where all processes compute the same loss of the whole batch and average their gradients, as
     DistributedDataParallel does, the result is the gradient of that one loss.
@@ -69,7 +69,7 @@ def gathered_with_gradient(rows: Tensor) -> Tensor:
 
 
 class _Gather(torch.autograd.Function):
-    """``gathered``, whose backward pass adds up what every process found for each process's rows."""
+    """``gathered`` with a backward pass that sums all processes' gradients for each process's rows."""
 
     @staticmethod
     def forward(ctx: Any, rows: Tensor) -> Tensor:  # noqa: ANN401 - torch's own context
@@ -82,14 +82,14 @@ class _Gather(torch.autograd.Function):
 
 
 def from_first(value: Tensor) -> Tensor:
-    """Return process 0's value, in place."""
+    """Broadcast process 0's value, in place."""
     if size() > 1:
         dist.broadcast(value, 0)
     return value
 
 
 def summed(value: Tensor) -> Tensor:
-    """Add up a value over all processes, in place."""
+    """Sum a value over all processes, in place."""
     if size() > 1:
         dist.all_reduce(value)
     return value

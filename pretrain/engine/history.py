@@ -1,4 +1,4 @@
-"""What a run tells of its epochs: one entry each, and one summary a stage."""
+"""History of a pretraining: one entry an epoch, and one summary a stage."""
 
 from __future__ import annotations
 
@@ -17,17 +17,17 @@ _LAST = ("validation_loss", "kept", "without_negatives")
 
 
 def write(folder: Path, history: Sequence[Mapping[str, Any]]) -> None:
-    """Write one JSON line an epoch."""
+    """Write the history as one JSON line an epoch."""
     atomic.write_text(folder / FILE, "".join(json.dumps(entry) + "\n" for entry in history))
 
 
 def is_exhausted(entry: Mapping[str, Any]) -> bool:
-    """Return whether the pruner left an epoch next to nothing to learn from."""
+    """Return whether the pruner left nearly all queries of an epoch without negatives."""
     return bool(entry.get("without_negatives", 0) >= EXHAUSTED_FROM)
 
 
 def exhaustion(history: Sequence[Mapping[str, Any]], stage: str) -> str:
-    """Return what to warn of where the last epoch is the first of its stage that the pruner left nothing; else ""."""
+    """Return a warning if the last epoch is the first of its stage that the pruner left without negatives; else ""."""
     exhausted = [entry for entry in history if entry["stage"] == stage and is_exhausted(entry)]
     if len(exhausted) != 1 or exhausted[0] is not history[-1]:
         return ""
@@ -39,7 +39,7 @@ def exhaustion(history: Sequence[Mapping[str, Any]], stage: str) -> str:
 
 
 def of_stages(history: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
-    """Return one summary a stage: name, epochs, first and last loss, and the last of what else was measured."""
+    """Summarise each stage: name, epochs, first and last loss, and the last of the other metrics."""
     found = []
     for name, entries in itertools.groupby(history, lambda entry: entry["stage"]):
         epochs = list(entries)

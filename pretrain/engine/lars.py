@@ -26,7 +26,7 @@ class LARS(torch.optim.Optimizer):
         weight_decay: float = 0.0,
         trust: float = 0.001,
     ) -> None:
-        """Set up.
+        """Validate the settings and build the parameter groups.
 
         Args:
             parameters: what is trained; those that receive no gradient are passed over.
@@ -45,7 +45,7 @@ class LARS(torch.optim.Optimizer):
 
     @torch.no_grad()
     def step(self, closure: None = None) -> None:  # type: ignore[override]
-        """Take one step; nothing waits for the device. There is no closure: losses are computed before."""
+        """Take one step, without synchronising with the device. There is no closure: losses are computed before."""
         for group in self.param_groups:
             held = [parameter for parameter in group["params"] if parameter.grad is not None]
             updates = _scaled([p for p in held if p.ndim > 1], group["weight_decay"], group["trust"])

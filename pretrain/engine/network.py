@@ -1,4 +1,4 @@
-"""A method as the network that a step runs: in one process or several, on views laid out for speed."""
+"""Wrap a method as the network that a step runs: in one process or several, in channels-last layout."""
 
 from __future__ import annotations
 
@@ -26,19 +26,19 @@ class Losses(nn.Module):
 
 
 def clip(optimiser: torch.optim.Optimizer, clip_norm: float | None) -> None:
-    """Clip the gradient of an optimiser's parameters to a norm; None leaves it as it is."""
+    """Clip the gradients of an optimiser's parameters to a norm; None disables clipping."""
     if clip_norm is not None:
         nn.utils.clip_grad_norm_([p for group in optimiser.param_groups for p in group["params"]], clip_norm)
 
 
 def not_finite(module: nn.Module) -> Tensor:
-    """Return how many parameters and buffers hold a number that is not finite, a float tensor without axes."""
+    """Count the parameters and buffers that hold a NaN or infinite value, as a scalar float tensor."""
     values = [value for value in module.state_dict().values() if value.is_floating_point()]
     return torch.stack([~value.isfinite().all() for value in values]).sum().float()
 
 
 def parallel(network: nn.Module, turns: int) -> nn.Module:
-    """Average gradients over processes, where there are several; each turn leaves the other turns' parameters out."""
+    """Average gradients over processes, if there are several; other turns' parameters are ignored."""
     if distributed.size() == 1:
         return network
     with warnings.catch_warnings():  # torch 2.15 renames broadcast_buffers, 2.10 does not know the new name
@@ -47,6 +47,6 @@ def parallel(network: nn.Module, turns: int) -> nn.Module:
 
 
 def laid_out(views: Views) -> Views:
-    """Return views in the memory layout that convolutions are fast in."""
+    """Convert views to the channels-last layout, in which convolutions are fast."""
     images = (view.image.contiguous(memory_format=torch.channels_last) for view in views.views)
     return replace(views, views=tuple(replace(v, image=image) for v, image in zip(views.views, images, strict=True)))

@@ -1,4 +1,4 @@
-"""The pretraining engine: data and a method in, a checkpoint out.
+"""Pretrain a method on images to a checkpoint, resuming an interrupted run.
 
 A run is named by its recipe; re-issued, it continues from its training state, and a finished one is returned as it
 is. On several GPUs start it with ``torchrun --nproc-per-node N -m eden_bench pretrain …``: each process takes its
@@ -41,7 +41,7 @@ def pretrain(
     context: Context,
     save_every_s: float = 600.0,
 ) -> Checkpoint:
-    """Pretrain a method, or go on where an earlier call was stopped, and return its checkpoint.
+    """Pretrain a method, or resume an interrupted call, and return its checkpoint.
 
     Args:
         method_name: a registered method.
@@ -82,12 +82,12 @@ def pretrain(
 
 
 def threads(device: torch.device | str) -> int:
-    """Return the number of CPU threads where it can move a result: 0 on a GPU."""
+    """Return the number of CPU threads if it can change a result: 0 on a GPU."""
     return torch.get_num_threads() if torch.device(device).type == "cpu" else 0
 
 
 def _is_finished(checkpoint: Checkpoint, recipe: str, device: torch.device) -> bool:
-    """Whether the checkpoint is there, as process 0 sees it.
+    """Return whether process 0 finds the finished checkpoint.
 
     Raises:
         UsageError: it is another recipe's.
@@ -100,7 +100,7 @@ def _is_finished(checkpoint: Checkpoint, recipe: str, device: torch.device) -> b
 
 
 def _hand_on(training: Training) -> None:
-    """Write the selected encoder and its card, then drop the state; process 0 does it."""
+    """Save the selected encoder and its card, then delete the training state; process 0 only."""
     if distributed.rank() != 0:
         return
     weights, selected = training.selected()
@@ -132,7 +132,7 @@ def _card(training: Training, selected: dict[str, Any]) -> dict[str, Any]:
 
 
 def _seen(training: Training) -> dict[str, Any]:
-    """Return what pretrainings are compared by: images, views of each, how they are augmented and normalised."""
+    """Return what pretrainings are compared by: images, views of each, augmentation, normalisation."""
     config, history = training.config, training.at.history
     recipes = [recipe.normalised(config.normalisation) for recipe in training.recipes(config.stages[-1])]
     looks = [{**asdict(recipe), "mean": None, "std": None} for recipe in recipes]
@@ -146,7 +146,7 @@ def _seen(training: Training) -> dict[str, Any]:
 
 @contextlib.contextmanager
 def _alone(folder: Path) -> Iterator[None]:
-    """Keep other runs out of the folder; a second one waits and then finds the checkpoint."""
+    """Lock the folder against other runs; a second one waits and then finds the checkpoint."""
     if distributed.rank() != 0:
         yield
         return
@@ -157,7 +157,7 @@ def _alone(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _explained(training: Training) -> Iterator[None]:
-    """Turn memory and disk running out into one sentence that says what to do."""
+    """Convert out-of-memory and disk-full errors to one sentence that says what to do."""
     try:
         yield
     except (torch.OutOfMemoryError, MemoryError) as error:

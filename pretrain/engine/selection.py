@@ -1,4 +1,4 @@
-"""Which epoch's encoder is handed on: the one of the lowest validation loss that means something, or the last."""
+"""Select the epoch whose encoder is saved: that of the lowest meaningful validation loss, or the last."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from pretrain.engine.state import TrainingState
 
 
 def keep_if_best(at: TrainingState, method: Method, loss: float) -> None:
-    """Keep the encoder where its validation loss is the lowest and means something.
+    """Keep a copy of the encoder if its validation loss is the lowest so far and meaningful.
 
     It means nothing while the queue is not real and where the pruner left no negatives.
     """
@@ -25,7 +25,7 @@ def keep_if_best(at: TrainingState, method: Method, loss: float) -> None:
 
 
 def selected(at: TrainingState, config: PretrainConfig, encoder: Encoder) -> tuple[dict[str, Tensor], dict[str, Any]]:
-    """Return the encoder's weights to hand on, and which epoch they are from."""
+    """Return the selected encoder's weights and their epoch."""
     last = {"rule": "last", "stage": config.stages[-1].name, **_summary(at.history[-1])}
     if config.select == "last" or at.best is None:
         return encoder.state_dict(), last

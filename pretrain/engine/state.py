@@ -1,4 +1,4 @@
-"""The training state: one file that a killed run resumes from, whole or not there.
+"""Training state: one file, written atomically, from which an interrupted run resumes.
 
 Its first line names the format; then come the SHA-256 of the rest, and the rest: tensors and plain values, read
 without unpickling code.
@@ -54,7 +54,7 @@ class TrainingState:
         self.epoch, self.step, self.sums, self.seconds, self.waited_s = epoch, 0, {}, 0.0, 0.0
 
     def where(self) -> str:
-        """Return the stage, epoch and step that go on, for messages."""
+        """Return the stage, epoch and step to resume at, for messages."""
         return f"stage {self.stage + 1}, epoch {self.epoch + 1}, step {self.step}"
 
 
@@ -70,7 +70,7 @@ def save(folder: Path, state: TrainingState) -> None:
 
 
 def load(folder: Path, recipe: str) -> TrainingState:
-    """Return the state in a folder, or a fresh one where there is none or it is damaged (which is logged).
+    """Load the state of a folder to resume from; a fresh one if it is absent or damaged (which is logged).
 
     Raises:
         UsageError: the state belongs to another recipe.
@@ -92,12 +92,12 @@ def load(folder: Path, recipe: str) -> TrainingState:
 
 
 def discard(folder: Path) -> None:
-    """Remove the state, once the checkpoint that it was for is written."""
+    """Delete the state after its checkpoint has been written."""
     (folder / FILE).unlink(missing_ok=True)
 
 
 def _verified(content: bytes) -> bytes | None:
-    """Return the payload where its digest is right."""
+    """Return the payload after validating its digest."""
     start = len(_MAGIC) + _DIGEST_BYTES
     stated, payload = content[len(_MAGIC) : start], content[start:]
     whole = content.startswith(_MAGIC) and hashlib.sha256(payload).digest() == stated

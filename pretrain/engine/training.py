@@ -1,4 +1,4 @@
-"""The training loop: stages, epochs, steps, turns, validation, and where they stop and go on.
+"""The training loop: stages, epochs, steps, turns, validation, saving and resuming.
 
 Everything random in a step is drawn from (seed, stage, epoch, step), so a run resumed at any step goes on as if it
 had not been stopped, bit for bit on a CPU with equal threads.
@@ -33,7 +33,7 @@ _log = logging.getLogger("eden_bench")
 
 @dataclass(kw_only=True)
 class Training:
-    """Training loop of one method on one device; with several processes each has its own.
+    """Training loop of one method on one device; with several processes, one each.
 
     Attributes:
         method: as built from the seed, then as the state left it.
@@ -60,7 +60,7 @@ class Training:
     _since: float = field(init=False, default_factory=time.perf_counter)
 
     def __post_init__(self) -> None:
-        """Build the method from the seed, and load the state where there is one."""
+        """Build the method from the seed, and resume from a saved state if there is one."""
         processes, self._data = distributed.size(), self.data
         if self.config.batch_size % processes:
             raise UsageError(f"batch_size {self.config.batch_size} does not divide among {processes} processes")
@@ -93,11 +93,11 @@ class Training:
             self._end_stage()
 
     def selected(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
-        """Return the encoder's weights to hand on, and which epoch they are from."""
+        """Return the selected encoder's weights and their epoch."""
         return selection.selected(self.at, self.config, self.method.encoder)
 
     def recipes(self, stage: Stage) -> tuple[ViewRecipe, ...]:
-        """Return the method's recipes of a stage, as strong and as normalised as the config says.
+        """Return the method's recipes of a stage, with the config's strength and normalisation.
 
         A config whose ``normalises_itself`` is true leaves normalising to its method.
         """
@@ -114,7 +114,7 @@ class Training:
         return self.config.batch_size // distributed.size()
 
     def _start(self, stage: Stage) -> None:
-        """Make data, optimisers, schedule and views anew; take over the optimisers' state inside a stage."""
+        """Build data, optimisers, schedule and views of a stage; when resuming, restore the optimisers' state."""
         self.method.start_stage(stage)
         self._data = self.method.stage_data(stage, self.data, self.seed)
         if self.steps < 1:
@@ -138,7 +138,7 @@ class Training:
         )
 
     def _epoch(self, stage: Stage, *, is_last: bool) -> None:
-        """Train for what is left of an epoch, validate, note it and save."""
+        """Train for the rest of an epoch, validate, log and save."""
         self._since = time.perf_counter()
         for views in self._awaited(self._stream.epoch(self.at.epoch, self._order(stage), first_batch=self.at.step)):
             self._set_rates(stage)
@@ -162,7 +162,7 @@ class Training:
             set_lr(optimiser, self.method.schedule(turn).factor(epoch, stage.epochs, losses))
 
     def _is_over(self, stage: Stage) -> bool:
-        """Whether the schedule of the turn that validates ends the stage before its last epoch."""
+        """Return whether the schedule of the turn that validates ends the stage early."""
         return self.method.schedule(next(iter(self._optimisers))).is_over(self._validation_losses(stage))
 
     def _validation_losses(self, stage: Stage) -> list[float]:
@@ -170,7 +170,7 @@ class Training:
         return [entry["validation_loss"] for entry in self.at.history if entry["stage"] == stage.name]
 
     def _step(self, views: Views) -> None:
-        """One optimiser step for each turn, then the method's own update."""
+        """Take one optimiser step for each turn, then the method's own update."""
         for turn, optimiser in self._optimisers.items():
             with autocast(self.device):
                 losses: dict[str, Tensor] = self._network(views, turn)
@@ -186,7 +186,7 @@ class Training:
         self.at.step += 1
 
     def _order(self, stage: Stage) -> np.ndarray:
-        """Return this process's part of the shuffled training images, whole batches only."""
+        """Return this process's share of the shuffled training images, whole batches only."""
         train = self._data.train
         order = train[seeds.shuffled(len(train), self.seed, "order", stage.name, self.at.epoch)]
         batches = order[: self.steps * self.config.batch_size].reshape(self.steps, distributed.size(), self._own_batch)
@@ -194,7 +194,7 @@ class Training:
 
     @torch.no_grad()
     def _validate(self) -> float:
-        """Return the mean loss of the first turn on held-out patients: eval mode, fixed views, nothing changes.
+        """Return the mean loss of the first turn on held-out patients, in eval mode on fixed views.
 
         Not as in Adam's released code, which enqueues validation keys and moves the teacher.
         """
@@ -218,7 +218,7 @@ class Training:
             self.at.sums[name] = self.at.sums.get(name, 0) + value.detach().float()
 
     def _look_up(self, stage: Stage) -> None:
-        """Tell progress; at times look at the losses and, if it has been long, save."""
+        """Report progress; at intervals check the losses and save."""
         done = len(self.at.history) * self.steps + self.at.step
         total = sum(s.epochs for s in self.config.stages) * self.steps
         if distributed.rank() == 0:
@@ -229,7 +229,7 @@ class Training:
                 self._save()
 
     def _check(self, stage: Stage) -> None:
-        """Raise TrainingDiverged where a loss since the last look is not finite, or what the last step left is not.
+        """Raise TrainingDiverged if a loss since the last check, or a parameter or buffer, is not finite.
 
         All processes do so together.
         """
@@ -252,7 +252,7 @@ class Training:
         )
 
     def _note(self, stage: Stage, validation_loss: float) -> None:
-        """Add the epoch to the history."""
+        """Append the epoch to the history."""
         shares = self.steps * distributed.size()
         means = {name: float(distributed.summed(value)) / shares for name, value in sorted(self.at.sums.items())}
         lrs = {group["lr"] for optimiser in self._optimisers.values() for group in optimiser.param_groups}
@@ -262,7 +262,7 @@ class Training:
         self.at.history.append({**entry, "lr": max(lrs), **means, **times})
 
     def _warn_if_exhausted(self, stage: Stage) -> None:
-        """Say once a stage that the pruner left nothing to learn from."""
+        """Warn once a stage that the pruner left nearly all queries without negatives."""
         if distributed.rank() == 0 and (said := history.exhaustion(self.at.history, stage.name)):
             _log.warning("%s, stage %s, %s", self.name, stage.name, said)
 
@@ -272,7 +272,7 @@ class Training:
         self._save()
 
     def _save(self) -> None:
-        """Write state and history; process 0 does it for all."""
+        """Save state and history; process 0 only."""
         self._saved_at = time.monotonic()
         self._clock()
         if distributed.rank() != 0:
@@ -283,12 +283,12 @@ class Training:
         history.write(self.folder, self.at.history)
 
     def _clock(self) -> None:
-        """Count the time since the last call towards the epoch."""
+        """Add the time since the last call to the epoch's."""
         now = time.perf_counter()
         self.at.seconds, self._since = self.at.seconds + now - self._since, now
 
     def _awaited(self, stream: Iterator[Views]) -> Iterator[Views]:
-        """Pass on a stream, and count the time that training waits for it."""
+        """Yield from a stream, and measure the time that training waits for it."""
         while True:
             start = time.perf_counter()
             views = next(stream, None)

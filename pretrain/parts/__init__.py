@@ -1,1 +1,1 @@
-"""What methods are composed of: teacher, queue, losses, batch-norm groups, masks."""
+"""Parts that methods are composed of: teacher, queue, losses, batch-norm groups, masks."""

@@ -21,7 +21,7 @@ from pretrain.engine import distributed
 
 
 def in_groups(network: nn.Module, images: Tensor, groups: int, *maps: tuple[Tensor, ...]) -> Any:  # noqa: ANN401 - what the network returns
-    """Run a network over images group by group, and join what it returns.
+    """Run a network over images group by group, and concatenate the outputs.
 
     Args:
         network: returns a tensor, or a (named) tuple of tensors, batch first.
@@ -42,7 +42,7 @@ def in_groups(network: nn.Module, images: Tensor, groups: int, *maps: tuple[Tens
 
 @torch.no_grad()
 def shuffled_in_groups(network: nn.Module, images: Tensor, groups: int, generator: torch.Generator | None) -> Any:  # noqa: ANN401 - what the network returns
-    """Run a network over shuffled images group by group, without gradients; outputs are in the images' own order.
+    """Run a network over shuffled images group by group, without gradients; outputs are unshuffled.
 
     Args:
         network: as in ``in_groups``.
@@ -62,7 +62,7 @@ def shuffled_in_groups(network: nn.Module, images: Tensor, groups: int, generato
 
 @contextlib.contextmanager
 def _statistics_kept(network: nn.Module) -> Iterator[None]:
-    """Let batch norm normalise by each batch as ever, and leave its running statistics as they are."""
+    """Normalise by each batch as usual, without updating batch norm's running statistics."""
     tracking = [layer for layer in network.modules() if isinstance(layer, _BatchNorm) and layer.track_running_stats]
     try:
         for layer in tracking:

@@ -1,4 +1,4 @@
-"""InfoNCE against a queue, and the purposive pruner: the contrastive loss with a mask, never a loop over samples.
+"""InfoNCE against a queue, and the purposive pruner: a contrastive loss with a mask over negatives.
 
 Plain: He et al., CVPR 2020, arXiv:1911.05722, Eq. 1. Pruned: Adam, Algorithm 1: negatives whose cosine with the query
 is at least a threshold are the same anatomy in another patient and leave the sum, for that query only.
@@ -23,7 +23,7 @@ _TILE = {"cpu": (256, 2048), "cuda": (2048, 8192)}
 
 
 class Contrast(NamedTuple):
-    """Contrastive loss and the number of negatives it was computed from."""
+    """Contrastive loss and the number of negatives kept."""
 
     loss: Tensor
     """Scalar, mean over queries, at least 0."""
@@ -38,7 +38,7 @@ class Contrast(NamedTuple):
 def info_nce(
     query: Tensor, key: Tensor, queue: Tensor, *, temperature: float, prune_from: float | None = None
 ) -> Contrast:
-    """Return −log e^{q·k/τ} / (e^{q·k/τ} + Σ_i e^{q·n_i/τ}), the mean over queries, in float32.
+    """Compute −log e^{q·k/τ} / (e^{q·k/τ} + Σ_i e^{q·n_i/τ}), the mean over queries, in float32.
 
     Args:
         query: (B, C), unit length.

@@ -1,4 +1,4 @@
-"""A patch discriminator and the least-squares game that it plays with a network that restores images.
+"""Patch discriminator and least-squares adversarial losses, for methods that restore images.
 
 Isola et al., CVPR 2017, arXiv:1611.07004 (patches); Mao et al., ICCV 2017, arXiv:1611.04076 (least squares).
 """
@@ -21,7 +21,7 @@ class PatchDiscriminator(nn.Sequential):
     """
 
     def __init__(self, width: int = 64) -> None:
-        """Build it with convolutions of width, 2, 4 and 8 times width channels."""
+        """Build convolutions of width, 2, 4 and 8 times width channels."""
         channels = (1, *(scale * width for scale in _WIDTHS))
         layers: list[nn.Module] = []
         for block, ((before, after), stride) in enumerate(zip(itertools.pairwise(channels), _STRIDES, strict=True)):
@@ -35,10 +35,10 @@ class PatchDiscriminator(nn.Sequential):
 
 
 def generator_loss(fake: Tensor) -> Tensor:
-    """Return the mean of (D(fake) − 1)², from a discriminator's map of any shape."""
+    """Compute the mean of (D(fake) − 1)², from a discriminator's map of any shape."""
     return (fake.float() - 1).square().mean()
 
 
 def discriminator_loss(real: Tensor, fake: Tensor) -> Tensor:
-    """Return ½ [mean (D(real) − 1)² + mean D(fake)²], from maps of any shape."""
+    """Compute ½ [mean (D(real) − 1)² + mean D(fake)²], from maps of any shape."""
     return 0.5 * ((real.float() - 1).square().mean() + fake.float().square().mean())

@@ -1,4 +1,4 @@
-"""What methods that restore images do to them first: blocks cut out, kept, swapped or filled.
+"""Distortions of methods that restore images: blocks cut out, kept, swapped or filled.
 
 All lengths are those of a 224-px view and scale with the view's side, so that a block covers as much of the anatomy.
 Every number comes from one generator, drawn for the whole batch at once, so a sample's blocks depend on the step alone.
@@ -28,7 +28,7 @@ class Blocks(NamedTuple):
     """(B, N) int64, 0 where absent."""
 
     def mask(self, size_px: int, device: torch.device) -> Tensor:
-        """Return where any block lies, (B, 1, size_px, size_px) bool."""
+        """Return the union of the blocks, (B, 1, size_px, size_px) bool."""
         pixels = np.arange(size_px)
         rows, columns = (
             torch.from_numpy(((pixels >= start[..., None]) & (pixels < (start + length)[..., None])).astype(np.float32))
@@ -37,27 +37,27 @@ class Blocks(NamedTuple):
         return torch.bmm(rows.to(device).transpose(1, 2), columns.to(device))[:, None] > 0
 
     def where(self, chosen: np.ndarray) -> Blocks:
-        """Return the same blocks with those absent that are not chosen, (B, 1) or (B, N) bool."""
+        """Return the blocks with those not chosen, (B, 1) or (B, N) bool, made absent."""
         return self._replace(height=self.height * chosen, width=self.width * chosen)
 
 
 def table(count: int, width: int, generator: torch.Generator | None) -> np.ndarray:
-    """Return (count, width) uniform numbers in [0, 1), float64."""
+    """Draw (count, width) uniform numbers in [0, 1), float64."""
     return np.asarray(torch.rand(count, width, generator=generator, dtype=torch.float64).numpy())
 
 
 def integers(uniform: np.ndarray, low: int | np.ndarray, high: int | np.ndarray) -> np.ndarray:
-    """Return whole numbers in [low, high], both included, each as likely."""
+    """Convert uniform numbers to integers in [low, high], both included, equally likely."""
     return np.asarray(np.floor(low + uniform * (high - low + 1))).astype(np.int64)
 
 
 def scaled(length_px: float, size_px: int) -> int:
-    """Return a length of a 224-px view in pixels of a view of another size, at least 1."""
+    """Scale a length of a 224-px view to a view of another size, at least 1 px."""
     return max(1, round(length_px * size_px / REFERENCE_PX))
 
 
 def draw_blocks(uniform: np.ndarray, sides_px: tuple[int, int], size_px: int, border_px: int = 0) -> Blocks:
-    """Draw blocks that lie within the view, height and width apart.
+    """Draw blocks within the view, height and width independently.
 
     Args:
         uniform: (B, N, 4) in [0, 1).
@@ -73,7 +73,7 @@ def draw_blocks(uniform: np.ndarray, sides_px: tuple[int, int], size_px: int, bo
 
 
 def swapped(first: Blocks, second: Blocks, size_px: int) -> Tensor:
-    """Return from which pixel each takes its value when pairs of blocks change places.
+    """Return the source pixel of each pixel when pairs of blocks are swapped.
 
     All are read from the untouched view and written one pair after another, the second block of a pair last.
 
@@ -95,14 +95,14 @@ def swapped(first: Blocks, second: Blocks, size_px: int) -> Tensor:
 
 
 def taken(images: Tensor, source: Tensor) -> Tensor:
-    """Return images (B, C, S, S) whose pixels come from the places in source, (B, S²)."""
+    """Gather images (B, C, S, S) from source pixels (B, S²)."""
     flat = images.flatten(2)
     moved = torch.take_along_dim(flat, source[:, None].to(images.device), 2)
     return moved.view_as(images).contiguous(memory_format=torch.channels_last)
 
 
 def stop_at_random(uniform: np.ndarray, stop_p: float) -> np.ndarray:
-    """Return which of a row of blocks are drawn, (B, N) bool: the first is, and each may be the last.
+    """Draw which blocks of a row are used, (B, N) bool: the first always, and each may be the last.
 
     Args:
         uniform: (B, N) in [0, 1).

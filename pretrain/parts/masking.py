@@ -1,4 +1,4 @@
-"""Masked-image modelling: which parts of an image are hidden, how images are cut into patches, and the views.
+"""Masked-image modelling: random masks, patches, and the view.
 
 Masks are drawn from a step's own generator, on the CPU, so they are the same on every device.
 """
@@ -17,18 +17,18 @@ def masking_recipe(size_px: int, crop_scale: tuple[float, float]) -> ViewRecipe:
 
 
 def shuffled_places(count: int, places: int, generator: torch.Generator | None) -> Tensor:
-    """Return for each of count images its places in random order, (count, places) int64, on the CPU."""
+    """Permute the places of each of count images at random, (count, places) int64, on the CPU."""
     return torch.rand(count, places, generator=generator).argsort(dim=1)
 
 
 def draw_mask(count: int, side: int, masked: int, generator: torch.Generator | None) -> Tensor:
-    """Hide exactly ``masked`` of side × side units of each image: (count, side, side) bool, True where hidden."""
+    """Draw masks that hide exactly ``masked`` of side × side units: (count, side, side) bool, True if hidden."""
     ranks = shuffled_places(count, side * side, generator)
     return (ranks < masked).view(count, side, side)
 
 
 def enlarged(mask: Tensor, times: int) -> Tensor:
-    """Repeat every unit of masks (B, h, w) times × times: (B, h·times, w·times)."""
+    """Upsample masks (B, h, w) by repeating every unit times × times: (B, h·times, w·times)."""
     return mask.repeat_interleave(times, dim=1).repeat_interleave(times, dim=2)
 
 

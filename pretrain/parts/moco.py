@@ -1,4 +1,4 @@
-"""Momentum contrast: student, teacher, queue and loss, the part that MoCo-v2 and Adam are made of.
+"""Momentum contrast: student, teacher, queue and loss, shared by MoCo-v2 and Adam.
 
 He et al., CVPR 2020, arXiv:1911.05722; the projection head and τ = 0.2 of MoCo-v2, Chen et al., arXiv:2003.04297.
 """
@@ -20,7 +20,7 @@ from pretrain.parts.teacher import follow, make_teacher
 
 @dataclass(frozen=True, kw_only=True)
 class ContrastConfig(PretrainConfig):
-    """Settings shared by methods with a queue and a momentum teacher; defaults are the common setup (F.1)."""
+    """Settings of methods with a queue and a momentum teacher; defaults are the common setup (F.1)."""
 
     queue_size: int = 65_536
     teacher_momentum: float = 0.999
@@ -50,7 +50,7 @@ class Embedder(nn.Module):
         self.head = projection_head(encoder.out_channels, dim)
 
     def forward(self, images: Tensor) -> Tensor:
-        """Embed images; the length is taken in float32 whatever the autocast."""
+        """Embed images; normalised in float32 even under autocast."""
         return F.normalize(self.head(self.encoder.embed(images)).float(), dim=1)
 
 
@@ -66,7 +66,7 @@ class MomentumContrast(nn.Module):
         self._keys: Tensor | None = None
 
     def contrast(self, views: Views, prune_from: float | None = None) -> Contrast:
-        """Return the loss of the first view's queries against the second's keys; keeps the keys for ``advance``."""
+        """Compute the loss of the first view's queries against the second's keys; keeps the keys for ``advance``."""
         query_images, key_images = views.images
         queries = in_groups(self.student, query_images, self.config.bn_groups)
         keys = shuffled_in_groups(self.teacher, key_images, self.config.bn_groups, views.generator)

@@ -13,7 +13,7 @@ EPSILON = 1e-5
 
 
 def densities(query: Tensor, key: Tensor, queue: Tensor, temperature: float) -> Tensor:
-    """Return e^{s/τ} of each query's cosine with its key and with each queued one, (B, 1 + K) float32.
+    """Compute e^{s/τ} of each query's cosine with its key and with each queued one, (B, 1 + K) float32.
 
     Args:
         query: (B, C), unit length.
@@ -27,7 +27,7 @@ def densities(query: Tensor, key: Tensor, queue: Tensor, temperature: float) -> 
 
 
 def normaliser(found: Tensor, images: int) -> Tensor:
-    """Return Z, the mean density times the number of images, a scalar without gradient."""
+    """Estimate Z, the mean density times the number of images, a scalar without gradient."""
     return found.detach().mean() * images
 
 

@@ -10,7 +10,7 @@ from pretrain.engine import distributed
 
 
 class KeyQueue(nn.Module):
-    """A ring of the last K keys. All of it is buffers, so a checkpoint carries it.
+    """A ring buffer of the last K keys, all in module buffers, so that a checkpoint contains it.
 
     Attributes:
         keys: (C, K), columns of unit length; random directions until replaced.
@@ -35,12 +35,12 @@ class KeyQueue(nn.Module):
 
     @property
     def full(self) -> bool:
-        """Whether every column holds a real key; until then losses against it mean little."""
+        """Whether every column holds a real key; before that, losses are not meaningful."""
         return int(self.pushed) >= self.size
 
     @torch.no_grad()
     def push(self, keys: Tensor) -> None:
-        """Replace the oldest columns by keys (B, C) of all processes; wraps around where B does not divide K."""
+        """Replace the oldest columns by keys (B, C) of all processes; wraps around if B does not divide K."""
         keys = distributed.gathered(keys.float())
         count = len(keys)
         fitting = keys[-self.size :]

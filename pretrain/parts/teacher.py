@@ -1,4 +1,4 @@
-"""The teacher: a network that follows the student as an exponential moving average and receives no gradient."""
+"""Momentum teacher: an exponential moving average of the student, without gradients."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ M = TypeVar("M", bound=nn.Module)
 
 
 def make_teacher(student: M) -> M:
-    """Return a copy of the student that no optimiser and no gradient can reach."""
+    """Copy the student to a teacher that no optimiser and no gradient reaches."""
     return copy.deepcopy(student).requires_grad_(False)
 
 
 @torch.no_grad()
 def follow(teacher: nn.Module, student: nn.Module, momentum: float) -> None:
-    """Set ξ ← m·ξ + (1 − m)·θ for parameters only, in one fused launch.
+    """Update the teacher, ξ ← m·ξ + (1 − m)·θ, parameters only, in one fused launch.
 
     Batch-norm statistics are not averaged: the teacher's come from its own forward passes. Called after the
     optimiser's step, which is the same as before the next step's key forward (He et al., Algorithm 1).

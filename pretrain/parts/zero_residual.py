@@ -1,4 +1,4 @@
-"""Residual blocks that begin as the identity (Goyal et al., arXiv:1706.02677, section 5.1)."""
+"""Initialise residual blocks to the identity (Goyal et al., arXiv:1706.02677, section 5.1)."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from torchvision.models.resnet import BasicBlock, Bottleneck
 
 
 def zero_init_residual(encoder: nn.Module) -> None:
-    """Let every residual block of a ResNet begin as the identity: its last batch norm scales by 0."""
+    """Initialise every residual block of a ResNet to the identity: its last batch norm scales by 0."""
     for block in encoder.modules():
         if isinstance(block, BasicBlock | Bottleneck):
             nn.init.zeros_((block.bn3 if isinstance(block, Bottleneck) else block.bn2).weight)

@@ -1,4 +1,4 @@
-"""The Anatomy Decomposer: which part of an image is an anchor, from coarse to fine.
+"""The Anatomy Decomposer: divides images into anchors, from coarse to fine.
 
 Hosseinzadeh Taher et al., 2023 (arXiv:2309.15358), section 2 and Fig. 2: an image is halved vertically, its halves
 horizontally, and so on by turns, so that level n has 2^n parts; training goes from the whole image to small parts.
@@ -36,7 +36,7 @@ def grid(level: int, mode: Mode = "recursive") -> tuple[int, int]:
 
 
 def cell_px(height_px: int, width_px: int, rows: int, columns: int) -> tuple[int, int]:
-    """Return (height, width) of one part in pixels; what does not divide is dropped at the bottom and the right."""
+    """Return (height, width) of one part in pixels; a remainder is cropped at the bottom and the right."""
     return height_px // rows, width_px // columns
 
 

@@ -1,4 +1,4 @@
-"""What is drawn for a view: crop, jitter, blur, solarisation, rotation and flip, for a batch at once.
+"""Draw a batch's augmentation parameters: crop, jitter, blur, solarisation, rotation and flip.
 
 The laws are torchvision's (``RandomResizedCrop``, ``ColorJitter``, ``RandomApply``, ``RandomRotation``), written from
 their definitions; the numbers come from rows of a counter-based table, so a sample's view depends on nothing but its
@@ -29,7 +29,7 @@ WIDTH = 37
 
 
 class Draws(NamedTuple):
-    """The parameters of one view of each sample of a batch."""
+    """Augmentation parameters of one view of each sample of a batch."""
 
     crop: np.ndarray
     """(B, 4) int64: top, left, height, width in anchor pixels."""
@@ -50,7 +50,7 @@ class Draws(NamedTuple):
 
 
 def draw_views(table: np.ndarray, recipe: ViewRecipe, height_px: int, width_px: int) -> Draws:
-    """Turn uniform numbers into the parameters of one view of each anchor.
+    """Convert uniform numbers to the augmentation parameters of one view of each anchor.
 
     Args:
         table: (B, WIDTH) in [0, 1).
@@ -105,7 +105,7 @@ def central_crop(recipe: ViewRecipe, height_px: int, width_px: int) -> tuple[int
 
 
 def draw_cells(table: np.ndarray, rows: int, columns: int) -> np.ndarray:
-    """Draw the cell of a rows × columns grid that is each sample's anchor, evenly.
+    """Draw the cell of a rows × columns grid that is each sample's anchor, uniformly.
 
     Args:
         table: (B, 2) in [0, 1).
@@ -119,7 +119,7 @@ def draw_cells(table: np.ndarray, rows: int, columns: int) -> np.ndarray:
 
 
 def upright_maps(draws: Draws, size_px: int) -> np.ndarray:
-    """Undo flip and rotation: where in the upright view each point of the finished view was.
+    """Invert flip and rotation: the affine map from points of the finished view to the upright one.
 
     Returns:
         (B, 2, 3) float64: maps (x, y, 1) to (x, y), both in view pixels with centres at +0.5.
@@ -133,7 +133,7 @@ def upright_maps(draws: Draws, size_px: int) -> np.ndarray:
 
 
 def anchor_maps(draws: Draws, size_px: int) -> np.ndarray:
-    """Undo flip, rotation and crop: where in the anchor each point of the finished view was.
+    """Invert flip, rotation and crop: the affine map from points of the finished view to the anchor.
 
     Returns:
         (B, 2, 3) float64: maps (x, y, 1) in view pixels to (x, y) in anchor pixels, centres at +0.5.

@@ -1,4 +1,4 @@
-"""Views on the CPU, one by one with OpenCV, which releases the interpreter's lock: made for a pool of threads.
+"""Render views on the CPU, one by one with OpenCV, which releases the interpreter's lock, in a pool of threads.
 
 The order is torchvision's on PIL images: crop and resize (bilinear, antialiased), jitter, grey, blur, solarise, rotate
 (nearest, black outside), flip, normalise. On grey anchors hue and saturation are identities and left out. What
@@ -117,13 +117,13 @@ def _blur(view: np.ndarray, kernel: np.ndarray, sigma_px: float) -> np.ndarray:
 
 
 def _trimmed(taps: np.ndarray) -> np.ndarray:
-    """Leave out the zeros at both ends."""
+    """Trim zeros at both ends."""
     beside = (len(taps) - np.count_nonzero(taps)) // 2
     return taps[beside : len(taps) - beside]
 
 
 def _turns(draws: Draws, recipe: ViewRecipe) -> np.ndarray:
-    """Return ``upright_maps`` between pixel indices, whose centres are whole, as OpenCV counts."""
+    """Return ``upright_maps`` between pixel indices, pixel centres at integers as in OpenCV."""
     maps = upright_maps(draws, recipe.size_px)
     maps[:, :, 2] += maps[:, :, :2].sum(axis=2) / 2 - 0.5
     return maps
@@ -136,7 +136,7 @@ def _turn(view: np.ndarray, to_upright: np.ndarray, angle_deg: float, flip: bool
 
 
 def _room(shape: tuple[int, ...]) -> np.ndarray:
-    """Return a thread's own float32 array, the same one again: fresh memory costs as much as the work."""
+    """Return a thread's own float32 array, reused, since fresh memory costs as much as the work."""
     if getattr(_OWN, "room", np.empty(0)).shape != shape:
         _OWN.room = np.empty(shape, np.float32)
     room: np.ndarray = _OWN.room

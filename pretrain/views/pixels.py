@@ -1,4 +1,4 @@
-"""The arithmetic of pixels that both renderers share: levels, blur kernels, whole weights, normalisation."""
+"""Pixel arithmetic that both renderers share: levels, blur kernels, integer weights, normalisation."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ _KERNEL_UNIT = 256
 
 
 def adjust(levels: Levels, pivot: Levels | float, factor: Levels | float) -> Levels:
-    """Move levels away from a pivot by a factor, and cut to whole levels in [0, 255], as PIL's ``blend`` does.
+    """Scale levels about a pivot by a factor, rounded down and clipped to [0, 255], as PIL's ``blend`` does.
 
     Brightness pivots on 0, contrast on the mean grey level, saturation on each pixel's grey level.
 
@@ -45,7 +45,7 @@ def blur_kernels(sigma_px: np.ndarray) -> np.ndarray:
 
 
 def whole_weights(weights: np.ndarray) -> np.ndarray:
-    """Return weights (B, K), K odd, as whole 256ths that sum to 1, float32; the middle one takes what rounding leaves.
+    """Quantise weights (B, K), K odd, to 256ths that sum to 1, float32; the middle one absorbs the rounding.
 
     OpenCV rounds the weights of 8-bit images so, and a sum beside 1 would change the brightness.
     """

@@ -1,4 +1,4 @@
-"""The augmentations of MoCo-v2 and Adam, as view recipes.
+"""View recipes: the augmentations of MoCo-v2, Adam and VICReg.
 
 Not as in the paper where a view is not 224 px wide: blur is scaled with the view's side, so that it is as strong
 beside the anatomy; torchvision-style chains blur by as many pixels at every size.
@@ -46,7 +46,7 @@ def moco_recipe(size_px: int) -> ViewRecipe:
 
 
 def recipe_of(augmentation: str, size_px: int) -> ViewRecipe:
-    """Return the view of a family that several methods take, "moco" or "adam".
+    """Return the recipe of an augmentation family that several methods accept, "moco" or "adam".
 
     Raises:
         ValueError: there is no such family.

@@ -1,4 +1,4 @@
-"""The stream of views that pretraining eats: augmented crops of anchors, made off the training thread.
+"""Stream of batches of views: augmented crops of anchors, prepared ahead in threads.
 
 Draws depend on (seed, stage, purpose, epoch, sample, view) and on nothing else, so a stream repeats exactly whatever
 its batch size, its workers and the batch it resumes at. On a CPU a pool of threads renders with OpenCV; elsewhere the
@@ -53,7 +53,7 @@ class Buffers:
         self._free: dict[tuple[int, ...], list[np.ndarray]] = {}
 
     def lend(self, shape: tuple[int, ...]) -> np.ndarray:
-        """Return a float32 array of any content; tensors made from it keep it lent."""
+        """Return a float32 array with undefined content; it is reused when no tensor refers to it."""
         free = self._free.setdefault(shape, [])
         buffer = free.pop() if free else np.empty(shape, np.float32)
         lent = buffer.view()
@@ -62,7 +62,7 @@ class Buffers:
 
 
 class ViewStream:
-    """Batches of views of a stage's anchors."""
+    """Yields batches of views of a stage's anchors."""
 
     def __init__(
         self,
@@ -76,7 +76,7 @@ class ViewStream:
         labels: np.ndarray | Tensor | None = None,
         workers: int = 2,
     ) -> None:
-        """Set up a stream; OpenCV's own threads are switched off, since samples are the parallel unit here.
+        """Build the stream; disables OpenCV's own threads, since samples are rendered in parallel here.
 
         Args:
             pyramid: the images.

@@ -1,4 +1,4 @@
-"""Views on an accelerator, a batch at once: the chain of ``render_opencv`` on the same draws, equal within rounding.
+"""Render views on an accelerator, a batch at once, from the same draws as on the CPU, equal within rounding.
 
 Windows go up as uint8, padded to one shape; everything after that is a few passes over the batch. Which samples are
 jittered, blurred or turned is known on the host, so nothing waits for the device.
@@ -22,19 +22,19 @@ from pretrain.views.windows import Window, antialiasing
 
 
 class Stack(NamedTuple):
-    """Windows of a batch in one tensor, each in the upper left corner of its place."""
+    """Windows of a batch padded into one tensor, each in the upper left corner."""
 
     pixels: Tensor
     """(B, H, W) or (B, H, W, 3) uint8; what lies beside a window is any value."""
     windows: Sequence[Window]
 
     def to(self, device: torch.device) -> Stack:
-        """Return the same with the pixels on a device."""
+        """Move the pixels to a device."""
         return self._replace(pixels=self.pixels.to(device, non_blocking=True))
 
 
 def stack(windows: Sequence[Window], *, pinned: bool = False) -> Stack:
-    """Copy windows into one tensor, as large as the highest and the widest ask for."""
+    """Pad windows into one tensor, of the largest height and width."""
     height, width = np.max([window.pixels.shape[:2] for window in windows], axis=0).tolist()
     shape = (len(windows), height, width, *windows[0].pixels.shape[2:])
     pixels = torch.empty(shape, dtype=torch.uint8, pin_memory=pinned)
@@ -141,7 +141,7 @@ def _saturate(views: Tensor, factor: Tensor) -> Tensor:
 
 
 def _turn_hue(views: Tensor, factor: Tensor) -> Tensor:
-    """Shift the hue; hue and saturation are whole levels in between, and scaled, as in OpenCV's 8-bit HSV."""
+    """Shift the hue; hue and saturation are quantised as in OpenCV's 8-bit HSV."""
     value, spread = views.amax(1, keepdim=True), views.amax(1, keepdim=True) - views.amin(1, keepdim=True)
     saturation = _round(255 * spread / value.clamp(min=1))
     hue = _round(_hue(views, value, spread.clamp(min=1)) * 256 / 6) + torch.trunc(factor * 255)
@@ -191,7 +191,7 @@ def _turn(views: Tensor, to_upright: Tensor) -> Tensor:
 
 
 def _apply(views: Tensor, chosen: np.ndarray, change: Callable[[Tensor, np.ndarray], Tensor]) -> None:
-    """Change the chosen views in place; change gets them and their row numbers."""
+    """Apply change in place to the chosen views; it receives them and their row numbers."""
     rows = np.flatnonzero(chosen)
     if rows.size:
         index = torch.from_numpy(rows).to(views.device, non_blocking=True)

@@ -1,4 +1,4 @@
-"""What a view is resampled from: a window of the level that fits its crop, and the smoothing that it needs.
+"""Cut the pixel window that a view is resampled from, at the level that fits its crop, with its antialiasing.
 
 Released code resizes crops of the original with PIL, whose bilinear filter grows wider as a crop shrinks: a triangle
 that reaches as far as the distance of two view pixels. Here a crop is cut from the coarsest level at which it still has
@@ -23,7 +23,7 @@ _NEGLIGIBLE = 1 / 16
 
 
 class Window(NamedTuple):
-    """The pixels that one view is made from."""
+    """Pixels that one view is rendered from."""
 
     pixels: np.ndarray
     """(h, w) or (h, w, 3) uint8; no more than the crop touches."""

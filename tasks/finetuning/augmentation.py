@@ -51,7 +51,7 @@ Elastic = Callable[[np.ndarray, np.ndarray, np.ndarray, np.ndarray, int], None]
 
 @dataclass(frozen=True)
 class SegmentationDraws:
-    """Random augmentation parameters of B samples, on the CPU; uniform in [0, 1) unless said otherwise."""
+    """Random augmentation parameters of B samples, on the CPU; uniform in [0, 1) by default."""
 
     brightens: np.ndarray
     """(B,) bool: brightness and contrast change."""
@@ -123,7 +123,7 @@ class Augmentation:
         return grey, moved
 
     def source(self, draws: SegmentationDraws, moved: np.ndarray, rows: np.ndarray, epoch: int, size_px: int) -> Tensor:
-        """Return the composed map of the moved samples: (M, H, H, 2) x and y in source pixels, centres at integers."""
+        """Compose the source map of the moved samples: (M, H, H, 2) x and y in source pixels, centres at integers."""
         x, y = cropped(self._put(draws.crop[moved]), size_px)
         source = torch.stack((x[:, None, :].expand(-1, size_px, -1), y[:, :, None].expand(-1, -1, size_px)), dim=-1)
         source = source.clone()
@@ -147,7 +147,7 @@ class Augmentation:
         return affine_of(bent, corners * (self.protocol.elastic_affine_px * scale), size_px)
 
     def _elastic_of(self, rows: np.ndarray, epoch: int, size_px: int) -> Elastic:
-        """Return what makes a sample's elastic map: the affine map mixes the noise, and one product adds its moves."""
+        """Compute a sample's elastic map: the affine map mixes the noise, and one product adds its moves."""
         scale = size_px / _REFERENCE_PX
         sigma = self.protocol.elastic_sigma_px
         deviation = np.float32(field_deviation(self.protocol.elastic_alpha_px, sigma) * scale)
@@ -218,7 +218,7 @@ def _between(uniform: np.ndarray, low: float, high: float) -> np.ndarray:
 
 
 def _room_for(batch: Tensor, kept: Tensor) -> Tensor:
-    """Return float32 room for a batch: what is kept, where that is large enough."""
+    """Return a float32 buffer for a batch; the kept one is reused if it is large enough."""
     return kept if kept.shape[1:] == batch.shape[1:] and len(kept) >= len(batch) else torch.empty(batch.shape)
 
 

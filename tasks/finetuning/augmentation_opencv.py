@@ -1,4 +1,4 @@
-"""The augmentation on a CPU: image by image with OpenCV, one remap each for the image and its masks.
+"""Segmentation augmentation on a CPU: image by image with OpenCV, one remap each for the image and its masks.
 
 The draws and the formulas are those of `tasks.finetuning.augmentation`, the results equal within rounding.
 """
@@ -52,7 +52,7 @@ def augment(
 
 
 def fill(maps: np.ndarray, draws: SegmentationDraws, sample: int, elastic: Elastic) -> None:
-    """Fill (2, H, H) float32 with the x and y in source pixels that each pixel of a sample is read at."""
+    """Fill (2, H, H) float32 with a sample's source map: the x and y in source pixels that each pixel is read at."""
     size_px = maps.shape[-1]
     left, top, side = draws.crop[sample].astype(np.float32)
     centres = np.arange(size_px, dtype=np.float32) + np.float32(0.5)
@@ -70,7 +70,7 @@ def fill(maps: np.ndarray, draws: SegmentationDraws, sample: int, elastic: Elast
 
 
 def _table(draws: SegmentationDraws, sample: int) -> np.ndarray:
-    """Return what each of the 256 grey values becomes in [0, 1]: (256,) float32."""
+    """Return the lookup table of intensities: the value in [0, 1] of each of the 256 grey values, (256,) float32."""
     if draws.brightens[sample]:
         return np.clip(_WHITE * np.float32(draws.contrast[sample]) + np.float32(draws.brightness[sample]), 0, 1)
     return _WHITE ** np.float32(draws.gamma[sample]) if draws.bends[sample] else _WHITE

@@ -1,4 +1,4 @@
-"""Classification by a fine-tuned linear head: the open task, with its data decoded and its splits made."""
+"""Classification by a fine-tuned linear head: decoded data, splits, training and scoring."""
 
 from __future__ import annotations
 
@@ -74,7 +74,7 @@ class OpenClassification(OpenTask):
         return self._score(network, {**training, **told})
 
     def network(self, encoder: Encoder, seed: int) -> nn.Module:
-        """Return the encoder at the protocol's size under a linear head drawn from the seed, on the device."""
+        """Build the encoder at the protocol's size with a linear head drawn from the seed, on the device."""
         encoder = encoder.for_size(self.protocol.size_px)
         network = Classifier(encoder, len(self.labels), seed)
         network.protocol = self.protocol
@@ -96,7 +96,7 @@ class OpenClassification(OpenTask):
         )
 
     def _validation_loss(self, network: nn.Module, rows: np.ndarray) -> float:
-        """Mean cross-entropy over images and labels, on centre crops."""
+        """Compute the mean cross-entropy over images and labels, on centre crops."""
         total = torch.zeros((), device=self.device)
         for batch in in_batches(rows, self.protocol.eval_batch_size):
             images = centre_crop(self.images(batch), self.protocol.size_px) / 255
@@ -119,7 +119,7 @@ class OpenClassification(OpenTask):
         return Outcome(values, self._cases(probabilities), training, network=network)
 
     def _probabilities(self, network: nn.Module, rows: np.ndarray, step: int) -> np.ndarray:
-        """Return (B, L) float64 probabilities, averaged over the test crops."""
+        """Compute (B, L) float64 probabilities, averaged over the test crops."""
         images, size_px = self.images(rows), self.protocol.size_px
         crops = ten_crops(images, size_px) if self.protocol.test_crops == "ten" else [centre_crop(images, size_px)]
         each = [scored_logits(network, crop / 255, self.protocol, step).double().sigmoid() for crop in crops]

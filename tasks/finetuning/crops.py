@@ -1,4 +1,4 @@
-"""Classification views: random resized crop, mirror image and rotation in batches as one warp; ten test crops.
+"""Classification augmentation: random resized crop, flip and rotation in batches as one warp; ten test crops.
 
 The order is the released code's: crop, enlarge, flip, rotate, with black where the rotated crop does not reach.
 """
@@ -43,7 +43,7 @@ def draw(protocol: ClassificationProtocol, seed: int, epoch: int, rows: np.ndarr
 
 
 def random_crops(images: Tensor, draws: CropDraws, size_px: int) -> Tensor:
-    """Cut, enlarge, flip and rotate each image by one warp.
+    """Crop, enlarge, flip and rotate each image by one warp.
 
     Args:
         images: (B, C, P, P) uint8.
@@ -74,7 +74,7 @@ def ten_crops(images: Tensor, size_px: int) -> list[Tensor]:
 
 
 def _crop_sizes(u: np.ndarray, protocol: ClassificationProtocol) -> tuple[np.ndarray, np.ndarray]:
-    """Width and height in source pixels of the first of ten draws that fits into the image, else all of it."""
+    """Return width and height in source pixels of the first of ten draws that fits the image, else all of it."""
     (low, high), ratio, side = protocol.crop_scale, protocol.crop_ratio, protocol.source_px
     area = side**2 * (low + (high - low) * u[:, :_ATTEMPTS])
     log_low, log_high = math.log(ratio[0]), math.log(ratio[1])

@@ -1,4 +1,4 @@
-"""Fine-tuning tasks as data: one constructor call a task, no torch until it is opened."""
+"""Fine-tuning tasks as data: one constructor call a task; torch is imported when it is opened."""
 
 from __future__ import annotations
 

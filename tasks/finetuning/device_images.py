@@ -1,4 +1,4 @@
-"""Pixels at hand: a store's array on the device, or memory-mapped on a CPU, and the network's input from it."""
+"""Batches of pixels: a store's array on the device, or memory-mapped on a CPU, and their normalisation."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Resident:
         self._there = None if device.type == "cpu" else torch.tensor(np.asarray(pixels), device=device)
 
     def __call__(self, rows: np.ndarray) -> Tensor:
-        """Return some rows as (B, C, H, W) uint8 on the device; grey images get their one channel."""
+        """Return some rows as (B, C, H, W) uint8 on the device; grey images get one channel."""
         taken = self._take(rows)
         if taken.ndim == 3:
             return taken[:, None]
@@ -46,6 +46,6 @@ def normalised(images: Tensor, protocol: FinetuneProtocol) -> Tensor:
 
 
 def in_batches(rows: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:
-    """Cut rows into consecutive batches."""
+    """Split rows into consecutive batches."""
     for start in range(0, len(rows), batch_size):
         yield rows[start : start + batch_size]

@@ -67,7 +67,7 @@ def load(path: Path) -> None:
 
 
 def _folds(content: Mapping[str, Any]) -> list[Mapping[str, Any]]:
-    """Return what each task is described by: the content, or one NAME-foldI a fold."""
+    """Return the description of each task: the content, or one NAME-foldI a fold."""
     if "folds" not in content:
         return [content]
     name, count = content["name"], content["folds"]
@@ -141,7 +141,7 @@ def _dataset(content: Mapping[str, Any], root: Path) -> FolderDataset:
 
 
 def _masks(content: Mapping[str, Any], root: Path) -> dict[str, Masks]:
-    """Return structure to its masks: one folder is one structure of the task's name, a table has several."""
+    """Parse the masks of each structure: one folder is one structure of the task's name, a table has several."""
     told = content["masks"] if isinstance(content["masks"], dict) else {content["name"]: content["masks"]}
     found = {}
     for structure, where in told.items():

@@ -27,7 +27,7 @@ P = TypeVar("P", bound=FinetuneProtocol)
 
 
 class Budget(NamedTuple):
-    """How long a run may take, in optimiser steps."""
+    """Budget of a run in optimiser steps."""
 
     steps: int
     validate_every: int
@@ -56,7 +56,7 @@ class Problem:
 
 @dataclass
 class _Best:
-    """Lowest validation loss so far, where, and the weights there."""
+    """Lowest validation loss so far, its step, and the weights there."""
 
     loss: float = math.inf
     step: int = 0
@@ -71,7 +71,7 @@ class _Best:
 
 
 def fine_tune(problem: Problem, protocol: FinetuneProtocol, seed: int, device: torch.device) -> dict[str, Any]:
-    """Train the network in place and leave it with the weights of its best step.
+    """Train the network in place within the budget, and restore the weights of its best step.
 
     Returns:
         What ``Outcome.training`` tells: budget, steps, validation curve.
@@ -95,7 +95,7 @@ def fine_tune(problem: Problem, protocol: FinetuneProtocol, seed: int, device: t
 
 
 def budget_of(protocol: FinetuneProtocol, images: int, full: int) -> Budget:
-    """Count the budget of a run on some images, of which the full set has ``full``.
+    """Compute the few-shot budget of a run on some images, of which the full set has ``full``.
 
     Patience is ``patience`` validations but never fewer than ``min_steps`` steps; as it starts after the first
     validation at the earliest, no run stops before ``min_steps``.
@@ -141,19 +141,19 @@ def make_optimiser(network: nn.Module, protocol: FinetuneProtocol, device: torch
 
 
 def resolve_precision(precision: Literal["auto", "fp32", "bf16"], device: torch.device) -> Literal["fp32", "bf16"]:
-    """Return "bf16" or "fp32": what "auto" means on this hardware."""
+    """Resolve "auto" on this hardware; return "bf16" or "fp32"."""
     if precision != "auto":
         return precision
     return "bf16" if fast_precision(device.type) == "bfloat16" else "fp32"
 
 
 def resolved(protocol: P, device: torch.device) -> P:
-    """Return the protocol with its precision named: "auto" would be another computation on other hardware."""
+    """Resolve the protocol's precision, since "auto" would be another computation on other hardware."""
     return replace(protocol, precision=resolve_precision(protocol.precision, device))
 
 
 def logits_of(network: nn.Module, images: Tensor, protocol: FinetuneProtocol) -> Tensor:
-    """Return float32 logits of images (B, 1 or 3, H, W) in [0, 1], in the protocol's normalisation and precision.
+    """Compute float32 logits of images (B, 1 or 3, H, W) in [0, 1], in the protocol's normalisation and precision.
 
     Where one is not finite all are NaN, and so is every loss of them: Dice would read an infinite one as a sure answer.
     """
@@ -168,7 +168,7 @@ def logits_of(network: nn.Module, images: Tensor, protocol: FinetuneProtocol) ->
 
 
 def scored_logits(network: nn.Module, images: Tensor, protocol: FinetuneProtocol, step: int) -> Tensor:
-    """Return ``logits_of`` test images under the weights of a step.
+    """Compute ``logits_of`` test images and validate that they are finite; step is named in the error.
 
     Raises:
         TrainingDiverged: one is not finite; nothing else looks at what the last step made of the weights.
@@ -199,7 +199,7 @@ def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
 
 
 def _stops(problem: Problem, best: _Best, step: int, budget: Budget) -> bool:
-    """Validate, remember the best, and say whether patience is at its end."""
+    """Validate, keep the best weights, and return whether patience is exhausted."""
     if problem.validation_loss is None:
         return False
     problem.network.eval()
@@ -212,7 +212,7 @@ def _stops(problem: Problem, best: _Best, step: int, budget: Budget) -> bool:
 
 
 def _check_losses(losses: list[Tensor], step: int) -> None:
-    """Look at the losses since the last look, so that a GPU is not waited for at every step."""
+    """Validate that the losses since the last check are finite; at intervals, since a GPU is waited for."""
     values = torch.stack(losses).tolist()
     for back, value in enumerate(values):
         if not math.isfinite(value):

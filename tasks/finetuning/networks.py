@@ -1,4 +1,4 @@
-"""The networks that are fine-tuned: a U-Net and a linear classifier, each on any ``Encoder``."""
+"""Networks that are fine-tuned: a U-Net and a linear classifier, each on any ``Encoder``."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ class Classifier(nn.Module):
 
 
 def soft_dice_loss(logits: Tensor, masks: Tensor) -> Tensor:
-    """Soft Dice over the flattened batch, all structures together: 1 - (2Σyp + 1) / (Σy + Σp + 1), in [0, 1).
+    """Compute soft Dice over the flattened batch, structures together: 1 - (2Σyp + 1) / (Σy + Σp + 1), in [0, 1).
 
     Args:
         logits: (B, S, H, W).
@@ -56,11 +56,11 @@ def soft_dice_loss(logits: Tensor, masks: Tensor) -> Tensor:
 
 
 def soft_dice_sums(logits: Tensor, masks: Tensor) -> Tensor:
-    """Return (Σyp, Σy + Σp), (2,): what batches add up to before the loss of all of them is taken."""
+    """Return (Σyp, Σy + Σp), (2,), which are summed over batches before the loss is computed."""
     probabilities = logits.float().sigmoid()
     return torch.stack(((probabilities * masks).sum(), probabilities.sum() + masks.sum()))
 
 
 def soft_dice_of(sums: Tensor) -> Tensor:
-    """Soft Dice loss from the sums of ``soft_dice_sums``."""
+    """Compute the soft Dice loss from the sums of ``soft_dice_sums``."""
     return 1 - (2 * sums[0] + 1) / (sums[1] + 1)

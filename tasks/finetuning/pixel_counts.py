@@ -1,4 +1,4 @@
-"""Pixel counts of a test set, of which every segmentation score is made."""
+"""Pixel counts of a test set, from which every segmentation score is computed."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ class Pixels(NamedTuple):
 
 @dataclass(frozen=True)
 class Counts:
-    """Pixel counts of N images, from which every score follows."""
+    """Pixel counts of N images, from which every score is computed."""
 
     whole: Pixels
     region: Pixels | None
@@ -39,7 +39,7 @@ class Counts:
 
     @classmethod
     def of(cls, logits: Tensor, truth: Tensor, region: Tensor | None = None) -> Counts:
-        """Count a batch.
+        """Count the pixels of a batch.
 
         Args:
             logits: (B, S, H, W).
@@ -62,7 +62,7 @@ class Counts:
         )
 
     def scores(self, structures: Sequence[str]) -> dict[str, float]:
-        """Return every score of the test set."""
+        """Compute every score of the test set."""
         (overlap, predicted), true = self.levels.sum(axis=0), self.whole.true.sum()
         mean_iou = statistics.iou_thresholds(overlap, predicted, true, self.pixels * len(self.levels))
         values = {**scores.segmentation_scores(*self.whole), "iou_thresholds": float(mean_iou)}
@@ -75,7 +75,7 @@ class Counts:
         return values
 
     def cases(self, structures: Sequence[str]) -> dict[str, Sequence[Any]]:
-        """Return the columns of the cases, one row an image: its own scores, and counts that make every pooled one."""
+        """Return the columns of the cases, one row an image: its scores, and the counts for every pooled score."""
         dice, true = statistics.dice(*self.whole), self.whole.true.sum(axis=1)
         columns = {
             "dice": dice.mean(axis=1),

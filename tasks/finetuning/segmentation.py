@@ -1,4 +1,4 @@
-"""Segmentation by a fine-tuned U-Net: the open task, with its data decoded and its splits made."""
+"""Segmentation by a fine-tuned U-Net: decoded data, splits, training and scoring."""
 
 from __future__ import annotations
 
@@ -68,13 +68,13 @@ class OpenSegmentation(OpenTask):
         return self._score(network, {**training, **told})
 
     def network(self, encoder: Encoder, seed: int) -> nn.Module:
-        """Return a U-Net on the encoder at the protocol's size, its decoder drawn from the seed, on the device."""
+        """Build a U-Net on the encoder at the protocol's size, decoder drawn from the seed, on the device."""
         encoder = encoder.for_size(self.protocol.size_px)
         return on_device(UNet(encoder, len(self.task.structures), self.protocol.decoder_channels, seed), self.device)
 
     @cached_property
     def _shown(self) -> np.ndarray:
-        """Which structures each training image shows, (n, S) bool."""
+        """Return which structures each training image shows, (n, S) bool."""
         return np.array([self._stored[row].any(axis=(1, 2)) for row in self.splits.train])
 
     def _never_drawn(self, rows: np.ndarray) -> list[str]:
@@ -99,7 +99,7 @@ class OpenSegmentation(OpenTask):
         )
 
     def _validation_loss(self, network: nn.Module, rows: np.ndarray) -> float:
-        """Loss of all validation images as of one batch."""
+        """Compute the loss of all validation images as of one batch."""
         sums, entropy = torch.zeros(2, device=self.device), torch.zeros((), device=self.device)
         for batch in in_batches(rows, self.protocol.eval_batch_size):
             logits, masks = logits_of(network, self.images(batch) / 255, self.protocol), self.masks(batch).float()
@@ -131,7 +131,7 @@ class OpenSegmentation(OpenTask):
 
 
 def _need_drawn(index: DatasetIndex, structures: Sequence[str], *stores: MaskStore) -> None:
-    """Validate that some mask draws each structure: else predicting nothing would score perfectly.
+    """Validate that some mask draws each structure; otherwise predicting nothing would score perfectly.
 
     Raises:
         DataMissing: names it.
@@ -166,7 +166,7 @@ def _open_stores(
 
 
 def _need_both(index: DatasetIndex, store: MaskStore) -> None:
-    """Raise DataMissing where a structure is in no mask, or is all there is: any network would be right."""
+    """Raise DataMissing if a structure is in no mask, or fills all masks, since any network would be right."""
     for place, structure in enumerate(store.structures):
         masks = store.masks[:, place]
         for all_are, what in (

@@ -1,4 +1,4 @@
-"""Who trains, who validates, who is tested: deterministic rules, disjoint in patients, the same for every method.
+"""Split a dataset into train, validation and test, disjoint in patients, and choose shots; equal for every method.
 
 The test set is the dataset's own and never moves. The validation list is a function of the dataset's name and its
 patients, not of any seed. A k-shot subset is the first k images of one order, so 3 ⊂ 6 ⊂ 12 ⊂ 24. The order is a
@@ -24,7 +24,7 @@ _FIXED_SUBSET_SEED = 99
 
 @dataclass(frozen=True)
 class Splits:
-    """Positions in ``items`` of each part; every patient stands in one part only."""
+    """Rows of ``items`` in each part; every patient is in one part only, so that none leaks."""
 
     items: tuple[Item, ...]
     train: tuple[int, ...]
@@ -41,7 +41,7 @@ class Splits:
 
     @property
     def digest(self) -> str:
-        """64 hex digits over the three lists of ids."""
+        """Digest of the three lists of ids, 64 hex digits."""
         return digest(self.lists)
 
     def provenance(self, index: DatasetIndex) -> dict[str, object]:
@@ -61,7 +61,7 @@ class Splits:
 
 @dataclass(frozen=True)
 class Chosen:
-    """The labelled images of one run."""
+    """The labelled images of one run, train and validation."""
 
     train: np.ndarray
     """(n,) positions that give gradients."""
@@ -70,7 +70,7 @@ class Chosen:
 
 
 def split(index: DatasetIndex, share: float) -> Splits:
-    """Split an index; the first of equal rules for every task on the dataset.
+    """Split an index into train, validation and test; the split is the same for every task and method on it.
 
     Raises:
         DataMissing: a part is empty, or a patient stands in both train and test.
@@ -90,7 +90,7 @@ def split(index: DatasetIndex, share: float) -> Splits:
 def choose(
     splits: Splits, protocol: FinetuneProtocol, seed: int, shots: int | None, shown: np.ndarray | None = None
 ) -> Chosen:
-    """Choose the images of one run; the method is no part of the draw.
+    """Choose the training images of one run, few-shot or all; the draw does not depend on the method.
 
     Args:
         splits: whose training images are drawn from.
@@ -114,18 +114,18 @@ def choose(
 
 
 def nested_order(count: int, protocol: FinetuneProtocol, seed: int) -> np.ndarray:
-    """Return the permutation of range(count) that shots are drawn by."""
+    """Return the permutation of range(count) that shots are drawn by, nested: more shots include fewer."""
     drawn_from = _FIXED_SUBSET_SEED if protocol.few_shot_subset == "fixed-subset" else seed
     return seeds.shuffled(count, drawn_from, "shots")
 
 
 def both_values(targets: np.ndarray) -> np.ndarray:
-    """Return what (N, L) labels show: (N, 2 L) bool, that a label is positive and that it is not."""
+    """Return which values (N, L) labels show: (N, 2 L) bool, that a label is positive and that it is negative."""
     return np.concatenate([targets == 1, targets != 1], axis=1)
 
 
 def _first_to_show(shown: np.ndarray) -> list[int]:
-    """Return rows that together show all that only some rows do: each is the first with the rarest still unseen."""
+    """Choose rows that together show all that any row shows, each the first with the rarest unseen."""
     counts, unseen, rows = shown.sum(axis=0), shown.any(axis=0) & ~shown.all(axis=0), list[int]()
     while unseen.any():
         rarest = min(np.flatnonzero(unseen), key=lambda column: counts[column])
@@ -135,7 +135,7 @@ def _first_to_show(shown: np.ndarray) -> list[int]:
 
 
 def _chosen_shots(ahead: np.ndarray, rest: np.ndarray, validation: np.ndarray, protocol: FinetuneProtocol) -> Chosen:
-    """Part a subset; those that validate within it are no images that went ahead, as long as there are others."""
+    """Split a subset; images chosen first for coverage do not validate, as long as there are others."""
     subset = np.concatenate([ahead, rest])
     if protocol.few_shot_validation == "full":
         return Chosen(subset, validation)
@@ -166,7 +166,7 @@ def _validation(index: DatasetIndex, rows: list[int], share: float) -> tuple[set
 
 
 def _first_by_hash(index: DatasetIndex, rows: list[int], share: float) -> set[int]:
-    """Take whole patients, in the order of their hash, until the share is reached."""
+    """Take whole patients, ordered by their hash, until the share is reached."""
     by_patient: dict[str, list[int]] = {}
     for row in rows:
         by_patient.setdefault(index.items[row].patient, []).append(row)

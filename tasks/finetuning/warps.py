@@ -1,4 +1,4 @@
-"""The geometry of segmentation augmentation: maps of source coordinates, and the sampling by them."""
+"""Geometry of segmentation augmentation: source maps, and sampling by them."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def cropped(crop: Tensor, size_px: int) -> tuple[Tensor, Tensor]:
 
 
 def stretched(x: Tensor, y: Tensor, stretch: Tensor, size_px: int) -> Tensor:
-    """Grid distortion: columns and rows of equal width are read from columns and rows of stretched width.
+    """Distort the grid: columns and rows of equal width are read from columns and rows of stretched width.
 
     Args:
         x: (B, H) source columns.
@@ -34,7 +34,7 @@ def stretched(x: Tensor, y: Tensor, stretch: Tensor, size_px: int) -> Tensor:
 
 
 def radial(source: Tensor, k: Tensor, size_px: int) -> Tensor:
-    """Optical distortion: from the centre, 1 + k r² + k r⁴ times as far, with r in image sides."""
+    """Distort radially: read at 1 + k r² + k r⁴ times the distance from the centre, r in image sides."""
     centre = (size_px - 1) / 2
     away = source - centre
     r2 = (away / size_px).square().sum(dim=-1, keepdim=True)
@@ -63,12 +63,12 @@ def smooth_field(x: Tensor, y: Tensor, noise: Tensor, sigma_px: float) -> Tensor
 
 
 def field_deviation(alpha_px: float, sigma_px: float) -> float:
-    """Standard deviation in pixels of noise, uniform in ± alpha_px, after a Gaussian: α / √3 / (2 σ √π)."""
+    """Return the s.d. in pixels of noise, uniform in ± alpha_px, after a Gaussian: α / √3 / (2 σ √π)."""
     return alpha_px / math.sqrt(3) / (2 * sigma_px * math.sqrt(math.pi))
 
 
 def knots(size_px: int, sigma_px: float) -> np.ndarray:
-    """Places of the noise's knots, one a sigma, from 3 sigma before the image to 3 sigma after it."""
+    """Return the noise's knots, one a sigma, from 3 sigma before the image to 3 sigma after it."""
     return np.arange(-3, math.ceil(size_px / sigma_px) + 4, dtype=np.float32) * sigma_px
 
 
@@ -97,7 +97,7 @@ def affine_matrix(moves: np.ndarray, size_px: int) -> tuple[np.ndarray, np.ndarr
 
 
 def sample(values: Tensor, source: Tensor, mode: str) -> Tensor:
-    """Read (B, C, H, H) values at source pixels (B, H, H, 2); beyond the border the image is mirrored."""
+    """Sample (B, C, H, H) values at source pixels (B, H, H, 2); beyond the border the image is mirrored."""
     grid = source * (2 / (values.shape[-1] - 1)) - 1
     return functional.grid_sample(values, grid, mode=mode, padding_mode="reflection", align_corners=True)
 

@@ -1,1 +1,1 @@
-"""Reading files that nobody has checked: what the dataset readers share."""
+"""Read and validate untrusted files: what the dataset readers share."""

@@ -49,7 +49,7 @@ def look_at_all(
     shares: Callable[[Item, tuple[int, int]], Mapping[str, float]] | None = None,
     look_further: Callable[[Item], Iterable[str]] = lambda item: (),
 ) -> list[Look]:
-    """Decode every item in threads.
+    """Decode every item in threads and collect statistics and problems.
 
     Args:
         reader: of the dataset.
@@ -96,7 +96,7 @@ def _look_at_masks(reader: Reader, item: Item, structures: Iterable[str], look: 
 
 
 def air_is_bright(image: np.ndarray) -> bool:
-    """Return whether the upper corners, beside the neck, are brighter than the middle column: an inverted film."""
+    """Return whether a film is inverted: the upper corners, beside the neck, brighter than the middle column."""
     height, width = image.shape[:2]
     rows, columns = max(1, height // 12), max(1, width // 12)
     corners = np.concatenate([image[:rows, :columns].ravel(), image[:rows, -columns:].ravel()])

@@ -50,7 +50,7 @@ class Instance(NamedTuple):
 
 
 def read_entries(path: Path) -> dict[str, tuple[Instance, ...]]:
-    """Read one JSON file: image to its findings, () where it has none. No image need be there.
+    """Read one JSON file: image to its findings, () if it has none. Images need not be on disk.
 
     Raises:
         DataDamaged: it is no JSON list of entries, or an entry has other keys, lists of unequal length, an unknown

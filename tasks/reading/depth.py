@@ -1,4 +1,4 @@
-"""Deep grey values made 8 bits: by the whole range of their bits, and refused where they use a quarter of it."""
+"""Convert deep grey values to 8 bits by the range of their bits; refuse those that use a quarter of it."""
 
 from __future__ import annotations
 
@@ -31,14 +31,14 @@ def to_8_bits(dataset: str, path: Path, pixels: np.ndarray, bits: int, told: boo
 
 
 def _highest_of_most(pixels: np.ndarray, bright: int) -> int:
-    """Return the highest value, or that below bright where no more than a marker's share of the pixels reaches it."""
+    """Return the highest value, or that below bright if no more than a marker's share of the pixels reaches it."""
     dark = pixels < bright
     few = dark.any() and pixels.size - np.count_nonzero(dark) <= _MARKER_SHARE * pixels.size
     return int(pixels[dark].max() if few else pixels.max())
 
 
 def need_deep_colours(dataset: str, path: Path, highest: int, bits: int, told: bool) -> None:
-    """Raise DataDamaged for colours of 16 bits that use fewer; highest is of all three."""
+    """Raise DataDamaged if colours of 16 bits use fewer; highest is of all three."""
     if bits < 16:
         raise damaged(dataset, path, "has colours of 16 bits", f"grey values of {bits} bits", "convert it to 8 bits")
     if not told:
@@ -46,7 +46,7 @@ def need_deep_colours(dataset: str, path: Path, highest: int, bits: int, told: b
 
 
 def _need_range(dataset: str, path: Path, highest: int, bits: int, otherwise: str) -> None:
-    """Raise DataDamaged where a deep picture uses no more than the lowest quarter of its range."""
+    """Raise DataDamaged if a deep picture uses no more than the lowest quarter of its range."""
     if highest <= 2**bits // 4 - 1:
         fewer = next(few for few in _LIKELY_BITS if highest < 2**few)
         expected = f"some above {2**bits // 4 - 1} where values have {bits} bits"

@@ -1,4 +1,4 @@
-"""Decoding DICOM radiographs that nobody has checked: claims are compared with bounds and with the pixels first.
+"""Decode untrusted DICOM radiographs: header claims are validated against bounds and pixels first.
 
 The grey levels follow the standard's pipeline (PS3.3 C.11): modality LUT or rescale, then VOI LUT or window, then
 MONOCHROME1 turned over. Where a file has neither LUT nor window, 8-bit pixels stay as they are and deeper ones are
@@ -89,7 +89,7 @@ _DECODERS_RAISE = (
 
 
 class _Pixels(NamedTuple):
-    """Where the pixels begin in the file, and the length that the file claims."""
+    """Offset of the pixels in the file, and the length that the file claims."""
 
     start: int
     length: int
@@ -116,7 +116,7 @@ def read_dicom(dataset: str, path: Path) -> np.ndarray:
 
 
 def read_patient(dataset: str, path: Path) -> str:
-    """Return the Patient ID of a file's header, "" where it has none; no pixel is read.
+    """Read the Patient ID of a file's header, "" if it has none; no pixel is read.
 
     Raises:
         DataDamaged: it is no DICOM file.
@@ -150,7 +150,7 @@ def _decodable(dataset: str, path: Path) -> Iterator[None]:
 
 
 def _header(dataset: str, path: Path, content: bytes) -> tuple[Dataset, _Pixels | None]:
-    """Parse what stands before the pixels; sequences that nobody asked for are passed over."""
+    """Parse the header before the pixels; sequences that are not needed are skipped."""
     from pydicom import config
     from pydicom.filereader import read_partial
     from pydicom.tag import Tag
@@ -175,7 +175,7 @@ def _header(dataset: str, path: Path, content: bytes) -> tuple[Dataset, _Pixels 
 
 
 def _claims(dataset: str, path: Path, header: Dataset) -> Claims:
-    """Read the claims and compare them with what any radiograph can be."""
+    """Read the header's claims and validate them against bounds of any radiograph."""
     frames, samples = int(header.get("NumberOfFrames") or 1), int(header.get("SamplesPerPixel") or 1)
     photometric = str(header.PhotometricInterpretation)
     claims = Claims(
@@ -229,7 +229,7 @@ def _plain(dataset: str, path: Path, claims: Claims, content: bytes, pixels: _Pi
 
 
 def _decoded(dataset: str, path: Path, syntax: str, claims: Claims, content: bytes, pixels: _Pixels) -> np.ndarray:
-    """Decompress the one frame, once its own header claims the size that the file's header does."""
+    """Decompress the one frame, after validating that its own header claims the same size as the file's."""
     from pydicom.encaps import encapsulate, generate_frames
     from pydicom.pixels.decoders.base import get_decoder
     from pydicom.uid import UID

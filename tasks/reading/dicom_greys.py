@@ -1,4 +1,4 @@
-"""From stored bits to greys: modality LUT or rescale, VOI LUT or window, MONOCHROME1 turned over (PS3.3 C.11)."""
+"""Convert stored bits to greys: modality LUT or rescale, VOI LUT or window, MONOCHROME1 inverted (PS3.3 C.11)."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class Claims(NamedTuple):
 
 
 def greys_of(header: Dataset, claims: Claims, lowest: int, highest: int) -> np.ndarray:
-    """Return the grey of every code that bits_stored bits can hold, uint8.
+    """Build the lookup table from codes of bits_stored bits to greys, uint8.
 
     Args:
         header: LUTs, rescale and window.
@@ -49,7 +49,7 @@ def greys_of(header: Dataset, claims: Claims, lowest: int, highest: int) -> np.n
 
 
 def _window(header: Dataset) -> tuple[float, float, str] | None:
-    """Return centre, width and function of the first window, None where there is none or an impossible one."""
+    """Return centre, width and function of the first window, None if it is absent or impossible."""
     both = [header.get(name) for name in ("WindowCenter", "WindowWidth")]
     if any(values is None or not np.size(values) for values in both):
         return None
@@ -86,7 +86,7 @@ def _stretched(values: np.ndarray, low: float | None = None, high: float | None 
 
 
 def mapped(codes: np.ndarray, greys: np.ndarray) -> np.ndarray:
-    """Return greys[codes], piece by piece: NumPy widens indices to eight bytes."""
+    """Look up greys[codes], piece by piece, since NumPy widens indices to eight bytes."""
     flat, piece = codes.ravel(), 1 << 22
     parts = [greys[flat[start : start + piece]] for start in range(0, flat.size, piece)]
     return np.concatenate(parts).reshape(codes.shape)

@@ -1,4 +1,4 @@
-"""Finding and reading files from outside, within bounds; every failure is one sentence that names the file."""
+"""Find and read untrusted files, within bounds; every failure is one sentence that names the file."""
 
 from __future__ import annotations
 
@@ -37,12 +37,12 @@ class Damaged(ValueError):
 
 
 def damaged(dataset: str, path: Path, found: str, expected: str, remedy: str) -> DataDamaged:
-    """Return the one-sentence DataDamaged for a file; line breaks that its content brought in are removed."""
+    """Build the one-sentence DataDamaged for a file, without line breaks from its content."""
     return DataDamaged(_BREAKS.sub(" ", f"{dataset}: {path} {found}, expected {expected}: {remedy}"))
 
 
 def no_masks(dataset: str, image: str, structure: str, other: str) -> DataMissing:
-    """Return the DataMissing for a mask asked of a dataset without masks; other names one that has them."""
+    """Build the DataMissing for a mask of a dataset without masks; other names a dataset that has them."""
     return DataMissing(
         f"{dataset}: {image} has no mask of {structure!r}: expected a dataset with masks, such as {other}"
     )
@@ -66,7 +66,7 @@ def readable(dataset: str, path: Path) -> Iterator[None]:
 
 
 def size_of(dataset: str, path: Path) -> int:
-    """Return the bytes of a regular file that holds something.
+    """Return the size in bytes of a regular file; an empty one is refused.
 
     Raises:
         DataDamaged: it is absent, empty, or no regular file (reading a pipe would wait for ever).
@@ -188,7 +188,7 @@ def _is_folder(entry: os.DirEntry[str]) -> bool:
 
 
 def need_folder(dataset: str, root: Path, expected: str, remedy: str) -> None:
-    """Raise DataMissing where root is no folder or holds nothing."""
+    """Validate that root is a folder and not empty. Raises DataMissing."""
     if not root.is_dir():
         raise DataMissing(f"{dataset}: {root} is not a folder, expected {expected}: {remedy}")
     if next(root.iterdir(), None) is None:

@@ -1,4 +1,4 @@
-"""What films and masks hold, as ``data check`` tells it: depth, turns, grey levels, and how large structures are."""
+"""Statistics of films and masks for ``data check``: depth, orientation, grey levels, areas of structures."""
 
 from __future__ import annotations
 
@@ -68,7 +68,7 @@ def seen_of_film(image: np.ndarray) -> Film:
 
 
 def film_statistics(looks: Sequence[Look]) -> Iterator[Finding]:
-    """Report grey levels, bit depth, EXIF and mask areas; a note where they may not be meant."""
+    """Report grey levels, bit depth, EXIF and mask areas; with a note if they look unintended."""
     yield from _depths(looks)
     yield from _turned(looks)
     yield from _transparent(looks)

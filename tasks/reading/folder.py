@@ -1,4 +1,4 @@
-"""A dataset that is a folder of images and folders of masks, as a TOML file describes it (docs/tasks.md)."""
+"""Reader of a folder of images and folders of masks, described by a TOML file (docs/tasks.md)."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _EXTENSIONS = (".png", *_JPEG, ".tif", ".tiff", ".gif", ".bmp")
 
 @dataclass(frozen=True)
 class Masks:
-    """Where the masks of one structure lie."""
+    """Location of the masks of one structure."""
 
     folder: Path
     suffix: str = ""
@@ -60,7 +60,7 @@ class FolderDataset:
 
     @property
     def reading(self) -> str:
-        """Decoding settings (channels, bits, mask values) that make a store of the same files another one."""
+        """Decoding settings (channels, bits, mask values), part of a store's identity."""
         return repr((self.channels, self.bits, {structure: masks.value for structure, masks in self.masks.items()}))
 
     def index(self, root: Path) -> DatasetIndex:
@@ -124,7 +124,7 @@ class FolderDataset:
         return pixels if value is None else pixels == value
 
     def check(self, root: Path, progress: Progress = no_progress) -> list[Finding]:
-        """Decode every image and mask; look for empty masks and masks of another shape than their images."""
+        """Validate every image and mask: empty masks, masks of another shape than their images."""
         from tasks.reading.checking import describe, look_at_all
 
         try:
@@ -203,7 +203,7 @@ class FolderDataset:
         return match[1] if self.patient.groups else match[0]
 
     def _empty(self, index: DatasetIndex, looks: Sequence[Look]) -> Iterator[Finding]:
-        """Report empty masks where not all of a structure's are: perhaps an image without a finding."""
+        """Report empty masks, unless all of a structure's are: perhaps an image without a finding."""
         shares = [(look.shares, item) for look, item in zip(looks, index.items, strict=True)]
         for structure in self.masks:
             empty = [item.masks[structure][0] for told, item in shares if told.get(structure) == 0]

@@ -1,4 +1,4 @@
-"""The field of view of a fundus photograph, found in the photograph itself."""
+"""Detect the field of view of a fundus photograph and crop to it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ _LOOK_PX = 512
 
 
 def cropped_to_field(image: np.ndarray, level: float) -> np.ndarray:
-    """Cut a photograph to the box around its field of view.
+    """Crop a photograph to the box around its field of view.
 
     Args:
         image: (H, W, 3) uint8.
@@ -25,7 +25,7 @@ def cropped_to_field(image: np.ndarray, level: float) -> np.ndarray:
 
 
 def field_box(image: np.ndarray, level: float) -> tuple[int, int, int, int]:
-    """Return top, bottom, left, right of the field of view, all 0 where there is none; see ``cropped_to_field``."""
+    """Detect the field of view: top, bottom, left, right, all 0 if there is none; see ``cropped_to_field``."""
     height, width = image.shape[:2]
     shrink = max(1.0, max(height, width) / _LOOK_PX)
     size = [max(1, round(side / shrink)) for side in (width, height)]

@@ -1,4 +1,4 @@
-"""Decoding masks that are pictures. One rule for all readers: a mask is black and one other colour, and nothing else.
+"""Decode and validate masks that are pictures: black and one other colour, nothing else, for all readers.
 
 A mask smoothed or saved as JPEG has greys between, one drawn in the alpha channel has one colour all over, and a label
 map has many: each would be read as another shape than was drawn, so each is refused.
@@ -71,7 +71,7 @@ def read_values(dataset: str, path: Path, formats: tuple[str, ...]) -> np.ndarra
 
 
 def _bands(dataset: str, path: Path, picture: Image.Image, bits: int) -> list[np.ndarray]:
-    """Return what is shown, all 0 where it is black: the grey values, or red, green and blue, each (H, W)."""
+    """Return the shown values, all 0 where black: grey, or red, green and blue, each (H, W)."""
     if picture.mode.startswith("I"):
         return [np.asarray(picture)]
     if bits > 8:
@@ -84,7 +84,7 @@ def _bands(dataset: str, path: Path, picture: Image.Image, bits: int) -> list[np
 
 
 def _of_two(dataset: str, path: Path, bands: Sequence[np.ndarray], what: str) -> np.ndarray:
-    """Return where a band is not 0, (H, W) bool, having checked that they have one value, or colour, there."""
+    """Validate that bands have one value, or colour, where they are not 0; return where that is, (H, W) bool."""
     mask = np.asarray(bands[0] != 0)
     for band in bands[1:]:
         mask |= band != 0

@@ -113,7 +113,7 @@ def inside(box: Box) -> bool:
 
 
 def in_own_pixels(box: Box, image: Path) -> Box:
-    """Scale a box to the pixels of a PNG file, whose header is read; of a file that is none the 1024 px stand."""
+    """Scale a box to the pixels of a PNG file by its header; unchanged (1024 px) for other files."""
     width, height = _png_size(image) or (BOX_SIDE_PX, BOX_SIDE_PX)
     x, y = width / BOX_SIDE_PX, height / BOX_SIDE_PX
     return Box(box.label, box.left * x, box.top * y, box.right * x, box.bottom * y)

@@ -1,4 +1,4 @@
-"""What decoding saw of a file beside its pixels, for ``data check``: readers return pixels alone."""
+"""Collect properties of decoded files beside their pixels, for ``data check``; readers return pixels alone."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 
 @dataclass(frozen=True)
 class Seen:
-    """One picture as its file has it."""
+    """Properties of one decoded picture."""
 
     path: Path
     bits: int = 8

@@ -1,4 +1,4 @@
-"""Masks that are drawn, not stored: polygons and run lengths. What a file says is checked before it is drawn."""
+"""Validate and draw masks that are stored as polygons or run lengths."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def polygon_of(points: object) -> tuple[float, ...]:
 
 
 def is_coordinate(value: object) -> bool:
-    """Return whether a value of a JSON file is a finite number of pixels, and not true or false."""
+    """Return whether a JSON value is a finite number of pixels; booleans are not."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return False
     return -_FARTHEST_PX <= value <= _FARTHEST_PX
@@ -64,7 +64,7 @@ def polygons_mask(polygons: Iterable[Sequence[float]], size_px: tuple[int, int])
 
 
 def overhang_px(polygon: Sequence[float], size_px: tuple[int, int]) -> float:
-    """Return by how many pixels a polygon leaves the image, 0 where it does not."""
+    """Return by how many pixels a polygon exceeds the image, 0 if it does not."""
     x, y = polygon[::2], polygon[1::2]
     height, width = size_px
     return float(max(0, -min(x), -min(y), max(x) - (width - 1), max(y) - (height - 1)))

@@ -1,4 +1,4 @@
-"""Decoding pictures that nobody has checked: known formats only, a cap on pixels, one sentence for each failure.
+"""Decode untrusted pictures: known formats only, a limit on pixels, one sentence for each failure.
 
 What is read is what a viewer shows: the palette's colours, turned as EXIF says. Transparency alone is passed over, and
 ``data check`` says so. A deep picture is read by the whole range of its bits, and refused where its values lie in the
@@ -98,7 +98,7 @@ def read_colour(
 
 
 def need_content(dataset: str, path: Path, image: np.ndarray) -> np.ndarray:
-    """Return an image (H, W) or (H, W, 3) uint8 as it is.
+    """Validate that an image (H, W) or (H, W, 3) uint8 is not flat, and return it.
 
     Raises:
         FlatImage: all its pixels are alike.
@@ -130,7 +130,7 @@ def _image(
 
 
 def alpha_of(picture: Image.Image) -> np.ndarray | None:
-    """Return how opaque each pixel is, (H, W) uint8; None where all are."""
+    """Return each pixel's opacity, (H, W) uint8; None if all are opaque."""
     if "transparency" in picture.info and not picture.mode.startswith("I"):
         picture = picture.convert("RGBA")
     if "A" not in picture.getbands():
@@ -140,7 +140,7 @@ def alpha_of(picture: Image.Image) -> np.ndarray | None:
 
 
 def square(dataset: str, path: Path, image: np.ndarray, side_px: int) -> np.ndarray:
-    """Return an image as it is where it is square, as the drawings on an original of side_px need.
+    """Validate that an image is square, as drawings on an original of side_px need, and return it.
 
     Raises:
         DataDamaged: it is not square.
@@ -165,7 +165,7 @@ def size_of_picture(dataset: str, path: Path, formats: tuple[str, ...]) -> tuple
 
 
 def _in_mode(picture: Image.Image, mode: str) -> Image.Image:
-    """Return a picture in a mode; Pillow copies one that is."""
+    """Convert a picture to a mode; one that has it is not copied."""
     return picture if picture.mode == mode else picture.convert(mode)
 
 
@@ -173,7 +173,7 @@ def _in_mode(picture: Image.Image, mode: str) -> Image.Image:
 def opened(
     dataset: str, path: Path, formats: tuple[str, ...], *, decode: bool = True
 ) -> Iterator[tuple[Image.Image, Seen]]:
-    """Open a picture, decode it and turn it upright; what fails in the body is a sentence too.
+    """Open a picture, decode it and rotate it upright; errors in the body are converted to a sentence too.
 
     Raises:
         DataDamaged: as `read_grey`, but for what its values are.
@@ -207,7 +207,7 @@ def _need_readable_values(dataset: str, path: Path, picture: Image.Image) -> Non
 
 
 def _need_one_page(dataset: str, path: Path, picture: Image.Image) -> None:
-    """Raise DataDamaged for a stack, of which the first page alone would be read."""
+    """Raise DataDamaged for a multi-page file, of which only the first page would be read."""
     if picture.format not in ("TIFF", "GIF"):
         return
     try:
@@ -219,7 +219,7 @@ def _need_one_page(dataset: str, path: Path, picture: Image.Image) -> None:
 
 
 def _upright(path: Path, picture: Image.Image, decode: bool) -> tuple[Image.Image, Seen]:
-    """Return a picture, decoded where need be, as its EXIF orientation turns it; Pillow itself turns a TIFF."""
+    """Decode a picture and rotate it by its EXIF orientation; Pillow itself rotates a TIFF."""
     bits = _bits_of(picture)
     if picture.format == "TIFF":
         turn = getattr(picture, "tag_v2", {}).get(_ORIENTATION)
@@ -234,7 +234,7 @@ def _upright(path: Path, picture: Image.Image, decode: bool) -> tuple[Image.Imag
 
 
 def _orientation(picture: Image.Image) -> int:
-    """Return the EXIF orientation, 1 where there is none or the EXIF is broken, as viewers take it."""
+    """Return the EXIF orientation; 1 if it is absent or the EXIF is broken, as viewers assume."""
     try:
         return int(picture.getexif().get(_ORIENTATION, 1))
     except _DECODERS_RAISE:
@@ -242,14 +242,14 @@ def _orientation(picture: Image.Image) -> int:
 
 
 def _bits_of(picture: Image.Image) -> int:
-    """Return how many bits a value has in the file, before it is decoded: of colours of 16, Pillow keeps 8."""
+    """Return the bits of a value in the file, before decoding, since Pillow keeps 8 of 16 in colours."""
     if picture.format == "TIFF":
         return max(8, *getattr(picture, "tag_v2", {}).get(_BITS_A_SAMPLE, (8,)))
     return 16 if any(";16" in str(tile.args) for tile in getattr(picture, "tile", ())) else 8
 
 
 def _may_have_exif(path: Path) -> bool:
-    """Go through the chunks of a PNG without reading what they hold."""
+    """Scan the chunks of a PNG for EXIF without reading their content."""
     with path.open("rb") as file:
         file.seek(8)
         while len(head := file.read(8)) == 8 and head[4:] != b"IEND":

@@ -1,4 +1,4 @@
-"""Splits of datasets that publish none: whole patients into train and test by a fixed rule."""
+"""Split datasets that publish no split: whole patients into train and test by a fixed rule, so that none leaks."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from eden_bench.errors import DataMissing
 
 
 def by_patient(dataset: str, patients: Mapping[str, str], test_share: float = 0.2) -> frozenset[str]:
-    """Return the ids of the test images; every patient is in train or in test with all images.
+    """Choose the ids of the test images; every patient is in train or in test with all images.
 
     A patient is tested where a hash of dataset and patient, as a number in [0, 1), is below test_share. So a patient
     never changes sides, whatever other images are there: a part of a dataset is split as the whole is. The price is
@@ -37,7 +37,7 @@ def by_patient(dataset: str, patients: Mapping[str, str], test_share: float = 0.
 
 
 def fold_of(dataset: str, patients: Mapping[str, str], fold: int, folds: int) -> frozenset[str]:
-    """Return the ids of the images that one fold of a cross-validation tests; every patient is tested in one fold.
+    """Return the ids of the test images of a cross-validation's fold; every patient is tested in one fold.
 
     Args:
         dataset: name that the hash starts from, the same for all folds.
@@ -58,7 +58,7 @@ def fold_of(dataset: str, patients: Mapping[str, str], fold: int, folds: int) ->
 
 
 def few_tested(dataset: str, tested: Collection[str]) -> tuple[str, ...]:
-    """Return the warning that a hash left few images to test, or nothing; for ``DatasetIndex.notes``."""
+    """Return a warning if the split left few images to test, or nothing; for ``DatasetIndex.notes``."""
     if len(tested) >= ENOUGH_TESTED:
         return ()
     return (
@@ -68,7 +68,7 @@ def few_tested(dataset: str, tested: Collection[str]) -> tuple[str, ...]:
 
 
 def rule(patients: Mapping[str, str], tested: Collection[str], test_share: float = 0.2) -> str:
-    """Return what ``by_patient`` did as the start of a sentence, for ``DatasetIndex.split_rule``; see there."""
+    """Describe the rule of ``by_patient`` as the start of a sentence, for ``DatasetIndex.split_rule``."""
     count, total = len({patients[image] for image in tested}), len(set(patients.values()))
     return (
         f"{count:,} of {total:,} patients are the test set, those whose hash of dataset and patient is below "

@@ -1,4 +1,4 @@
-"""The tables of VinDr-CXR: what each reader says of each image, and what they framed (Nguyen et al., Sci Data 2022)."""
+"""Read the tables of VinDr-CXR: each reader's labels and boxes of each image (Nguyen et al., Sci Data 2022)."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ Vote = tuple[int | None, ...]
 
 
 class ReaderBox(NamedTuple):
-    """What one reader framed, in pixels of the image; corners left of or above the image are moved to its border."""
+    """Box drawn by one reader, in image pixels; corners left of or above the image are moved to its border."""
 
     image: str
     reader: str
@@ -90,7 +90,7 @@ def read_votes(path: Path) -> dict[str, list[Vote]]:
 
 
 def read_kaggle(path: Path) -> dict[str, list[Vote]]:
-    """Read Kaggle's table of boxes, image id to votes on ``KAGGLE_LABELS``: what a reader framed, that reader says.
+    """Read Kaggle's table of boxes as votes on ``KAGGLE_LABELS``, by image id: a box is its reader's vote.
 
     Raises:
         DataDamaged: a column is missing, a class is unknown, or its number is another's.
@@ -168,6 +168,6 @@ def _bad_row(path: Path, row: int, found: str, expected: str) -> DataDamaged:
 
 
 def is_positive(said: Sequence[int | None], positive_if: str) -> bool:
-    """Aggregate votes: positive if one reader says so, or more than half of those who filled in the cell."""
+    """Aggregate votes: positive if one reader says so, or if more than half of those who filled in the cell do."""
     filled = [vote for vote in said if vote is not None]
     return sum(filled) > (0 if positive_if == "one" else len(filled) / 2)

@@ -1,4 +1,4 @@
-"""The contract, checked: what every method, task and dataset must hold, run on any of them, a stranger's included.
+"""Conformance tests: validate any method, task or dataset, installed plugins included, against its contract.
 
 Behind ``eden-bench plugins --check NAME``; all of it takes about a minute on a CPU.
 """
@@ -29,7 +29,7 @@ class Check(NamedTuple):
 
 
 def check(kind: str, name: str, progress: Progress = no_progress) -> list[Check]:
-    """Run every check of a kind on one plugin; a check that raises is a broken one.
+    """Run every check of a kind on one plugin; a check that raises has failed.
 
     Args:
         kind: "method", "task" or "dataset".

@@ -1,4 +1,4 @@
-"""What the checks share: a finding, and the small phantom that they run on."""
+"""What conformance checks share: the error of a failed check, and the small phantom that they run on."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Broken(Exception):
 
 
 def need(holds: bool, problem: str) -> None:
-    """Raise Broken with a problem where something does not hold."""
+    """Raise Broken with a problem unless a condition holds."""
     if not holds:
         raise Broken(problem)
 

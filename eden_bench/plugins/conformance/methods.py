@@ -1,4 +1,4 @@
-"""What every method must hold: on noise, and in two epochs of pretraining on a small phantom."""
+"""Conformance checks of methods: on noise, and in two epochs of pretraining on a small phantom."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ _BATCH = 8
 
 
 def checks_of_method(name: str, folder: Path) -> Checks:
-    """Yield the checks of a method, or of one that brings its encoder along."""
+    """Yield the checks of a pretrained method, or of one that loads its encoder."""
     made = registry.methods.get(name)
     yield "its config is a frozen dataclass with defaults", lambda: _check_config(made)
     yield "its card says what a reader must know", lambda: check_card(made.card)
@@ -36,7 +36,7 @@ def checks_of_method(name: str, folder: Path) -> Checks:
 
 
 def checks_on_noise(name: str, config: PretrainConfig, open_data: Callable[[], PretrainData]) -> Checks:
-    """Yield the checks that a pretrained method is put to with views of noise; each takes a second or less.
+    """Yield the checks of a pretrained method on views of noise; each takes a second or less.
 
     Args:
         name: as registered.
@@ -73,7 +73,7 @@ def _check_source(made: Any, name: str) -> None:  # noqa: ANN401
 
 
 class _Trial:
-    """A method on noise."""
+    """A method under test, on noise."""
 
     def __init__(self, name: str, config: PretrainConfig, open_data: Callable[[], PretrainData]) -> None:
         self.make, self.config = registry.methods.get(name), config
@@ -102,7 +102,7 @@ class _Trial:
         return Views(tuple(View(i, maps, flipped) for i in images), torch.arange(_BATCH), labels, generator)
 
     def step(self, made: Any, stage: int = 0, seed: int = 0) -> list[float]:  # noqa: ANN401
-        """Take one step as the engine takes it; return the losses of all turns."""
+        """Take one optimiser step as the engine does; return the losses of all turns."""
         told = []
         for turn, optimiser in made.optimisers().items():
             loss: Any = sum(made.losses(self.views(made, stage, seed), turn).values())

@@ -1,4 +1,4 @@
-"""What every task and dataset must hold, on the phantom that the dataset writes."""
+"""Conformance checks of tasks and datasets, on the phantom that the dataset writes."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def _check_protocols(task: Task) -> None:
 
 
 class TaskTrial:
-    """A task at the protocol quick with few steps, on a small phantom."""
+    """A task under test: protocol quick with few steps, on a small phantom."""
 
     _KEYS = ("dataset", "digest", "splits", "split_rule", "train", "validation", "test", "part", "phantom")
 
@@ -42,7 +42,7 @@ class TaskTrial:
         self.task, self.folder = task, folder
 
     def checks(self) -> Checks:
-        """Yield the checks that open and run it."""
+        """Yield the checks that open and run the task."""
         yield "it opens on its dataset's phantom and says what identifies the data", self.opens
         yield "its splits share no image", self.splits
         yield "its scores are within their bounds, with a row a case", self.scores
@@ -52,7 +52,7 @@ class TaskTrial:
 
     @cached_property
     def opened(self) -> Any:  # noqa: ANN401 - an OpenTask
-        """On its dataset's phantom, or on a larger one where the first has too few films of what the task needs."""
+        """Open the task on its dataset's phantom, or on a larger one if the first has too few films of what it needs."""
         try:
             return self._open(*phantom(self.task.dataset, self.folder))
         except DataMissing:
@@ -67,7 +67,7 @@ class TaskTrial:
         return self.task.open(index, protocol, context)
 
     def run(self, seed: int) -> Any:  # noqa: ANN401 - an Outcome
-        """Run one seed, from an untrained encoder, or on the network that the task looks at."""
+        """Run one seed, from an untrained encoder, or on the network that the task inspects."""
         return self.opened.run(self._subject(seed), seed)
 
     def _subject(self, seed: int) -> Any:  # noqa: ANN401 - an encoder or a network
@@ -77,11 +77,11 @@ class TaskTrial:
 
     @cached_property
     def outcome(self) -> Any:  # noqa: ANN401 - an Outcome
-        """Of seed 0."""
+        """Return the outcome of seed 0."""
         return self.run(0)
 
     def opens(self) -> None:
-        """Validate what says which data it opened."""
+        """Validate the provenance of the opened data."""
         data = self.opened.data
         absent = [key for key in self._KEYS if key not in data]
         need(not absent, f"data lack {', '.join(absent)}, expected {', '.join(self._KEYS)}")
@@ -92,7 +92,7 @@ class TaskTrial:
         )
 
     def splits(self) -> None:
-        """Validate that no image stands in two lists."""
+        """Validate that no image leaks: none is in two lists."""
         _, index = phantom(self.task.dataset, self.folder)
         made = self.task.lists(index, self.task.protocol("quick"))
         ids = [name for part in made[0].values() for name in part] if made else []
@@ -108,7 +108,7 @@ class TaskTrial:
         need({"case", "patient"} <= set(outcome.cases), "cases lack the column 'case' or 'patient'")
 
     def statistic(self) -> None:
-        """See that the primary score is the statistic of its cases that its definition names."""
+        """Validate that the primary score equals the case statistic that its definition names."""
         score, told = self.task.score, self.outcome.scores
         if not score.statistic:
             return
@@ -123,7 +123,7 @@ class TaskTrial:
         records.encode(self.outcome.arrays)
 
     def repeats(self) -> None:
-        """Run one seed twice, and where it repeats over seeds another one; compare."""
+        """Run one seed twice, and another one if the task repeats over seeds; compare."""
         first, again = (self.run(seed) for seed in (1, 1))
         need(first.scores == again.scores, f"two runs of one seed gave {first.scores} and {again.scores}")
         same = records.cases_csv(first.cases) == records.cases_csv(again.cases)
@@ -135,7 +135,7 @@ class TaskTrial:
 
 
 def _statistic_of_cases(score: ScoreDefinition, cases: Mapping[str, Sequence[Any]]) -> float:
-    """Compute the statistic that a score names; Broken where nothing is registered or a column is lacking."""
+    """Compute the statistic that a score names. Raises Broken if it is not registered or a column is missing."""
     import numpy as np
 
     function = case_statistics.statistic_of(score)

@@ -10,7 +10,7 @@ import numpy as np
 
 @dataclass(frozen=True, kw_only=True)
 class Anatomy:
-    """What stays the same from film to film. Lengths in cm on a standard body, angles in degrees."""
+    """Anatomy that all films of a person share. Lengths in cm on a standard body, angles in degrees."""
 
     sex: Literal["F", "M"]
     age: int

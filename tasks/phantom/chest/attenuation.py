@@ -1,4 +1,4 @@
-"""How much water (cm) each ray passes: soft tissue on a coarse grid, bones and vessels on the fine one.
+"""Compute the water (cm) that each ray passes: soft tissue on a coarse grid, bones and vessels on the fine one.
 
 Bone is counted as the water that attenuates as much. Everything adds up along the ray, as in a projection:
 borders vanish where nothing with another density lies behind them.
@@ -67,7 +67,7 @@ class Scene:
 
 @dataclass(frozen=True)
 class Water:
-    """What the rays pass, and the effects of the lesions on the coarse grid."""
+    """Water (cm) that each ray passes, and the effects of the lesions on the coarse grid."""
 
     total_cm: np.ndarray
     """(S, S) float32."""
@@ -75,7 +75,7 @@ class Water:
 
 
 def water(scene: Scene, size_px: int) -> Water:
-    """Sum up what every ray passes.
+    """Sum the water that every ray passes.
 
     Args:
         scene: the patient.
@@ -173,7 +173,7 @@ def _strands_cm(scene: Scene, size_px: int) -> np.ndarray:
 
 
 def _bone_cm(scene: Scene, size_px: int) -> np.ndarray:
-    """Sum up layers of bone; whole hundredths of a cm keep eighteen full-size layers cheap."""
+    """Sum layers of bone; whole hundredths of a cm keep eighteen full-size layers cheap."""
     total = np.zeros((size_px, size_px), np.int16)
     for water_cm, outlines in [*_ribs(scene), *_spine(scene), *_shoulders(scene)]:
         layer = cover(outlines, size_px, round(abs(100 * water_cm)))

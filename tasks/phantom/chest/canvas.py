@@ -1,4 +1,4 @@
-"""From the body to the film: projection of points, and filling of outlines on a pixel grid.
+"""Project points of the body onto the film, and fill outlines on a pixel grid.
 
 The body's axes, in cm: x to the patient's left (right in the image), y down, z to the front; the origin lies
 in the middle of the chest. The film is a square of ``FIELD_CM``; film coordinates are cm from its upper left.
@@ -24,7 +24,7 @@ _FRACTION_BITS = 5
 
 @dataclass(frozen=True)
 class Projection:
-    """Where a point of the body falls on the film (parallel rays)."""
+    """Parallel projection of body points onto the film."""
 
     film: Film
 
@@ -37,7 +37,7 @@ class Projection:
 
     @cached_property
     def _axes(self) -> np.ndarray:
-        """Where one cm along x, y and z goes on the film, (3, 2)."""
+        """Return the film displacement of one cm along x, y and z, (3, 2)."""
         turn, tilt, roll = np.deg2rad([self.film.turn_deg, self.film.tilt_deg, self.film.roll_deg])
         upright = np.array([[np.cos(turn), 0], [0, 1], [np.sin(turn), np.tan(tilt)]])
         rolled = np.array([[np.cos(roll), np.sin(roll)], [-np.sin(roll), np.cos(roll)]])

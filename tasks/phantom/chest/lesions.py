@@ -1,4 +1,4 @@
-"""The fourteen findings and tuberculosis: what each does to the air in the lungs, and where.
+"""Lesions: the fourteen findings and tuberculosis, as effects on the air in the lungs.
 
 A lesion replaces a share of the lung's air by water (``filling``; negative is more air still), adds water outside
 the lungs, or changes an outline (Cardiomegaly, and the domes of Emphysema and Atelectasis, in ``organs``).
@@ -19,7 +19,7 @@ from tasks.phantom.chest.patient import TUBERCULOSIS, Lesion, Patient
 
 @dataclass(frozen=True)
 class Ground:
-    """Where lesions are painted: a coarse grid of the film, (S, S)."""
+    """Coarse grid of the film on which lesions are painted, (S, S)."""
 
     patient: Patient
     project: Projection
@@ -46,13 +46,13 @@ class Ground:
         return float(x), float(y)
 
     def generator(self, lesion: Lesion) -> np.random.Generator:
-        """Return the lesion's own randomness."""
+        """Return the lesion's own random generator."""
         return self.patient.film_generator("lesion", lesion.kind, lesion.number)
 
 
 @dataclass(frozen=True)
 class Effect:
-    """What a lesion does, on the coarse grid; all maps (S, S) float32."""
+    """Effect of a lesion on the coarse grid; all maps (S, S) float32."""
 
     filling: np.ndarray
     """Share of the lung's air that is water, at most 1; negative is more air than normal."""
@@ -65,7 +65,7 @@ class Effect:
 
 
 def effect(ground: Ground, lesion: Lesion) -> Effect:
-    """Return what a lesion does to the film."""
+    """Compute the effect of a lesion on the film."""
     return _EFFECTS[lesion.kind](ground, lesion)
 
 

@@ -1,4 +1,4 @@
-"""One synthetic person, one film of them, and what is wrong with them; everything drawn from addresses.
+"""One synthetic person, one film of them, and their lesions; every draw is seeded by its address.
 
 The person (``Anatomy``) depends on the collection and the number only, so follow-up films show the same person.
 The film (pose, breath, exposure) and the lesions depend on the follow-up as well.
@@ -51,7 +51,7 @@ _HEALTHY_SHARE = 0.45
 
 @dataclass(frozen=True, kw_only=True)
 class Film:
-    """What differs from film to film: pose, breath, exposure, processing."""
+    """Parameters that differ from film to film: pose, breath, exposure, processing."""
 
     view: Literal["PA", "AP"]
     turn_deg: float
@@ -83,7 +83,7 @@ class Film:
 
 @dataclass(frozen=True, kw_only=True)
 class Lesion:
-    """One finding. Where a kind has no place or side of its own (Edema), those fields are not used."""
+    """One finding. Kinds without a place or side of their own (Edema) ignore those fields."""
 
     kind: str
     side: int
@@ -101,7 +101,7 @@ class Lesion:
 
 @dataclass(frozen=True, kw_only=True)
 class Patient:
-    """A person, a film of them and their lesions; renders to the same image for ever."""
+    """A person, a film of them and their lesions; renders to the same image always."""
 
     seed: int
     collection: Collection
@@ -127,11 +127,11 @@ class Patient:
         return kind in self.labels
 
     def person_generator(self, *what: seeds.Address) -> np.random.Generator:
-        """Return randomness that all films of this person share (vessel tree)."""
+        """Return the random generator that all films of this person share (vessel tree)."""
         return seeds.generator(self.seed, "phantom", self.collection, self.number, *what)
 
     def film_generator(self, *what: seeds.Address) -> np.random.Generator:
-        """Return randomness of this film alone (noise, texture of lesions)."""
+        """Return the random generator of this film alone (noise, texture of lesions)."""
         return seeds.generator(self.seed, "phantom", self.collection, self.number, "film", self.follow_up, *what)
 
 
@@ -143,7 +143,7 @@ def draw_patient(
     follow_up: int = 0,
     kinds: Sequence[str] | None = None,
 ) -> Patient:
-    """Draw one patient: the same for the same arguments, whatever else is drawn.
+    """Draw one patient, a function of the arguments alone.
 
     Args:
         seed: the phantom's seed.

@@ -1,4 +1,4 @@
-"""A patient's film and the truth that goes with it.
+"""Render a patient's film and its ground truth.
 
 Attenuation follows Beer and Lambert; scattered light and a sigmoid film response come after, then grain. The
 exposure is set from the healthy anatomy, so a lesion changes the image where it lies and nearly nowhere else.
@@ -54,7 +54,7 @@ class LesionBox(NamedTuple):
 
 @dataclass(frozen=True)
 class Rendering:
-    """One film with its truth. Masks are filled when asked for, at any size."""
+    """One film with its ground truth. Masks are rendered lazily, at any size."""
 
     patient: Patient
     brightness: np.ndarray
@@ -138,7 +138,7 @@ def render(patient: Patient, size_px: int = _RENDER_PX) -> Rendering:
 
 
 def _develop(patient: Patient, water_cm: np.ndarray) -> np.ndarray:
-    """Turn water into brightness: primary light, scatter, and the film's sigmoid."""
+    """Convert water to brightness: primary light, scatter, and the film's sigmoid."""
     film = patient.film
     primary = np.exp(np.float32(-_WATER_PER_CM) * water_cm)
     small = cv2.resize(np.minimum(primary, 0.4), (64, 64), interpolation=cv2.INTER_AREA)
@@ -169,7 +169,7 @@ def _equalised(bright: np.ndarray, share: float) -> np.ndarray:
 
 
 def _add_objects(scene: Scene, bright: np.ndarray) -> None:
-    """Lay what is not anatomy over the film: a side marker, a line, black borders."""
+    """Draw what is not anatomy onto the film: a side marker, a line, black borders."""
     film, size_px = scene.patient.film, bright.shape[0]
     if film.lead:
         t = np.linspace(0, 1, 30)

@@ -1,4 +1,4 @@
-"""Who is photographed: a person's two retinas, their diseases, and how each photograph was taken.
+"""One synthetic person's two retinas, their lesions, and the parameters of each photograph.
 
 The retina's axes, in radii of a 45° field (about 6.5 mm): the fovea is the origin, x runs towards the nose, so towards
 the optic disc, in either eye, and y down. A right eye has its disc at the right of the picture.
@@ -61,7 +61,7 @@ class Retina:
 
 @dataclass(frozen=True)
 class Photograph:
-    """How one picture was taken; every number is 0 or 1 for an ideal one."""
+    """Parameters of one picture; every number is 0 or 1 for an ideal one."""
 
     field_radius: float
     shift: tuple[float, float]
@@ -95,7 +95,7 @@ class Eye:
 
     @property
     def grade(self) -> int:
-        """The diabetic retinopathy, 0 to 4, that follows from the lesions."""
+        """Grade of diabetic retinopathy, 0 to 4, derived from the lesions."""
         return graded(self.lesions)
 
     @property
@@ -109,13 +109,13 @@ class Eye:
         return grow(self.retina, self.generator("trunks", eye=False), self.generator("vessels"))
 
     def generator(self, *address: str | int, eye: bool = True) -> np.random.Generator:
-        """Return a stream of this person, or of this eye."""
+        """Return a random generator of this person, or of this eye."""
         whose = (self.camera, self.number, *((self.side,) if eye else ()))
         return seeds.generator(self.seed, "fundus", *whose, *address)
 
 
 def draw_eye(seed: int, number: int, side: Side, *, camera: Camera = "eyepacs", grade: int | None = None) -> Eye:
-    """Describe one eye and its photograph; a function of the arguments alone.
+    """Draw one eye and its photograph, a function of the arguments alone.
 
     Args:
         seed: the phantom's seed.

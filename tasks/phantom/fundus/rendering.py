@@ -1,4 +1,4 @@
-"""The photograph of a retina, and the truth that goes with it.
+"""Render the photograph of a retina and its ground truth.
 
 The fundus reflects light by pigment; blood absorbs on the way there and back, so vessels and bleedings multiply the
 colour, bright lesions and the disc cover it, and the camera adds light fall-off, haze, unsharpness and grain.
@@ -36,7 +36,7 @@ _VEIN, _ARTERY = np.array([0.42, 0.80, 0.50], np.float32), np.array([0.20, 0.58,
 
 @dataclass(frozen=True)
 class Rendering:
-    """One photograph, upright and in a square, with its truth."""
+    """One photograph, upright and in a square, with its ground truth."""
 
     eye: Eye
     image: np.ndarray
@@ -58,7 +58,7 @@ class Rendering:
 
 
 def render(eye: Eye, size_px: int) -> Rendering:
-    """Photograph an eye.
+    """Render the photograph of an eye.
 
     Args:
         eye: whom, and how.
@@ -79,7 +79,7 @@ def render(eye: Eye, size_px: int) -> Rendering:
 
 
 def vessel_mask(eye: Eye, vessels: list[Vessel], size_px: int, thicker_px: float = 0.0) -> np.ndarray:
-    """Return the mask (S, S) bool of some vessels as an observer draws them who is bolder by a margin each side."""
+    """Return the mask (S, S) bool of some vessels, drawn bolder by a margin each side, as by an observer."""
     return _tree(vessels, View(eye, size_px), thicker_px) > 127
 
 
@@ -156,7 +156,7 @@ def _around_disc(eye: Eye, x: np.ndarray, y: np.ndarray, out: np.ndarray) -> np.
 
 
 def _add_disc(eye: Eye, view: View, fundus: np.ndarray) -> None:
-    """Lay the disc and its cup over the fundus, where they are."""
+    """Blend the disc and its cup over the fundus."""
     retina, reach = eye.retina, 1.4 * eye.retina.disc_radius * eye.retina.disc_oval * view.scale
     x, y = view(retina.disc)
     top, bottom, left, right = (
@@ -217,7 +217,7 @@ def _disc_masks(eye: Eye, view: View) -> dict[str, np.ndarray]:
 
 
 def _exposed(eye: Eye, light: np.ndarray, field: np.ndarray) -> np.ndarray:
-    """Take the picture: fall-off, haze, tint, unsharpness, grain, and black outside the field."""
+    """Apply the camera: fall-off, haze, tint, unsharpness, grain, and black outside the field."""
     photograph, size = eye.photograph, light.shape[0]
     across = np.linspace(-1, 1, 64, dtype=np.float32)
     x, y = np.meshgrid(across, across)

@@ -120,7 +120,7 @@ def _curve(through: np.ndarray) -> np.ndarray:
 
 
 def _wound(line: np.ndarray, rng: np.random.Generator) -> np.ndarray:
-    """Let a line wind to either side by smooth random waves."""
+    """Bend a line to either side by smooth random waves."""
     along = np.arange(len(line)) * STEP
     waves = rng.uniform(4, 26, 4)
     sideways = sum(
@@ -135,7 +135,7 @@ def _wound(line: np.ndarray, rng: np.random.Generator) -> np.ndarray:
 def _bud(
     retina: Retina, parent: Vessel, number: int, order: int, spacing: float, rng: np.random.Generator
 ) -> tuple[Vessel, list[Vessel]]:
-    """Put the first two points of branches along a vessel, which gets thinner at each: Murray's law."""
+    """Place the first two points of branches along a vessel, which gets thinner at each by Murray's law."""
     radii, points, buds = parent.radii.copy(), parent.points, list[Vessel]()
     draws = rng.random((2 + int(2 * len(points) * STEP / spacing), 4))
     place, side = spacing * (0.3 + 0.7 * draws[0, 0]), 1 if draws[0, 1] < 0.5 else -1
@@ -160,7 +160,7 @@ def _bud(
 
 
 def _extend(buds: list[Vessel], rng: np.random.Generator) -> list[Vessel]:
-    """Let branches grow, all at once: they turn to the fovea inside the arcades and away from the disc outside."""
+    """Extend branches, all at once: they turn to the fovea inside the arcades and away from the disc outside."""
     if not buds:
         return []
     at = np.array([bud.points[1] for bud in buds])

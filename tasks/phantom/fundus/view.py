@@ -1,4 +1,4 @@
-"""Where points of a retina fall in a photograph of it."""
+"""Project points of a retina onto a photograph."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tasks.phantom.fundus.patient import Eye
 
 @dataclass(frozen=True)
 class View:
-    """Where points of a retina fall in a square picture whose inscribed circle is the field of view."""
+    """Projection of retinal points onto a square picture whose inscribed circle is the field of view."""
 
     eye: Eye
     size_px: int

@@ -72,7 +72,7 @@ def write_chestxray14(root: Path, *, patients: int = 320, seed: int = 0, progres
 
 
 def films_of(number: int, seed: int) -> tuple[Patient, ...]:
-    """Return every film of one person (1, 2, …) as this phantom writes it; datasets that overlap with it ask here."""
+    """Return every film of one person (1, 2, …) as this phantom writes it, for datasets that overlap with it."""
     return tuple(shot.patient for shot in _films_of(number, False, seed))
 
 

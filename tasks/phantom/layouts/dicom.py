@@ -12,7 +12,7 @@ from eden_bench import seeds
 
 
 class Ids(NamedTuple):
-    """Who and what a DICOM file shows."""
+    """Identifiers of a DICOM file: patient, study, series, image."""
 
     patient: str
     study: str
@@ -21,7 +21,7 @@ class Ids(NamedTuple):
 
 
 def uid(seed: int, *address: seeds.Address) -> str:
-    """Return a DICOM UID derived from an address, the same for ever (root 2.25: a number without registration)."""
+    """Derive a DICOM UID from an address, always the same (root 2.25: a number without registration)."""
     return f"2.25.{seeds.key(seed, 'dicom', *address)}"
 
 
@@ -38,7 +38,7 @@ def write_dicom(
     age: int | None = None,
     sex: str = "",
 ) -> None:
-    """Write one film; the same bytes for the same arguments, since nothing is dated.
+    """Write one film as DICOM; the same bytes for the same arguments, since nothing is dated.
 
     Args:
         path: the file; its folder is made.

@@ -72,7 +72,7 @@ def write_siim_acr(root: Path, *, patients: int = 120, seed: int = 0, progress: 
 
 
 def run_lengths(mask: np.ndarray) -> tuple[int, ...]:
-    """Return (gap, length, …) of a mask (H, W) bool: gaps since the last run's end, from 0, column by column."""
+    """Encode a mask (H, W) bool as (gap, length, …): gaps since the last run's end, from 0, column by column."""
     flat = np.concatenate([[False], mask.T.ravel(), [False]])
     borders = np.flatnonzero(flat[1:] != flat[:-1])
     return tuple(np.diff(borders, prepend=0).tolist())
@@ -98,7 +98,7 @@ def _shots(patients: int, seed: int) -> list[_Shot]:
 
 
 def _ids(film: Patient) -> Ids:
-    """Number patient, study, series and image without a hint at the ChestX-ray14 phantom's numbers."""
+    """Number patient, study, series and image, without leaking the ChestX-ray14 phantom's numbers."""
     patient = f"{seeds.key(film.seed, 'siim-acr', film.number):032x}"
     study, series, image = (
         uid(film.seed, "siim-acr", what, film.number, film.follow_up) for what in ("study", "series", "image")
@@ -131,7 +131,7 @@ def _rows(shot: _Shot, masks: Sequence[np.ndarray]) -> tuple[str, ...]:
 
 
 def _in_two(mask: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Part a mask into an upper and a lower piece that share a tenth of its height; together they are the mask."""
+    """Split a mask into an upper and a lower piece that share a tenth of its height; their union is the mask."""
     rows = np.flatnonzero(mask.any(axis=1))
     upper, lower = mask.copy(), mask.copy()
     cut, overlap = int(rows.mean()), max(1, len(rows) // 10)

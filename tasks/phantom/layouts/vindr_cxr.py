@@ -144,12 +144,12 @@ def vindr_patient(seed: int, number: int) -> Patient:
 
 
 def _obvious(lesion: Lesion) -> Lesion:
-    """Return a lesion denser and larger than it was drawn: two dozen images a label have to suffice for learning."""
+    """Make a lesion denser and larger than it was drawn, since two dozen images a label must suffice for learning."""
     return replace(lesion, strength=0.5 + 0.5 * lesion.strength, size_cm=1.4 * lesion.size_cm)
 
 
 def upright(image: np.ndarray) -> np.ndarray:
-    """Cut a square film (S, S) to its middle columns, (S, 0.8 S)."""
+    """Crop a square film (S, S) to its middle columns, (S, 0.8 S)."""
     left, width = upright_columns(image.shape[1])
     return image[:, left : left + width]
 
@@ -209,7 +209,7 @@ def _boxes(shown: Rendering) -> Iterator[_Box]:
 
 
 def _noted(film: _Film, reader: int) -> list[tuple[str, ...]]:
-    """Return what a reader notes for each lesion; any but the first may misread one."""
+    """Return a reader's label for each lesion; readers other than the first may misread one."""
     rng = seeds.generator(film.patient.seed, "phantom", "vindr", film.patient.number, "reader", reader)
     sure = reader == film.readers[0] or film.test
     misread = rng.random(len(film.patient.labels)) < (0 if sure else _MISREAD_SHARE)

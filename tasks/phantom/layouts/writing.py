@@ -1,4 +1,4 @@
-"""What both writers share: films rendered by a few threads, files in one order, and a seal at the end."""
+"""Shared parts of the writers: films rendered in threads, files in a fixed order, PHANTOM.json last."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ R = TypeVar("R")
 
 
 def for_each(jobs: Sequence[T], do: Callable[[T], R], what: str, progress: Progress) -> list[R]:
-    """Run every job on a few threads (NumPy and OpenCV release the lock); the first failure stops the rest.
+    """Run every job in a few threads (NumPy and OpenCV release the lock); the first failure stops the rest.
 
     Returns:
         What each job returned, in their order.
@@ -55,7 +55,7 @@ def start(root: Path, folders: Sequence[str]) -> None:
 
 
 def seal(root: Path, *, dataset: str, patients: int, images: int, seed: int, version: int = VERSION) -> None:
-    """Write ``PHANTOM.json``, last and atomically: where it stands, the folder is whole."""
+    """Write ``PHANTOM.json``, last and atomically: a folder that has it is complete."""
     content = {"phantom": dataset, "version": version, "seed": seed, "patients": patients, "images": images}
     atomic.write_json(root / PHANTOM, content)
 

@@ -1,4 +1,4 @@
-"""The contact sheet: what the phantom looks like, plain and with its truth drawn over it."""
+"""Draw the chest phantom's contact sheet: plain films, and with their truth drawn over them."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def write_sheet(path: Path, *, seed: int = 0) -> None:
 
 
 def save_sheet(path: Path, rows: list[np.ndarray]) -> None:
-    """Write the rows of a sheet, blue first, as one PNG; what it drops is grain that no eye sees at this size."""
+    """Write the rows of a sheet, blue first, as one PNG; fine grain, invisible at this size, is discarded."""
     picture = np.vstack(rows)[:, :, ::-1] & np.uint8(0xF8) | np.uint8(0x04)
     content = io.BytesIO()
     Image.fromarray(np.ascontiguousarray(picture)).save(content, "PNG", optimize=True)

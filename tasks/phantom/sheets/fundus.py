@@ -1,4 +1,4 @@
-"""The fundus phantom's contact sheet: plain photographs, their truth, the grades of retinopathy, and the files."""
+"""Draw the fundus phantom's contact sheet: photographs, their truth, the grades of retinopathy, the files."""
 
 from __future__ import annotations
 
