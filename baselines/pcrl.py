@@ -220,7 +220,7 @@ class PCRL(PretrainMethod):
     def _transformed(
         self, own: Features, other: Features, first: Tensor, second: Tensor, generator: torch.Generator | None
     ) -> tuple[Any, ...]:
-        """Return maps conditioned on their views' transformations, and as targets the transformed *inputs*, with cut-outs.
+        """Return maps conditioned on their views' transformations, and the transformed *inputs*, cut out, as targets.
 
         The student's attention tells both, and learns from both.
         """

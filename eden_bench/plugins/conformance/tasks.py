@@ -52,7 +52,7 @@ class TaskTrial:
 
     @cached_property
     def opened(self) -> Any:  # noqa: ANN401 - an OpenTask
-        """Open the task on its dataset's phantom, or on a larger one if the first has too few films of what it needs."""
+        """Open the task on its dataset's phantom, or on a larger one if the first has too few films for it."""
         try:
             return self._open(*phantom(self.task.dataset, self.folder))
         except DataMissing:
