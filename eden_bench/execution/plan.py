@@ -115,12 +115,14 @@ def make_plan(ask: Ask, inputs: Inputs, past: Sequence[Record]) -> Plan:
         UsageError: names, shots or the protocol do not fit the methods and tasks.
         DataMissing: no task at all has its data.
     """
-    ask = replace(ask, tasks=_with_looked_at(ask.tasks))
+    asked, ask = ask.tasks, replace(ask, tasks=_with_looked_at(ask.tasks))
     opener = _Opener(ask, inputs, past)
     looked_at = frozenset(registry.tasks.get(name).looks_at for name in ask.tasks)
     plan = Plan(ask, opener.protocol, opener.phantom, looked_at=looked_at)
     known = {record.id: record for record in past}
     for name in ask.tasks:
+        if name not in asked and opener.looked_at_in_vain(name, asked):
+            continue
         task: Task = registry.tasks.get(name)
         opened, problem, looks_at = opener.with_looked_at(task)
         for backbone in opener.backbones(name):
@@ -170,6 +172,11 @@ class _Opener:
             return opened, problem, None
         looks_at, its_problem = self.task(task.looks_at)
         return (opened if looks_at else None), problem or its_problem, looks_at
+
+    def looked_at_in_vain(self, name: str, asked: Sequence[str]) -> bool:
+        """Return whether nothing that looks at a task can be opened, so that nobody would want its networks."""
+        tasks = [registry.tasks.get(other) for other in asked]
+        return all(self.with_looked_at(task)[1] for task in tasks if task.looks_at == name)
 
     def _open(self, name: str) -> tuple[OpenedTask | None, Problem | None]:
         task = registry.tasks.get(name)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -11,6 +12,8 @@ from torch.nn import functional
 
 from eden_bench.encoders import seeded
 from tasks.gradcam.maps import enlarged, scaled
+
+N = TypeVar("N", bound=nn.Module)
 
 _BLOB_CELLS = 7
 _BLOB_SIGMA_CELLS = 1.5
@@ -61,7 +64,7 @@ def grid_oracle(masks: np.ndarray, grid: tuple[int, int]) -> np.ndarray:
     return enlarged(scaled(torch.stack(cells)), masks.shape[-1])
 
 
-def with_random_weights(network: nn.Module, seed: int) -> nn.Module:
+def with_random_weights(network: N, seed: int) -> N:
     """Return a copy whose weights are drawn anew (Adebayo et al., NeurIPS 2018, arXiv:1810.03292).
 
     Modules that know how are reset, running statistics included; other parameters (of positions, say) are drawn from

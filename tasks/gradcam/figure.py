@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -20,7 +20,7 @@ _COLOURS = "cividis"
 """Rises in brightness, and looks alike to colour-blind readers."""
 _SIDE_IN = 1.25
 _NEEDED = ("cases", "labels", "films", "maps", "boxes", "iou")
-_SETTINGS = {"svg.fonttype": "none", "svg.hashsalt": "eden-bench", "pdf.fonttype": 42, "font.size": 8}
+_SETTINGS: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "eden-bench", "pdf.fonttype": 42, "font.size": 8}
 
 
 def draw(records: Sequence[Record], columns: int = COLUMNS) -> Figure:
@@ -55,7 +55,7 @@ def draw(records: Sequence[Record], columns: int = COLUMNS) -> Figure:
     return figure
 
 
-def _arrays_of(records: Sequence[Record]) -> list[Mapping[str, np.ndarray]]:
+def _arrays_of(records: Sequence[Record]) -> Sequence[Mapping[str, np.ndarray]]:
     if not 0 < len(records) <= MOST_ROWS:
         raise UsageError(f"{len(records)} records to draw, expected 1 to {MOST_ROWS}, a row each: choose fewer")
     shown = [record.arrays() for record in records]

@@ -38,7 +38,7 @@ class Layer(NamedTuple):
         if not self.tokens:
             return output
         side = round((output.shape[1] - 1) ** 0.5)
-        return output[:, 1:].transpose(1, 2).unflatten(2, (side, side))
+        return output[:, 1:].transpose(1, 2).reshape(len(output), -1, side, side)
 
 
 def layer_of(encoder: Encoder, form: Form) -> Layer | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -160,7 +160,7 @@ class OpenGradCam(OpenTask):
         size_px, rows = self.protocol.size_px, len(self.truth)
         shape = (rows, size_px, size_px)
         truth = self.truth
-        makers = {
+        makers: dict[str, Callable[[], np.ndarray]] = {
             "centre blob": lambda: np.broadcast_to(controls.centre_blob(size_px), shape),
             "whole film": lambda: np.broadcast_to(controls.whole_film(size_px), shape),
             FLOOR: lambda: controls.class_prior(self._masks, list(truth.labels), truth.patients),

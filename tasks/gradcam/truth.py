@@ -93,7 +93,8 @@ def boxed(index: DatasetIndex) -> tuple[Item, ...]:
     if len({item.patient for item in films}) < 2:
         raise DataMissing(
             f"grad-cam: {len(films)} test images of {index.dataset} in {index.root} have boxes, expected those of two "
-            "patients at least: put BBox_List_2017.csv beside the images, and the images that it names with them"
+            "patients at least: put the list of boxes (BBox_List_2017.csv) and the images that it names there; "
+            f"'eden-bench data check {index.dataset}' says what is there"
         )
     return films
 

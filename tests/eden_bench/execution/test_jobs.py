@@ -157,6 +157,18 @@ def test_what_looks_at_a_task_that_cannot_be_opened_is_given_no_bare_encoder(pro
     assert not any(line.startswith("fake-look") for line in started(tmp_path))
 
 
+def test_nothing_is_fine_tuned_for_a_look_that_cannot_be_opened(probing, tmp_path, monkeypatch):
+    def fail(*_):
+        raise DataMissing("no film has a box")
+
+    monkeypatch.setattr(type(registry.tasks.get("fake-look")), "open", fail_for("fake-look", fail))
+    with pytest.raises(DataMissing, match="no film has a box"):
+        run(probing, "fake-random", "fake-look", seeds="0")
+    assert started(tmp_path) == []
+    done = run(probing, "fake-random", "fake-look,fake-net", seeds="0")  # unless it was asked for too
+    assert {slot.task: slot.state for slot in done.slots} == {"fake-look": "missing", "fake-net": "ran"}
+
+
 def fail_for(name, fail):
     """Return FakeTask.open, failing for one task."""
     own = type(registry.tasks.get(name)).open

@@ -101,6 +101,13 @@ def test_both_layers_in_one_pass_are_those_of_one_each(images):
         torch.testing.assert_close(maps.grad_cam(network, [layer], images, COLUMNS)[0], one)
 
 
+def test_tokens_become_a_map_row_by_row_without_the_class_token():
+    tokens = torch.tensor([-1.0, 0, 1, 2, 3, 4, 5, 6, 7, 8])[None, :, None].expand(1, 10, 2)
+    made = maps.Layer(nn.Identity(), tokens=True).as_map(tokens)
+    assert made.shape == (1, 2, 3, 3)
+    assert made[0, 1].tolist() == [[0, 1, 2], [3, 4, 5], [6, 7, 8]]
+
+
 def test_no_hook_stays_behind(images):
     network = classifier("vit_mini_patch8_64")
     before = network(images)
