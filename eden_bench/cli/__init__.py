@@ -47,14 +47,14 @@ class Entry(NamedTuple):
 
 
 COMMANDS = {
-    "run": Entry("eden_bench.cli.run", "run", "Pretrain what is missing, fine-tune, score; then show the table."),
-    "report": Entry("eden_bench.cli.report", "report", "Tables and tests from the stored records."),
-    "pretrain": Entry("eden_bench.cli.run", "pretrain", "Pretrain methods without fine-tuning them."),
+    "run": Entry("eden_bench.cli.run", "run", "Pretrain what is missing, fine-tune, score, print the table."),
+    "report": Entry("eden_bench.cli.report", "report", "Print tables and tests from stored records."),
+    "pretrain": Entry("eden_bench.cli.run", "pretrain", "Pretrain methods without fine-tuning."),
     "list": Entry("eden_bench.cli.listing", "list_names", "List methods, tasks, datasets and protocols."),
-    "show": Entry("eden_bench.cli.listing", "show", "Show a card: a method, task, dataset or protocol."),
-    "data": Entry("eden_bench.cli.data", "app", "Datasets: list, check, audit, phantom."),
+    "show": Entry("eden_bench.cli.listing", "show", "Show a method's, task's, dataset's or protocol's card."),
+    "data": Entry("eden_bench.cli.data", "app", "Datasets: list, check, audit, splits, phantom."),
     "plugins": Entry("eden_bench.cli.listing", "plugins", "List every plugin and whether it loads."),
-    "import-weights": Entry("eden_bench.cli.weights", "import_file", "Turn any published checkpoint into an encoder."),
+    "import-weights": Entry("eden_bench.cli.weights", "import_file", "Import a published checkpoint as an encoder."),
     "doctor": Entry("eden_bench.cli.doctor", "doctor", "Check this machine and installation."),
     "paths": Entry("eden_bench.cli.listing", "paths", "Show each setting and where it came from."),
 }

@@ -28,15 +28,17 @@ if TYPE_CHECKING:
 
 def audit_datasets(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[DATASETS]", help="Datasets to audit together [all that are there].")
+        list[str] | None,
+        typer.Argument(metavar="[DATASETS]", help="Datasets to audit together [all that are available]."),
     ] = None,
     checkpoint: Annotated[
-        list[Path] | None, typer.Option("--checkpoint", help="Folder of a checkpoint: what did it see? (repeatable)")
+        list[Path] | None,
+        typer.Option("--checkpoint", help="Checkpoint folder: audit its pretraining data (repeatable)."),
     ] = None,
     methods: Annotated[
-        list[str] | None, typer.Option("--methods", help="All checkpoints under OUT of these methods.")
+        list[str] | None, typer.Option("--methods", help="Audit all checkpoints under OUT of these methods.")
     ] = None,
-    strict: Annotated[bool, typer.Option("--strict", help="Exit code 3 where there is a leak.")] = False,
+    strict: Annotated[bool, typer.Option("--strict", help="Exit code 3 if there is a leak.")] = False,
     data: Data = None,
     out: Out = None,
     cache: Cache = None,
@@ -45,8 +47,8 @@ def audit_datasets(
 ) -> None:
     """Find leakage: patients and images shared by train and test, datasets, and pretrained backbones.
 
-    Copies are found although they were resized, re-encoded, re-windowed or trimmed. What is found is written to
-    OUT/audit, and the report says it. Findings are exit code 0, or 3 for a leak with --strict.
+    Copies are found although they were resized, re-encoded, re-windowed or trimmed. Findings are written to
+    OUT/audit and shown by the report. Exit code 0 also with findings; with --strict, 3 if one is a leak.
     """
     from eden_bench.audit.audit import audit
 

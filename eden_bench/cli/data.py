@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 app = typer.Typer(
     cls=LeanGroup,
     rich_markup_mode=None,
-    help="Datasets: which are there, whether they are whole, and the phantom in their layouts.",
+    help="Datasets: list and validate them, audit for leakage, write split lists and phantoms.",
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 
@@ -47,7 +47,7 @@ def list_datasets(data: Data = None, plugin: Plugins = None, as_json: Json = Fal
 
 @app.command("check", cls=LeanCommand)
 def check_datasets(
-    names: Annotated[list[str], typer.Argument(help="Datasets to check, or 'all' for those that are there.")],
+    names: Annotated[list[str], typer.Argument(help="Datasets to validate, or 'all' for those available.")],
     data: Data = None,
     cache: Cache = None,
     plugin: Plugins = None,
@@ -69,8 +69,10 @@ def check_datasets(
 
 @app.command("splits", cls=LeanCommand)
 def write_splits(
-    name: Annotated[str, typer.Argument(help="A task, or a dataset.")],
-    out: Annotated[Path | None, typer.Option("--out", help="Folder to write DATASET/train.txt and so on into.")] = None,
+    name: Annotated[str, typer.Argument(help="Name of a task or dataset.")],
+    out: Annotated[
+        Path | None, typer.Option("--out", help="Folder to write DATASET/train.txt and the other lists to.")
+    ] = None,
     data: Data = None,
     cache: Cache = None,
     splits: Splits = None,
@@ -94,10 +96,14 @@ def write_splits(
 
 @app.command("phantom", cls=LeanCommand)
 def write_phantoms(
-    names: Annotated[list[str] | None, typer.Option("--datasets", help="Datasets to write [all that can be].")] = None,
-    out: Annotated[Path, typer.Option("--out", help="Folder to write into; use it with --data.")] = Path("phantom"),
-    seed: Annotated[int | None, typer.Option("--seed", help="Another seed, other patients [0].")] = None,
-    patients: Annotated[int | None, typer.Option("--patients", help="Number of patients [as the dataset].")] = None,
+    names: Annotated[
+        list[str] | None, typer.Option("--datasets", help="Datasets to write [all that have a phantom].")
+    ] = None,
+    out: Annotated[Path, typer.Option("--out", help="Folder to write to; pass it to run as --data.")] = Path("phantom"),
+    seed: Annotated[int | None, typer.Option("--seed", help="Seed of the synthetic patients [0].")] = None,
+    patients: Annotated[
+        int | None, typer.Option("--patients", help="Number of patients [the dataset's default].")
+    ] = None,
     plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:

@@ -26,7 +26,7 @@ _NONE = {
 
 
 def list_names(
-    kind: Annotated[str | None, typer.Argument(help="methods, tasks, datasets or protocols; none: all four.")] = None,
+    kind: Annotated[str | None, typer.Argument(help="methods, tasks, datasets or protocols [all four].")] = None,
     plugin: Plugins = None,
     as_json: Json = False,
 ) -> None:
@@ -64,7 +64,7 @@ def show(
 
 def plugins(
     plugin: Plugins = None,
-    check: Annotated[str | None, typer.Option("--check", help="Run the contract's tests on this one.")] = None,
+    check: Annotated[str | None, typer.Option("--check", help="Validate this plugin against its contract.")] = None,
     new: Annotated[str | None, typer.Option("--new", help="Write a working package to start from.")] = None,
     as_json: Json = False,
 ) -> None:

@@ -7,15 +7,18 @@ from typing import Annotated
 
 import typer
 
-Data = Annotated[Path | None, typer.Option("--data", help="Root of the datasets' folders; none: the phantom serves.")]
+Data = Annotated[
+    Path | None, typer.Option("--data", help="Parent folder of the datasets; without it, the synthetic phantom.")
+]
 Out = Annotated[Path | None, typer.Option("--out", help="Folder of records, checkpoints and reports [./runs].")]
-Cache = Annotated[Path | None, typer.Option("--cache", help="Folder of decoded images and of the phantom.")]
+Cache = Annotated[Path | None, typer.Option("--cache", help="Folder of cached images and of the phantom.")]
 Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, mps, cuda or cuda:N.")]
 Threads = Annotated[
     str | None, typer.Option("--threads", metavar="N", help="CPU threads; part of a cell's identity [cores].")
 ]
 Splits = Annotated[
-    Path | None, typer.Option("--splits", help="Folder of your own lists, DATASET/train.txt, test.txt [the dataset's].")
+    Path | None,
+    typer.Option("--splits", help="Folder of your split lists, DATASET/train.txt, test.txt [the dataset's]."),
 ]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="Load a plugin file first (repeatable).")]

@@ -28,10 +28,12 @@ FORMATS = ("terminal", "md", "csv", "json")
 
 def report(
     out: Out = None,
-    method: Annotated[str | None, typer.Option(help="Method to test [adam where present, else the best].")] = None,
+    method: Annotated[str | None, typer.Option(help="Method to test [adam if present, else the best].")] = None,
     tasks: Annotated[list[str] | None, typer.Option(help="Names, globs or @groups; commas or repeats.")] = None,
     form: Annotated[str, typer.Option("--format", help="terminal, md, csv or json.")] = "terminal",
-    allow_unequal: Annotated[bool, typer.Option("--allow-unequal", help="Test rows of different seeds too.")] = False,
+    allow_unequal: Annotated[
+        bool, typer.Option("--allow-unequal", help="Test rows even if their seeds differ.")
+    ] = False,
     as_json: Json = False,
 ) -> None:
     """Show mean, s.d., n, 95 % interval and the paper's t-test; write report.md, .csv and .json to OUT/report."""

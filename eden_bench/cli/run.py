@@ -36,18 +36,20 @@ Protocol = Annotated[
 ]
 PretrainSeeds = Annotated[
     str,
-    typer.Option("--pretrain-seeds", "--pretrain-seed", help="Of the pretrainings, for example 0-2: one row of both."),
+    typer.Option(
+        "--pretrain-seeds", "--pretrain-seed", help="Seeds of pretrainings, for example 0-2; merged into one row."
+    ),
 ]
 PretrainData = Annotated[str | None, typer.Option("--pretrain-data", help="Dataset to pretrain on [by modality].")]
-Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="No progress.")]
+Quiet = Annotated[bool, typer.Option("--quiet", "-q", help="Hide progress.")]
 
 
 def run(
     methods: Methods = None,
     tasks: Annotated[list[str] | None, typer.Option(help="Names, globs or @groups; commas or repeats.")] = None,
-    seeds: Annotated[str | None, typer.Option(help="For example 0-9 or 0,3,5 [0-9].")] = None,
-    n_seeds: Annotated[int | None, typer.Option(help="Seeds 0 to this less one.")] = None,
-    shots: Annotated[list[str] | None, typer.Option(help="Training images, for example 3,6,12,24,full [full].")] = None,
+    seeds: Annotated[str | None, typer.Option(help="Fine-tuning seeds, for example 0-9 or 0,3,5 [0-9].")] = None,
+    n_seeds: Annotated[int | None, typer.Option(help="Number of seeds, from 0; instead of --seeds.")] = None,
+    shots: Annotated[list[str] | None, typer.Option(help="Few-shot sizes, for example 3,6,12,24,full [full].")] = None,
     protocol: Protocol = None,
     data: Data = None,
     out: Out = None,
@@ -58,11 +60,17 @@ def run(
     plugin: Plugins = None,
     pretrain_data: PretrainData = None,
     pretrain_seeds: PretrainSeeds = "0",
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the plan and its cost; write nothing.")] = False,
-    force: Annotated[bool, typer.Option("--force", help="Run cells anew; old records go to superseded/.")] = False,
-    only_failed: Annotated[bool, typer.Option("--only-failed", help="Run only what failed before.")] = False,
-    on_error: Annotated[str, typer.Option(help="continue or stop.")] = "continue",
-    replay: Annotated[str | None, typer.Option(metavar="ID", help="Run one record's cell again and compare.")] = None,
+    dry_run: Annotated[
+        bool, typer.Option("--dry-run", help="Print the plan and its estimated cost; write nothing.")
+    ] = False,
+    force: Annotated[
+        bool, typer.Option("--force", help="Repeat finished cells; old records move to superseded/.")
+    ] = False,
+    only_failed: Annotated[bool, typer.Option("--only-failed", help="Retry only cells that failed before.")] = False,
+    on_error: Annotated[str, typer.Option(help="After a failed cell: continue or stop.")] = "continue",
+    replay: Annotated[
+        str | None, typer.Option(metavar="ID", help="Repeat one record's cell and compare bit for bit.")
+    ] = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -107,7 +115,7 @@ def pretrain(
     plugin: Plugins = None,
     pretrain_data: PretrainData = None,
     seeds: Annotated[
-        str, typer.Option("--seeds", "--seed", "--pretrain-seeds", "--pretrain-seed", help="For example 0-2.")
+        str, typer.Option("--seeds", "--seed", "--pretrain-seeds", "--pretrain-seed", help="Seeds, for example 0-2.")
     ] = "0",
     as_json: Json = False,
     quiet: Quiet = False,

@@ -19,12 +19,14 @@ if TYPE_CHECKING:
 
 
 def import_file(
-    file: Annotated[Path, typer.Argument(help="The checkpoint: .pth, .pt, .tar, .ckpt or .safetensors.")],
-    name: Annotated[str | None, typer.Option("--name", help="What to call it [the file's stem].")] = None,
-    arch: Annotated[str | None, typer.Option("--arch", help="Refuse any other architecture.")] = None,
-    prefix: Annotated[str | None, typer.Option("--prefix", help="Which network, where the file has several.")] = None,
-    untrained: Annotated[bool, typer.Option("--untrained", help="Take a network that was never trained.")] = False,
-    look: Annotated[bool, typer.Option("--dry-run", help="Say what would be imported; write nothing.")] = False,
+    file: Annotated[Path, typer.Argument(help="Checkpoint file: .pth, .pt, .tar, .ckpt or .safetensors.")],
+    name: Annotated[str | None, typer.Option("--name", help="Name of the method [the file's stem].")] = None,
+    arch: Annotated[str | None, typer.Option("--arch", help="Expected architecture; refuse any other.")] = None,
+    prefix: Annotated[
+        str | None, typer.Option("--prefix", help="Prefix of the encoder's tensors, if the file has several networks.")
+    ] = None,
+    untrained: Annotated[bool, typer.Option("--untrained", help="Accept a network that was never trained.")] = False,
+    look: Annotated[bool, typer.Option("--dry-run", help="Print what would be imported; write nothing.")] = False,
     out: Out = None,
     as_json: Json = False,
 ) -> None:
