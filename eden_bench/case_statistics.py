@@ -48,7 +48,7 @@ def register_statistic(name: str) -> Callable[[S], S]:
 
 
 def register_counted(name: str) -> Callable[[C], C]:
-    """Register the fast form of a statistic: all resamples at once, from how often each drew each case.
+    """Register the fast form of a statistic: all bootstrap resamples at once, from how often each drew each case.
 
     A statistic without one is called once a resample, with the drawn cases.
     """
@@ -61,7 +61,7 @@ def register_counted(name: str) -> Callable[[C], C]:
 
 
 def counted_of(score: ScoreDefinition) -> Counted | None:
-    """Return the fast form of a score's statistic; None where it has none."""
+    """Return the fast form of a score's statistic; None if it has none."""
     return _COUNTED.get(score.statistic)
 
 
