@@ -44,7 +44,7 @@ class CropLaw:
 
 
 class Words(NamedTuple):
-    """Coordinates of C words and the images that show them; -1 where there are fewer images than wanted."""
+    """Coordinates of C words and the images that show them; -1 pads words with fewer images."""
 
     centres: np.ndarray
     """(C, 2) float64: x, y in pixels of a 1024-px image."""

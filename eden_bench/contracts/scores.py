@@ -44,7 +44,7 @@ class ScoreDefinition:
 
     @property
     def limits(self) -> tuple[float, float]:
-        """Bounds as numbers, infinite where there is none."""
+        """Bounds as numbers, infinite if there is none."""
         low, high = self.bounds
         return -math.inf if low is None else low, math.inf if high is None else high
 

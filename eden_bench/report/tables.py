@@ -95,7 +95,7 @@ class Pretraining(NamedTuple):
     """Fine-tuning seed to primary score, seeds ascending."""
 
     def mean(self, seeds: Collection[int] = ()) -> float:
-        """Return the mean over some fine-tuning seeds; over all, where none are given."""
+        """Return the mean over some fine-tuning seeds; by default over all."""
         values = [self.scores[seed] for seed in seeds or self.scores]
         return math.fsum(values) / len(values)
 

@@ -90,7 +90,7 @@ def stored_bytes(source: Path) -> int:
 
 
 def _extents(file: int, end: int) -> Iterator[tuple[int, int]]:
-    """Yield where a file has data; many small pieces count as one, they are no lie about size."""
+    """Yield the extents of a file that hold data; many small pieces count as one."""
     stop = 0
     for _ in range(_MOST_PIECES):
         try:

@@ -257,7 +257,7 @@ def _decoded(dataset: str, path: Path, syntax: str, claims: Claims, content: byt
 
 
 def _jpeg_size(frame: bytes) -> tuple[int, int] | None:
-    """Return rows and columns of a grey JPEG or JPEG-LS stream, None where it is neither."""
+    """Parse rows and columns from a grey JPEG or JPEG-LS stream; None if it is neither."""
     place = 2
     while frame[:2] == b"\xff\xd8" and place + 9 < len(frame) and frame[place] == 0xFF:
         marker, length = frame[place + 1], int.from_bytes(frame[place + 2 : place + 4])
@@ -269,7 +269,7 @@ def _jpeg_size(frame: bytes) -> tuple[int, int] | None:
 
 
 def _jpeg_2000_size(frame: bytes) -> tuple[int, int] | None:
-    """Return rows and columns of a grey JPEG 2000 stream of few tiles, None where it is none."""
+    """Parse rows and columns from a grey JPEG 2000 stream of few tiles; None if it is none."""
     place = frame.find(b"\xff\x4f\xff\x51", 0, 4096)
     if place < 0 or len(frame) < place + 42:
         return None

@@ -120,7 +120,7 @@ def in_own_pixels(box: Box, image: Path) -> Box:
 
 
 def _png_size(path: Path) -> tuple[int, int] | None:
-    """Return width and height from a PNG's header; None where it has none, which decoding it will tell."""
+    """Parse width and height from a PNG's header; None if it has none, which decoding will report."""
     try:
         if not path.is_file():  # a pipe would be waited for
             return None
