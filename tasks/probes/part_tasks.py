@@ -126,6 +126,7 @@ class _FilmTask(Task):
 class CompositionalityTask(_FilmTask):
     """Do the parts' features add up to the whole's?"""
 
+    statistics: ClassVar[tuple[str, ...]] = ("tasks.probes.part_whole",)
     score: ScoreDefinition = PART_WHOLE_AUC
 
     def protocol(self, name: str) -> WholesProtocol:
@@ -143,6 +144,7 @@ class CompositionalityTask(_FilmTask):
 class DecomposabilityTask(_FilmTask):
     """Does a whole's feature tell those of its parts?"""
 
+    statistics: ClassVar[tuple[str, ...]] = ("tasks.probes.quadrants",)
     score: ScoreDefinition = QUADRANTS_R2
 
     def protocol(self, name: str) -> WholesProtocol:
@@ -160,6 +162,7 @@ class DecomposabilityTask(_FilmTask):
 class InterpolationTask(_FilmTask):
     """Do features on a line mix as the places do?"""
 
+    statistics: ClassVar[tuple[str, ...]] = ("tasks.probes.mixtures",)
     score: ScoreDefinition = INTERPOLATION_ERROR
 
     def protocol(self, name: str) -> LinesProtocol:
