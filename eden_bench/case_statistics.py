@@ -127,7 +127,7 @@ def counted_auc(columns: Columns, name: str, counts: np.ndarray) -> np.ndarray:
     labels = [column.removeprefix("target_") for column in columns if column.startswith("target_")]
     total, known = np.zeros(len(counts)), np.zeros(len(counts))
     for label in labels:
-        found = _counted_auc(columns[f"probability_{label}"], columns[f"target_{label}"], counts)
+        found = auc_of_counts(columns[f"probability_{label}"], columns[f"target_{label}"], counts)
         there = ~np.isnan(found)
         total[there] += found[there]
         known += there
@@ -211,19 +211,17 @@ def auc(probability: np.ndarray, target: np.ndarray) -> float:
     return float((rank_sum - positives * (positives + 1) / 2) / (positives * negatives))
 
 
-def mean_ranks(values: np.ndarray) -> np.ndarray:
-    """Rank values from 1; tied values share their mean rank.
+def auc_of_counts(probability: np.ndarray, target: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Compute ``auc`` of R resamples, (R,); NaN where one has only one of the two classes.
 
-    >>> mean_ranks(np.array([5, 3, 5]))
-    array([2.5, 1. , 2.5])
+    Args:
+        probability: (N,).
+        target: (N,) 0 or 1.
+        counts: (R, N) how often each resample drew each case.
+
+    >>> auc_of_counts(np.array([0.1, 0.8, 0.8]), np.array([0, 0, 1]), np.array([[1, 1, 1], [2, 0, 1]])).tolist()
+    [0.75, 1.0]
     """
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return (last - (counts - 1) / 2)[inverse]
-
-
-def _counted_auc(probability: np.ndarray, target: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Compute ``auc`` of R resamples; NaN where one has only one of the two classes."""
     order = np.argsort(probability, kind="stable")
     drawn = counts[:, order]
     positive = drawn * (np.asarray(target)[order] == 1)
@@ -233,3 +231,14 @@ def _counted_auc(probability: np.ndarray, target: np.ndarray, counts: np.ndarray
     outranked = np.cumsum(negative, axis=1) - negative / 2
     pairs = positive.sum(axis=1) * negative.sum(axis=1)
     return np.divide((positive * outranked).sum(axis=1), pairs, out=np.full(len(counts), np.nan), where=pairs > 0)
+
+
+def mean_ranks(values: np.ndarray) -> np.ndarray:
+    """Rank values from 1, equal ones sharing the mean of theirs.
+
+    >>> mean_ranks(np.array([5, 3, 5]))
+    array([2.5, 1. , 2.5])
+    """
+    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
+    last = np.cumsum(counts)
+    return (last - (counts - 1) / 2)[inverse]

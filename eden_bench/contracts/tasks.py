@@ -106,6 +106,8 @@ class TaskDefaults:
     """Name of the task whose fine-tuned network it is given in place of an encoder (Grad-CAM); "" for none."""
     groups: tuple[str, ...] = ()
     """Groups it is in besides its kind and dataset, for ``--tasks @NAME``."""
+    statistics: ClassVar[tuple[str, ...]] = ()
+    """Modules that register its scores' statistics, where importing the task does not: a report imports them."""
 
     def lists(self, index: DatasetIndex, protocol: Any) -> tuple[dict[str, list[str]], str] | None:  # noqa: ANN401
         """Return the image ids of "train", "validation" and "test", and the split rule in words.

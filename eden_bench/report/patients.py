@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -9,7 +10,7 @@ from typing import NamedTuple
 import numpy as np
 
 from eden_bench import registry
-from eden_bench.case_statistics import counted_of, statistic_of
+from eden_bench.case_statistics import Statistic, counted_of, statistic_of
 from eden_bench.contracts import ScoreDefinition
 from eden_bench.errors import EdenError
 from eden_bench.records import Record
@@ -17,7 +18,7 @@ from eden_bench.report.resampling import RESAMPLES, Scored, interval, over_pretr
 from eden_bench.report.tables import PatientInterval, Row
 
 MOST_DRAWN_CASES = 400_000_000
-"""Cases drawn in all resamples of a table, where its score is no mean: more take minutes, and have no interval."""
+"""Cases drawn in all resamples of a row, where its score is no mean: more take minutes, and have no interval."""
 _TOLERANCE = 1e-6
 
 
@@ -163,8 +164,8 @@ def _sources(row: Row, score: ScoreDefinition, resamples: int) -> Sources:
 
 
 def _read(record: Record, score: ScoreDefinition, draws: int) -> tuple[dict[str, Scored], str]:
-    """Read the cases of a record as its score, under "", and as the controls that have a column; and the unit."""
-    if not score.statistic or (score.statistic != "mean" and _known(record, score) is None):
+    """Return the cases of a record as its score, under "", and as the controls that have a column; and the unit."""
+    if not score.statistic or (score.statistic != "mean" and known_statistic(record.cell.task, score) is None):
         raise Unusable(f"no function of cases that is known here gives {score.name}")
     columns_of = {name: _columns_of(name, score) for name in record.controls}
     names = {score.name, *(column for several in columns_of.values() for column in several)}
@@ -206,11 +207,12 @@ def _is_near(value: float, told: float) -> bool:
     return abs(value - told) <= _TOLERANCE * max(1.0, abs(told))
 
 
-def _known(record: Record, score: ScoreDefinition) -> object | None:
-    """Return the statistic of a score, importing its task if needed, which may register it."""
+def known_statistic(task: str, score: ScoreDefinition) -> Statistic | None:
+    """Return the statistic of a score; the modules that its task names are imported where nothing has yet."""
     if statistic_of(score) is None:
         try:
-            registry.tasks.get(record.cell.task)
-        except EdenError:
+            for module in registry.tasks.get(task).statistics:
+                importlib.import_module(module)
+        except (EdenError, ImportError):
             return None
     return statistic_of(score)

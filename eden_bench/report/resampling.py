@@ -14,7 +14,7 @@ nine of ten studies (simulated in the tests), not in 95 of 100.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from typing import NamedTuple
@@ -89,6 +89,23 @@ class Scored:
     def _groups(self) -> tuple[np.ndarray, np.ndarray]:
         names, inverse = np.unique(self.patients, return_inverse=True)
         return names, inverse
+
+
+@dataclass(frozen=True)
+class _Rows(Mapping[str, np.ndarray]):
+    """Some rows of columns; a column is cut when it is asked for, since a statistic reads few of many."""
+
+    columns: Columns
+    rows: np.ndarray
+
+    def __getitem__(self, name: str) -> np.ndarray:
+        return self.columns[name][self.rows]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self.columns)
+
+    def __len__(self) -> int:
+        return len(self.columns)
 
 
 def patient_counts(patients: int, resamples: int = RESAMPLES, chunk: int = _CHUNK) -> Iterator[np.ndarray]:
@@ -217,9 +234,8 @@ def _drawn_scores(scored: Scored, counts: np.ndarray) -> np.ndarray:
 
 
 def _score(scored: Scored, rows: np.ndarray) -> float:
-    """Score some cases; NaN if the statistic refuses them, for example without a positive."""
-    columns = {name: column[rows] for name, column in scored.columns.items()}
+    """Score some cases; NaN where the statistic refuses them, for example without a positive."""
     try:
-        return float(scored.statistic(columns, scored.name)) if scored.statistic else np.nan
+        return float(scored.statistic(_Rows(scored.columns, rows), scored.name)) if scored.statistic else np.nan
     except ValueError:
         return np.nan

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from eden_bench.case_statistics import Columns, auc, register_statistic
+from eden_bench.case_statistics import Columns, auc, auc_of_counts, register_counted, register_statistic
 from tasks.probes.explained import r_squared, squared_lengths
 from tasks.probes.ranks import cosine_table, directions, reciprocal_rank, top1
 from tasks.probes.ridge import fit_over_patients
@@ -87,6 +87,13 @@ def auc_matched(columns: Columns, name: str) -> float:
     return _auc(columns, MISMATCHES)
 
 
+@register_counted("auc_matched")
+def counted_auc_matched(columns: Columns, name: str, counts: np.ndarray) -> np.ndarray:
+    """Compute ``auc_matched`` of R resamples from how often each drew each case, (R, N)."""
+    values, target = _matched_and_others(columns, MISMATCHES)
+    return auc_of_counts(values, target, np.tile(counts, len(values) // counts.shape[1]))
+
+
 @register_statistic("auc_matched_against")
 def auc_matched_against(columns: Columns, name: str) -> float:
     """The same against the mismatches that the score's name ends in."""
@@ -94,9 +101,12 @@ def auc_matched_against(columns: Columns, name: str) -> float:
 
 
 def _auc(columns: Columns, against: Sequence[str]) -> float:
+    return auc(*_matched_and_others(columns, against))
+
+
+def _matched_and_others(columns: Columns, against: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
     parts = [np.asarray(columns[name], dtype=float) for name in ("matched", *against)]
-    target = np.repeat([1] + [0] * len(against), len(parts[0]))
-    return auc(np.concatenate(parts), target)
+    return np.concatenate(parts), np.repeat([1] + [0] * len(against), len(parts[0]))
 
 
 @register_statistic("explained_share")

@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -268,3 +270,14 @@ def test_several_pretrainings_are_drawn_and_seeds_averaged():
     # two of the three means 0.7, 0.8, 0.9 are drawn: 0.7 and 0.9 twice each with probability 1/9
     assert (found.low, found.high) == pytest.approx((0.7, 0.9))
     assert any("pretrainings of adam drawn too" in sentence for sentence in formats.sentences(table))
+
+
+def test_a_report_finds_the_statistic_of_every_task_that_nothing_has_opened():
+    """As a process of its own, since opening a task here would register it."""
+    code = (
+        "from eden_bench import registry; from eden_bench.report.patients import known_statistic\n"
+        "for name in registry.tasks.names():\n"
+        "    score = registry.tasks.get(name).score\n"
+        "    assert not score.statistic or known_statistic(name, score), (name, score.statistic)"
+    )
+    subprocess.run([sys.executable, "-c", code], check=True)

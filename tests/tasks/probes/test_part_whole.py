@@ -130,3 +130,12 @@ def test_a_constant_fits_nothing():
     train = np.full((12, 5), 0.1), np.full((12, 4, 5), 0.1)
     found = part_whole.fitted(train, list("aabbccddeeff"), train)
     assert part_whole.explained_share(found, "ridge_r2") == 0
+
+
+def test_the_area_of_resamples_is_that_of_the_drawn_cases():
+    rng = np.random.default_rng(7)
+    columns = {name: rng.integers(0, 9, 12) / 8 for name in ("matched", *part_whole.MISMATCHES)}  # with ties
+    counts = rng.multinomial(12, np.full(12, 1 / 12), 50).astype(float)
+    drawn = [{name: np.repeat(each, row.astype(int)) for name, each in columns.items()} for row in counts]
+    expected = [part_whole.auc_matched(each, "part_whole_auc") for each in drawn]
+    assert part_whole.counted_auc_matched(columns, "part_whole_auc", counts) == pytest.approx(expected, abs=1e-12)
