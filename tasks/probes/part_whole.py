@@ -63,7 +63,7 @@ def retrieval(whole: np.ndarray, sums: np.ndarray, mean: np.ndarray) -> dict[str
 
 
 def fitted(
-    train: tuple[np.ndarray, np.ndarray], patients: Sequence[str], test: tuple[np.ndarray, np.ndarray]
+    train: tuple[np.ndarray, np.ndarray], patients: Sequence[str] | np.ndarray, test: tuple[np.ndarray, np.ndarray]
 ) -> dict[str, np.ndarray]:
     """Fit wholes from their four concatenated parts on training patients; say how far the test wholes are off.
 

@@ -18,7 +18,7 @@ OTHERS = 99
 """Quadrants of other wholes that a true one is looked for among."""
 
 
-def fit_quadrants(whole: np.ndarray, parts: np.ndarray, patients: Sequence[str]) -> Ridge:
+def fit_quadrants(whole: np.ndarray, parts: np.ndarray, patients: Sequence[str] | np.ndarray) -> Ridge:
     """Fit all four quadrants' features at once, with one penalty.
 
     Args:

@@ -46,7 +46,7 @@ def fit(x: np.ndarray, y: np.ndarray, penalty: float) -> Ridge:
     return Ridge(x.mean(axis=0), y.mean(axis=0), _Path(x, y).coefficients(penalty), penalty)
 
 
-def fit_over_patients(x: np.ndarray, y: np.ndarray, patients: Sequence[str], folds: int = FOLDS) -> Ridge:
+def fit_over_patients(x: np.ndarray, y: np.ndarray, patients: Sequence[str] | np.ndarray, folds: int = FOLDS) -> Ridge:
     """Fit with the penalty of ``FACTORS`` that errs least on held-out patients, then on all rows.
 
     Args:
@@ -65,7 +65,7 @@ def fit_over_patients(x: np.ndarray, y: np.ndarray, patients: Sequence[str], fol
     return fit(x, y, penalties[len(errors) - 1 - int(np.argmin(errors[::-1]))])  # of equal ones the largest
 
 
-def patient_folds(patients: Sequence[str], folds: int) -> list[np.ndarray]:
+def patient_folds(patients: Sequence[str] | np.ndarray, folds: int) -> list[np.ndarray]:
     """Deal patients in turn, as sorted, into folds; return each fold's rows as (N,) bool.
 
     Raises:
