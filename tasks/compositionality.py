@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from eden_bench.contracts import ScoreDefinition
-from tasks.probes.part_definitions import bare, by_name, register_on_films, share
+from eden_bench.registry import register_task
+from tasks.probes.part_definitions import bare, by_name, on_films, share
 from tasks.probes.part_protocols import QUICK_WHOLES, WHOLES
 
 PART_WHOLE_AUC = ScoreDefinition(
@@ -30,11 +31,12 @@ PART_WHOLE_AUC = ScoreDefinition(
     ),
 )
 
-register_on_films(
+for _task in on_films(
     "compositionality",
     "Compositionality: a whole and the sum of its parts",
     PART_WHOLE_AUC,
     "tasks.probes.compositionality:OpenCompositionality",
     WHOLES,
     QUICK_WHOLES,
-)
+):
+    register_task(_task)

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from eden_bench.contracts import ScoreDefinition
-from tasks.probes.part_definitions import bare, by_name, register_on_films, share
+from eden_bench.registry import register_task
+from tasks.probes.part_definitions import bare, by_name, on_films, share
 from tasks.probes.part_protocols import QUICK_WHOLES, WHOLES
 
 QUADRANTS_R2 = ScoreDefinition(
@@ -30,11 +31,12 @@ QUADRANTS_R2 = ScoreDefinition(
     ),
 )
 
-register_on_films(
+for _task in on_films(
     "decomposability",
     "Decomposability: quadrants told from their whole",
     QUADRANTS_R2,
     "tasks.probes.decomposability:OpenDecomposability",
     WHOLES,
     QUICK_WHOLES,
-)
+):
+    register_task(_task)

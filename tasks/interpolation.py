@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from eden_bench.contracts import ScoreDefinition
-from tasks.probes.part_definitions import bare, by_name, register_on_films, share
+from eden_bench.registry import register_task
+from tasks.probes.part_definitions import bare, by_name, on_films, share
 from tasks.probes.part_protocols import LINES, QUICK_LINES
 
 
@@ -38,11 +39,12 @@ INTERPOLATION_ERROR = _error(
     ),
 )
 
-register_on_films(
+for _task in on_films(
     "interpolation",
     "Inter- and extrapolation: what lies between two places and beyond",
     INTERPOLATION_ERROR,
     "tasks.probes.interpolation:OpenInterpolation",
     LINES,
     QUICK_LINES,
-)
+):
+    register_task(_task)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from eden_bench.contracts import ScoreDefinition
-from eden_bench.registry import register_task
 from tasks.probes.definitions import ProbeTask
 from tasks.probes.protocol import ProbeProtocol
 
@@ -28,19 +27,19 @@ def by_name(*definitions: ScoreDefinition) -> dict[str, str | ScoreDefinition]:
     return {each.name: each for each in definitions}
 
 
-def register_on_films(
+def on_films(
     name: str, title: str, score: ScoreDefinition, opens: str, paper: ProbeProtocol, quick: ProbeProtocol
-) -> None:
-    """Register a probe that needs no truth but geometry on each dataset of ``FILMS``."""
-    for suffix, (dataset, films) in FILMS.items():
-        register_task(
-            ProbeTask(
-                name=name + suffix,
-                dataset=dataset,
-                title=f"{title}, {films}",
-                score=score,
-                opens=opens,
-                paper=paper,
-                quick=quick,
-            ),
+) -> list[ProbeTask]:
+    """Return a probe that needs no truth but geometry as a task on each dataset of ``FILMS``."""
+    return [
+        ProbeTask(
+            name=name + suffix,
+            dataset=dataset,
+            title=f"{title}, {films}",
+            score=score,
+            opens=opens,
+            paper=paper,
+            quick=quick,
         )
+        for suffix, (dataset, films) in FILMS.items()
+    ]

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#56B4E9", "#E69F00", "#000000", "#F0E442")
 """Okabe and Ito's, which colour-blind readers tell apart."""
 FORMS = {"raw": "as published: not centred", "centred": "centred on training patches"}
+_LEFT_OUT = 0.01
+"""Share of each curve's lowest cosines that may lie left of the picture."""
+_LEAST_DENSITY = 0.1
+"""Where the logarithmic axis of the published form begins: an untrained network's peak is a hundred times others'."""
 _POINTS = 2048
 _SETTINGS: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "eden-bench", "pdf.fonttype": 42, "font.size": 8}
 
@@ -64,7 +68,7 @@ def write(figure: Figure, path: Path) -> None:
 
 def _panel(axes: Axes, form: str, records: Sequence[Record]) -> None:
     pairs = [_cosines(record, form) for record in records]
-    low = min(float(values.min()) for both in pairs for values in both)
+    low = min(float(np.quantile(values, _LEFT_OUT)) for both in pairs for values in both)
     low, high = max(-1.0, low - 0.05), 1.0
     for record, colour, both in zip(records, COLOURS, pairs, strict=False):
         for values, style, what in zip(both, ("-", "--"), ("own parts", "others' parts"), strict=True):
@@ -72,7 +76,9 @@ def _panel(axes: Axes, form: str, records: Sequence[Record]) -> None:
     axes.set(
         xlabel="cosine of a whole and the mean of its parts", ylabel="density", title=FORMS[form], xlim=(low, high)
     )
-    axes.set_ylim(bottom=0)
+    if form == "raw":
+        axes.set_yscale("log")
+    axes.set_ylim(bottom=_LEAST_DENSITY if form == "raw" else 0)
     axes.spines[["top", "right"]].set_visible(False)
 
 
