@@ -102,6 +102,15 @@ def test_an_encoder_that_sees_the_findings_is_at_the_ceiling(seen):
     assert seen.scores["empty"] == 0
 
 
+@pytest.mark.parametrize("side_px", [32, 128])
+def test_films_are_seen_at_the_size_that_the_network_was_fine_tuned_at(task, side_px):
+    network = network_of(Seeing(), torch.eye(3))
+    network.protocol, sides = replace(network.protocol, size_px=side_px, source_px=side_px), []
+    network.register_forward_pre_hook(lambda _module, inputs: sides.append(tuple(inputs[0].shape[1:])))
+    assert task.run(network, 0).scores["pointing"] == 1  # no square moved
+    assert set(sides) == {(3, side_px, side_px)}
+
+
 def test_the_wrong_class_and_the_whole_film_are_at_their_floors(seen):
     assert seen.controls["wrong class"] < 0.1  # the other square never touches this one
     assert seen.controls["whole film"] == pytest.approx(256 / SIZE_PX**2)
