@@ -19,7 +19,6 @@ from eden_bench.errors import UsageError, unknown
 from eden_bench.records import Record
 from eden_bench.records.content import TaskFacts
 from eden_bench.report import notes, pretraining
-from eden_bench.report.claims import with_patients
 from eden_bench.report.compare import comparisons
 from eden_bench.report.rows import rows_of
 from eden_bench.report.tables import Marks, Row, Table, ranges
@@ -48,6 +47,8 @@ def build(
         groups.setdefault(_comparable(record), []).append(record)
     tables = [part for group in groups.values() for part in _split_by_pretraining(group)]
     made = [_table(part, method, allow_unequal, audits or {}) for part in tables]
+    from eden_bench.report.claims import with_patients
+
     return with_patients(sorted(made, key=_place))
 
 
