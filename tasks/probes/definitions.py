@@ -28,6 +28,11 @@ class ProbeTask(Task):
     groups: tuple[str, ...] = ("probes",)
     repeats: ClassVar[Seeds] = "once"
 
+    @property
+    def statistics(self) -> tuple[str, ...]:  # type: ignore[override]  # of each probe its own
+        """Return the module of the open probe, which registers the statistics of its scores."""
+        return (self.opens.partition(":")[0],)
+
     def protocol(self, name: str) -> ProbeProtocol:
         """Return the protocol "paper" or "quick".
 
