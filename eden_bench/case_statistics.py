@@ -88,25 +88,14 @@ def mean(columns: Columns, name: str) -> float:
 
 @register_statistic("mean_over_labels")
 def mean_over_labels(columns: Columns, name: str) -> float:
-    """Average the column of the score's name within each value of column "label", then over those that have a case.
+    """Average the column of the score's name within each value of column "label", then over those that have a value.
 
     >>> mean_over_labels({"label": np.array(["a", "a", "b"]), "iou": np.array([0.0, 1.0, 1.0])}, "iou")
     0.75
     """
-    values, labels = np.asarray(columns[name]), np.asarray(columns["label"])
-    return float(np.mean([mean({name: values[labels == label]}, name) for label in np.unique(labels)]))
-
-
-@register_counted("mean_over_labels")
-def counted_mean_over_labels(columns: Columns, name: str, counts: np.ndarray) -> np.ndarray:
-    """Compute ``mean_over_labels`` of R resamples; a label of which one drew no case is left out of its mean."""
-    values, labels = np.asarray(columns[name], float), np.asarray(columns["label"])
+    values, labels = np.asarray(columns[name], dtype=float), np.asarray(columns["label"])
     there = ~np.isnan(values)
-    of_label = ((labels == np.unique(labels)[:, None]) & there).astype(float)
-    totals, cases = counts @ (of_label * np.where(there, values, 0)).T, counts @ of_label.T
-    means = np.divide(totals, cases, out=np.zeros_like(totals), where=cases > 0)
-    known = (cases > 0).sum(axis=1)
-    return np.divide(means.sum(axis=1), known, out=np.full(len(counts), np.nan), where=known > 0)
+    return float(np.mean([values[there & (labels == label)].mean() for label in np.unique(labels[there])]))
 
 
 @register_statistic("auc")

@@ -99,3 +99,10 @@ def test_a_definition_survives_json_and_the_one_before_named_no_statistic():
 def test_bounds_must_rise():
     with pytest.raises(ValueError, match=r"score x: bounds must rise, not \(1, 0\)"):
         ScoreDefinition(name="x", text="", bounds=(1, 0))
+
+
+def test_every_label_counts_alike_and_one_without_a_value_not_at_all():
+    cases = {"label": ["a", "a", "a", "b", "c"], "iou": [0.0, 0.0, 0.3, 0.9, np.nan]}
+    assert case_statistics.mean_over_labels(columns(cases), "iou") == pytest.approx((0.1 + 0.9) / 2)
+    drawn = {name: column[[0, 2, 2]] for name, column in columns(cases).items()}
+    assert case_statistics.mean_over_labels(drawn, "iou") == pytest.approx(0.2)
