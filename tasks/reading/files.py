@@ -19,7 +19,7 @@ _BREAKS = re.compile(r"\s*[\x00-\x1f\x7f-\x9f\u2028\u2029]+\s*")
 """Line ends and other characters that steer a terminal, with the blanks around them."""
 _MOST_DEEP = 6
 _MOST_BYTES = 32 << 20
-"""Of a text file: four times the largest of the nine datasets, and no more than 1 GiB when it is taken apart."""
+"""Of a text file: four times the largest of these datasets, and no more than 1 GiB when it is taken apart."""
 
 
 class Damaged(ValueError):

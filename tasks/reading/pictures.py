@@ -31,7 +31,7 @@ warnings.filterwarnings("ignore", message="(Possibly c|C)orrupt EXIF data", cate
 # Our own cap is the lower one and speaks. Set once, here: filters are the process's, and files are read in threads.
 
 MOST_PIXELS = 64_000_000
-"""No radiograph or fundus photograph of the nine datasets is larger; a picture that claims more is not decoded."""
+"""No radiograph or fundus photograph of these datasets is larger; a picture that claims more is not decoded."""
 
 _MOST_SCANS = 64
 """Of a progressive JPEG, which has about ten; each one goes over all the pixels again."""

@@ -1,4 +1,4 @@
-"""Montgomery: lung masks of 138 radiographs (Jaeger et al., Quant Imaging Med Surg 4 (2014) 475)."""
+"""Ward lungs: lung masks of 138 radiographs of a ward (say here whose, and in which paper)."""
 
 from __future__ import annotations
 
@@ -23,20 +23,20 @@ from tasks.finetuning import SegmentationTask
 if TYPE_CHECKING:
     import numpy as np
 
-_UNPACK = "unpack the release again into EDEN_BENCH_DATA/montgomery"
+_UNPACK = "unpack the release again into EDEN_BENCH_DATA/ward-lungs"
 
 
-class Montgomery:
+class WardLungs:
     """Reader of ``images/NAME.png`` and ``masks/NAME.png``."""
 
-    name = "montgomery"
+    name = "ward-lungs"
     card = DatasetCard(
-        title="Montgomery County radiographs",
+        title="Radiographs of a ward",
         modality="chest-x-ray",
-        citation="Jaeger et al., Quant Imaging Med Surg 4 (2014) 475",
-        licence="name the National Library of Medicine and cite the paper",
-        source="National Library of Medicine, https://openi.nlm.nih.gov/faq",
-        folders=("montgomery",),
+        citation="authors, journal, year",
+        licence="what its terms say",
+        source="where to get it, in words a search engine finds",
+        folders=("ward-lungs",),
         expected_images=138,
     )
     phantom_patients = 40
@@ -45,7 +45,7 @@ class Montgomery:
         """List the images and their masks without decoding one."""
         files = sorted((root / "images").glob("*.png"))
         if not files:
-            raise DataMissing(f"montgomery: {root}/images has no PNG, expected 138: {_UNPACK}")
+            raise DataMissing(f"ward-lungs: {root}/images has no PNG, expected 138: {_UNPACK}")
         return DatasetIndex(
             dataset=self.name,
             root=root,
@@ -90,14 +90,14 @@ class Montgomery:
                 cv2.ellipse(mask, centre, (int(draw.integers(25, 40)), int(draw.integers(60, 90))), 0, 0, 360, 255, -1)
             film[mask > 0] //= 2
             for folder, picture in (("images", film), ("masks", mask)):
-                cv2.imwrite(str(root / folder / f"MCUCXR_{number:04}_0.png"), picture)
+                cv2.imwrite(str(root / folder / f"WARD_{number:04}_0.png"), picture)
         told = {"dataset": self.name, "patients": patients, "seed": seed}
         (root / "PHANTOM.json").write_text(json.dumps(told))  # last: where it stands, the folder is whole
 
     def _item(self, number: int, file: Path) -> Item:
         mask = file.parent.parent / "masks" / file.name
         if not mask.is_file():
-            raise DataMissing(f"montgomery: {file.name} has no mask, expected {mask}: {_UNPACK}")
+            raise DataMissing(f"ward-lungs: {file.name} has no mask, expected {mask}: {_UNPACK}")
         return Item(
             id=file.stem,
             patient=file.stem.split("_")[1],
@@ -111,16 +111,16 @@ class Montgomery:
 
         grey = cv2.imread(str(file), cv2.IMREAD_GRAYSCALE)
         if grey is None:
-            raise DataDamaged(f"montgomery: {file} cannot be decoded, expected a grey PNG: {_UNPACK}")
+            raise DataDamaged(f"ward-lungs: {file} cannot be decoded, expected a grey PNG: {_UNPACK}")
         return grey
 
 
-register_dataset(Montgomery())
+register_dataset(WardLungs())
 register_task(
     SegmentationTask(
-        name="montgomery-lungs",
-        dataset="montgomery",
-        title="Montgomery lung segmentation",
+        name="ward-lungs",
+        dataset="ward-lungs",
+        title="Ward lung segmentation",
         structures=("lungs",),
     )
 )
