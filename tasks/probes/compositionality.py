@@ -9,16 +9,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from eden_bench.contracts import Outcome
-from eden_bench.encoders import Encoder
 from tasks.probes import codes, part_whole
 from tasks.probes.geometry import Encode, OpenWholes
 from tasks.probes.patches import leaves_film
 from tasks.probes.wholes import LAYOUTS
+
+if TYPE_CHECKING:
+    from eden_bench.encoders import Encoder
 
 _FITTED = "2x2"
 """Layout whose four parts the whole is fitted from."""

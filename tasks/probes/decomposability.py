@@ -8,14 +8,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from eden_bench.contracts import Outcome
-from eden_bench.encoders import Encoder
 from tasks.probes import codes, quadrants
 from tasks.probes.geometry import Encode, OpenWholes
+
+if TYPE_CHECKING:
+    from eden_bench.encoders import Encoder
 
 
 class Rows(NamedTuple):

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from eden_bench.contracts import Context, DatasetIndex, Item
-from eden_bench.encoders import Encoder
 from tasks.probes.base import OpenProbe
 from tasks.probes.definitions import ProbeTask
 from tasks.probes.part_protocols import WholesProtocol
 from tasks.probes.wholes import draw_pairs, groups_of, parts_of
+
+if TYPE_CHECKING:
+    from eden_bench.encoders import Encoder
 
 Encode = Callable[[np.ndarray, np.ndarray], np.ndarray]
 """Rows of films (F,) and boxes on each, (F, ..., 4), to features (F, ..., D) float64."""

@@ -8,16 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from eden_bench.contracts import Context, DatasetIndex, Item, Outcome
-from eden_bench.encoders import Encoder
 from tasks.probes import lines, mixtures
 from tasks.probes.definitions import ProbeTask
 from tasks.probes.geometry import Encode, OpenGeometry
 from tasks.probes.part_protocols import LinesProtocol
+
+if TYPE_CHECKING:
+    from eden_bench.encoders import Encoder
 
 
 class OpenInterpolation(OpenGeometry):

@@ -1,5 +1,7 @@
 """Compositionality, decomposability and interpolation from end to end on a toy anatomy and on the phantom."""
 
+import subprocess
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -137,3 +139,12 @@ def test_an_untrained_network_has_the_published_cosine_and_so_do_mismatched_part
     assert scores["raw_cosine_mismatched"] > 0.985
     assert scores["part_whole_auc"] < 0.95
     assert task.score.name not in ("raw_cosine", "calibrated_cosine")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_a_report_computes_the_statistics_without_torch(name):
+    (module,) = registry.tasks.get(name).statistics
+    code = f"import {module}, sys; from eden_bench import case_statistics, registry\n"
+    code += f"score = registry.tasks.get({name!r}).score\n"
+    code += "sys.exit('torch' in sys.modules or case_statistics.statistic_of(score) is None)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
