@@ -88,7 +88,7 @@ class OpenProbe(OpenTask):
         native = np.array([[item.points[name] for name in names] for item in self.items], dtype=np.float64)
         return native / self.native_px[:, None, ::-1] * self.protocol.film_px
 
-    def embed(self, encoder: Encoder, rows: np.ndarray, boxes: np.ndarray) -> np.ndarray:
+    def embed(self, encoder: Encoder, rows: np.ndarray, boxes: np.ndarray, *, mirrored: bool = False) -> np.ndarray:
         """Return features of boxes, (M, D) float32, as the protocol declares them.
 
         An encoder that reads positions (``embed_boxes``: the control "position") is given the boxes instead of pixels.
@@ -97,6 +97,7 @@ class OpenProbe(OpenTask):
             encoder: on any device.
             rows: (M,) which film each box is of.
             boxes: (M, 4) in pixels of the decoded films.
+            mirrored: turn each patch left to right before it is encoded.
         """
         from eden_bench.encoders import features
 
@@ -106,10 +107,14 @@ class OpenProbe(OpenTask):
         encoder = encoder.to(self.device)
         step = 512  # patches cut at once: 25 MB at 224 px
         parts = [
-            features(encoder, cut(self.films, rows[i : i + step], boxes[i : i + step], wanted.size_px), wanted)
+            features(encoder, self._patches(rows[i : i + step], boxes[i : i + step], mirrored), wanted)
             for i in range(0, len(boxes), step)
         ]
         return np.concatenate(parts)
+
+    def _patches(self, rows: np.ndarray, boxes: np.ndarray, mirrored: bool) -> np.ndarray:
+        found = cut(self.films, rows, boxes, self.protocol.features.size_px)
+        return np.ascontiguousarray(found[:, :, ::-1]) if mirrored else found
 
     @abstractmethod
     def run(self, encoder: Encoder, seed: int, shots: int | None = None) -> Any:  # noqa: ANN401 - an Outcome

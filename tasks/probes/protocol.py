@@ -49,6 +49,28 @@ class LandmarkProtocol(ProbeProtocol):
         at_least("searched_films", self.searched_films, 1)
 
 
+@dataclass(frozen=True, kw_only=True)
+class DenseProtocol(ProbeProtocol):
+    """Whole films, a feature at every position of the encoder's map."""
+
+    features: Features = field(default_factory=lambda: Features(pooling="map", size_px=512))
+    film_px: int = 512
+    """Side of films and of the masks that are compared."""
+    draws: int = 10
+    """Draws of labelled films, whose scores are averaged."""
+    neighbours: int = 5
+    """Labelled positions that vote on a position."""
+    clustered: int = 20_000
+    """Positions of training films that clusters are fitted on, drawn where there are more."""
+
+    def __post_init__(self) -> None:
+        """Validate field values. Raises ValueError naming the field, its bounds and the value."""
+        super().__post_init__()
+        at_least("draws", self.draws, 1)
+        at_least("neighbours", self.neighbours, 1)
+        at_least("clustered", self.clustered, 100)
+
+
 Q = TypeVar("Q", bound=ProbeProtocol)
 
 
@@ -63,3 +85,6 @@ FACTORS = {"half": 0.5, "one": 1.0, "double": 2.0}
 """Sides of the squares, in shares of the protocol's patch."""
 LANDMARKS = LandmarkProtocol()
 QUICK_LANDMARKS = replace(quick(LANDMARKS), grid=16, searched_films=10)
+DENSE = DenseProtocol()
+QUICK_DENSE = replace(DENSE, film_px=256, train_films=40, test_films=40)
+"""Encoded at 512 px as in full: at the 64 px that the quick encoders are pretrained at, a map has 2 × 2 positions."""
