@@ -123,6 +123,23 @@ def counted_auc(columns: Columns, name: str, counts: np.ndarray) -> np.ndarray:
     return np.divide(total, known, out=np.full(len(counts), np.nan), where=known > 0)
 
 
+@register_statistic("auc_of_column")
+def auc_of_column(columns: Columns, name: str) -> float:
+    """Compute ``auc`` of the column of the score's name for column "target"; NaN where only one class occurs.
+
+    >>> auc_of_column({"target": np.array([0, 1]), "novelty": np.array([0.1, 0.3])}, "novelty")
+    1.0
+    """
+    target = np.asarray(columns["target"])
+    return auc(np.asarray(columns[name]), target) if len(np.unique(target)) > 1 else np.nan
+
+
+@register_counted("auc_of_column")
+def counted_auc_of_column(columns: Columns, name: str, counts: np.ndarray) -> np.ndarray:
+    """Compute ``auc_of_column`` of R resamples; NaN where one has only one of the two classes."""
+    return _counted_auc(np.asarray(columns[name]), np.asarray(columns["target"]), counts)
+
+
 @register_statistic("iou_thresholds")
 def pooled_iou_thresholds(columns: Columns, name: str) -> float:
     """Compute ``iou_thresholds`` from the pixel counts of all cases summed."""

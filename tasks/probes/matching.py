@@ -1,0 +1,158 @@
+"""Matching: is a film's landmark found in a view of the film, and in the film of another patient?
+
+Each landmark's patch asks for the most alike of a grid of places. Copying the coordinates, and the mean place in
+training films, stand beside it: films are taken so alike that both are often near. Not as in Adam's figures, which show
+pictures of matches and count none.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from functools import cached_property
+
+import numpy as np
+
+from eden_bench import seeds
+from eden_bench.contracts import Context, DatasetIndex, Item, Outcome
+from eden_bench.encoders import Encoder
+from tasks.probes import augmented, matches
+from tasks.probes.definitions import ProbeTask
+from tasks.probes.locality import OpenLandmarks
+from tasks.probes.matching_protocol import LIMITS, MatchingProtocol
+from tasks.probes.patches import around
+from tasks.probes.ranks import directions
+
+Columns = dict[str, np.ndarray]
+
+
+class OpenMatching(OpenLandmarks):
+    """Matching with its films decoded; ``films`` goes on with a view of each test film."""
+
+    protocol: MatchingProtocol
+
+    def __init__(self, task: ProbeTask, index: DatasetIndex, protocol: MatchingProtocol, context: Context) -> None:
+        super().__init__(task, index, protocol, context)
+        self.data["split_rule"] = f"{self.data['split_rule']}, of the test list one a patient"
+        drawn = [_view_of(item, protocol) for item in self.test]
+        self.maps = [mapping for mapping, _ in drawn]
+        own = self.films[len(self.train) :]
+        views = [augmented.view(film, *how) for film, how in zip(own, drawn, strict=True)]
+        self.films = np.concatenate([self.films, views])
+
+    def choose(self, index: DatasetIndex) -> tuple[Sequence[Item], Sequence[Item]]:
+        """Return training films, and the first test film of each of as many patients as are searched."""
+        train, test = super().choose(index)
+        first = {item.patient: item for item in reversed(test)}
+        one_each = [item for item in test if first[item.patient] is item]
+        return train, one_each[: self.protocol.searched_films]
+
+    @cached_property
+    def centres(self) -> np.ndarray:
+        """(G, 2) x and y of the grid's places."""
+        steps = (np.arange(self.protocol.grid) + 0.5) / self.protocol.grid * self.protocol.film_px
+        return np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
+
+    def run(self, encoder: Encoder, seed: int, shots: int | None = None) -> Outcome:
+        """Score the encoder on the landmarks of the test films; see ``contracts.OpenTask.run``."""
+        found = self.patches(encoder, self.protocol.patch_share).reshape(len(self.items), len(self.names), -1)
+        mean = found[self.is_train].mean(axis=(0, 1))
+        columns = _joined(self._pairs(encoder, found[~self.is_train], mean))
+        scores = {name: float(np.nanmean(values)) for name, values in columns.items() if not np.isnan(values).all()}
+        cases = {
+            "case": [f"{item.id} {name}" for item in self.test for name in self.names],
+            "patient": [item.patient for item in self.test for _ in self.names],
+            **{name: values.tolist() for name, values in columns.items()},
+        }
+        told = {name: scores[f"pck_5_of_{name.replace(' ', '_')}"] for name in _CONTROLS}
+        return Outcome(scores, cases, controls=told)
+
+    def _pairs(self, encoder: Encoder, marks: np.ndarray, mean: np.ndarray) -> list[Columns]:
+        """Match each test film with the next one, the last with the first, and with its view."""
+        first, count = len(self.train), len(self.test)
+        own = start = self._grid(encoder, first)
+        pairs = []
+        for k in range(count):
+            following = (k + 1) % count
+            other = self._grid(encoder, first + following) if following else start
+            view = self._grid(encoder, first + count + k)
+            place = self.places[first + k]
+            pair = self._matched(marks[k], own, other, place, self.places[first + following], mean)
+            pairs.append(pair | self._matched_view(marks[k], own, view, place, k, mean))
+            own = other
+        return pairs
+
+    def _grid(self, encoder: Encoder, film: int) -> np.ndarray:
+        """Return the features of the grid's places on a film, (G, D)."""
+        boxes = around(self.centres, self.protocol.patch_share, self.protocol.film_px)
+        return self.embed(encoder, np.full(len(boxes), film), boxes)
+
+    def _matched_view(
+        self, marks: np.ndarray, own: np.ndarray, view: np.ndarray, place: np.ndarray, k: int, mean: np.ndarray
+    ) -> Columns:
+        """Match a film with its view; landmarks that the view does not show have no score."""
+        truth = augmented.moved(place, self.maps[k])
+        shown = ((truth >= 0) & (truth <= self.protocol.film_px)).all(axis=1)
+        found = self._matched(marks, own, view, place, truth, mean)
+        return {
+            f"augmented_{name}": np.where(shown, values, np.nan) for name, values in found.items() if "raw" not in name
+        }
+
+    def _matched(
+        self,
+        marks: np.ndarray,
+        own: np.ndarray,
+        other: np.ndarray,
+        place: np.ndarray,
+        truth: np.ndarray,
+        mean: np.ndarray,
+    ) -> Columns:
+        """Return the scores of one film's landmarks, (L,) each, and those of the controls."""
+        distance = self._percent(matches.far(self.centres, truth))
+        near = self._percent(matches.far(self.centres, place)) <= LIMITS["pck_5"]
+        query, here, there = (directions(features, mean) for features in (marks, own, other))
+        found = matches.best_places(query @ there.T)
+        raw = matches.best_places(directions(marks) @ directions(other).T)
+        return {
+            **matches.off(found, distance, LIMITS),
+            "cycle": matches.led_back(found, matches.best_places(there @ here.T), near),
+            "pck_5_raw": matches.off(raw, distance, LIMITS)["pck_5"],
+            **self._controls(distance, place, truth),
+        }
+
+    def _controls(self, distance: np.ndarray, place: np.ndarray, truth: np.ndarray) -> Columns:
+        """Return the scores of what looks at no feature."""
+        usual = self.places[: len(self.train)].mean(axis=0)
+        told = {
+            "chance": matches.off(np.full(distance.shape, 1 / distance.shape[1]), distance, LIMITS),
+            "copy the coordinates": self._at(place, truth),
+            "mean place": self._at(usual, truth),
+            "oracle": matches.off(matches.best_places(-distance), distance, LIMITS),
+        }
+        return {
+            f"{score}_of_{name.replace(' ', '_')}": values
+            for name, each in told.items()
+            for score, values in each.items()
+        }
+
+    def _at(self, place: np.ndarray, truth: np.ndarray) -> Mapping[str, np.ndarray]:
+        """Return the scores of saying one place for each landmark."""
+        distance = self._percent(np.linalg.norm(place - truth, axis=1))[:, None]
+        return matches.off(np.ones_like(distance), distance, LIMITS)
+
+    def _percent(self, distance: np.ndarray) -> np.ndarray:
+        return distance / self.protocol.film_px * 100
+
+
+_CONTROLS = ("chance", "copy the coordinates", "mean place", "oracle")
+
+
+def _view_of(item: Item, protocol: MatchingProtocol) -> tuple[np.ndarray, float]:
+    """Draw a film's view: its map and its gamma."""
+    draw = seeds.generator(protocol.seed, "matching", item.id).random(3)
+    degrees = protocol.rotation_degrees * (1 if draw[0] < 0.5 else -1)
+    scale = 1 + protocol.scale_change * (2 * draw[1] - 1)
+    return augmented.view_map(degrees, scale, protocol.film_px), float(protocol.gamma ** (2 * draw[2] - 1))
+
+
+def _joined(pairs: Sequence[Columns]) -> Columns:
+    return {name: np.concatenate([pair[name] for pair in pairs]) for name in pairs[0]}
