@@ -257,6 +257,17 @@ def test_a_statistic_that_is_not_known_is_said():
     assert "no interval over patients: no function of cases that is known here gives dice" in formats.sentences(table)
 
 
+def test_more_resampled_cases_than_seconds_allow_are_said_where_the_score_is_no_mean(monkeypatch):
+    monkeypatch.setattr("eden_bench.report.patients.MOST_ELSEWHERE", 2000 * 4)
+    score = ScoreDefinition(name="auc", text="", statistic="auc")
+    cases = [patients([0.0] * 5, "auc", target_a=[0, 0, 1, 1, 1], probability_a=[0.1, 0.5, 0.2, 0.7, 0.9])]
+    cases.append({name: column[:4] for name, column in cases[0].items()})
+    five, four = (build([store(None, "adam", value, 0, score=score, cases=each)])[0].patients["adam"]
+                  for value, each in zip((5 / 6, 0.75), cases, strict=True))  # fmt: skip
+    assert five.note == "2,000 resamples of 5 cases are too many for a score that is no mean"
+    assert four.note == "too many resamples have no score"  # one in eight draws one class alone
+
+
 def test_several_pretrainings_are_drawn_and_seeds_averaged():
     shifts = {0: -0.1, 1: 0.0, 2: 0.1}
     stored = [
