@@ -81,6 +81,8 @@ def draw_rows(
             sources[row.label] = _sources(row, score, resamples, MOST_DRAWN_CASES.get(kind, MOST_ELSEWHERE))
         except EdenError as error:
             lacking[row.label] = str(error)
+        except (LookupError, ValueError, TypeError, ArithmeticError) as error:  # of a statistic, on cases it cannot use
+            lacking[row.label] = f"its cases give no {score.name} ({type(error).__name__}: {error})"
     by_label = {row.label: row for row in rows}
     drawn: dict[str, dict[str, Drawn]] = {}
     for group in _of_equal_patients(sources):
@@ -203,7 +205,7 @@ def _scored(columns: Mapping[str, np.ndarray], unit: str, score: ScoreDefinition
 
 def _refuse_others(own: Scored, record: Record, score: ScoreDefinition) -> None:
     if len(own.names) < 2:
-        raise Unusable("resampling needs at least 2 patients, not 1")
+        raise Unusable(f"resampling needs at least 2 patients, not {len(own.names)}")
     if not _is_near(own.value, record.value):
         raise Unusable(f"its cases give {own.value:.6g}, its record says {score.name} {record.value:.6g}")
 

@@ -268,6 +268,24 @@ def test_more_resampled_cases_than_seconds_allow_are_said_where_the_score_is_no_
     assert four.note == "too many resamples have no score"  # one in eight draws one class alone
 
 
+@pytest.mark.parametrize(
+    ("statistic", "cases", "expected"),
+    [
+        ("mean", {"case": ["a", "b"], "patient": ["a", "b"]}, "no numbers in a column 'dice'"),
+        ("mean", {"case": ["a", "b"], "patient": ["a", "b"], "dice": ["x", "y"]}, "no numbers in a column 'dice'"),
+        ("mean", {"case": [], "patient": [], "dice": []}, "at least 2 patients, not 0"),
+        ("mean", {"dice": [0.5, 0.5], "case": ["a", "b"]}, "2 cases"),
+        ("iou_thresholds", {"case": ["a", "b"], "patient": ["a", "b"]}, "no dice (KeyError: 'overlap_px')"),
+        ("mean_over_labels", {"case": ["a", "b"], "dice": [1.0, 0.0], "label": ["a", "b"]}, "2 cases"),
+    ],
+    ids=["absent", "text", "none", "no patients", "columns of another", "no patients, by label"],
+)  # fmt: skip
+def test_cases_that_cannot_be_used_never_cost_the_report(statistic, cases, expected):
+    score = ScoreDefinition(name="dice", text="", statistic=statistic)
+    text = formats.plain(build([store(None, "adam", 0.5, 0, score=score, cases=cases)]))
+    assert expected in text
+
+
 def test_several_pretrainings_are_drawn_and_seeds_averaged():
     shifts = {0: -0.1, 1: 0.0, 2: 0.1}
     stored = [
