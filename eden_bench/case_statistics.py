@@ -233,7 +233,9 @@ def auc_of_counts(probability: np.ndarray, target: np.ndarray, counts: np.ndarra
     positive = drawn * (np.asarray(target)[order] == 1)
     ranked = np.asarray(probability)[order]
     starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
-    positive, negative = (np.add.reduceat(each, starts, axis=1) for each in (positive, drawn - positive))
+    negative = drawn - positive
+    if len(starts) < len(ranked):
+        positive, negative = (np.add.reduceat(each, starts, axis=1) for each in (positive, negative))
     outranked = np.cumsum(negative, axis=1) - negative / 2
     pairs = positive.sum(axis=1) * negative.sum(axis=1)
     return np.divide((positive * outranked).sum(axis=1), pairs, out=np.full(len(counts), np.nan), where=pairs > 0)

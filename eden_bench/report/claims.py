@@ -61,7 +61,7 @@ def skill(row: Row, rows: Sequence[Row]) -> float | None:
 
 def _resampled(table: Table, resamples: int) -> Table:
     is_probe = table.kind == "probe"
-    drawn, lacking = draw_rows(table.rows, table.score, resamples if is_probe else RESAMPLES)
+    drawn, lacking = draw_rows(table.rows, table.score, table.kind, resamples if is_probe else RESAMPLES)
     found = {row.label: _claim(row, table, drawn, lacking) for row in table.rows} if is_probe else {}
     return replace(table, patients=intervals(table.rows, drawn, lacking), claims=found)
 

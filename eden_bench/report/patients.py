@@ -17,8 +17,11 @@ from eden_bench.records import Record
 from eden_bench.report.resampling import RESAMPLES, Scored, interval, over_pretrainings, resampled
 from eden_bench.report.tables import PatientInterval, Row
 
-MOST_DRAWN_CASES = 400_000_000
-"""Cases drawn in all resamples of a row, where its score is no mean: more take minutes, and have no interval."""
+MOST_DRAWN_CASES = {"probe": 400_000_000}
+"""Cases drawn in all resamples of a row, where its score is no mean, by kind of task: more take minutes, and have no
+interval."""
+MOST_ELSEWHERE = 30_000_000
+"""The same of other tasks, where nothing is claimed by the interval: seconds."""
 _TOLERANCE = 1e-6
 
 
@@ -57,13 +60,14 @@ class Sources(NamedTuple):
 
 
 def draw_rows(
-    rows: Sequence[Row], score: ScoreDefinition, resamples: int = RESAMPLES
+    rows: Sequence[Row], score: ScoreDefinition, kind: str, resamples: int = RESAMPLES
 ) -> tuple[dict[str, dict[str, Drawn]], dict[str, str]]:
     """Bootstrap a table's rows; rows with the same patients use the same resamples.
 
     Args:
         rows: of one table.
         score: its score.
+        kind: of its task.
         resamples: how many.
 
     Returns:
@@ -74,9 +78,11 @@ def draw_rows(
     lacking: dict[str, str] = {}
     for row in rows:
         try:
-            sources[row.label] = _sources(row, score, resamples)
+            sources[row.label] = _sources(row, score, resamples, MOST_DRAWN_CASES.get(kind, MOST_ELSEWHERE))
         except EdenError as error:
             lacking[row.label] = str(error)
+        except (LookupError, ValueError, TypeError, ArithmeticError) as error:  # of a statistic, on cases it cannot use
+            lacking[row.label] = f"its cases give no {score.name} ({type(error).__name__}: {error})"
     by_label = {row.label: row for row in rows}
     drawn: dict[str, dict[str, Drawn]] = {}
     for group in _of_equal_patients(sources):
@@ -148,14 +154,17 @@ def _averaged(row: Row, source: Sources, several: Sequence[Scored], columns: np.
     return Drawn(float(value), draws, several[0].names, source.unit)
 
 
-def _sources(row: Row, score: ScoreDefinition, resamples: int) -> Sources:
-    """Read the cases of a row's records.
+def _sources(row: Row, score: ScoreDefinition, resamples: int, most: int) -> Sources:
+    """Read the cases of a row's records, at most so many where all resamples are drawn and the score is no mean.
 
     Raises:
         EdenError: they give no score; says why.
     """
     found = members(row)
-    read = [_read(each.record, score, resamples * len(found)) for each in found]
+    cases = sum(each.record.facts.cases.rows for each in found)
+    if score.statistic != "mean" and resamples * cases > most:
+        raise Unusable(f"{resamples:,} resamples of {cases:,} cases are too many for a score that is no mean")
+    read = [_read(each.record, score) for each in found]
     own = [scored[""] for scored, _ in read]
     if any(not np.array_equal(each.names, own[0].names) for each in own):
         raise Unusable("its records are not of the same patients")
@@ -163,7 +172,7 @@ def _sources(row: Row, score: ScoreDefinition, resamples: int) -> Sources:
     return Sources(found, own, {name: [scored[name] for scored, _ in read] for name in sorted(shared)}, read[0][1])
 
 
-def _read(record: Record, score: ScoreDefinition, draws: int) -> tuple[dict[str, Scored], str]:
+def _read(record: Record, score: ScoreDefinition) -> tuple[dict[str, Scored], str]:
     """Return the cases of a record as its score, under "", and as the controls that have a column; and the unit."""
     if not score.statistic or (score.statistic != "mean" and known_statistic(record.cell.task, score) is None):
         raise Unusable(f"no function of cases that is known here gives {score.name}")
@@ -171,8 +180,6 @@ def _read(record: Record, score: ScoreDefinition, draws: int) -> tuple[dict[str,
     names = {score.name, *(column for several in columns_of.values() for column in several)}
     frame = record.cases({"case", "patient", *names} if score.statistic == "mean" else ())
     columns = {str(name): frame[name].to_numpy() for name in frame.columns}
-    if score.statistic != "mean" and draws * len(frame) > MOST_DRAWN_CASES:
-        raise Unusable(f"{draws:,} resamples of {len(frame):,} cases are too many for a score that is no mean")
     unit = "patients" if "patient" in columns else "cases"
     own = _scored(columns, unit, score, score.name)
     _refuse_others(own, record, score)
@@ -198,7 +205,7 @@ def _scored(columns: Mapping[str, np.ndarray], unit: str, score: ScoreDefinition
 
 def _refuse_others(own: Scored, record: Record, score: ScoreDefinition) -> None:
     if len(own.names) < 2:
-        raise Unusable("resampling needs at least 2 patients, not 1")
+        raise Unusable(f"resampling needs at least 2 patients, not {len(own.names)}")
     if not _is_near(own.value, record.value):
         raise Unusable(f"its cases give {own.value:.6g}, its record says {score.name} {record.value:.6g}")
 

@@ -237,5 +237,5 @@ def _score(scored: Scored, rows: np.ndarray) -> float:
     """Score some cases; NaN where the statistic refuses them, for example without a positive."""
     try:
         return float(scored.statistic(_Rows(scored.columns, rows), scored.name)) if scored.statistic else np.nan
-    except ValueError:
+    except (LookupError, ValueError, ArithmeticError):
         return np.nan

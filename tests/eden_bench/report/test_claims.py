@@ -3,8 +3,6 @@
 import csv
 import io
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
@@ -249,35 +247,3 @@ def test_no_other_table_claims_anything():
     assert table.claims == {}
     assert formats.columns(table) == formats.COLUMNS
     assert "property" not in formats.markdown([table])
-
-
-def test_a_statistic_that_is_not_known_is_said():
-    score = ScoreDefinition(name="dice", text="", statistic="of-a-plugin")
-    (table,) = build([store(None, "adam", 0.8, 0, score=score)])
-    assert "no interval over patients: no function of cases that is known here gives dice" in formats.sentences(table)
-
-
-def test_several_pretrainings_are_drawn_and_seeds_averaged():
-    shifts = {0: -0.1, 1: 0.0, 2: 0.1}
-    stored = [
-        store(None, "adam", 0.8 + shift + bend, seed, checkpoint=f"{number}" * 64, card={"seed": number},
-              cases=patients([0.8 + shift + bend] * 12))
-        for number, shift in shifts.items()
-        for seed, bend in ((0, -0.05), (1, 0.05))
-    ]  # fmt: skip
-    (table,) = build(stored)
-    found = table.patients["adam"]
-    # two of the three means 0.7, 0.8, 0.9 are drawn: 0.7 and 0.9 twice each with probability 1/9
-    assert (found.low, found.high) == pytest.approx((0.7, 0.9))
-    assert any("pretrainings of adam drawn too" in sentence for sentence in formats.sentences(table))
-
-
-def test_a_report_finds_the_statistic_of_every_task_that_nothing_has_opened():
-    """As a process of its own, since opening a task here would register it."""
-    code = (
-        "from eden_bench import registry; from eden_bench.report.patients import known_statistic\n"
-        "for name in registry.tasks.names():\n"
-        "    score = registry.tasks.get(name).score\n"
-        "    assert not score.statistic or known_statistic(name, score), (name, score.statistic)"
-    )
-    subprocess.run([sys.executable, "-c", code], check=True)
