@@ -137,7 +137,7 @@ def auc_of_column(columns: Columns, name: str) -> float:
 @register_counted("auc_of_column")
 def counted_auc_of_column(columns: Columns, name: str, counts: np.ndarray) -> np.ndarray:
     """Compute ``auc_of_column`` of R resamples; NaN where one has only one of the two classes."""
-    return _counted_auc(np.asarray(columns[name]), np.asarray(columns["target"]), counts)
+    return auc_of_counts(np.asarray(columns[name]), np.asarray(columns["target"]), counts)
 
 
 @register_statistic("iou_thresholds")
