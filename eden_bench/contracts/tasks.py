@@ -106,6 +106,9 @@ class TaskDefaults:
     """Name of the task whose fine-tuned network it is given in place of an encoder (Grad-CAM); "" for none."""
     groups: tuple[str, ...] = ()
     """Groups it is in besides its kind and dataset, for ``--tasks @NAME``."""
+    ceilings: tuple[str, ...] = ()
+    """Controls that this task tells the answer, such as ``position`` where a patch lies at the landmark that is asked
+    for: ceilings in a report, never floors."""
     statistics: ClassVar[tuple[str, ...]] = ()
     """Modules that register its scores' statistics, where importing the task does not: a report imports them."""
 

@@ -30,6 +30,7 @@ def sections(job: Job, opened: OpenedTask, seed: int, inputs: Inputs) -> dict[st
             "dataset": task.dataset,
             **({"repeats": task.repeats} if task.repeats != "seeds" else {}),
             **({"looks_at": task.looks_at} if task.looks_at else {}),
+            **({"ceilings": list(task.ceilings)} if task.ceilings else {}),
         },
         "method": {
             "name": job.method,

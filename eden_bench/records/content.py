@@ -19,6 +19,7 @@ class TaskFacts:
     dataset: str
     repeats: str = "seeds"
     looks_at: str = ""
+    ceilings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -105,6 +105,7 @@ def _table(group: list[Record], method: str, allow_unequal: bool, audits: Audits
         shots=cell.shots,
         kind=first.task.kind,
         once=first.task.repeats == "once",
+        ceilings=first.task.ceilings,
         protocol=" / ".join(sorted({record.protocol for record in group})),
         budget="" if cell.shots is None else str(cell.protocol.get("few_shot_budget", "")),
         steps=tuple(sorted({record.training.steps_planned for record in group} - {-1})),

@@ -71,7 +71,8 @@ def _claim(row: Row, table: Table, drawn: Mapping[str, Mapping[str, Drawn]], lac
     found = Claim(skill=skill(row, table.rows), verdict="control" if row.control else "no claim")
     if row.control:
         return found
-    floors = _floors(row, table.rows, drawn, lacking)
+    others = [other for other in table.rows if other.backbone.method not in table.ceilings]
+    floors = _floors(row, others, drawn, lacking)
     if not [floor for floor in floors if floor.name != CHANCE]:
         return replace(found, note="no control to compare with: run random and the methods of @controls too")
     sign = 1 if table.score.higher_is_better else -1

@@ -191,6 +191,10 @@ class Table:
     kind: str
     once: bool
     """The task is done once a checkpoint, so that a row of one checkpoint has one score."""
+    ceilings: tuple[str, ...]
+    """Controls that the task tells the answer (``Task.ceilings``)."""
+    ceilings: tuple[str, ...]
+    """Controls that the task tells the answer (``Task.ceilings``)."""
     protocol: str
     """Name of the protocol; several, joined by " / ", where they fine-tune alike."""
     budget: str

@@ -26,6 +26,7 @@ class ProbeTask(Task):
     quick: ProbeProtocol
     kind: Literal["probe"] = "probe"
     groups: tuple[str, ...] = ("probes",)
+    ceilings: tuple[str, ...] = ()
     repeats: ClassVar[Seeds] = "once"
 
     @property

@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from statsmodels.stats.multitest import multipletests
 
+from eden_bench import records
 from eden_bench.contracts import ScoreDefinition
 from eden_bench.report import formats
 from eden_bench.report.build import build
@@ -247,3 +248,13 @@ def test_no_other_table_claims_anything():
     assert table.claims == {}
     assert formats.columns(table) == formats.COLUMNS
     assert "property" not in formats.markdown([table])
+
+
+def test_a_control_that_the_task_tells_the_answer_is_no_floor():
+    stored = [even("adam", 0.9), even("pixels", 0.8), even("position", 1.0)]
+    assert claims_of(stored)["adam"].floor == "position"
+    told = [
+        records.Record(one.folder, {**one.content, "task": {**one.content["task"], "ceilings": ["position"]}})
+        for one in stored
+    ]
+    assert claims_of(told)["adam"].floor == "pixels"
