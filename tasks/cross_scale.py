@@ -31,5 +31,6 @@ register_task(
         opens="tasks.probes.cross_scale:OpenCrossScale",
         paper=LANDMARKS,
         quick=QUICK_LANDMARKS,
+        ceilings=("position",),  # a patch lies where its landmark is
     )
 )

@@ -38,5 +38,6 @@ for _task in on_films(
     "tasks.probes.decomposability:OpenDecomposability",
     WHOLES,
     QUICK_WHOLES,
+    ceilings=("position",),
 ):
     register_task(_task)

@@ -46,5 +46,6 @@ for _task in on_films(
     "tasks.probes.interpolation:OpenInterpolation",
     LINES,
     QUICK_LINES,
+    ceilings=("position",),
 ):
     register_task(_task)

@@ -62,5 +62,6 @@ register_task(
         opens="tasks.probes.locality:OpenLocality",
         paper=LANDMARKS,
         quick=QUICK_LANDMARKS,
+        ceilings=("position",),  # a patch lies where its landmark is
     )
 )

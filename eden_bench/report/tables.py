@@ -193,8 +193,6 @@ class Table:
     """The task is done once a checkpoint, so that a row of one checkpoint has one score."""
     ceilings: tuple[str, ...]
     """Controls that the task tells the answer (``Task.ceilings``)."""
-    ceilings: tuple[str, ...]
-    """Controls that the task tells the answer (``Task.ceilings``)."""
     protocol: str
     """Name of the protocol; several, joined by " / ", where they fine-tune alike."""
     budget: str

@@ -16,7 +16,7 @@ from eden_bench import registry, seeds
 from eden_bench.contracts import Context, DatasetIndex, Item, Outcome
 from eden_bench.data.image_store import open_masks
 from eden_bench.digests import digest
-from eden_bench.encoders import Encoder
+from eden_bench.encoders import Encoder, features
 from eden_bench.errors import DataMissing
 from tasks.probes import label_maps
 from tasks.probes.base import OpenProbe
@@ -82,8 +82,6 @@ class OpenDenseSemantics(OpenProbe):
 
         An encoder that reads positions (``embed_boxes``) is given the squares of its stride instead of pixels.
         """
-        from eden_bench.encoders import features
-
         wanted = self.protocol.features
         if (reads_boxes := getattr(encoder, "embed_boxes", None)) is not None:
             side = max(1, wanted.size_px // encoder.strides[-1])

@@ -28,7 +28,13 @@ def by_name(*definitions: ScoreDefinition) -> dict[str, str | ScoreDefinition]:
 
 
 def on_films(
-    name: str, title: str, score: ScoreDefinition, opens: str, paper: ProbeProtocol, quick: ProbeProtocol
+    name: str,
+    title: str,
+    score: ScoreDefinition,
+    opens: str,
+    paper: ProbeProtocol,
+    quick: ProbeProtocol,
+    ceilings: tuple[str, ...] = (),
 ) -> list[ProbeTask]:
     """Return a probe that needs no truth but geometry as a task on each dataset of ``FILMS``."""
     return [
@@ -40,6 +46,7 @@ def on_films(
             opens=opens,
             paper=paper,
             quick=quick,
+            ceilings=ceilings,
         )
         for suffix, (dataset, films) in FILMS.items()
     ]
