@@ -20,12 +20,15 @@ from eden_bench.encoders import Encoder, features
 from eden_bench.errors import DataMissing
 from tasks.probes import label_maps
 from tasks.probes.base import OpenProbe
+from tasks.probes.patches import around
 from tasks.probes.protocol import DenseProtocol
 from tasks.probes.ranks import directions
 
 STRUCTURES = ("lungs", "heart", "clavicles")
 SUPPORTS = (5, 1)
 CLUSTERS = (6, 12)
+_SPAN = 3
+"""Side of a patch in steps of the grid that it is cut on."""
 _DIGITS = 6
 """Of a cosine: equal features must tie in whatever order their products were added."""
 
@@ -62,7 +65,7 @@ class OpenDenseSemantics(OpenProbe):
         labels = np.stack([_by_position(label_maps.reduced(masks, grid)) for masks in self.masks])
         tables = self._tables(found, labels, grid)
         columns = {name: values for name, table in tables.items() for name, values in _columns(name, table)}
-        blind = self._propagated(np.zeros((len(found), labels.shape[1], 1)), labels, grid, max(SUPPORTS))
+        blind = self._copied(labels, grid, max(SUPPORTS), place=False)
         scores = {name: float(np.nanmean(values)) for name, values in columns.items()}
         controls = {
             "chance": float(np.nanmean(blind)),
@@ -74,21 +77,23 @@ class OpenDenseSemantics(OpenProbe):
             "patient": [item.patient for item in self.test],
             **{name: values.tolist() for name, values in columns.items()},
         }
-        told = {"grid": list(grid), "structures": list(STRUCTURES), "draws": self.protocol.draws}
+        told = {"grid": [int(side) for side in grid], "structures": list(STRUCTURES), "draws": self.protocol.draws}
         return Outcome(scores, cases, training=told, controls=controls)
 
     def maps(self, encoder: Encoder) -> tuple[np.ndarray, tuple[int, int]]:
         """Return the features of each film's positions, (N, P, D) row by row, and rows and columns of the map.
 
-        An encoder that reads positions (``embed_boxes``) is given the squares of its stride instead of pixels.
+        An encoder whose map is one position whatever the image (pixels), or that reads where patches lie (position),
+        is given a patch about each place of a grid.
         """
-        wanted = self.protocol.features
-        if (reads_boxes := getattr(encoder, "embed_boxes", None)) is not None:
-            side = max(1, wanted.size_px // encoder.strides[-1])
-            places = np.asarray(reads_boxes(squares(side)), dtype=np.float32)
-            return np.broadcast_to(places, (len(self.items), *places.shape)), (side, side)
-        found = features(encoder.to(self.device), self.films, wanted)
-        return found.reshape(*found.shape[:2], -1).transpose(0, 2, 1), found.shape[2:]
+        if not hasattr(encoder, "embed_boxes"):
+            found = features(encoder.to(self.device), self.films, self.protocol.features)
+            if found.shape[2:] != (1, 1):
+                return found.reshape(*found.shape[:2], -1).transpose(0, 2, 1), found.shape[2:]
+        grid = self.protocol.patch_grid
+        boxes = around(_centres((grid, grid)) * self.protocol.film_px, _SPAN / grid, self.protocol.film_px)
+        films = [self.embed(encoder, np.full(len(boxes), film), boxes) for film in range(len(self.items))]
+        return np.stack([film.reshape(len(boxes), -1) for film in films]), (grid, grid)
 
     def supports(self, count: int) -> Iterator[np.ndarray]:
         """Draw which training films are labelled, (count,), once a draw; the same for every encoder."""
@@ -123,11 +128,12 @@ class OpenDenseSemantics(OpenProbe):
             each.append(self._compared(np.stack(votes), grid))
         return np.mean(each, axis=0)
 
-    def _copied(self, labels: np.ndarray, grid: tuple[int, int], count: int) -> np.ndarray:
-        """Return the IoUs of labels copied from the same place of the same films, (T, S), mean over draws."""
+    def _copied(self, labels: np.ndarray, grid: tuple[int, int], count: int, *, place: bool = True) -> np.ndarray:
+        """Return the IoUs of labels copied from some films' same place, (T, S), mean over draws; else of their mean."""
         size, truth = self.protocol.film_px, self.masks[len(self.train) :] > 0
-        shares = (_by_structure(labels[chosen].mean(axis=0), grid) for chosen in self.supports(count))
-        copies = [label_maps.enlarged(share, size) for share in shares]
+        known = [labels[chosen].mean(axis=0) for chosen in self.supports(count)]
+        votes = known if place else [np.broadcast_to(one.mean(axis=0), one.shape) for one in known]
+        copies = [label_maps.enlarged(_by_structure(vote, grid), size) for vote in votes]
         return np.array([np.mean([label_maps.iou(copy, masks) for copy in copies], axis=0) for masks in truth])
 
     def _clustered(
@@ -148,12 +154,6 @@ class OpenDenseSemantics(OpenProbe):
         size, truth = self.protocol.film_px, self.masks[len(self.train) :] > 0
         shown = (label_maps.enlarged(_by_structure(vote, grid), size) for vote in votes)
         return np.stack([label_maps.iou(found, masks) for found, masks in zip(shown, truth, strict=True)])
-
-
-def squares(side: int) -> np.ndarray:
-    """Return the squares of a side × side grid over a film, row by row, (side², 4) in shares of the film."""
-    corners = np.stack(np.meshgrid(np.arange(side), np.arange(side)), axis=-1).reshape(-1, 2) / side
-    return np.concatenate([corners, corners + 1 / side], axis=1)
 
 
 def _centres(grid: tuple[int, int]) -> np.ndarray:

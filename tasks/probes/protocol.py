@@ -60,6 +60,8 @@ class DenseProtocol(ProbeProtocol):
     """Draws of labelled films, whose scores are averaged."""
     neighbours: int = 5
     """Labelled positions that vote on a position."""
+    patch_grid: int = 16
+    """Places a side at which patches are cut for an encoder that has no map: a control."""
     clustered: int = 20_000
     """Positions of training films that clusters are fitted on, drawn where there are more."""
 
@@ -68,6 +70,7 @@ class DenseProtocol(ProbeProtocol):
         super().__post_init__()
         at_least("draws", self.draws, 1)
         at_least("neighbours", self.neighbours, 1)
+        at_least("patch_grid", self.patch_grid, 2)
         at_least("clustered", self.clustered, 100)
 
 

@@ -6,14 +6,16 @@ import numpy as np
 import pytest
 import torch
 
+from baselines.constant import ConstantEncoder
+from baselines.pixels import PixelsEncoder
 from baselines.position import PositionEncoder
 from eden_bench import case_statistics, records, registry
-from eden_bench.contracts import Context, Features
+from eden_bench.contracts import NORMALISATIONS, Context, Features
 from eden_bench.encoders import Encoder, build_encoder
 from eden_bench.errors import DataMissing
 from tasks.dense_semantics import MIOU
 from tasks.probes import label_maps
-from tasks.probes.dense_semantics import STRUCTURES, squares
+from tasks.probes.dense_semantics import STRUCTURES
 from tests.tasks.finetuning.toy_anatomy import ToyAnatomy, toy_index
 
 PX = 64
@@ -80,21 +82,39 @@ def test_an_oracle_is_at_the_ceiling_and_falls_when_its_positions_are_shuffled(o
     assert found["ceiling"] == oracle.scores["ceiling"]
 
 
-@pytest.mark.parametrize("grid", [(1, 1), (8, 8)])
-def test_a_constant_is_at_chance_exactly(opened, grid):
+@pytest.mark.parametrize("has_map", [True, False])
+def test_a_constant_is_at_chance_exactly(opened, has_map):
     task = opened()
-    outcome = task.run(Told(task.films, np.full((len(task.films), 3, *grid), 0.1)), 0)
+    alike = Told(task.films, np.full((len(task.films), 3, 8, 8), 0.1)) if has_map else ConstantEncoder()
+    outcome = task.run(alike, 0)
     assert outcome.scores["miou_5"] == outcome.scores["miou_5_raw"] == outcome.controls["chance"]
 
 
 def test_position_alone_copies_the_coordinates(opened):
     """Its five nearest positions in five films are those at its own place."""
-    task = opened(features=Features(pooling="map", size_px=512))
-    outcome = task.run(PositionEncoder(), 0)
+    outcome = opened(patch_grid=8).run(PositionEncoder(), 0)
     assert outcome.training["grid"] == [8, 8]
     assert outcome.scores["miou_5"] == pytest.approx(outcome.scores["floor_5"], abs=1e-12)
     assert outcome.controls["copy the coordinates"] == outcome.scores["floor_5"]
-    assert squares(2).tolist() == [[0, 0, 0.5, 0.5], [0.5, 0, 1, 0.5], [0, 0.5, 0.5, 1], [0.5, 0.5, 1, 1]]
+
+
+def test_pixels_are_cut_about_each_place_of_a_grid(opened):
+    """A map of one position would say nothing of where an organ is; the film's border is repeated beyond it."""
+    task = opened(patch_grid=8, features=Features(pooling="map", size_px=24))
+    found, grid = task.maps(PixelsEncoder())
+    assert grid == (8, 8)
+    film = np.pad(task.films[3], 8, mode="edge")
+    for row, column in ((0, 0), (2, 5), (7, 7)):
+        patch = film[8 * row :][:24, 8 * column :][:, :24]
+        assert found[3, 8 * row + column] == pytest.approx(
+            PixelsEncoder().maps(_normal(patch))[-1].numpy().ravel(), abs=1e-5
+        )
+    assert task.run(PixelsEncoder(), 0).scores["miou_5"] > 0
+
+
+def _normal(patch):
+    mean, std = (torch.tensor(values)[:, None, None] for values in NORMALISATIONS["imagenet"])
+    return (torch.tensor(patch / 255, dtype=torch.float32).expand(1, 3, -1, -1) - mean) / std
 
 
 def test_propagation_is_the_plain_loop(opened):
