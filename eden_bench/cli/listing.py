@@ -143,7 +143,7 @@ def _setting(found: settings.Settings, name: str) -> str:
 
 
 def _names(kind: str) -> list[str]:
-    return _REGISTRIES[kind].names() if kind in _REGISTRIES else protocols.names()
+    return _REGISTRIES[kind].names() if kind in _REGISTRIES else [*protocols.names(), *protocols.ablations()]
 
 
 def _rows(kind: str) -> list[Mapping[str, str]]:

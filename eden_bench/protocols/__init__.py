@@ -31,7 +31,7 @@ from __future__ import annotations
 import os.path
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -136,6 +136,8 @@ _TABLES = (
     *("finetune", "segmentation", "classification", "probes", "tasks"),
 )
 _BUILT_IN = {protocol.name: protocol for protocol in (PAPER, QUICK)}
+_ABLATIONS = Path(__file__).parent / "ablations"
+_AT_PAPER_SIZE = "-paper"
 
 
 def names() -> list[str]:
@@ -143,8 +145,15 @@ def names() -> list[str]:
     return list(_BUILT_IN)
 
 
+def ablations() -> list[str]:
+    """Return the names of the paper's ablations, each at the size of ``quick`` and, with "-paper", of ``paper``."""
+    return [
+        stem + size for stem in sorted(path.stem for path in _ABLATIONS.glob("*.toml")) for size in ("", _AT_PAPER_SIZE)
+    ]
+
+
 def load(name: str) -> Protocol:
-    """Return a built-in protocol, or read one from a TOML file.
+    """Return a built-in protocol or ablation, or read one from a TOML file.
 
     Raises:
         UsageError: no such name or file, broken TOML, an unknown key, or a value of the wrong kind.
@@ -201,15 +210,26 @@ def _load(name: str, above: tuple[str, ...]) -> Protocol:
     """Load a protocol and its bases; above are the files that led here."""
     if name in _BUILT_IN:
         return _BUILT_IN[name]
+    if name in ablations():
+        return _ablation(name)
     path = Path(name)
     if path.suffix != ".toml":
-        raise unknown("protocol", name, [*_BUILT_IN, "a file ending in .toml"])
-    if path.stem in _BUILT_IN:
+        raise unknown("protocol", name, [*_BUILT_IN, *ablations(), "a file ending in .toml"])
+    if path.stem in (*_BUILT_IN, *ablations()):
         raise UsageError(f"protocol {path}: {path.stem!r} is a built-in protocol: give the file another name")
     place = os.path.abspath(path)  # noqa: PTH100 - Path.absolute keeps '..'
     if place in above:
         raise UsageError(f"protocol {path}: its base leads back to itself: make it one of {', '.join(_BUILT_IN)}")
     return _from_toml(path, (*above, place))
+
+
+def _ablation(name: str) -> Protocol:
+    """Load an ablation: a built-in protocol with the variants of a file that ships with the package."""
+    base = PAPER if name.endswith(_AT_PAPER_SIZE) else QUICK
+    variants = _read(_ABLATIONS / f"{name.removesuffix(_AT_PAPER_SIZE)}.toml")["variants"]
+    return replace(
+        base, name=name, title=f"As {base.name}, with the variants {', '.join(variants)}.", variants=variants
+    )
 
 
 def _read(path: Path) -> dict[str, Any]:
