@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from eden_bench import cli
+from eden_bench import cli, protocols
 from tests.cli.command import eden_bench, one_error
 
 
@@ -32,7 +32,7 @@ def test_our_own_names_are_listed(capsys):
     assert {"adam", "densecl", "moco-v2", "random"} <= names["methods"]
     assert {"scr-heart", "scr-clavicle", "chestxray14"} <= names["tasks"]
     assert {"scr", "chestxray14"} <= names["datasets"]
-    assert names["protocols"] == {"paper", "quick"}
+    assert names["protocols"] == {"paper", "quick", *protocols.ablations()}
 
 
 def test_one_kind_is_listed_alone(capsys):
