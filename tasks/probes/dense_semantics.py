@@ -20,7 +20,7 @@ from eden_bench.encoders import Encoder, features
 from eden_bench.errors import DataMissing
 from tasks.probes import label_maps
 from tasks.probes.base import OpenProbe
-from tasks.probes.patches import around
+from tasks.probes.patches import around, cut
 from tasks.probes.protocol import DenseProtocol
 from tasks.probes.ranks import directions
 
@@ -90,10 +90,14 @@ class OpenDenseSemantics(OpenProbe):
             found = features(encoder.to(self.device), self.films, self.protocol.features)
             if found.shape[2:] != (1, 1):
                 return found.reshape(*found.shape[:2], -1).transpose(0, 2, 1), found.shape[2:]
-        grid = self.protocol.patch_grid
-        boxes = around(_centres((grid, grid)) * self.protocol.film_px, _SPAN / grid, self.protocol.film_px)
-        films = [self.embed(encoder, np.full(len(boxes), film), boxes) for film in range(len(self.items))]
-        return np.stack([film.reshape(len(boxes), -1) for film in films]), (grid, grid)
+        grid, side = self.protocol.patch_grid, self.protocol.film_px
+        boxes = around(_centres((grid, grid)) * side, _SPAN / grid, side)
+        if (reads_boxes := getattr(encoder, "embed_boxes", None)) is not None:
+            places = np.asarray(reads_boxes(boxes / side), dtype=np.float32)
+            return np.broadcast_to(places, (len(self.items), *places.shape)), (grid, grid)
+        own = replace(self.protocol.features, size_px=int(boxes[0, 2] - boxes[0, 0]))
+        cuts = (cut(self.films, np.full(len(boxes), film), boxes, own.size_px) for film in range(len(self.items)))
+        return np.stack([features(encoder, each, own).reshape(len(boxes), -1) for each in cuts]), (grid, grid)
 
     def supports(self, count: int) -> Iterator[np.ndarray]:
         """Draw which training films are labelled, (count,), once a draw; the same for every encoder."""
