@@ -85,18 +85,18 @@ class SplitLists:
 
 
 def lists_of(name: str, settings: Settings, progress: Progress = no_progress) -> SplitLists:
-    """Return the split lists of a task, or of a dataset by its first task; without one, its train and test lists.
+    """Return the split lists of a task, or of a dataset by its first task that makes some; else its train and test lists.
 
     Raises:
         UsageError: there is neither task nor dataset of that name.
         DataMissing: the data are not at hand.
     """
     known = [tasks.get(task) for task in tasks.names()]
-    task = next((t for by in ("name", "dataset") for t in known if getattr(t, by) == name), None)
-    if task is None and name not in datasets.names():
+    asked = [task for task in known if task.name == name] or [task for task in known if task.dataset == name]
+    if not asked and name not in datasets.names():
         raise unknown("task or dataset", name, [*tasks.names(), *datasets.names()])
-    index = open_index(task.dataset if task else name, settings, progress)
-    made = task.lists(index, task.protocol("paper")) if task else None
+    index = open_index(asked[0].dataset if asked else name, settings, progress)
+    made = next(filter(None, (task.lists(index, task.protocol("paper")) for task in asked)), None)
     if made is None:
         lists = {part: [item.id for item in index.split(part)] for part in ("train", "test")}
         made = lists, index.split_rule

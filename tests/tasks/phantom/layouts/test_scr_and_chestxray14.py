@@ -10,7 +10,7 @@ import pytest
 from PIL import Image
 
 from eden_bench.errors import EdenError
-from tasks.phantom import VERSION, render, write_chestxray14, write_scr
+from tasks.phantom import SCR_VERSION, render, write_chestxray14, write_scr
 from tasks.phantom.chest.rendering import ORGANS
 from tasks.phantom.layouts.chestxray14 import _shots
 from tasks.phantom.layouts.scr import _films, raw
@@ -180,7 +180,7 @@ def test_scr_bytes_repeat(scr, tmp_path):
 
 def test_the_seal_names_seed_version_and_patients(scr, nih):
     assert json.loads((scr / "PHANTOM.json").read_text()) == {
-        "phantom": "scr", "version": VERSION, "seed": 9, "patients": SCR_PATIENTS, "images": SCR_PATIENTS
+        "phantom": "scr", "version": SCR_VERSION, "seed": 9, "patients": SCR_PATIENTS, "images": SCR_PATIENTS
     }  # fmt: skip
     assert json.loads((nih / "PHANTOM.json").read_text())["patients"] == NIH_PATIENTS
 
