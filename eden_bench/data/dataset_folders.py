@@ -85,7 +85,7 @@ class SplitLists:
 
 
 def lists_of(name: str, settings: Settings, progress: Progress = no_progress) -> SplitLists:
-    """Return the split lists of a task, or of a dataset by its first task that makes some; else its train and test lists.
+    """Return the split lists of a task, or of a dataset by its first task with some; else its own.
 
     Raises:
         UsageError: there is neither task nor dataset of that name.
