@@ -25,6 +25,16 @@ validate_every = 2
 """
 
 
+@pytest.fixture(autouse=True)
+def _no_file_stays_a_method():
+    """Forget the weights that a test named on a command line: they are no method of the next test."""
+    yield
+    from eden_bench.registry import methods
+
+    for name in [name for name, made in methods._made.items() if getattr(made, "file", "")]:
+        del methods._made[name], methods._origins[name]
+
+
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory):
     """A datasets' root with a phantom of 10 SCR and 24 ChestX-ray14 patients."""
