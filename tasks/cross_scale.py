@@ -18,6 +18,7 @@ CROSS_SCALE = ScoreDefinition(
     ),
     alternatives={
         "cross_scale_raw": "the same with features that are not centred",
+        "cross_scale_others": "the same with candidates of all other patients' films, all landmarks, at another scale",
         **{f"{a}_to_{b}": f"the same for queries at {a} and candidates at {b}" for a, b in permutations(FACTORS, 2)},
     },
 )

@@ -8,16 +8,21 @@ from tasks.probes.definitions import ProbeTask
 from tasks.probes.protocol import LANDMARKS, QUICK_LANDMARKS
 
 
-def _error(name: str, text: str) -> ScoreDefinition:
+def _error(name: str, text: str, unit: str = "%") -> ScoreDefinition:
     return ScoreDefinition(
-        name=name,
-        text=text,
-        unit="% of the film's side",
-        bounds=(0.0, 142.0),
-        higher_is_better=False,
-        statistic="",
+        name=name, text=text, unit=unit, bounds=(0.0, None), higher_is_better=False, decimals=1, statistic=""
     )
 
+
+def _index(name: str, text: str) -> ScoreDefinition:
+    return ScoreDefinition(name=name, text=text, unit="", bounds=(-1, 1), decimals=3, statistic="")
+
+
+_FOUND = (
+    "mean distance of a landmark of a searched test film from the place of a grid whose patch is most like the "
+    "template, the mean direction of training films' patches, in % of the diagonal of the box about both lungs (about "
+    "the film's landmarks, where a dataset has no masks of lungs); places that tie count alike"
+)
 
 IDENTIFICATION = ScoreDefinition(
     name="identification",
@@ -27,29 +32,28 @@ IDENTIFICATION = ScoreDefinition(
     ),
     alternatives={
         "identification_raw": "the same with features that are not centred: the published form",
-        "purity": "share of the 10 nearest patches of other films that show the same landmark",
-        "map": "mean average precision of ranking all patches of other films",
-        "silhouette": ScoreDefinition(
-            name="silhouette",
-            text="silhouette of the landmarks, cosine",
-            unit="",
-            bounds=(-1, 1),
-            decimals=3,
-            statistic="",
-        ),
-        "ami": ScoreDefinition(
-            name="ami", text="adjusted mutual information of k-means", unit="", bounds=(-1, 1), decimals=3, statistic=""
-        ),
-        "ari": ScoreDefinition(
-            name="ari", text="adjusted Rand index of k-means", unit="", bounds=(-1, 1), decimals=3, statistic=""
-        ),
+        "identification_inside": "of the patches that lie in their film, so that no border is repeated in them",
+        "identification_small": "the same with the protocol's smaller patches",
+        "identification_large": "the same with the protocol's larger patches",
+        "purity": "share of the 10 nearest patches of other films that show the same landmark, ties by their chance",
+        "map": "mean average precision of ranking all patches of other films, expected over orders of ties",
+        "silhouette": _index("silhouette", "silhouette of the landmarks, cosine distance of centred features"),
+        "ami": _index("ami", "adjusted mutual information of landmarks and as many k-means clusters"),
+        "ari": _index("ari", "adjusted Rand index of landmarks and as many k-means clusters"),
+        "cosine_same_raw": _index("cosine_same_raw", "mean cosine, not centred, of the same landmark in two films"),
+        "cosine_other_raw": _index("cosine_other_raw", "mean cosine, not centred, of two landmarks in two films"),
         "linear_probe": "accuracy of a linear classifier, folds by patient",
-        "radial_error": _error("radial_error", "mean distance of the best-fitting place to the landmark"),
-        "radial_error_mean_place": _error(
-            "radial_error_mean_place", "the same of the landmark's mean place in training films"
+        "radial_error": _error("radial_error", _FOUND),
+        "template_error_<films>": _error(
+            "template_error_<films>", "radial_error with templates from the first one or few training films alone"
         ),
-        "within_2": "share of landmarks found within 2 % of the film's side",
-        "within_5": "share of landmarks found within 5 % of the film's side",
+        "radial_error_mean_place": _error(
+            "radial_error_mean_place", "the floor of radial_error: the landmark's mean place in training films"
+        ),
+        "radial_error_grid": _error("radial_error_grid", "its ceiling: the place of the grid nearest to the landmark"),
+        "radial_error_px": _error("radial_error_px", "radial_error in the files' own pixels", "px"),
+        "within_2": "share of landmarks found within 2 % of that diagonal",
+        "within_5": "share of landmarks found within 5 % of that diagonal",
     },
 )
 

@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 VERSION = 1
 """Raise it when any written byte changes: images of two versions are different data."""
 
-SCR_VERSION = 2
-"""The same for JSRT and SCR: 2 has ``landmarks.csv``."""
+SCR_VERSION = 3
+"""The same for JSRT and SCR: 3 has ``landmarks.csv``, the first pixel's centre at (0.5, 0.5)."""
 
 FUNDUS_VERSION = 1
 """The same for photographs of the fundus."""

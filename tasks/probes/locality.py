@@ -7,125 +7,118 @@ from the stored features.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from dataclasses import replace
 from functools import cached_property
-from typing import Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from eden_bench.contracts import DatasetIndex, Item, Outcome
+from eden_bench import registry
+from eden_bench.contracts import Context, DatasetIndex, Outcome
+from eden_bench.data.image_store import open_masks
+from eden_bench.digests import digest
 from eden_bench.encoders import Encoder
-from eden_bench.errors import DataMissing
-from tasks.probes import landmark_scores
-from tasks.probes.base import OpenProbe
-from tasks.probes.patches import around
+from tasks.probes import landmark_scores, search
+from tasks.probes.landmarks import OpenLandmarks
+from tasks.probes.patches import leaves_film
 from tasks.probes.protocol import LandmarkProtocol
 from tasks.probes.ranks import directions
 
-_LEAST_LANDMARKS = 3
+if TYPE_CHECKING:
+    from tasks.probes.definitions import ProbeTask
 
-
-class OpenLandmarks(OpenProbe):
-    """A probe of films that have landmarks: those that every film with any of them has."""
-
-    protocol: LandmarkProtocol
-
-    def choose(self, index: DatasetIndex) -> tuple[Sequence[Item], Sequence[Item]]:
-        """Return training and test films that have the landmarks common to all films with some.
-
-        Raises:
-            DataMissing: fewer than three landmarks are common.
-        """
-        known = [item for item in index.items if item.points]
-        common = set.intersection(*(set(item.points) for item in known)) if known else set()
-        if len(common) < _LEAST_LANDMARKS:
-            raise DataMissing(
-                f"{index.dataset}: {len(common)} landmarks are marked in every film of {index.root} that has any, "
-                f"expected {_LEAST_LANDMARKS}: put a landmarks.csv (image, landmark, x, y) there"
-            )
-        self.names = sorted(common)
-        parts = ([item for item in index.split(name) if item.points] for name in ("train", "test"))
-        train, test = parts
-        return train[: self.protocol.train_films], test[: self.protocol.test_films]
-
-    def truth(self) -> list[Any]:
-        """Return the landmarks, which the scores follow from."""
-        return [self.names, [[item.points[name] for name in self.names] for item in self.items]]
-
-    @cached_property
-    def places(self) -> np.ndarray:
-        """(N, L, 2) x and y of the landmarks in pixels of the decoded films."""
-        return self.points(self.names)
-
-    @cached_property
-    def rows(self) -> np.ndarray:
-        """(N · L,) film of each patch, landmark by landmark within a film."""
-        return np.repeat(np.arange(len(self.items)), len(self.names))
-
-    @cached_property
-    def landmarks(self) -> np.ndarray:
-        """(N · L,) landmark of each patch."""
-        return np.tile(np.arange(len(self.names)), len(self.items))
-
-    def patches(self, encoder: Encoder, share: float) -> np.ndarray:
-        """Return the features of squares of a share of the film about all landmarks, (N · L, D)."""
-        return self.embed(encoder, self.rows, around(self.places, share, self.protocol.film_px).reshape(-1, 4))
+_LUNGS = ("left lung", "right lung")
 
 
 class OpenLocality(OpenLandmarks):
     """Locality with its films decoded."""
 
+    def __init__(self, task: ProbeTask, index: DatasetIndex, protocol: LandmarkProtocol, context: Context) -> None:
+        super().__init__(task, index, protocol, context)
+        self._lung_px = self._lungs(index, context)
+        self.data["digest"] = digest([self.data["digest"], [round(float(px), 3) for px in self.box_px]])
+        self.data["box"] = "of the landmarks" if self._lung_px is None else "of the lungs' masks"
+
+    def _lungs(self, index: DatasetIndex, context: Context) -> np.ndarray | None:
+        if not all({*_LUNGS} <= {*item.masks, *item.drawn} for item in self.items):
+            return None
+        dataset, side = context.dataset or registry.datasets.get(self.task.dataset), self.protocol.film_px
+        masks = open_masks(replace(index, items=self.items), dataset, _LUNGS, side, context).masks
+        corners = [np.argwhere(mask.any(axis=0))[:, ::-1] for mask in masks]
+        boxes = np.array([[found.min(axis=0), found.max(axis=0) + 1] for found in corners])
+        return _diagonal(boxes * self.scale[:, None])
+
+    @cached_property
+    def box_px(self) -> np.ndarray:
+        """(N,) diagonal of the box about both lungs, in the files' pixels; about the landmarks where no masks are."""
+        return self._lung_px if self._lung_px is not None else _diagonal(self.places * self.scale[:, None])
+
     def run(self, encoder: Encoder, seed: int, shots: int | None = None) -> Outcome:
         """Score the encoder on the landmarks of the test films; see ``contracts.OpenTask.run``."""
         found = self.patches(encoder, self.protocol.patch_share)
-        is_train = self.is_train[self.rows]
-        mean = found[is_train].mean(axis=0)
-        features, landmarks = directions(found, mean), self.landmarks[~is_train]
-        test, images = features[~is_train], self.rows[~is_train]
-        patients = self.patients[images]
-        right = landmark_scores.identified(test, landmarks, patients)
-        raw = landmark_scores.identified(directions(found)[~is_train], landmarks, patients)
-        wanted = landmark_scores.templates(found[is_train], self.landmarks[is_train], len(self.names), mean)
-        error, prior = self._errors(encoder, wanted, mean)
+        mean = found[~self.is_test].mean(axis=0)
+        right, centred = self._identified(found), directions(found, mean)
         scores = {
             "identification": float(np.nanmean(right)),
-            "identification_raw": float(np.nanmean(raw)),
-            **landmark_scores.neighbour_scores(test, landmarks, images),
-            **landmark_scores.cluster_scores(test, landmarks, self.protocol.seed),
-            "linear_probe": landmark_scores.linear_probe(found[~is_train], landmarks, patients),
-            "radial_error": float(error.mean()),
-            "radial_error_mean_place": float(prior.mean()),
-            "within_2": float((error <= 2).mean()),
-            "within_5": float((error <= 5).mean()),
+            **self._other_identifications(encoder, found, right),
+            **self._neighbourhood(centred, found),
+            **self._located(encoder, found, mean),
         }
+        landmarks, films = self.landmarks[self.is_test], self.rows[self.is_test]
         cases = {
-            "case": [f"{self.items[i].id} {self.names[k]}" for i, k in zip(images, landmarks, strict=True)],
-            "patient": patients.tolist(),
+            "case": [f"{self.items[i].id} {self.names[k]}" for i, k in zip(films, landmarks, strict=True)],
+            "patient": self.patients[films].tolist(),
             "identification": right.tolist(),
         }
-        arrays = {
-            "features": test.astype(np.float16),
-            "landmark": landmarks.astype(np.int16),
-            "film": images.astype(np.int32),
-        }
-        return Outcome(
-            scores,
-            cases,
-            controls={"chance": 1 / len(self.names)},
-            arrays={**arrays, "names": np.array(self.names)},
-        )
+        oracle = np.eye(len(self.names))[self.landmarks]
+        controls = {"chance": 1 / len(self.names), "oracle": float(np.nanmean(self._identified(oracle)))}
+        return Outcome(scores, cases, controls=controls, arrays=self.shown(centred))
 
-    def _errors(self, encoder: Encoder, wanted: np.ndarray, mean: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Search test films for landmarks; return errors, and those of the mean training place, in % of the side."""
-        side, first = self.protocol.film_px, len(self.train)
-        films = np.arange(first, min(first + self.protocol.searched_films, len(self.items)))
-        steps = (np.arange(self.protocol.grid) + 0.5) / self.protocol.grid * side
-        centres = np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
-        boxes = around(centres, self.protocol.patch_share, side)
-        errors = []
-        for film in films:
-            places = directions(self.embed(encoder, np.full(len(boxes), film), boxes), mean)
-            errors.append(landmark_scores.placed(wanted @ places.T, centres, self.places[film]))
-        mean_place = self.places[: len(self.train)].mean(axis=0)
-        prior = np.linalg.norm(self.places[films] - mean_place, axis=2)
-        return np.concatenate(errors) / side * 100, prior.ravel() / side * 100
+    def _identified(self, found: np.ndarray, *, centre: bool = True) -> np.ndarray:
+        """Return each test patch's chance to be identified, from the features of all patches."""
+        mean = found[~self.is_test].mean(axis=0) if centre else 0.0
+        patients = self.patients[self.rows[self.is_test]]
+        return landmark_scores.identified(directions(found, mean)[self.is_test], self.landmarks[self.is_test], patients)
+
+    def _other_identifications(self, encoder: Encoder, found: np.ndarray, right: np.ndarray) -> dict[str, float]:
+        """Return the score in its raw form, without patches beyond the border, and of other sizes of patch."""
+        small, large = (self.patches(encoder, share) for share in self.protocol.other_shares)
+        inside = ~leaves_film(self.boxes(self.protocol.patch_share), self.protocol.film_px)[self.is_test]
+        made = {
+            "identification_raw": self._identified(found, centre=False),
+            "identification_inside": right[inside],
+            "identification_small": self._identified(small),
+            "identification_large": self._identified(large),
+        }
+        return {name: float(np.nanmean(each)) for name, each in made.items() if len(each)}
+
+    def _neighbourhood(self, centred: np.ndarray, found: np.ndarray) -> dict[str, float]:
+        test, landmarks, films = (each[self.is_test] for each in (centred, self.landmarks, self.rows))
+        raw = landmark_scores.cosines(directions(found)[self.is_test], landmarks, films)
+        return {
+            **landmark_scores.neighbour_scores(test, landmarks, films),
+            **landmark_scores.cluster_scores(test, landmarks, self.protocol.seed),
+            "linear_probe": landmark_scores.linear_probe(found[self.is_test], landmarks, self.patients[films]),
+            "cosine_same_raw": raw["same"],
+            "cosine_other_raw": raw["other"],
+        }
+
+    def _located(self, encoder: Encoder, found: np.ndarray, mean: np.ndarray) -> dict[str, float]:
+        """Return errors of places found by templates, in shares of the box about the lungs and in the files' pixels."""
+        films = search.searched(self)
+        every = search.errors(self, encoder, found, mean)
+        shares = {name: each / self.box_px[films, None] for name, each in every.items()}
+        kind = {"mean_place": "radial_error", "grid": "radial_error"}
+        others = {f"{kind.get(name, 'template_error')}_{name}": float(shares[name].mean()) for name in shares}
+        return {
+            "radial_error": others.pop("template_error_all"),
+            **others,
+            "radial_error_px": float(every["all"].mean()),
+            "within_2": float((shares["all"] <= 0.02).mean()),
+            "within_5": float((shares["all"] <= 0.05).mean()),
+        }
+
+
+def _diagonal(places: np.ndarray) -> np.ndarray:
+    """Return the diagonal of the box about (N, P, 2) places, (N,)."""
+    return np.asarray(np.linalg.norm(places.max(axis=1) - places.min(axis=1), axis=-1))

@@ -17,7 +17,7 @@ from eden_bench.contracts import Context, DatasetIndex, Item, Outcome
 from eden_bench.encoders import Encoder
 from tasks.probes import augmented, matches
 from tasks.probes.definitions import ProbeTask
-from tasks.probes.locality import OpenLandmarks
+from tasks.probes.landmarks import OpenLandmarks
 from tasks.probes.matching_protocol import LIMITS, MatchingProtocol
 from tasks.probes.patches import around
 from tasks.probes.ranks import directions

@@ -40,6 +40,10 @@ class LandmarkProtocol(ProbeProtocol):
     """Places a side at which a film is searched for a landmark."""
     searched_films: int = 40
     """Test films that are searched, the first by id."""
+    other_shares: tuple[float, float] = (1 / 8, 3 / 8)
+    """Sides of a smaller and of a larger patch that landmarks are identified by besides."""
+    template_films: tuple[int, ...] = (1, 5)
+    """Training films, the first by id, that templates are made from besides those from all."""
 
     def __post_init__(self) -> None:
         """Validate field values. Raises ValueError naming the field, its bounds and the value."""

@@ -73,6 +73,36 @@ def reciprocal_rank(similarity: np.ndarray, truth: np.ndarray) -> np.ndarray:
     return (harmonic[above + equal] - harmonic[above]) / equal
 
 
+def average_precision(similarity: np.ndarray, truth: np.ndarray) -> np.ndarray:
+    """Return the average precision of each query's ranking, expected over all orders of candidates that tie.
+
+    Among t that tie, r of them true, each place is true with r / t; where it is, (k - 1)(r - 1) / (t - 1) of the k - 1
+    before it among them are expected to be.
+
+    Args:
+        similarity: (Q, C); -inf for what is no candidate.
+        truth: (Q, C) bool.
+
+    Returns:
+        (Q,) in [0, 1]; NaN for a query without a true candidate.
+    """
+    return np.array([_average_precision(row, true) for row, true in zip(similarity, truth, strict=True)])
+
+
+def share_of_nearest(similarity: np.ndarray, truth: np.ndarray, count: int) -> np.ndarray:
+    """Return the expected share of true ones among each query's nearest, ties for the last places drawn alike.
+
+    Args:
+        similarity: (Q, C); -inf for what is no candidate.
+        truth: (Q, C) bool.
+        count: how many nearest; of a query with fewer candidates, all.
+
+    Returns:
+        (Q,) in [0, 1]; NaN for a query without a candidate.
+    """
+    return np.array([_share_of_nearest(row, true, count) for row, true in zip(similarity, truth, strict=True)])
+
+
 def auroc(matched: np.ndarray, mismatched: np.ndarray) -> float:
     """Return the chance that a matched pair is more alike than a mismatched one, a tie counting half.
 
@@ -81,6 +111,28 @@ def auroc(matched: np.ndarray, mismatched: np.ndarray) -> float:
     """
     values = np.concatenate([matched, mismatched])
     return auc(values, np.repeat([1, 0], [len(matched), len(mismatched)]))
+
+
+def _average_precision(similarity: np.ndarray, true: np.ndarray) -> float:
+    similarity, true = (each[np.isfinite(similarity)] for each in (similarity, true))
+    if not true.any():
+        return np.nan
+    _, group = np.unique(-similarity, return_inverse=True)
+    size, right = np.bincount(group), np.bincount(group, true)
+    first, hits_before = np.cumsum(size) - size, np.cumsum(right) - right
+    tied, r, b, hits = (np.repeat(each, size) for each in (size, right, first, hits_before))
+    before = np.arange(len(true)) - b  # k - 1
+    hits = hits + 1 + before * (r - 1) / np.maximum(tied - 1, 1)
+    return float((r / tied * hits / (b + before + 1)).sum() / true.sum())
+
+
+def _share_of_nearest(similarity: np.ndarray, true: np.ndarray, count: int) -> float:
+    similarity, true = (each[np.isfinite(similarity)] for each in (similarity, true))
+    if not (count := min(count, len(similarity))):
+        return np.nan
+    last = np.sort(similarity)[-count]
+    above, tied = similarity > last, similarity == last
+    return float((true[above].sum() + (count - above.sum()) * true[tied].mean()) / count)
 
 
 def _as_mask(truth: np.ndarray, similarity: np.ndarray) -> np.ndarray:

@@ -15,7 +15,7 @@ import numpy as np
 from eden_bench.contracts import DatasetIndex, Item, Outcome
 from eden_bench.encoders import Encoder
 from eden_bench.errors import DataMissing
-from tasks.probes.locality import OpenLandmarks
+from tasks.probes.landmarks import OpenLandmarks
 from tasks.probes.patches import around
 from tasks.probes.ranks import directions, top1
 

@@ -87,7 +87,7 @@ def _write_film(root: Path, film: _Film) -> dict[str, tuple[float, float]]:
     for organ in ORGANS:
         path = root / f"scratch/fold{film.fold}/masks/{organ}/{film.name}.gif"
         write_gif(path, shown.mask(organ, MASK_PX))
-    return shown.landmarks
+    return {name: (x + 0.5, y + 0.5) for name, (x, y) in shown.landmarks.items()}  # a rendering counts from centres
 
 
 def _write_clinical(folder: Path, films: list[_Film]) -> None:

@@ -109,7 +109,7 @@ def asked(task, monkeypatch, order=None):
     """Run the task with an oracle, whose landmarks on test films may be exchanged."""
     oracle, truth = Oracle(task), task.places
 
-    def embed(_, rows, boxes):
+    def embed(_, rows, boxes, mirrored=False):
         centres = (boxes[:, :2] + boxes[:, 2:]) / 2
         found = [oracle.features_of(row, centre[None])[0] for row, centre in zip(rows, centres, strict=True)]
         whole = np.array(found)
