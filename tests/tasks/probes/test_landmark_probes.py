@@ -1,21 +1,24 @@
-"""Locality and cross-scale on toy films: oracle at its ceiling, constant at chance, permuted at chance."""
+"""Locality, cross-scale and symmetry on toy films: oracle at its ceiling, constant at chance, permuted at chance."""
 
 import numpy as np
 import pytest
 
 from baselines.constant import ConstantEncoder
 from baselines.pixels import PixelsEncoder
+from baselines.position import PositionEncoder
 from eden_bench.encoders import build_encoder
-from tasks import cross_scale, locality
+from tasks import cross_scale, locality, symmetry
 from tasks.probes import search
 from tasks.probes.cross_scale import OpenCrossScale
 from tasks.probes.locality import OpenLocality
 from tasks.probes.ranks import directions
+from tasks.probes.symmetry import OpenSymmetry
 from tests.tasks.probes import toy_landmarks as toy
 
 KINDS = {
     OpenLocality: locality.IDENTIFICATION,
     OpenCrossScale: cross_scale.CROSS_SCALE,
+    OpenSymmetry: symmetry.MIRRORED,
 }
 L = len(toy.NAMES)
 
@@ -45,7 +48,7 @@ def test_a_constant_is_at_chance_exactly(kind, tmp_path):
     outcome, name = toy.opened(kind, tmp_path).run(ConstantEncoder(), 0), KINDS[kind].name
     assert outcome.scores[name] == pytest.approx(outcome.controls["chance"], abs=1e-12)
     assert outcome.scores[f"{name}_raw"] == pytest.approx(outcome.controls["chance"], abs=1e-12)
-    assert outcome.controls["chance"] == pytest.approx(1 / L)
+    assert outcome.controls["chance"] == pytest.approx(1 / 2 if kind is OpenSymmetry else 1 / L)
 
 
 def test_a_permuted_encoder_falls_to_chance_and_the_encoder_itself_is_above(kind, tmp_path):
@@ -116,3 +119,24 @@ def test_errors_are_shares_of_the_box_about_the_lungs_or_else_about_the_landmark
     a, b = (probe.run(PixelsEncoder(), 0).scores for probe in (with_masks, without))
     assert a["radial_error"] * np.hypot(110, 90) == pytest.approx(b["radial_error"] * np.hypot(64, 56))
     assert a["radial_error_px"] == b["radial_error_px"] == pytest.approx(b["radial_error"] * np.hypot(64, 56))
+
+
+# ── symmetry ─────────────────────────────────────────────────────────────────────────────────────
+
+
+def test_a_position_says_nothing_of_symmetry(tmp_path):
+    scores = toy.opened(OpenSymmetry, tmp_path).run(PositionEncoder(), 0).scores
+    assert scores == {"mirrored": 0.5, "mirrored_raw": 0.5, "unmirrored": 0.5, "mirrored_gain": 0, "laterality": 0.5}
+
+
+def test_an_encoder_blind_to_mirroring_gains_nothing_by_it_and_cannot_tell_sides(tmp_path):
+    class Blind(PixelsEncoder):
+        def maps(self, images):
+            return tuple(a + b for a, b in zip(super().maps(images), super().maps(images.flip(-1)), strict=True))
+
+    scores = toy.opened(OpenSymmetry, tmp_path).run(Blind(), 0).scores
+    assert scores["mirrored"] == scores["unmirrored"] > 0.9
+    assert scores["laterality"] == 0.5
+    plain = toy.opened(OpenSymmetry, tmp_path).run(PixelsEncoder(), 0).scores
+    assert plain["mirrored"] > 0.9
+    assert plain["laterality"] > 0.9

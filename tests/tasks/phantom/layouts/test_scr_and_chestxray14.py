@@ -54,6 +54,14 @@ def test_scr_images_are_big_endian_twelve_bit_with_bright_air(scr):
     assert pixels[lung].mean() > pixels[heart].mean()
 
 
+def test_scr_landmarks_are_where_a_film_of_half_the_size_shows_them(scr):
+    """Counted from edges, as points are, a place doubles with the film; counted from centres it would not."""
+    half = render(_films(SCR_PATIENTS, 9)[0].patient, 1024).landmarks
+    rows = [line.split(",") for line in lines(scr / "landmarks.csv") if line.startswith("JPCLN001,")]
+    found = {name: (float(x), float(y)) for _, name, x, y in rows}
+    assert found == {name: pytest.approx((2 * (x + 0.5), 2 * (y + 0.5)), abs=1e-3) for name, (x, y) in half.items()}
+
+
 def test_the_raw_form_inverts_brightness():
     assert raw(np.array([[0.0, 1.0]], np.float32)).tolist() == [[4095, 0]]
     assert raw(np.zeros((1, 1), np.float32)).tobytes() == b"\x0f\xff"
