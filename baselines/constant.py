@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 from torch import Tensor
 
-from eden_bench.contracts import EncoderSource, MethodCard, MethodConfig
-from eden_bench.digests import digest
+from baselines._control import Control, control_card
+from eden_bench.contracts import MethodConfig
 from eden_bench.encoders import Encoder
 from eden_bench.registry import register_method
 
@@ -28,31 +28,9 @@ class ConstantConfig(MethodConfig):
 
 
 @register_method("constant")
-class Constant(EncoderSource):
+class Constant(Control):
     """Constant encoder, in the group ``@controls``."""
 
     Config = ConstantConfig
-    groups = ("controls",)
-    card = MethodCard(
-        title="Constant encoder",
-        paper="none: a control of probes",
-        licence="none",
-        backbone="none",
-        data="none",
-        differences=("it has no weights, so it can be probed and not fine-tuned",),
-    )
-
-    def __init__(self, config: ConstantConfig) -> None:
-        self.config = config
-
-    def weights_digest(self) -> str:
-        """Return a digest of what it computes, which no seed changes."""
-        return digest("control constant, version 1")
-
-    def told(self) -> dict[str, str]:
-        """Return the provenance of the encoder for a record."""
-        return {"from": "nothing: a control"}
-
-    def load_encoder(self, seed: int) -> Encoder:
-        """Return the control, whatever the seed."""
-        return ConstantEncoder()
+    makes = ConstantEncoder
+    card = control_card("Constant encoder", "it has no weights, so it can be probed and not fine-tuned")

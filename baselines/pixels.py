@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from torch import Tensor
 from torch.nn import functional
 
-from eden_bench.contracts import EncoderSource, MethodCard, MethodConfig
-from eden_bench.digests import digest
+from baselines._control import Control, control_card
+from eden_bench.contracts import MethodConfig
 from eden_bench.encoders import Encoder
 from eden_bench.registry import register_method
 
@@ -32,31 +32,9 @@ class PixelsConfig(MethodConfig):
 
 
 @register_method("pixels")
-class Pixels(EncoderSource):
+class Pixels(Control):
     """Raw pixels, in the group ``@controls``."""
 
     Config = PixelsConfig
-    groups = ("controls",)
-    card = MethodCard(
-        title="Raw pixels",
-        paper="none: a control of probes",
-        licence="none",
-        backbone="none",
-        data="none",
-        differences=("it has no weights, so it can be probed and not fine-tuned",),
-    )
-
-    def __init__(self, config: PixelsConfig) -> None:
-        self.config = config
-
-    def weights_digest(self) -> str:
-        """Return a digest of what it computes, which no seed changes."""
-        return digest("control pixels, version 1")
-
-    def told(self) -> dict[str, str]:
-        """Return the provenance of the encoder for a record."""
-        return {"from": "nothing: a control"}
-
-    def load_encoder(self, seed: int) -> Encoder:
-        """Return the control, whatever the seed."""
-        return PixelsEncoder()
+    makes = PixelsEncoder
+    card = control_card("Raw pixels", "it has no weights, so it can be probed and not fine-tuned")

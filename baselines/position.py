@@ -7,8 +7,8 @@ from dataclasses import dataclass
 import numpy as np
 from torch import Tensor
 
-from eden_bench.contracts import EncoderSource, MethodCard, MethodConfig
-from eden_bench.digests import digest
+from baselines._control import Control, control_card
+from eden_bench.contracts import MethodConfig
 from eden_bench.encoders import Encoder
 from eden_bench.errors import UsageError
 from eden_bench.registry import register_method
@@ -50,31 +50,11 @@ class PositionConfig(MethodConfig):
 
 
 @register_method("position")
-class Position(EncoderSource):
+class Position(Control):
     """Position alone, in the group ``@controls``."""
 
     Config = PositionConfig
-    groups = ("controls",)
-    card = MethodCard(
-        title="Position alone",
-        paper="none: a control of probes",
-        licence="none",
-        backbone="none",
-        data="none",
-        differences=("it reads the boxes of patches instead of their pixels, so it can be probed and nothing else",),
+    makes = PositionEncoder
+    card = control_card(
+        "Position alone", "it reads the boxes of patches instead of their pixels, so it can be probed and nothing else"
     )
-
-    def __init__(self, config: PositionConfig) -> None:
-        self.config = config
-
-    def weights_digest(self) -> str:
-        """Return a digest of what it computes, which no seed changes."""
-        return digest("control position, version 1")
-
-    def told(self) -> dict[str, str]:
-        """Return the provenance of the encoder for a record."""
-        return {"from": "nothing: a control"}
-
-    def load_encoder(self, seed: int) -> Encoder:
-        """Return the control, whatever the seed."""
-        return PositionEncoder()

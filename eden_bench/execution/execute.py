@@ -148,10 +148,7 @@ def _network(job: Job, seed: int, inputs: Inputs) -> nn.Module:
     encoder = encoder_of(job, seed, inputs)
     if kept.is_file():
         return networks.load(kept, opened.open.network(encoder, seed))
-    network = opened.open.run(encoder, seed, job.shots).network
-    if network is None:
-        raise EdenError(f"task {job.task} returns no network, so that no other task can look at it")
-    return network
+    return networks.returned(opened.open.run(encoder, seed, job.shots).network, job.task)
 
 
 def _folder(job: Job, inputs: Inputs) -> Path:

@@ -25,9 +25,19 @@ def encode(network: nn.Module | None, task: str) -> bytes:
     """
     from safetensors.torch import save
 
+    weights = returned(network, task).state_dict()
+    return save({name: value.detach().cpu().contiguous() for name, value in weights.items()})
+
+
+def returned(network: nn.Module | None, task: str) -> nn.Module:
+    """Return the network of a task's outcome.
+
+    Raises:
+        EdenError: the task returned no network.
+    """
     if network is None:
         raise EdenError(f"task {task} returns no network, so that no other task can look at it")
-    return save({name: value.detach().cpu().contiguous() for name, value in network.state_dict().items()})
+    return network
 
 
 def put(out: Path, cell_id: str, content: bytes) -> None:

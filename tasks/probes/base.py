@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from abc import abstractmethod
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
@@ -104,7 +103,7 @@ class OpenProbe(OpenTask):
         if (reads_boxes := getattr(encoder, "embed_boxes", None)) is not None:
             return np.asarray(reads_boxes(boxes / self.protocol.film_px), dtype=np.float32)
         wanted = self.protocol.features
-        encoder = encoder.to(self.device)
+        encoder = encoder.for_size(wanted.size_px).to(self.device)  # once, since a transformer is built anew for a size
         step = 512  # patches cut at once: 25 MB at 224 px
         parts = [
             features(encoder, self._patches(rows[i : i + step], boxes[i : i + step], mirrored), wanted)
@@ -115,7 +114,3 @@ class OpenProbe(OpenTask):
     def _patches(self, rows: np.ndarray, boxes: np.ndarray, mirrored: bool) -> np.ndarray:
         found = cut(self.films, rows, boxes, self.protocol.features.size_px)
         return np.ascontiguousarray(found[:, :, ::-1]) if mirrored else found
-
-    @abstractmethod
-    def run(self, encoder: Encoder, seed: int, shots: int | None = None) -> Any:  # noqa: ANN401 - an Outcome
-        """Score the encoder; see ``contracts.OpenTask.run``."""

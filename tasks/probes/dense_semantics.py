@@ -22,7 +22,7 @@ from tasks.probes import label_maps
 from tasks.probes.base import OpenProbe
 from tasks.probes.patches import around, cut
 from tasks.probes.protocol import DenseProtocol
-from tasks.probes.ranks import directions
+from tasks.probes.ranks import cosine_table, directions
 
 STRUCTURES = ("lungs", "heart", "clavicles")
 SUPPORTS = (5, 1)
@@ -127,7 +127,7 @@ class OpenDenseSemantics(OpenProbe):
         for chosen in self.supports(count):
             candidates = directions(found[chosen], mean).reshape(-1, found.shape[-1])
             known = labels[chosen].reshape(len(candidates), -1)
-            similar = (np.round(film @ candidates.T, _DIGITS) for film in test)
+            similar = (cosine_table(film, candidates, _DIGITS) for film in test)
             votes = [label_maps.voted(rows, known, self.protocol.neighbours) for rows in similar]
             each.append(self._compared(np.stack(votes), grid))
         return np.mean(each, axis=0)

@@ -39,8 +39,7 @@ class OpenLandmarks(OpenProbe):
                 f"expected {_LEAST_LANDMARKS}: put a landmarks.csv (image, landmark, x, y) there"
             )
         self.names = sorted(common)
-        parts = ([item for item in index.split(name) if item.points] for name in ("train", "test"))
-        train, test = parts
+        train, test = ([item for item in index.split(name) if item.points] for name in ("train", "test"))
         return train[: self.protocol.train_films], test[: self.protocol.test_films]
 
     def truth(self) -> list[Any]:

@@ -29,12 +29,12 @@ def directions(features: np.ndarray, mean: np.ndarray | float = 0.0) -> np.ndarr
     return np.where(norms < NO_DIRECTION, 0.0, centred / np.maximum(norms, NO_DIRECTION))
 
 
-def cosine_table(queries: np.ndarray, candidates: np.ndarray) -> np.ndarray:
-    """Return the cosines of directions (..., Q, D) to (..., C, D), (..., Q, C), rounded to 12 decimals.
+def cosine_table(queries: np.ndarray, candidates: np.ndarray, digits: int = 12) -> np.ndarray:
+    """Return the cosines of directions (..., Q, D) to (..., C, D), (..., Q, C), rounded to some decimals.
 
     A matrix product may round equal rows differently; rounded, equal candidates tie.
     """
-    return (queries @ np.swapaxes(candidates, -1, -2)).round(12)
+    return (queries @ np.swapaxes(candidates, -1, -2)).round(digits)
 
 
 def top1(similarity: np.ndarray, truth: np.ndarray) -> np.ndarray:

@@ -17,7 +17,7 @@ from eden_bench.encoders import Encoder
 from eden_bench.errors import DataMissing
 from tasks.probes.landmarks import OpenLandmarks
 from tasks.probes.patches import around
-from tasks.probes.ranks import directions, top1
+from tasks.probes.ranks import cosine_table, directions, top1
 
 _SIDE = re.compile(r"(?<![a-z])(left|right)(?![a-z])", re.IGNORECASE)
 _LEAST_PAIRS = 2
@@ -144,6 +144,6 @@ def scored(
 
 def _others(queries: np.ndarray, candidates: np.ndarray, patients: np.ndarray) -> np.ndarray:
     """Return cosines, -inf to patches of a query's own patient."""
-    similarity = np.round(queries @ candidates.T, _DIGITS)
+    similarity = cosine_table(queries, candidates, _DIGITS)
     similarity[patients[:, None] == patients] = -np.inf
     return similarity

@@ -14,25 +14,11 @@ import numpy as np
 
 from eden_bench import seeds
 from tasks.phantom.chest.anatomy import Anatomy, bell, draw_anatomy
+from tasks.reading.nih import LABELS
 
 Collection = Literal["jsrt", "nih", "vindr", "shenzhen"]
 
-KINDS = (
-    "Atelectasis",
-    "Cardiomegaly",
-    "Effusion",
-    "Infiltration",
-    "Mass",
-    "Nodule",
-    "Pneumonia",
-    "Pneumothorax",
-    "Consolidation",
-    "Edema",
-    "Emphysema",
-    "Fibrosis",
-    "Pleural_Thickening",
-    "Hernia",
-)
+KINDS = LABELS
 """The fourteen findings of ChestX-ray14, in the order of Wang et al., CVPR 2017; the first eight have boxes."""
 
 BOXED = KINDS[:8]
