@@ -51,13 +51,27 @@ def test_a_file_that_comes_first_is_found_without_running_it(tmp_path, monkeypat
     assert sentence.startswith(f"{tmp_path / name}.py shadows our package {name!r}")
 
 
-def test_a_folder_that_cannot_be_made_is_an_error(tmp_path):
+def free_disk(monkeypatch, gigabytes):
+    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: SimpleNamespace(free=gigabytes * 10**9))
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path, monkeypatch):
+    free_disk(monkeypatch, 50)
     (tmp_path / "file").write_text("")
     found = by_name(doctor.examine(gather(out=tmp_path / "file" / "runs", cache=tmp_path)))
     assert found["out"].level == "error"
     assert "choose another with --out" in found["out"].text
     assert found["cache"].level == "ok"
     assert found["torch"].level == found["torchvision"].level == "ok"
+
+
+@pytest.mark.parametrize(("gigabytes", "level"), [(4, "note"), (5, "ok")])
+def test_a_disk_nearly_full_is_a_note_that_says_what_a_checkpoint_takes(tmp_path, monkeypatch, gigabytes, level):
+    free_disk(monkeypatch, gigabytes)
+    found = by_name(doctor._folders(gather(out=tmp_path, cache=tmp_path)))
+    assert found["cache"].level == level
+    assert f"{gigabytes} GB free" in found["cache"].text
+    assert ("a checkpoint takes about 100 MB" in found["cache"].text) == (level == "note")
 
 
 def test_a_data_folder_that_is_not_there_is_an_error(tmp_path):
