@@ -17,8 +17,9 @@ import numpy as np
 from eden_bench.contracts import ENOUGH_TESTED
 from eden_bench.report.patients import Drawn, draw_rows, intervals
 from eden_bench.report.resampling import RESAMPLES, Interval, differences, interval, p_value
-from eden_bench.report.statistics import LEVEL, holm
 from eden_bench.report.tables import Claim, Row, Table
+from eden_bench.statistics.multiplicity import holm
+from eden_bench.statistics.t_tests import LEVEL
 
 CHANCE, ORACLE = "chance", "oracle"
 """Names of controls; one whose name has the word oracle is a ceiling, never a floor."""

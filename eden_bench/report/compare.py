@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Literal
 
-from eden_bench.report.statistics import LEVEL, TTest, two_sample_t
 from eden_bench.report.tables import Comparison, Row, Verdict, ranges
+from eden_bench.statistics.t_tests import LEVEL, TTest, two_sample_t
 
 
 def comparisons(

@@ -12,9 +12,9 @@ from eden_bench.contracts import PERCENT, ScoreDefinition
 from eden_bench.printable import csv_cell, markdown_text, printable, printable_line
 from eden_bench.report import claim_text
 from eden_bench.report.number_text import p_text, shown, shown_range
-from eden_bench.report.statistics import CONFIDENCE, LEVEL, Summary
 from eden_bench.report.tables import Comparison, Row, Table, ranges
 from eden_bench.report.text_table import aligned
+from eden_bench.statistics.t_tests import CONFIDENCE, LEVEL, Summary
 
 COLUMNS = ("method", "mean", "s.d.", "n", "95 % interval", "seeds")
 _LEGEND = (

@@ -22,8 +22,8 @@ from typing import NamedTuple
 import numpy as np
 
 from eden_bench.case_statistics import Columns, Counted, Statistic
-from eden_bench.report.statistics import CONFIDENCE
 from eden_bench.seeds import Address, generator
+from eden_bench.statistics.t_tests import CONFIDENCE
 
 RESAMPLES = 2000
 """At least; more where many claims share one level, see ``claims``."""

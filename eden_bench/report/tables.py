@@ -9,7 +9,8 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from eden_bench.contracts import ScoreDefinition
-from eden_bench.report.statistics import Summary, TTest, summarise, variance
+from eden_bench.report.findings import Across, Best, Pair
+from eden_bench.statistics.t_tests import Summary, TTest, summarise, variance
 
 if TYPE_CHECKING:
     from eden_bench.records import Record
@@ -213,6 +214,10 @@ class Table:
     """Label of a row to its interval over patients."""
     claims: Mapping[str, Claim] = field(default_factory=dict)
     """Label of a row to what it may claim; empty where the task is no probe."""
+    pairs: tuple[Pair, ...] = ()
+    """Rows that were compared, each with its verdicts."""
+    best: Mapping[str, Best] = field(default_factory=dict)
+    """Label of a row to its comparison with the best of the others."""
     absent: tuple[str, ...] = ()
     """Methods that were asked for and have no row, since their weights are not at hand."""
 
@@ -228,6 +233,17 @@ class Table:
         """The few-shot budget in words; empty if there is none."""
         given = f", at most {' or '.join(map(str, self.steps))} steps" if self.steps else ""
         return f"few-shot budget counted in {_BUDGETS.get(self.budget, self.budget)}{given}" if self.budget else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Report:
+    """All that a report shows, a function of the records alone."""
+
+    tables: tuple[Table, ...]
+    family: str = ""
+    """The family of tests that Holm's correction is over, in words."""
+    across: tuple[Across, ...] = ()
+    failures: tuple[str, ...] = ()
 
 
 def ranges(seeds: Iterable[int]) -> str:

@@ -12,7 +12,7 @@ from eden_bench import records
 from eden_bench.contracts import ScoreDefinition
 from eden_bench.report import formats
 from eden_bench.report.build import build
-from eden_bench.report.statistics import holm
+from eden_bench.statistics.multiplicity import holm
 from tests.eden_bench.stored import patients, store
 
 TOP1 = ScoreDefinition(name="top1", text="Share found first.", decimals=1)

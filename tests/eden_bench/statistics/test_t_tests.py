@@ -7,7 +7,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eden_bench.report.statistics import summarise, two_sample_t, variance
+from eden_bench.statistics.t_tests import summarise, two_sample_t, variance
 
 SCORES = st.lists(st.integers(0, 1000).map(lambda k: k / 1000), min_size=2, max_size=12)
 VARYING = SCORES.filter(lambda scores: min(scores) < max(scores))

@@ -82,20 +82,6 @@ def two_sample_t(first: Sequence[float], second: Sequence[float]) -> TTest:
     return _t_test(_mean(first) - _mean(second), pooled * (1 / a + 1 / b), a + b - 2)
 
 
-def holm(p_values: Sequence[float]) -> list[float]:
-    """Correct p-values of one family by Holm's step-down method (1979); in the order given.
-
-    >>> holm([0.01, 0.04, 0.03])
-    [0.03, 0.06, 0.06]
-    """
-    order = sorted(range(len(p_values)), key=p_values.__getitem__)
-    corrected, least = [0.0] * len(p_values), 0.0
-    for rank, place in enumerate(order):
-        least = max(least, min(1.0, (len(p_values) - rank) * p_values[place]))
-        corrected[place] = least
-    return corrected
-
-
 def variance(scores: Sequence[float]) -> float:
     """Return the sample variance, ddof = 1; exactly 0 where all scores are equal.
 

@@ -1,0 +1,1 @@
+"""Statistics of scores, as pure functions of arrays: tests, effects, intervals, corrections, ranks."""
