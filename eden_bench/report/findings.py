@@ -13,8 +13,8 @@ Scope = Literal["checkpoints", "methods"]
 """What a verdict holds for: these checkpoints (other fine-tuning seeds, other patients), or the methods (other
 pretrainings too)."""
 Verdict = Literal["better", "worse", "equivalent", "undecided", "not asked", "no claim"]
-"""Of the first row. "not asked": fewer than three pretrainings each, so nothing is said of the methods. "no claim": cells
-are missing or unequal; the note names them."""
+"""Of the first row. "not asked": fewer than three pretrainings each, so nothing is said of the methods. "no claim":
+cells are missing or unequal; the note names them."""
 
 
 @dataclass(frozen=True, kw_only=True)
