@@ -13,6 +13,7 @@ class Control(EncoderSource):
     """An encoder without weights that probes are scored beside; a subclass names the encoder."""
 
     groups = ("controls",)
+    probe_only = True
     makes: ClassVar[type[Encoder]]
     """The encoder; its ``arch`` is the control's name."""
 

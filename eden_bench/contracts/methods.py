@@ -191,6 +191,8 @@ class Method(MethodDefaults, Protocol):
 class SourceDefaults(Protocol):
     """Optional members of a method with weights of its own, and their defaults."""
 
+    probe_only: ClassVar[bool] = False
+    """It can be probed and not fine-tuned, as the controls of probes; cells that would fine-tune it are not planned."""
     file: ClassVar[str] = ""
     """The file that the command line names, a checkpoint or a folder of one; "" where it names none."""
 

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, get_args
 
 from eden_bench import registry
+from eden_bench.contracts import Task
 from eden_bench.devices import fast_precision
 from eden_bench.errors import CellsFailed, DataMissing, EdenError, WeightsMissing, WeightsRefused
 from eden_bench.execution.inputs import Inputs, plain
@@ -80,6 +81,28 @@ def make_backbone(label: str, protocol: Protocol, dataset: str | None, seed: int
     config = protocol.method_config(label, registry.methods.get(method).Config())
     images_seen = protocol.fair.get("images_seen") if dataset else None
     return Backbone(method, config, dataset, seed, label=label, images_seen=images_seen)
+
+
+def fits(backbone: Backbone, task: Task) -> bool:
+    """Return whether a task can score a backbone: one that can only be probed is never fine-tuned."""
+    return not getattr(registry.methods.get(backbone.method), "probe_only", False) or (
+        task.kind == "probe" and not task.looks_at
+    )
+
+
+def unfit_text(left_out: Mapping[str, Sequence[str]]) -> str:
+    """Say which methods are left out of which tasks; "" if none are.
+
+    >>> unfit_text({"scr-heart": ("constant", "pixels"), "scr-clavicle": ("constant", "pixels")})
+    'constant, pixels can be probed and not fine-tuned: left out of scr-heart, scr-clavicle'
+    """
+    tasks: dict[tuple[str, ...], list[str]] = {}
+    for task, methods in left_out.items():
+        tasks.setdefault(tuple(methods), []).append(task)
+    return "; ".join(
+        f"{', '.join(methods)} can be probed and not fine-tuned: left out of {', '.join(of)}"
+        for methods, of in tasks.items()
+    )
 
 
 def find_checkpoint(backbone: Backbone, inputs: Inputs) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -11,7 +11,16 @@ from eden_bench.contracts import SEEDED, Cell, Task, shots_are_valid
 from eden_bench.contracts.members import is_source
 from eden_bench.data.dataset_folders import own_folder, reader
 from eden_bench.errors import DataMissing, NotBuilt, UsageError, WeightsRefused
-from eden_bench.execution.backbones import Backbone, Problem, State, checkpoint_folders, find_checkpoint, make_backbone
+from eden_bench.execution.backbones import (
+    Backbone,
+    Problem,
+    State,
+    checkpoint_folders,
+    find_checkpoint,
+    fits,
+    make_backbone,
+    unfit_text,
+)
 from eden_bench.execution.inputs import Inputs, OpenedTask, pretraining_dataset
 from eden_bench.execution.job import Job, cell_of, pretraining_job
 from eden_bench.execution.request import Ask, shots_text
@@ -83,6 +92,8 @@ class Plan:
     protocol: Protocol
     phantom: bool
     slots: list[Slot] = field(default_factory=list)
+    left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    """Task to the methods that it would have to fine-tune and that can only be probed."""
     looked_at: frozenset[str] = frozenset()
     """Tasks whose fine-tuned networks other tasks of the plan look at."""
 
@@ -125,13 +136,18 @@ def make_plan(ask: Ask, inputs: Inputs, past: Sequence[Record]) -> Plan:
             continue
         task: Task = registry.tasks.get(name)
         opened, problem, looks_at = opener.with_looked_at(task)
-        for backbone in opener.backbones(name):
+        backbones = opener.backbones(name)
+        unfit = {each.label for each in backbones if not fits(each, task)}
+        plan.left_out |= {name: tuple(sorted(unfit))} if unfit and name in asked else {}
+        for backbone in (each for each in backbones if each.label not in unfit):
             seeds = ask.seeds if task.repeats == "seeds" or backbone.digest == SEEDED else (0,)
             plan.slots += [
                 Slot(backbone, name, shots, seed, opened, problem, looks_at=looks_at)
                 for shots in ask.shots
                 for seed in seeds
             ]
+    if not plan.slots:
+        raise UsageError(f"nothing to run: {unfit_text(plan.left_out)}")
     for slot in plan.slots:
         if slot.opened is not None and slot.backbone.digest is not None:
             slot.record = known.get(slot.cell(inputs.threads).id)

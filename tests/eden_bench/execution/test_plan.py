@@ -2,6 +2,7 @@
 
 import shutil
 from dataclasses import dataclass, fields, replace
+from pathlib import Path
 
 import pytest
 
@@ -324,3 +325,23 @@ def test_the_settings_of_a_folder_elsewhere_change_no_id(settings, here, tmp_pat
     second, _ = plan_of(moved)
     assert [slot.cell(1).id for slot in first.slots] == [slot.cell(1).id for slot in second.slots]
     assert inputs.threads == 1
+
+
+def test_a_method_that_can_only_be_probed_is_left_out_of_what_would_fine_tune_it(settings, monkeypatch):
+    registry.load_plugin_file(Path(__file__).parents[1] / "fake_probes.py")
+    monkeypatch.setattr(registry.methods.get("fake-random"), "probe_only", True, raising=False)
+    plan, _ = plan_of(settings, methods="fake-random,fake-trained", tasks="fake-heart,fake-probe,fake-look", seeds="0")
+    planned = {(slot.backbone.label, slot.task) for slot in plan.slots}
+    assert planned == {
+        ("fake-random", "fake-probe"),
+        *(("fake-trained", task) for task in ("fake-heart", "fake-probe", "fake-net", "fake-look")),
+    }
+    assert plan.left_out == {"fake-heart": ("fake-random",), "fake-look": ("fake-random",)}
+
+
+def test_a_command_of_which_nothing_is_left_is_refused(settings, monkeypatch):
+    monkeypatch.setattr(registry.methods.get("fake-random"), "probe_only", True, raising=False)
+    with pytest.raises(
+        UsageError, match="nothing to run: fake-random can be probed and not fine-tuned: left out of fake-h"
+    ):
+        plan_of(settings)
