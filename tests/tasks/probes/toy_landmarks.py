@@ -1,5 +1,6 @@
 """Small films with five landmarks, of which two are mirrored pairs, and encoders whose scores are known."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -78,7 +79,7 @@ def opened(kind, tmp_path, *, masks=False, **changes):
         items.append(Item(id=f"{number:02}", patient=f"p{number}", split=split, image=path, points=points, masks=known))
     index = DatasetIndex(dataset="toy", root=tmp_path, items=tuple(items), expected_images=FILMS)
     task = SimpleNamespace(name="toy-probe", dataset="toy")
-    protocol = LandmarkProtocol(**{**vars(PROTOCOL), **changes})
+    protocol = replace(PROTOCOL, **changes)
     return kind(task, index, protocol, Context(cache=tmp_path / "cache", dataset=Toy()))
 
 
