@@ -98,6 +98,20 @@ def mean_over_labels(columns: Columns, name: str) -> float:
     return float(np.mean([values[there & (labels == label)].mean() for label in np.unique(labels[there])]))
 
 
+@register_counted("mean_over_labels")
+def counted_mean_over_labels(columns: Columns, name: str, counts: np.ndarray) -> np.ndarray:
+    """Compute ``mean_over_labels`` of R resamples; NaN where one drew no case with a value."""
+    values, labels = np.asarray(columns[name], dtype=float), np.asarray(columns["label"])
+    there = ~np.isnan(values)
+    of_label = (np.unique(labels[there])[:, None] == labels).T & there[:, None]
+    drawn = counts @ of_label
+    totals = counts @ np.where(of_label, np.where(there, values, 0)[:, None], 0)
+    known = drawn > 0
+    means = np.divide(totals, drawn, out=np.zeros_like(totals), where=known)
+    several = known.sum(axis=1)
+    return np.divide(means.sum(axis=1), several, out=np.full(len(counts), np.nan), where=several > 0)
+
+
 @register_statistic("auc")
 def mean_auc(columns: Columns, name: str) -> float:
     """Average ``auc`` over the labels (columns "probability_<label>", "target_<label>") that have both values."""

@@ -106,3 +106,19 @@ def test_every_label_counts_alike_and_one_without_a_value_not_at_all():
     assert case_statistics.mean_over_labels(columns(cases), "iou") == pytest.approx((0.1 + 0.9) / 2)
     drawn = {name: column[[0, 2, 2]] for name, column in columns(cases).items()}
     assert case_statistics.mean_over_labels(drawn, "iou") == pytest.approx(0.2)
+
+
+def test_the_fast_form_of_a_mean_over_labels_is_that_of_the_drawn_cases_written_out():
+    draw = np.random.default_rng(8)
+    values = np.where(draw.random(30) < 0.2, np.nan, draw.random(30))
+    columns = {"label": draw.choice(["a", "b", "c"], 30), "iou": values}
+    counts = draw.integers(0, 3, (50, 30)).astype(float)
+    counts[0] = counts[0] * (columns["label"] != "b")
+    found = case_statistics.counted_mean_over_labels(columns, "iou", counts)
+    for row, value in zip(counts.astype(int), found, strict=True):
+        drawn = np.repeat(np.arange(30), row)
+        assert value == pytest.approx(
+            case_statistics.mean_over_labels({k: v[drawn] for k, v in columns.items()}, "iou"), abs=1e-12
+        )
+    nothing = case_statistics.counted_mean_over_labels(columns, "iou", np.isnan(values)[None].astype(float))
+    assert np.isnan(nothing).all()
