@@ -100,10 +100,6 @@ def test_values_that_mean_nothing_are_refused(values):
 
 
 def test_fast_features_are_those_of_float32_to_a_thousandth(resnet, monkeypatch):
-    encoder, images = (
-        build_encoder("resnet18-w8", seed=0),
-        np.random.default_rng(0).integers(0, 256, (6, 64, 64), np.uint8),
-    )
     exact = features(resnet, GREY, Features(size_px=64))
     for precision, least in (("float32", 1.0), ("bfloat16", 0.999)):
         monkeypatch.setattr(
