@@ -55,10 +55,12 @@ class Difference(NamedTuple):
         return 2 * self.tail(np.zeros(()), -np.sign(self.value))
 
     def equivalence_p(self, margin: float | np.ndarray) -> np.ndarray:
-        """Larger p of the two one-sided tests against ±margin (TOST); where nothing varies 0 inside it and 1 outside."""
+        """Larger p of the two one-sided tests against ±margin (TOST).
+
+        Where nothing varies it is 0 if the two are identical, and NaN if they differ by a constant.
+        """
         lower, upper = self.tail(np.asarray(-margin), -1), self.tail(np.asarray(margin), 1)
-        still = np.where(np.abs(self.value) < margin, 0.0, 1.0)
-        return np.where(self.error > 0, np.maximum(lower, upper), still)
+        return np.where(self.error > 0, np.maximum(lower, upper), np.where(self.value == 0, 0.0, np.nan))
 
     def tail(self, at: np.ndarray, side: int | np.ndarray) -> np.ndarray:
         """Chance of a difference as far above (side -1) or below (side 1) as seen, if the true one lay at a value."""
@@ -87,12 +89,17 @@ def difference(
         shared_patients: the two have the same patients, in the same order.
 
     Returns:
-        First minus second, each of shape (...).
+        First minus second, each of shape (...); a difference below rounding is 0.
+
+    Raises:
+        ValueError: one score each, so that nothing can vary.
     """
     fixed = () if of_methods else (PRETRAININGS,)
     both = [np.mean(each, axis=fixed, keepdims=True) for each in (first, second)]
     shared = {SEEDS: shared_seeds, PATIENTS: shared_patients, PRETRAININGS: False}
     terms = list(_terms(both, shared))
+    if not terms:
+        raise ValueError("one score each has no variance: two seeds, or cases of two patients, are needed")
     value = both[0].mean(axis=(-3, -2, -1)) - both[1].mean(axis=(-3, -2, -1))
     scale = np.maximum(*(np.abs(each).max(axis=(-3, -2, -1)) for each in both))
     return _combined(value, terms, _ROUNDING * scale)
@@ -127,4 +134,4 @@ def _combined(value: np.ndarray, terms: Sequence[_Term], rounding: np.ndarray) -
     weights = sum((term.variance**2 / term.df for term in terms), none)
     varies = np.sqrt(total) > rounding
     df = np.divide(total**2, weights, out=np.full_like(total, np.nan), where=varies)
-    return Difference(value, np.where(varies, np.sqrt(total), 0.0), df)
+    return Difference(np.where(np.abs(value) > rounding, value, 0.0), np.where(varies, np.sqrt(total), 0.0), df)
