@@ -1,7 +1,7 @@
 """Read a row's records as an array of scores: pretrainings × fine-tuning seeds × patients.
 
-A patient's value is the record's score plus the influence of the patient's cases on it (``case_influence``), so the mean
-over patients is the score, of whatever statistic it is, and their variance is that of the score over patients.
+A patient's value is the record's score plus the influence of the patient's cases on it (``case_influence``), so the
+mean over patients is the score, of whatever statistic it is, and their variance is that of the score over patients.
 """
 
 from __future__ import annotations

@@ -76,13 +76,14 @@ def _decided(found: Finding, corrected: tuple[float | None, float | None], highe
     if found.verdict != "undecided":
         return found
     p, equal = corrected
-    verdict: Verdict = "undecided"
-    if p is not None and p < LEVEL and found.low is not None and found.high is not None:
-        if found.low > 0 or found.high < 0:
-            verdict = "better" if (found.low > 0) == higher else "worse"
-    elif equal is not None and equal < LEVEL:
-        verdict = "equivalent"
+    verdict: Verdict = "equivalent" if equal is not None and equal < LEVEL else "undecided"
+    if p is not None and p < LEVEL and _leaves_out_zero(found):
+        verdict = "better" if ((found.difference or 0) > 0) == higher else "worse"
     return replace(found, verdict=verdict)
+
+
+def _leaves_out_zero(found: Finding) -> bool:
+    return found.low is not None and found.high is not None and (found.low > 0 or found.high < 0)
 
 
 def _corrected(
