@@ -48,11 +48,12 @@ def build(
         groups.setdefault(_comparable(record), []).append(record)
     tables = [part for group in groups.values() for part in _split_by_pretraining(group)]
     made = [_table(part, method, allow_unequal, audits or {}) for part in tables]
+    from eden_bench.report.across import across
     from eden_bench.report.claims import with_patients
     from eden_bench.report.pairs import with_pairs
 
     compared, family = with_pairs(with_patients(sorted(made, key=_place)), method, allow_unequal=allow_unequal)
-    return Report(tables=tuple(compared), family=family)
+    return Report(tables=tuple(compared), family=family, across=across(compared))
 
 
 def select(records: Iterable[Record], patterns: Iterable[str]) -> list[Record]:
