@@ -115,13 +115,14 @@ def counted_mean_over_labels(columns: Columns, name: str, counts: np.ndarray) ->
 @register_statistic("auc")
 def mean_auc(columns: Columns, name: str) -> float:
     """Average ``auc`` over the labels (columns "probability_<label>", "target_<label>") that have both values."""
-    labels = [column.removeprefix("target_") for column in columns if column.startswith("target_")]
-    found = [
-        auc(columns[f"probability_{label}"], columns[f"target_{label}"])
-        for label in labels
-        if len(np.unique(columns[f"target_{label}"])) > 1
-    ]
+    found = [auc(columns[f"probability_{label}"], columns[f"target_{label}"]) for label in labels_of(columns)]
     return float(np.mean(found)) if found else np.nan
+
+
+def labels_of(columns: Columns) -> list[str]:
+    """Return the labels (columns "target_<label>") that have both values, of which alone there is an AUC."""
+    labels = [column.removeprefix("target_") for column in columns if column.startswith("target_")]
+    return [label for label in labels if (columns[f"target_{label}"] != columns[f"target_{label}"][0]).any()]
 
 
 @register_counted("auc")
@@ -157,20 +158,23 @@ def counted_auc_of_column(columns: Columns, name: str, counts: np.ndarray) -> np
 @register_statistic("iou_thresholds")
 def pooled_iou_thresholds(columns: Columns, name: str) -> float:
     """Compute ``iou_thresholds`` from the pixel counts of all cases summed."""
+    overlap, predicted, true, pixels = (counts.sum(axis=0) for counts in iou_inputs(columns))
+    return float(iou_thresholds(overlap, predicted, true, pixels))
+
+
+def iou_inputs(columns: Columns) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return pixel counts of cases, overlap and predicted (N, 10) per threshold, true and all (N,)."""
     overlap, predicted = (
-        np.array([columns[f"{kind}_px{ending}"].sum() for ending in _ENDINGS]) for kind in ("overlap", "predicted")
+        np.stack([np.asarray(columns[f"{kind}_px{ending}"], float) for ending in _ENDINGS], axis=-1)
+        for kind in ("overlap", "predicted")
     )
-    return float(iou_thresholds(overlap, predicted, columns["true_px"].sum(), columns["pixels"].sum()))
+    return overlap, predicted, np.asarray(columns["true_px"], float), np.asarray(columns["pixels"], float)
 
 
 @register_counted("iou_thresholds")
 def counted_iou_thresholds(columns: Columns, name: str, counts: np.ndarray) -> np.ndarray:
     """Compute ``pooled_iou_thresholds`` of R resamples."""
-    overlap, predicted = (
-        np.stack([counts @ np.asarray(columns[f"{kind}_px{ending}"], float) for ending in _ENDINGS], axis=-1)
-        for kind in ("overlap", "predicted")
-    )
-    true, pixels = (counts @ np.asarray(columns[name], float) for name in ("true_px", "pixels"))
+    overlap, predicted, true, pixels = (counts @ each for each in iou_inputs(columns))
     return iou_thresholds(overlap, predicted, true, pixels[:, None])
 
 

@@ -8,6 +8,8 @@ from dataclasses import asdict, dataclass, field, replace
 from typing import Any
 
 PERCENT = "%"
+MARGIN = 0.005
+"""Half a point: the margin of equivalence of Dice, IoU and AUC."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,18 +37,29 @@ class ScoreDefinition:
     alternatives: Mapping[str, str | ScoreDefinition] = field(default_factory=dict)
     """What stands beside it in every record: name to definition; plain text where unit, bounds and direction are the
     same. A name may end in "<label>" or the like, for one score each."""
+    margin: float | None = None
+    """Difference that is too small to matter, as stored, for the report's tests of equivalence; no part of a cell's
+    identity. None: half a point for a share of 0 to 100 %, else no equivalence is claimed."""
 
     def __post_init__(self) -> None:
-        """Validate bounds. Raises ValueError naming the score if the lower is above the upper."""
+        """Validate bounds and margin. Raises ValueError naming the score."""
         low, high = self.limits
         if not low < high:
             raise ValueError(f"score {self.name}: bounds must rise, not {self.bounds}")
+        if self.margin is not None and not 0 < self.margin < math.inf:
+            raise ValueError(f"score {self.name}: margin must be a number above 0, not {self.margin}")
 
     @property
     def limits(self) -> tuple[float, float]:
         """Bounds as numbers, infinite if there is none."""
         low, high = self.bounds
         return -math.inf if low is None else low, math.inf if high is None else high
+
+    @property
+    def equivalence_margin(self) -> float | None:
+        """The margin given, or the default of this unit and these bounds; None if there is none."""
+        is_share = self.unit == PERCENT and self.bounds == (0.0, 1.0)
+        return MARGIN if self.margin is None and is_share else self.margin
 
     @property
     def pooled(self) -> bool:

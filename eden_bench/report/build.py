@@ -31,8 +31,9 @@ def build(
 
     Args:
         records: stored cells, in any order.
-        method: whose rows are tested; empty for the method whose card is the headline, else each table's best.
-        allow_unequal: test rows of different seeds too.
+        method: whose rows are tested, and whose pairs are the family of tests; empty for the method whose card is the
+            headline, else each table's best, and all pairs.
+        allow_unequal: compare rows of different seeds too.
         audits: what ``data audit`` found, for the notes on leakage.
 
     Raises:
@@ -47,9 +48,12 @@ def build(
         groups.setdefault(_comparable(record), []).append(record)
     tables = [part for group in groups.values() for part in _split_by_pretraining(group)]
     made = [_table(part, method, allow_unequal, audits or {}) for part in tables]
+    from eden_bench.report.across import across
     from eden_bench.report.claims import with_patients
+    from eden_bench.report.pairs import with_pairs
 
-    return Report(tables=tuple(with_patients(sorted(made, key=_place))))
+    compared, family = with_pairs(with_patients(sorted(made, key=_place)), method, allow_unequal=allow_unequal)
+    return Report(tables=tuple(compared), family=family, across=across(compared))
 
 
 def select(records: Iterable[Record], patterns: Iterable[str]) -> list[Record]:

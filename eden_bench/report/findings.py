@@ -36,11 +36,13 @@ class Finding:
     """By Benjamini and Hochberg, over all pairs of the report."""
     equivalence_p: float | None = None
     """Larger of the two one-sided p-values against the margin (TOST)."""
+    adjusted_equivalence_p: float | None = None
+    """By Holm over the tests of equivalence of the same family; None for a pair outside it."""
     margin: float | None = None
     covers: str = ""
-    """What the interval covers, in words: "other fine-tuning seeds and other patients, for these two checkpoints"."""
+    """What the interval covers, in words: "other fine-tuning seeds and other patients"."""
     note: str = ""
-    """Why there is no verdict."""
+    """Why there is no verdict, or what limits it."""
 
 
 @dataclass(frozen=True, kw_only=True)

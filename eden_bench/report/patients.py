@@ -189,6 +189,12 @@ def _read(record: Record, score: ScoreDefinition) -> tuple[dict[str, Scored], st
     return {"": own, **same}, unit
 
 
+def read_scored(record: Record, score: ScoreDefinition) -> tuple[Scored, str]:
+    """Read a record's cases as its score; return them and the unit, "patients" or "cases". Raises EdenError."""
+    scored, unit = _read(record, score)
+    return scored[""], unit
+
+
 def _columns_of(control: str, score: ScoreDefinition) -> tuple[str, str]:
     """Return the columns that may hold a control's cases: its name, or "<score>_of_<its_name>"."""
     return control, f"{score.name}_of_{control.replace(' ', '_')}"

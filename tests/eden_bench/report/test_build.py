@@ -276,7 +276,7 @@ def test_without_adam_the_best_is_tested():
 
 def test_a_method_that_no_record_has_gets_the_nearest():
     with pytest.raises(UsageError, match=r"unknown method 'adm'\. Did you mean 'adam'"):
-        build(store_three(None), method="adm").tables
+        build(store_three(None), method="adm")
 
 
 def test_two_checkpoints_of_one_method_are_two_rows():

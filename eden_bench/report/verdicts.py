@@ -1,0 +1,108 @@
+"""Decide what may be said of differences: better, worse, equivalent or undecided, over a stated family of tests.
+
+- **better, worse**: p after Holm's correction over the family is below 0.05 and the 95 % interval leaves 0 out.
+- **equivalent**: else, where both one-sided tests against the margin (TOST), corrected by Holm over the tests of
+  equivalence of the same family, are below 0.05. Where the two rows are identical for every seed and patient no test is
+  defined, and they are called equivalent, if the score has a margin.
+- **undecided**: else. It is no proof of equality.
+
+A pair outside the family is decided by Benjamini and Hochberg's correction over all pairs, and its note says so: among
+such claims one of twenty is expected to be false.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import numpy as np
+
+from eden_bench.report.findings import Finding, Scope, Verdict
+from eden_bench.statistics.hierarchy import Difference
+from eden_bench.statistics.multiplicity import benjamini_hochberg, holm
+from eden_bench.statistics.t_tests import LEVEL
+
+OUTSIDE = "outside the family: by the false discovery rate over all pairs"
+_CONSTANT = "the difference is the same for every seed and patient: no test"
+_IDENTICAL = "the two are identical for every seed and patient: no test"
+
+
+def measured(scope: Scope, found: Difference, margin: float | None, covers: str = "", note: str = "") -> list[Finding]:
+    """Describe differences, (N,), each as a finding without a verdict yet."""
+    half, p = found.half_width, found.p
+    equivalence = np.full(len(p), np.nan) if margin is None else found.equivalence_p(margin)
+    return [
+        Finding(
+            scope=scope,
+            verdict="undecided",
+            difference=float(value),
+            low=float(value - half[place]),
+            high=float(value + half[place]),
+            df=_number(found.df[place]),
+            p=_number(p[place]),
+            equivalence_p=_number(equivalence[place]),
+            margin=margin,
+            covers=covers,
+            note="; ".join(filter(None, [note, _still(float(value), p[place])])),
+        )
+        for place, value in enumerate(found.value)
+    ]
+
+
+def decided(findings: Sequence[Finding], family: Sequence[bool], higher: Sequence[bool]) -> list[Finding]:
+    """Correct the p-values of one scope's findings and decide their verdicts.
+
+    Args:
+        findings: of all pairs of a report.
+        family: which of them belong to the family.
+        higher: of which score each is: a higher one is better.
+    """
+    inside, everywhere = list(family), [True] * len(findings)
+    adjusted = _corrected([each.p for each in findings], inside, holm)
+    equal = _corrected([each.equivalence_p for each in findings], inside, holm)
+    fdr = _corrected([each.p for each in findings], everywhere, benjamini_hochberg)
+    equal_fdr = _corrected([each.equivalence_p for each in findings], everywhere, benjamini_hochberg)
+    return [
+        _decided(
+            replace(each, adjusted_p=adjusted[place], fdr_p=fdr[place], adjusted_equivalence_p=equal[place]),
+            (adjusted[place], equal[place]) if inside[place] else (fdr[place], equal_fdr[place]),
+            higher[place],
+        )
+        for place, each in enumerate(findings)
+    ]
+
+
+def _decided(found: Finding, corrected: tuple[float | None, float | None], higher: bool) -> Finding:
+    if found.verdict != "undecided":
+        return found
+    p, equal = corrected
+    verdict: Verdict = "equivalent" if equal is not None and equal < LEVEL else "undecided"
+    if p is not None and p < LEVEL and _leaves_out_zero(found):
+        verdict = "better" if ((found.difference or 0) > 0) == higher else "worse"
+    return replace(found, verdict=verdict)
+
+
+def _leaves_out_zero(found: Finding) -> bool:
+    return found.low is not None and found.high is not None and (found.low > 0 or found.high < 0)
+
+
+def _corrected(
+    p_values: Sequence[float | None], family: Sequence[bool], correct: Callable[[Sequence[float]], list[float]]
+) -> list[float | None]:
+    """Correct the p-values of the family that are defined; None for the others."""
+    asked = [place for place, p in enumerate(p_values) if family[place] and p is not None]
+    found: list[float | None] = [None] * len(p_values)
+    for place, p in zip(asked, correct([p_values[place] or 0.0 for place in asked]), strict=True):
+        found[place] = p
+    return found
+
+
+def _number(value: float) -> float | None:
+    return None if np.isnan(value) else float(value)
+
+
+def _still(value: float, p: float) -> str:
+    """Say why there is no p; "" where there is."""
+    if not np.isnan(p):
+        return ""
+    return _CONSTANT if value else _IDENTICAL
