@@ -5,7 +5,11 @@ import pytest
 import scipy.stats
 
 from eden_bench.statistics import aggregates as module
-from eden_bench.statistics.aggregates import Runs, aggregates, four, improvement, iqm, profile, resampled
+from eden_bench.statistics.aggregates import Runs, aggregates, four, improvements, iqm, profile, resampled
+
+
+def improvement(first, second, **more):
+    return improvements({"a": first, "b": second}, **more)["a", "b"]
 
 
 def drawn(runs=10, tasks=9, seed=0, mean=0.8):
@@ -128,7 +132,7 @@ def test_the_interval_of_the_chance_to_be_better_covers_the_truth():
     random, hits = np.random.default_rng(3), 0
     for _ in range(300):
         first, second = random.normal(0.5, 1, (10, 4)), random.normal(0, 1, (10, 4))
-        found = improvement(Runs(first), Runs(second), 500)
+        found = improvement(Runs(first), Runs(second), resamples=500)
         hits += found.low <= scipy.stats.norm.cdf(0.5 / np.sqrt(2)) <= found.high
     assert 0.91 <= hits / 300 <= 0.98
 
