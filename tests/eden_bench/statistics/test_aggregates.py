@@ -1,5 +1,7 @@
 """Aggregates against the formulas they are named after, resamples against plain loops, coverage of intervals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.stats
@@ -126,6 +128,20 @@ def test_the_chance_to_be_better_is_mann_and_whitneys_u():
     assert found.value == pytest.approx(expected, abs=1e-12)
     assert turned.value == pytest.approx(1 - expected, abs=1e-12)
     assert 0 <= found.low < found.value < found.high <= 1
+
+
+@pytest.mark.parametrize("together", [False, True])
+def test_the_chance_to_be_better_of_resamples_is_that_of_their_runs(together):
+    """The same draws, scored run by run: the interval ends are the same."""
+    runs = [Runs(drawn(9, 4, seed).round(2), together, (side,)) for seed, side in enumerate(("first", "second"))]
+    mine, theirs = (np.concatenate(list(resampled(each, 400))) for each in runs)
+    won = [
+        np.mean([(a > b) + 0.5 * (a == b) for task in range(4) for a in one[:, task] for b in other[:, task]])
+        for one, other in zip(mine, theirs, strict=True)
+    ]
+    found = improvement(*(replace(each, address=()) for each in runs), resamples=400)
+    low, high = module.ends(runs[0], np.array([found.value]), np.array(won)[:, None])
+    assert (found.low, found.high) == pytest.approx((low[0], high[0]), abs=1e-9)
 
 
 def test_the_interval_of_the_chance_to_be_better_covers_the_truth():
