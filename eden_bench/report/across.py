@@ -29,7 +29,7 @@ from eden_bench.statistics.aggregates import (
     Runs,
     aggregates,
     fixed,
-    improvement,
+    improvements,
     profile,
     resampled,
 )
@@ -55,7 +55,7 @@ def _compare(group: Group) -> Across:
     wilcoxon = {(names[a], names[b]): p for (a, b), p in ranks.wilcoxon_holm(scores).items()}
     critical = ranks.critical_difference(*scores.shape)
     differences = contrasts(group, runs)
-    p_values = separation.separate({pair: contrast for pair, (contrast, _) in differences.items()})
+    p_values = separation.separate({pair: told.contrast for pair, told in differences.items()})
     overall = dict(zip(names, scores.mean(axis=0).tolist(), strict=True))
     return Across(
         methods=names,
@@ -74,10 +74,10 @@ def _compare(group: Group) -> Across:
         critical_difference=critical,
         nemenyi_cliques=ranks.cliques(names, _beyond(mean_ranks, critical)),
         kendall=_stability(runs, scores),
-        improvement={(a, b): improvement(runs[a], runs[b]) for a, b in combinations(names, 2)},
+        improvement=improvements(runs),
         separation_p=p_values,
         tie_classes=separation.tie_classes(overall, p_values),
-        tie_scope=scope(kind for _, kind in differences.values()),
+        tie_scope=scope(differences.values()),
         left_out=group.left_out,
         notes=notes(group, scores),
     )

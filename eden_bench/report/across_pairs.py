@@ -2,84 +2,90 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from itertools import combinations
+from typing import NamedTuple
 
 from eden_bench.report.across_groups import Group
-from eden_bench.report.findings import Finding, Pair, Scope
+from eden_bench.report.findings import Finding, Scope
 from eden_bench.report.tables import Table
 from eden_bench.statistics.aggregates import Runs, fixed
 from eden_bench.statistics.separation import Contrast, Means, between, over_tasks
 from eden_bench.statistics.t_tests import CONFIDENCE, t_quantile
 
-_SCOPES: Mapping[str, str] = {
-    "runs": "these checkpoints on these tasks and patients, under other fine-tuning seeds (where a method has several "
-    "pretrainings, under other pretrainings)",
-    "checkpoints": "these checkpoints on these tasks, under other fine-tuning seeds and other patients",
-    "methods": "the methods on these tasks, under other pretrainings, fine-tuning seeds and patients",
-}
-"""The narrowest first."""
+_RUNS = "other fine-tuning seeds (of a method with several pretrainings: other pretrainings), for these patients"
 
 
-def contrasts(group: Group, runs: Mapping[str, Runs]) -> dict[tuple[str, str], tuple[Contrast, str]]:
-    """Return the difference of every two methods' means over tasks, and for what it holds.
+class Told(NamedTuple):
+    """The difference of two methods over all tables, and for what it holds."""
+
+    contrast: Contrast
+    methods: bool
+    """It holds for the methods, not for their checkpoints only."""
+    covers: Mapping[str, str]
+    """Task to what its interval covers, in words."""
+
+
+def contrasts(group: Group, runs: Mapping[str, Runs]) -> dict[tuple[str, str], Told]:
+    """Return the difference of every two methods' means over tasks.
 
     A pair is asked for the widest scope that every table has an interval for. Without any it is the difference of runs;
     pairs with a method of one run have none, and are left out.
     """
-    found: dict[tuple[str, str], tuple[Contrast, str]] = {}
+    found: dict[tuple[str, str], Told] = {}
     for first, second in combinations(runs, 2):
         told = _told(group.tables, first, second, "methods") or _told(group.tables, first, second, "checkpoints")
         if told is not None:
             found[first, second] = told
         elif not fixed(runs[first]) and not fixed(runs[second]):
-            found[first, second] = between(_spread(runs[first]), _spread(runs[second])), "runs"
+            contrast = between(_spread(runs[first]), _spread(runs[second]))
+            found[first, second] = Told(contrast, False, {table.task: _RUNS for table in group.tables})
     return found
 
 
-def scope(kinds: Iterable[str]) -> str:
-    """Say for what tie classes hold: the narrowest of what their pairs hold for; empty without pairs.
+def scope(found: Collection[Told]) -> str:
+    """Say for what tie classes hold: for checkpoints if any pair does, and what intervals cover on which tasks."""
+    if not found:
+        return ""
+    tasks: dict[str, dict[str, None]] = {}
+    for told in found:
+        for task, covers in told.covers.items():
+            tasks.setdefault(covers, {})[task] = None
+    of = "the methods" if all(told.methods for told in found) else "these checkpoints"
+    parts = [f"{covers} ({', '.join(sorted(where))})" for covers, where in tasks.items()]
+    return f"{of} on these tasks, under {next(iter(tasks)) if len(parts) == 1 else '; '.join(parts)}"
 
-    >>> scope(["methods", "checkpoints"])
-    'these checkpoints on these tasks, under other fine-tuning seeds and other patients'
-    """
-    kinds = set(kinds)
-    return next((text for kind, text in _SCOPES.items() if kind in kinds), "")
 
-
-def _told(tables: Iterable[Table], first: str, second: str, asked: Scope) -> tuple[Contrast, str] | None:
+def _told(tables: Iterable[Table], first: str, second: str, asked: Scope) -> Told | None:
     """Join the intervals of a pair in all tables; None if one has none for this scope.
 
     Tables of one dataset share their patients. All share the pretrainings.
     """
-    found, blocks = [], []
+    found, blocks, covers = [], [], {}
     for table in tables:
-        contrast = _of_table(table, first, second, asked)
+        contrast, covers[table.task] = _of_table(table, first, second, asked)
         if contrast is None:
             return None
         found.append(contrast)
         blocks.append("" if asked == "methods" else table.dataset)
-    return over_tasks(found, blocks), asked
+    return Told(over_tasks(found, blocks), asked == "methods", covers)
 
 
-def _of_table(table: Table, first: str, second: str, asked: Scope) -> Contrast | None:
-    """Return what a table says of a pair, scores put between 0 and 1."""
+def _of_table(table: Table, first: str, second: str, asked: Scope) -> tuple[Contrast | None, str]:
+    """Return what a table says of a pair, scores put between 0 and 1, and what it covers."""
     low, high = table.score.limits
     scale = (1 if table.score.higher_is_better else -1) / (high - low)
     for pair in table.pairs:
         if {pair.row, pair.other} == {first, second}:
-            return _contrast(_finding(pair, asked), scale if pair.row == first else -scale)
-    return None
-
-
-def _finding(pair: Pair, asked: Scope) -> Finding:
-    return pair.methods if asked == "methods" else pair.checkpoints
+            finding = pair.methods if asked == "methods" else pair.checkpoints
+            return _contrast(finding, scale if pair.row == first else -scale), finding.covers
+    return None, ""
 
 
 def _contrast(finding: Finding, scale: float) -> Contrast | None:
     """Return the difference and error that an interval says, scaled."""
     difference, low, high, df = finding.difference, finding.low, finding.high, finding.df
-    if finding.verdict in ("not asked", "no claim") or difference is None or low is None or high is None or not df:
+    if finding.verdict in ("not asked", "no claim") or difference is None or low is None or high is None or df is None:
         return None
     error = (high - low) / 2 / t_quantile((1 + CONFIDENCE) / 2, df)
     return Contrast(scale * difference, abs(scale) * error, df)

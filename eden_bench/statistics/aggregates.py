@@ -18,8 +18,9 @@ stays a function of its records.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
+from itertools import combinations
 from typing import NamedTuple
 
 import numpy as np
@@ -134,21 +135,25 @@ def profile(runs: Runs, thresholds: np.ndarray, resamples: int = RESAMPLES) -> P
     return Profile(shares, np.clip(low, 0, 1), np.clip(high, 0, 1))
 
 
-def improvement(first: Runs, second: Runs, resamples: int = PAIR_RESAMPLES) -> Estimate:
+def improvements(methods: Mapping[str, Runs], resamples: int = PAIR_RESAMPLES) -> dict[tuple[str, str], Estimate]:
     """Estimate P(a run of the first scores better than one of the second), ties counting half, mean over tasks.
 
     Runs of the two are drawn independently, as in the paper.
+
+    Returns:
+        Every two methods, each pair once, in the order given.
     """
-    values = _improvements(first.scores[None], second.scores[None])
-    if reason := fixed(first) or fixed(second):
-        return Estimate(float(values[0]), note=reason)
-    if values[0] in (0, 1):
-        return Estimate(float(values[0]), note="no runs overlap on any task, so resamples do not vary")
-    sides = (replace(runs, address=(side, *runs.address)) for side, runs in (("first", first), ("second", second)))
-    mine, theirs = (np.concatenate(list(resampled(runs, resamples))) for runs in sides)
-    drawn = _improvements(mine, theirs)[:, None]
-    low, high = ends(min(first, second, key=lambda runs: runs.freedom), values, drawn)
-    return _estimate(values[0], np.clip(low, 0, 1)[0], np.clip(high, 0, 1)[0])
+    sides = {
+        side: {
+            name: _shares_of_draws(replace(runs, address=(side, *runs.address)), resamples)
+            for name, runs in methods.items()
+        }
+        for side in ("first", "second")
+    }
+    return {
+        (a, b): _improvement(methods[a], methods[b], sides["first"][a], sides["second"][b])
+        for a, b in combinations(methods, 2)
+    }
 
 
 def fixed(runs: Runs) -> str:
@@ -203,10 +208,30 @@ def _shares(below: np.ndarray, thresholds: int) -> np.ndarray:
     return above[:, 1:] / flat.shape[1]
 
 
-def _improvements(first: np.ndarray, second: np.ndarray) -> np.ndarray:
-    """Share of comparisons that the first wins, (B,), from scores (B, R1, T) and (B, R2, T)."""
-    mine, theirs = first[:, :, None], second[:, None]
-    return ((mine > theirs).mean(axis=(1, 2, 3)) + (mine >= theirs).mean(axis=(1, 2, 3))) / 2
+def _improvement(first: Runs, second: Runs, mine: np.ndarray, theirs: np.ndarray) -> Estimate:
+    """Estimate one pair's chance, from how often each resample drew each run, (T, B, R)."""
+    one, other = first.scores.T[:, :, None], second.scores.T[:, None]
+    won = ((one > other) + 0.5 * (one == other)).astype(float)  # (T, R1, R2)
+    value = float(won.mean())
+    if reason := fixed(first) or fixed(second):
+        return Estimate(value, note=reason)
+    if value in (0, 1):
+        return Estimate(value, note="no runs overlap on any task, so resamples do not vary")
+    drawn = (np.matmul(mine, won) * theirs).sum(axis=(0, 2)) / len(won)
+    low, high = ends(min(first, second, key=lambda runs: runs.freedom), np.array([value]), drawn[:, None])
+    return _estimate(value, max(0.0, low[0]), min(1.0, high[0]))
+
+
+def _shares_of_draws(runs: Runs, resamples: int) -> np.ndarray:
+    """Draw resamples and return the share of each that each run is, (T, B, R)."""
+    rows, tasks = runs.scores.shape
+    if fixed(runs):
+        return np.ones((tasks, resamples, rows))
+    drawn = np.concatenate(list(_places(runs, resamples, 1))).astype(int)
+    wide = drawn.shape[2]  # 1 where a row is drawn for all tasks
+    bins = drawn + rows * np.arange(resamples * wide).reshape(resamples, 1, wide)
+    counts = np.bincount(bins.ravel(), minlength=resamples * wide * rows).reshape(resamples, wide, rows)
+    return np.broadcast_to(counts / drawn.shape[1], (resamples, tasks, rows)).transpose(1, 0, 2)
 
 
 def _estimate(value: float, low: float, high: float) -> Estimate:

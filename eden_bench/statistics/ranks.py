@@ -11,7 +11,7 @@ whose numbers were added in another order would not tie.
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from itertools import combinations
 from typing import NamedTuple
 
@@ -128,7 +128,7 @@ def critical_difference(tasks: int, methods: int) -> float:
     return float(q * math.sqrt(methods * (methods + 1) / (6 * tasks)))
 
 
-def cliques(names: Sequence[str], separated: Collection[tuple[str, str]]) -> tuple[tuple[str, ...], ...]:
+def cliques(names: Sequence[str], separated: Iterable[Collection[str]]) -> tuple[tuple[str, ...], ...]:
     """Find the maximal groups of at least two methods of which no two separate (Bron and Kerbosch, 1973).
 
     Args:

@@ -1,11 +1,17 @@
 """Aggregates against the formulas they are named after, resamples against plain loops, coverage of intervals."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 import scipy.stats
 
 from eden_bench.statistics import aggregates as module
-from eden_bench.statistics.aggregates import Runs, aggregates, four, improvement, iqm, profile, resampled
+from eden_bench.statistics.aggregates import Runs, aggregates, four, improvements, iqm, profile, resampled
+
+
+def improvement(first, second, **more):
+    return improvements({"a": first, "b": second}, **more)["a", "b"]
 
 
 def drawn(runs=10, tasks=9, seed=0, mean=0.8):
@@ -124,11 +130,25 @@ def test_the_chance_to_be_better_is_mann_and_whitneys_u():
     assert 0 <= found.low < found.value < found.high <= 1
 
 
+@pytest.mark.parametrize("together", [False, True])
+def test_the_chance_to_be_better_of_resamples_is_that_of_their_runs(together):
+    """The same draws, scored run by run: the interval ends are the same."""
+    runs = [Runs(drawn(9, 4, seed).round(2), together, (side,)) for seed, side in enumerate(("first", "second"))]
+    mine, theirs = (np.concatenate(list(resampled(each, 400))) for each in runs)
+    won = [
+        np.mean([(a > b) + 0.5 * (a == b) for task in range(4) for a in one[:, task] for b in other[:, task]])
+        for one, other in zip(mine, theirs, strict=True)
+    ]
+    found = improvement(*(replace(each, address=()) for each in runs), resamples=400)
+    low, high = module.ends(runs[0], np.array([found.value]), np.array(won)[:, None])
+    assert (found.low, found.high) == pytest.approx((low[0], high[0]), abs=1e-9)
+
+
 def test_the_interval_of_the_chance_to_be_better_covers_the_truth():
     random, hits = np.random.default_rng(3), 0
     for _ in range(300):
         first, second = random.normal(0.5, 1, (10, 4)), random.normal(0, 1, (10, 4))
-        found = improvement(Runs(first), Runs(second), 500)
+        found = improvement(Runs(first), Runs(second), resamples=500)
         hits += found.low <= scipy.stats.norm.cdf(0.5 / np.sqrt(2)) <= found.high
     assert 0.91 <= hits / 300 <= 0.98
 

@@ -89,6 +89,7 @@ def test_with_ties_and_zeros_the_signed_rank_p_is_the_share_of_all_sign_changes(
 
 
 def test_differences_that_tie_but_for_their_last_digit_tie():
+    assert signed_rank_p(np.array([0.1 + 0.2 - 0.3, 1.0, 2.0])) == signed_rank_p(np.array([1.0, 2.0]))
     assert signed_rank_p(np.array([0.3, 0.1 + 0.2, -0.3])) == signed_rank_p(np.array([0.3, 0.3, -0.3]))
 
 
