@@ -21,7 +21,7 @@ from tasks.finetuning.device_images import Resident, in_batches
 from tasks.finetuning.loop import Problem, fine_tune, logits_of, on_device, resolved, scored_logits
 from tasks.finetuning.networks import Classifier
 from tasks.finetuning.protocol import ClassificationProtocol
-from tasks.finetuning.splits import Chosen, both_values, choose, split
+from tasks.finetuning.splits import Chosen, both_values, choose, described, split
 
 if TYPE_CHECKING:
     from tasks.finetuning.definitions import ClassificationTask
@@ -115,7 +115,7 @@ class OpenClassification(OpenTask):
         test = np.array(self.splits.test)
         batches, step = in_batches(test, self.protocol.eval_batch_size), training["best_step"]
         probabilities = np.concatenate([self._probabilities(network, batch, step) for batch in batches])
-        values = scores.auc_scores(probabilities, self.targets[test], self.labels)
+        values = scores.label_scores(probabilities, self.targets[test], self.labels)
         return Outcome(values, self._cases(probabilities), training, network=network)
 
     def _probabilities(self, network: nn.Module, rows: np.ndarray, step: int) -> np.ndarray:
@@ -126,14 +126,11 @@ class OpenClassification(OpenTask):
         return torch.stack(each).mean(dim=0).cpu().numpy()
 
     def _cases(self, probabilities: np.ndarray) -> dict[str, Sequence[Any]]:
-        items = [self.splits.items[row] for row in self.splits.test]
-        columns: dict[str, Sequence[Any]] = {
-            "case": [item.id for item in items],
-            "patient": [item.patient for item in items],
-        }
+        columns: dict[str, Sequence[Any]] = {**described(self.splits)}
+        targets = self.targets[list(self.splits.test)].astype(int)
         for column, label in enumerate(self.labels):
             columns[f"probability_{label}"] = probabilities[:, column].tolist()
-            columns[f"target_{label}"] = [int(item.labels[column]) for item in items]
+            columns[f"target_{label}"] = targets[:, column].tolist()
         return columns
 
 

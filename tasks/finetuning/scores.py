@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from eden_bench.case_statistics import auc, dice, iou
+from eden_bench.case_statistics import auc, average_precision, dice, iou
 
 
 def count_pixels(predicted: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -52,20 +52,21 @@ def segmentation_scores(overlap: np.ndarray, predicted: np.ndarray, true: np.nda
     }
 
 
-def auc_scores(probabilities: np.ndarray, targets: np.ndarray, labels: Sequence[str]) -> dict[str, float]:
-    """Return "auc", the mean over labels that have both values, and "auc_<label>" for each of those.
+def label_scores(probabilities: np.ndarray, targets: np.ndarray, labels: Sequence[str]) -> dict[str, float]:
+    """Return "auc" and "auprc", means over labels that have both values, and "auc_<label>" … for each of those.
 
     Args:
         probabilities: (N, L).
         targets: (N, L) 0 or 1.
         labels: L names.
     """
-    per_label = {
-        f"auc_{label}": auc(probabilities[:, column], targets[:, column])
-        for column, label in enumerate(labels)
-        if label not in labels_without_auc(targets, labels)
-    }
-    return {"auc": float(np.mean(list(per_label.values()))), **per_label}
+    without = labels_without_auc(targets, labels)
+    columns = {label: column for column, label in enumerate(labels) if label not in without}
+    values: dict[str, float] = {}
+    for name, score in (("auc", auc), ("auprc", average_precision)):
+        each = {f"{name}_{label}": score(probabilities[:, c], targets[:, c]) for label, c in columns.items()}
+        values |= {name: float(np.mean(list(each.values()))), **each}
+    return values
 
 
 def labels_without_auc(targets: np.ndarray, labels: Sequence[str]) -> list[str]:

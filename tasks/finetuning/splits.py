@@ -144,6 +144,14 @@ def _chosen_shots(ahead: np.ndarray, rest: np.ndarray, validation: np.ndarray, p
     return Chosen(subset[~np.isin(subset, held)], held)
 
 
+def described(splits: Splits) -> dict[str, list[str | float | None]]:
+    """Return the columns of the cases that say whose each test image is: its id, its patient, what else is known."""
+    items = [splits.items[row] for row in splits.test]
+    names = dict.fromkeys(name for item in items for name in item.about)
+    about = {name: [item.about.get(name) for item in items] for name in names}
+    return {"case": [item.id for item in items], "patient": [item.patient for item in items], **about}
+
+
 def _check_patients(index: DatasetIndex, rows: dict[str, list[int]]) -> None:
     patients = {name: {index.items[i].patient for i in rows[name]} for name in rows}
     shared = sorted(patients["train"] & patients["test"])
