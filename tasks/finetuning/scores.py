@@ -69,6 +69,36 @@ def label_scores(probabilities: np.ndarray, targets: np.ndarray, labels: Sequenc
     return values
 
 
+def f1_thresholds(probabilities: np.ndarray, targets: np.ndarray, labels: Sequence[str]) -> dict[str, float]:
+    """Choose for each label the probability from which "positive" has the highest F1; labels of one value have none.
+
+    Of equal ones it is the highest. To be chosen on validation images, and used on others.
+
+    Args:
+        probabilities: (N, L) of the validation images.
+        targets: (N, L) 0 or 1.
+        labels: L names.
+
+    >>> f1_thresholds(np.array([[0.1], [0.6], [0.4], [0.9]]), np.array([[0], [0], [1], [1]]), ["Mass"])
+    {'Mass': 0.4}
+    """
+    without = labels_without_auc(targets, labels)
+    return {
+        label: _best_threshold(probabilities[:, column], targets[:, column] == 1)
+        for column, label in enumerate(labels)
+        if label not in without
+    }
+
+
+def _best_threshold(probability: np.ndarray, positive: np.ndarray) -> float:
+    """Return the highest of the thresholds with the highest F1 = 2 TP / (predicted + true)."""
+    order = np.argsort(-probability, kind="stable")
+    ranked = probability[order]
+    last = np.append(ranked[1:] != ranked[:-1], True)
+    found, called = np.cumsum(positive[order])[last], np.flatnonzero(last) + 1
+    return float(ranked[last][np.argmax(2 * found / (called + positive.sum()))])
+
+
 def labels_without_auc(targets: np.ndarray, labels: Sequence[str]) -> list[str]:
     """Return the labels that have one value only in the (N, L) targets; they are left out of the mean."""
     return [label for column, label in enumerate(labels) if len(np.unique(targets[:, column])) < 2]

@@ -6,7 +6,7 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from sklearn.metrics import average_precision_score, roc_auc_score
+from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from eden_bench import case_statistics
 from tasks.finetuning import scores
@@ -135,6 +135,21 @@ def test_auprc_equals_the_plain_loop_and_sklearn_ties_included(values, positives
     found = case_statistics.average_precision(values / 5, target)
     assert found == pytest.approx(average_precision_by_loop(values / 5, target), abs=1e-12)
     assert found == pytest.approx(average_precision_score(target, values / 5), abs=1e-7)
+
+
+@given(arrays(np.int64, 12, elements=st.integers(0, 5)), st.integers(1, 11), st.randoms(use_true_random=False))
+def test_the_threshold_has_the_highest_f1_of_all_and_is_the_highest_of_equal_ones(values, positives, random):
+    target = np.array([1] * positives + [0] * (12 - positives))
+    random.shuffle(target)
+    found = scores.f1_thresholds(values[:, None] / 5, target[:, None], ["a"])["a"]
+    by_level = {level: f1_score(target, values / 5 >= level) for level in set((values / 5).tolist())}
+    best = max(by_level.values())
+    assert found == max(level for level, value in by_level.items() if value == pytest.approx(best, abs=1e-12))
+
+
+def test_a_label_of_one_value_has_no_threshold():
+    targets = np.array([[0, 0], [1, 0]])
+    assert scores.f1_thresholds(np.full((2, 2), 0.5), targets, ("a", "b")) == {"a": 0.5}
 
 
 def test_auprc_of_a_constant_is_the_share_of_positives_and_of_no_positive_it_is_refused():
