@@ -46,6 +46,8 @@ class DataFacts:
     labels: tuple[str, ...] | None = None
     labels_without_auc: tuple[str, ...] | None = None
     structures: tuple[str, ...] | None = None
+    shared_labels: Mapping[str, Any] | None = None
+    """Of an external validation: finding to the labels of the network's own dataset that stand for it."""
 
     @property
     def counts(self) -> str:

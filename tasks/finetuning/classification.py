@@ -78,7 +78,7 @@ class OpenClassification(OpenTask):
         """Build the encoder at the protocol's size with a linear head drawn from the seed, on the device."""
         encoder = encoder.for_size(self.protocol.size_px)
         network = Classifier(encoder, len(self.labels), seed)
-        network.protocol = self.protocol
+        network.protocol, network.label_names = self.protocol, tuple(self.labels)
         return on_device(network, self.device)
 
     def _problem(self, network: nn.Module, chosen: Chosen, seed: int) -> Problem:
@@ -131,7 +131,7 @@ class OpenClassification(OpenTask):
         return np.concatenate(parts)
 
     def _cases(self, probabilities: np.ndarray) -> dict[str, Sequence[Any]]:
-        columns: dict[str, Sequence[Any]] = {**described(self.splits)}
+        columns: dict[str, Sequence[Any]] = {**described(self.splits.tested)}
         targets = self.targets[list(self.splits.test)].astype(int)
         for column, label in enumerate(self.labels):
             columns[f"probability_{label}"] = probabilities[:, column].tolist()

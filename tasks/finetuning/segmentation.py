@@ -130,7 +130,7 @@ class OpenSegmentation(OpenTask):
         if self.task.side_mm is not None:
             surfaces = surfaces.scaled(self.task.side_mm / side_px)
         predicted = bundle(np.concatenate([each.packed for each in tested]), (side_px, side_px), names)
-        cases = {**described(self.splits), **counts.cases(names), **surfaces.cases(names)}
+        cases = {**described(self.splits.tested), **counts.cases(names), **surfaces.cases(names)}
         scores = {**counts.scores(names), **surfaces.scores(names)}
         return Outcome(scores, cases, training, masks=predicted, network=network)
 

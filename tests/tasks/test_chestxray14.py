@@ -142,7 +142,9 @@ def test_images_may_lie_in_twelve_folders_and_behind_links(tmp_path):
     assert len(chestxray14.index(root).items) == 4
 
 
-@pytest.mark.trap("chestxray14", "the older csv: trailing comma, ages over 120 (reported)", "read; ages are not used")
+@pytest.mark.trap(
+    "chestxray14", "the older csv: trailing comma, ages over 120 (reported)", "read; such an age counts as not known"
+)
 def test_the_older_csv_with_trailing_commas_and_impossible_ages_is_read(tmp_path):
     rows = [row.replace(",57,", ",414,") + "," for row in ROWS]
     index = chestxray14.index(lay(tmp_path, rows=rows, header=HEADER + ",", csv="Data_Entry_2017.csv"))
