@@ -87,6 +87,7 @@ def run(
     force: bool = False,
     only_failed: bool = False,
     on_error: Literal["continue", "stop"] = "continue",
+    keep_masks: bool = False,
     plugins: Iterable[Path | str] = (),
     watch: Watch | None = None,
     data: Path | str | None = None,
@@ -110,6 +111,7 @@ def run(
         force: run cells anew although they are stored.
         only_failed: run only what failed before.
         on_error: "stop" ends the run at the first failure.
+        keep_masks: store predicted masks beside the records of segmentations (``eden_bench.records.masks``).
         plugins: plugin files to load first.
         watch: is told how the run goes.
         data: folder of the datasets' folders; the phantom where nothing says.
@@ -134,6 +136,7 @@ def run(
         pretrain_data=pretrain_data,
         pretrain_seeds=pretrain_seeds,
         plugins=load_plugins(plugins),
+        keep_masks=keep_masks,
     )
     settings = resolve(data=data, out=out, cache=cache, device=device, threads=threads, splits=splits)
     return carry_out(wanted, settings, watch or Silent(), force=force, only_failed=only_failed, on_error=on_error)
@@ -163,6 +166,9 @@ def carry_out(
     inputs = open_inputs(settings, watch)
     done = Result(make_plan(wanted, inputs, records.load(settings.out, watch.say)))
     planned(done, inputs)
+    if not force and (lacking := done.plan.without_masks()):
+        cells = f"{len(lacking)} of {len(done.slots)} cells"
+        watch.say(f"{cells} are stored without masks and stay so: repeat them with --force to keep masks")
     Runner(done.plan, inputs, watch, force=force, only_failed=only_failed, on_error=on_error).run()
     return done
 

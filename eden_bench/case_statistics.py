@@ -26,6 +26,8 @@ C = TypeVar("C", bound=Counted)
 
 THRESHOLDS = tuple(0.5 + 0.05 * step for step in range(10))
 """Thresholds of the released code's "Mean IoU": 0.5, 0.55 … 0.95."""
+WORST = "_worst5"
+"""Ending of the names of means over the worst 5 % of the cases."""
 _ENDINGS = ("", *(f"_{100 * level:.0f}" for level in THRESHOLDS[1:]))
 _KNOWN: dict[str, Statistic] = {}
 _COUNTED: dict[str, Counted] = {}
@@ -86,6 +88,21 @@ def mean(columns: Columns, name: str) -> float:
     return float(values[~np.isnan(values)].mean())
 
 
+@register_statistic("lowest_5_percent")
+def lowest_5_percent(columns: Columns, name: str) -> float:
+    """Average the lowest 5 % (rounded up) of the column that a name such as "dice_worst5" is of; NaN are skipped."""
+    values = np.sort(np.asarray(columns[name.removesuffix(WORST)], dtype=float))
+    values = values[~np.isnan(values)]
+    return float(values[: -(-len(values) // 20)].mean())
+
+
+@register_statistic("highest_5_percent")
+def highest_5_percent(columns: Columns, name: str) -> float:
+    """Average the highest 5 %, of a score that is the worse the higher it is; as ``lowest_5_percent``."""
+    column = name.removesuffix(WORST)
+    return -lowest_5_percent({column: -np.asarray(columns[column], dtype=float)}, name)
+
+
 @register_statistic("mean_over_labels")
 def mean_over_labels(columns: Columns, name: str) -> float:
     """Average the column of the score's name within each value of column "label", then over those that have a value.
@@ -115,7 +132,17 @@ def counted_mean_over_labels(columns: Columns, name: str, counts: np.ndarray) ->
 @register_statistic("auc")
 def mean_auc(columns: Columns, name: str) -> float:
     """Average ``auc`` over the labels (columns "probability_<label>", "target_<label>") that have both values."""
-    found = [auc(columns[f"probability_{label}"], columns[f"target_{label}"]) for label in labels_of(columns)]
+    return _mean_of_labels(columns, auc)
+
+
+@register_statistic("auprc")
+def mean_auprc(columns: Columns, name: str) -> float:
+    """Average ``average_precision`` over the labels that have both values."""
+    return _mean_of_labels(columns, average_precision)
+
+
+def _mean_of_labels(columns: Columns, score: Callable[[np.ndarray, np.ndarray], float]) -> float:
+    found = [score(columns[f"probability_{label}"], columns[f"target_{label}"]) for label in labels_of(columns)]
     return float(np.mean(found)) if found else np.nan
 
 
@@ -128,9 +155,8 @@ def labels_of(columns: Columns) -> list[str]:
 @register_counted("auc")
 def counted_auc(columns: Columns, name: str, counts: np.ndarray) -> np.ndarray:
     """Compute ``mean_auc`` of R resamples; NaN where a resample has no label with both values."""
-    labels = [column.removeprefix("target_") for column in columns if column.startswith("target_")]
     total, known = np.zeros(len(counts)), np.zeros(len(counts))
-    for label in labels:
+    for label in _labels(columns):
         found = auc_of_counts(columns[f"probability_{label}"], columns[f"target_{label}"], counts)
         there = ~np.isnan(found)
         total[there] += found[there]
@@ -233,6 +259,28 @@ def auc(probability: np.ndarray, target: np.ndarray) -> float:
         raise ValueError(f"no AUC: {positives} positive and {negatives} negative cases, expected at least 1 of each")
     rank_sum = mean_ranks(probability)[positive].sum()
     return float((rank_sum - positives * (positives + 1) / 2) / (positives * negatives))
+
+
+def average_precision(probability: np.ndarray, target: np.ndarray) -> float:
+    """Compute the area under the precision-recall curve as average precision, which interpolates nothing.
+
+    The sum, over distinct probabilities from high to low, of the precision there times what recall gained there.
+
+    Args:
+        probability: (N,) any score that rises with belief.
+        target: (N,) 0 or 1; a 1 must occur.
+
+    Raises:
+        ValueError: no case is positive, so that there is no recall.
+    """
+    order = np.argsort(-np.asarray(probability), kind="stable")
+    ranked, positive = np.asarray(probability)[order], np.asarray(target)[order] == 1
+    if not positive.any():
+        raise ValueError("no AUPRC: 0 positive cases, expected at least 1")
+    last = np.append(ranked[1:] != ranked[:-1], True)
+    found = np.cumsum(positive)[last]
+    precision = found / (np.flatnonzero(last) + 1)
+    return float((np.diff(found, prepend=0) * precision).sum() / found[-1])
 
 
 def auc_of_counts(probability: np.ndarray, target: np.ndarray, counts: np.ndarray) -> np.ndarray:

@@ -129,6 +129,7 @@ class ChestXray14:
                 image=found.images[name],
                 labels=found.entries[name].labels,
                 boxes=_own_boxes(found, name),
+                about=found.entries[name].about,
             )
             for name in found.usable
         )

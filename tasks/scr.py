@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -34,6 +35,8 @@ UNIONS = {"lungs": ("left lung", "right lung"), "clavicles": ("left clavicle", "
 
 _IMAGES = 247
 _IMAGE_PX = 2048
+_PIXEL_MM = 0.175
+"""Shiraishi et al., AJR 2000."""
 _MASK_PX = (1024, 1024)
 _NAME = re.compile(r"(JPC[LN]N\d{3})(?:\.IMG)?\.(IMG|PNG|GIF)", re.IGNORECASE)
 _FOLD = re.compile(r"fold[ _-]?([12])", re.IGNORECASE)
@@ -289,9 +292,6 @@ def _mask_findings(index: DatasetIndex, looks: Iterable[Look]) -> Iterator[Findi
 
 scr = register_dataset(SCR())
 
-scr_heart = register_task(
-    SegmentationTask(name="scr-heart", dataset="scr", title="SCR heart segmentation", structures=("heart",))
-)
-scr_clavicle = register_task(
-    SegmentationTask(name="scr-clavicle", dataset="scr", title="SCR clavicle segmentation", structures=("clavicles",))
-)
+of_scr = partial(SegmentationTask, dataset="scr", side_mm=_IMAGE_PX * _PIXEL_MM)
+scr_heart = register_task(of_scr(name="scr-heart", title="SCR heart segmentation", structures=("heart",)))
+scr_clavicle = register_task(of_scr(name="scr-clavicle", title="SCR clavicle segmentation", structures=("clavicles",)))

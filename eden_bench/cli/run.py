@@ -68,6 +68,9 @@ def run(
     ] = False,
     only_failed: Annotated[bool, typer.Option("--only-failed", help="Retry only cells that failed before.")] = False,
     on_error: Annotated[str, typer.Option(help="After a failed cell: continue or stop.")] = "continue",
+    keep_masks: Annotated[
+        bool, typer.Option("--keep-masks", help="Store predicted masks of segmentations beside their records.")
+    ] = False,
     replay: Annotated[
         str | None, typer.Option(metavar="ID", help="Repeat one record's cell and compare bit for bit.")
     ] = None,
@@ -92,6 +95,7 @@ def run(
         pretrain_data=pretrain_data,
         pretrain_seeds=pretrain_seeds,
         plugins=plugins,
+        keep_masks=keep_masks,
     )
     if dry_run:
         show_plan(wanted, api.open_inputs(settings, build=False), as_json)

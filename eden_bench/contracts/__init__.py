@@ -5,7 +5,7 @@ Views and methods, datasets, tasks, cells: a module each. Nothing here imports t
 
 from __future__ import annotations
 
-from eden_bench.contracts.cells import NETWORK_OF, NUMBERS_VERSION, Cell
+from eden_bench.contracts.cells import LATER, NETWORK_OF, NUMBERS_VERSION, Cell
 from eden_bench.contracts.checks import (
     Progress,
     at_least,
@@ -34,6 +34,7 @@ from eden_bench.contracts.views import NORMALISATIONS, View, ViewRecipe, Views
 
 __all__ = [
     "ENOUGH_TESTED",
+    "LATER",
     "NETWORK_OF",
     "NORMALISATIONS",
     "NUMBERS_VERSION",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 from eden_bench.digests import digest
@@ -15,6 +16,11 @@ config shows it: in an encoder, a training loop, an augmentation. A score's defi
 
 NETWORK_OF = "network_of"
 """Entry of a cell's protocol: id of the cell whose fine-tuned network it looks at (``Task.looks_at``)."""
+
+
+LATER = MappingProxyType({"later": True})
+"""Metadata of a protocol's field that came after records were written and moves nothing at its default: such a field is
+part of a cell's id only where it has another value, so that no stored cell is lost to it."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -78,6 +78,9 @@ class Item:
     is not known."""
     boxes: tuple[Box, ...] | None = None
     """Boxed findings; () where a reader looked and found none, None where nobody looked."""
+    about: Mapping[str, str | float | None] = field(default_factory=dict)
+    """What is told of patient and image besides: "sex" ("F" or "M"), "age" (years), "view" (of a film, "PA" or "AP"),
+    of which reports form groups. Columns of the cases; "" and None where it is not known."""
 
     def __post_init__(self) -> None:
         """Validate the split: an item in none would be left out unseen. Raises DataDamaged, which names the item."""

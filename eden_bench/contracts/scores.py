@@ -73,7 +73,8 @@ class ScoreDefinition:
         >>> dice.of("dice_heart").text
         'of one part'
         """
-        fitting = [known for known in self.alternatives if name == known or _is_one_of(known, name)]
+        fitting = [known for known in self.alternatives if name == known]
+        fitting += [known for known in self.alternatives if _is_one_of(known, name)]
         if name == self.name or not fitting:
             return self if name == self.name else replace(self, name=name, text="", statistic="", alternatives={})
         found = self.alternatives[fitting[0]]

@@ -37,6 +37,8 @@ class Outcome:
     the cases with a control's name, or "<score>_of_<its_name>", pairs it with the row; else it is a fixed number."""
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
     """Numeric arrays that figures are drawn from, by name; stored beside the record, 64 MB in all at most."""
+    masks: Mapping[str, np.ndarray] = field(default_factory=dict, compare=False)
+    """The predicted masks of all cases (``eden_bench.records.masks.bundle``); stored only where they were asked for."""
     network: nn.Module | None = field(default=None, compare=False)
     """The fine-tuned network, weights of the tested step, where another task may look at it. Kept on disk only where
     a task that looks at it was asked for."""

@@ -19,7 +19,7 @@ from eden_bench.execution import networks, record_sections
 from eden_bench.execution.backbones import Problem
 from eden_bench.execution.inputs import Inputs, OpenedTask, rebuilt
 from eden_bench.execution.job import Job, cell_of
-from eden_bench.records import provenance
+from eden_bench.records import masks, provenance
 from eden_bench.weights.checkpoints import Checkpoint
 from eden_bench.weights.file_method import register_file
 
@@ -42,6 +42,8 @@ class Result:
     weights: str = ""
     """SHA-256 of the encoder that a pretraining made."""
     problem: Problem | None = None
+    note: str = ""
+    """What is said of it, as a sentence."""
 
 
 def execute(job: Job, inputs: Inputs) -> Iterator[Result]:
@@ -98,12 +100,15 @@ def _cells(job: Job, inputs: Inputs) -> Iterator[Result]:
 
 
 def _result(job: Job, opened: OpenedTask, cell: Cell, outcome: Outcome, sections: Mapping[str, object]) -> Result:
+    note = ""
     try:
+        if job.keep_masks:
+            outcome, note = masks.beside(outcome)
         files = records.render(cell, opened.task.score, outcome, sections)
         network = networks.encode(outcome.network, job.task) if job.keep_network else b""
     except EdenError as error:  # the task broke its contract for this seed
         return Result(cell.seed, cell.id, problem=Problem.of(error))
-    return Result(cell.seed, cell.id, files, network)
+    return Result(cell.seed, cell.id, files, network, note=note)
 
 
 def _cell(job: Job, opened: OpenedTask, seed: int, inputs: Inputs) -> Cell:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import json
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import dataclass, field, fields, is_dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -32,13 +32,17 @@ class OpenedTask:
     task: Task
     protocol: Mapping[str, Any]
     open: OpenTask
+    unhashed: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of the protocol that came later (``contracts.LATER``), and their defaults."""
 
     def hashed_protocol(self, shots: int | None) -> dict[str, Any]:
         """Return the part of the protocol that can change a cell's scores, which its id hashes.
 
-        The full training set has nothing few-shot about it, and "auto" is the precision it became.
+        The full training set has nothing few-shot about it, "auto" is the precision it became, and a field that came
+        later counts where it is not at its default.
         """
         kept = {k: v for k, v in self.protocol.items() if shots is not None or not k.startswith(_FEW_SHOT)}
+        kept = {k: v for k, v in kept.items() if k not in self.unhashed or v != self.unhashed[k]}
         if "precision" in kept and "precision" in self.open.data:
             kept["precision"] = self.open.data["precision"]
         return kept
@@ -80,9 +84,12 @@ class Inputs:
         """Open a task under its own protocol dataclass."""
         index = self.index(task.dataset)
         key = ("task", task.name, canonical_json(protocol))
-        return self._once(
-            key, lambda: OpenedTask(task, plain(protocol), task.open(index, protocol, self.context(task.dataset)))
-        )
+
+        def opened() -> OpenedTask:
+            own = task.open(index, protocol, self.context(task.dataset))
+            return OpenedTask(task, plain(protocol), own, plain(_later(protocol)))
+
+        return self._once(key, opened)
 
     def pretrain_data(self, dataset: str) -> Any:  # noqa: ANN401 - the engine's own type
         """Open the images to pretrain on."""
@@ -154,18 +161,26 @@ def plain(value: object) -> Any:  # noqa: ANN401 - JSON
 def rebuilt(default: V, values: Mapping[str, Any]) -> V:
     """Rebuild a dataclass from what ``plain`` made of it, of the same type as default.
 
-    Few-shot fields may be absent, as in the cells of the full training set: they keep their defaults.
+    Few-shot fields may be absent, as in the cells of the full training set, and those that came later
+    (``contracts.LATER``): they keep their defaults.
 
     Raises:
         UsageError: the fields are not those of default, so another version wrote them.
     """
-    names = {field.name for field in fields(default)}  # type: ignore[arg-type]
-    strange = {name for name in names ^ set(values) if name in values or not name.startswith(_FEW_SHOT)}
+    names = {each.name for each in fields(default)}  # type: ignore[arg-type]
+    may_lack = {name for name in names if name.startswith(_FEW_SHOT)} | set(_later(default))
+    strange = (names ^ set(values)) - (may_lack - set(values))
     if strange:
         strange_text = ", ".join(sorted(strange))
         raise UsageError(f"{type(default).__name__} of this version differs from the record's in: {strange_text}")
     likened = {name: _like(getattr(default, name), value) for name, value in values.items()}
     return replace(default, **likened)  # type: ignore[type-var]
+
+
+def _later(protocol: object) -> dict[str, Any]:
+    """Return the fields of a protocol that came later, and their defaults."""
+    later = [each for each in fields(protocol) if each.metadata.get("later")]  # type: ignore[arg-type]
+    return {each.name: each.default for each in later}
 
 
 def _like(default: object, value: Any) -> Any:  # noqa: ANN401 - JSON

@@ -49,6 +49,8 @@ class Job:
     """The fine-tuning, of the same backbone, shots and seeds, whose networks the task is given."""
     keep_network: bool = False
     """Hand the fine-tuned networks back too, for a task that looks at them."""
+    keep_masks: bool = False
+    """Store predicted masks beside the records."""
     base: str = "paper"
     """Built-in protocol that the task's own is derived from."""
     protocol_name: str = "paper"
@@ -111,6 +113,7 @@ def job_of(record: Record, looked_at: Record | None = None) -> Job:
         shots=cell.shots,
         seeds=(cell.seed,),
         looks_at=job_of(looked_at) if looked_at else None,
+        keep_masks=record.task.kind == "segmentation" and record.facts.arrays is not None,
         base=record.marks.base,
         protocol_name=record.protocol,
         protocol_argument=record.protocol,

@@ -66,12 +66,14 @@ class Slot:
             "protocol_argument": ask.protocol or protocol.name,
             "names_data": ask.pretrain_data is not None,
             "plugins": ask.plugins,
+            "keep_masks": ask.keep_masks,
         }
         own = replace(self._job(), keep_network=self.task in plan.looked_at, **how)
         if self.looks_at is None:
             return own
         name, values = self.looks_at.task.name, self.looks_at.protocol
-        return replace(own, looks_at=replace(own, task=name, protocol=values, keep_network=False))
+        of = replace(own, task=name, protocol=values, keep_network=False, keep_masks=False)
+        return replace(own, looks_at=of)
 
     def _job(self) -> Job:
         protocol = self.opened.protocol if self.opened else {}
@@ -105,6 +107,11 @@ class Plan:
     def count(self, state: State) -> int:
         """Count the cells in a state."""
         return sum(slot.state == state for slot in self.slots)
+
+    def without_masks(self) -> list[Slot]:
+        """Return the cells whose masks shall be kept and which are stored without."""
+        stored = [slot for slot in self.slots if slot.record and self.ask.keep_masks]
+        return [s for s in stored if s.record and s.record.task.kind == "segmentation" and not s.record.facts.arrays]
 
     @property
     def to_pretrain(self) -> list[Backbone]:

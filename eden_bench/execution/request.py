@@ -35,6 +35,8 @@ class Ask:
     pretrain_seeds: tuple[int, ...] = (0,)
     plugins: tuple[str, ...] = ()
     """Plugin files, for the command line that redoes a cell."""
+    keep_masks: bool = False
+    """Store predicted masks beside the records of segmentations."""
 
 
 def make_ask(
@@ -48,6 +50,7 @@ def make_ask(
     pretrain_data: str | None = None,
     pretrain_seeds: int | str | Sequence[int] = 0,
     plugins: tuple[str, ...] = (),
+    keep_masks: bool = False,
 ) -> Ask:
     """Resolve and validate a request; arguments are those of ``run``.
 
@@ -66,9 +69,12 @@ def make_ask(
         pretrain_data=pretrain_data,
         pretrain_seeds=pretrain_seeds_of(pretrain_seeds),
         plugins=plugins,
+        keep_masks=keep_masks,
     )
     if protocol is not None:
         check_protocol(protocol, made.methods, made.tasks)
+    if keep_masks and all(registry.tasks.get(name).kind != "segmentation" for name in made.tasks):
+        raise UsageError(f"--keep-masks: none of {', '.join(made.tasks)} is a segmentation: name one, or leave it out")
     return made
 
 

@@ -175,6 +175,8 @@ class Runner:
         slot.problem = result.problem
         if result.problem is None:
             self._store(slot, result)
+            if result.note:
+                self.watch.say(f"{slot}: {result.note}")
         else:
             if result.problem.kind == "failed":
                 self._store_failure(cell.id, result.problem, slot, cell)

@@ -46,6 +46,8 @@ class DataFacts:
     labels: tuple[str, ...] | None = None
     labels_without_auc: tuple[str, ...] | None = None
     structures: tuple[str, ...] | None = None
+    shared_labels: Mapping[str, Any] | None = None
+    """Of an external validation: finding to the labels of the network's own dataset that stand for it."""
 
     @property
     def counts(self) -> str:
@@ -119,6 +121,9 @@ class TrainingFacts:
     steps_planned: int = -1
     """-1 where the task trains nothing."""
     one_value_in_training: tuple[str, ...] | None = None
+    thresholds: Annotated[Mapping[str, float], NUMBERS] | None = None
+    """Label to the probability from which it is positive, of the highest F1 on the validation images; {} where none
+    validated, None of a record from before there were any."""
 
 
 @dataclass(frozen=True, kw_only=True)

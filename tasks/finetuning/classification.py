@@ -21,7 +21,7 @@ from tasks.finetuning.device_images import Resident, in_batches
 from tasks.finetuning.loop import Problem, fine_tune, logits_of, on_device, resolved, scored_logits
 from tasks.finetuning.networks import Classifier
 from tasks.finetuning.protocol import ClassificationProtocol
-from tasks.finetuning.splits import Chosen, both_values, choose, split
+from tasks.finetuning.splits import Chosen, both_values, choose, described, split
 
 if TYPE_CHECKING:
     from tasks.finetuning.definitions import ClassificationTask
@@ -70,6 +70,7 @@ class OpenClassification(OpenTask):
             "validation_images": len(chosen.validation),
             "labels_without_auc": self.without_auc,
             "one_value_in_training": scores.labels_without_auc(self.targets[chosen.train], self.labels),
+            "thresholds": self._thresholds(network, chosen.validation, training["best_step"]),
         }
         return self._score(network, {**training, **told})
 
@@ -77,7 +78,7 @@ class OpenClassification(OpenTask):
         """Build the encoder at the protocol's size with a linear head drawn from the seed, on the device."""
         encoder = encoder.for_size(self.protocol.size_px)
         network = Classifier(encoder, len(self.labels), seed)
-        network.protocol = self.protocol
+        network.protocol, network.label_names = self.protocol, tuple(self.labels)
         return on_device(network, self.device)
 
     def _problem(self, network: nn.Module, chosen: Chosen, seed: int) -> Problem:
@@ -109,32 +110,45 @@ class OpenClassification(OpenTask):
     def _targets(self, rows: np.ndarray) -> Tensor:
         return torch.from_numpy(self.targets[rows]).to(self.device)
 
-    @torch.inference_mode()
+    def _thresholds(self, network: nn.Module, rows: np.ndarray, step: int) -> dict[str, float]:
+        """Return each label's threshold of highest F1 on the validation images, seen as test images are."""
+        if not len(rows):
+            return {}
+        return scores.f1_thresholds(self._predicted(network, rows, step), self.targets[rows], self.labels)
+
     def _score(self, network: nn.Module, training: dict[str, Any]) -> Outcome:
-        network.eval()
         test = np.array(self.splits.test)
-        batches, step = in_batches(test, self.protocol.eval_batch_size), training["best_step"]
-        probabilities = np.concatenate([self._probabilities(network, batch, step) for batch in batches])
-        values = scores.auc_scores(probabilities, self.targets[test], self.labels)
+        probabilities = self._predicted(network, test, training["best_step"])
+        values = scores.label_scores(probabilities, self.targets[test], self.labels)
         return Outcome(values, self._cases(probabilities), training, network=network)
 
-    def _probabilities(self, network: nn.Module, rows: np.ndarray, step: int) -> np.ndarray:
-        """Compute (B, L) float64 probabilities, averaged over the test crops."""
-        images, size_px = self.images(rows), self.protocol.size_px
-        crops = ten_crops(images, size_px) if self.protocol.test_crops == "ten" else [centre_crop(images, size_px)]
-        each = [scored_logits(network, crop / 255, self.protocol, step).double().sigmoid() for crop in crops]
-        return torch.stack(each).mean(dim=0).cpu().numpy()
+    @torch.inference_mode()
+    def _predicted(self, network: nn.Module, rows: np.ndarray, step: int) -> np.ndarray:
+        """Compute (N, L) float64 probabilities of some images."""
+        network.eval()
+        batches = in_batches(rows, self.protocol.eval_batch_size)
+        parts = [probabilities_of(network, self.images(batch), self.protocol, step) for batch in batches]
+        return np.concatenate(parts)
 
     def _cases(self, probabilities: np.ndarray) -> dict[str, Sequence[Any]]:
-        items = [self.splits.items[row] for row in self.splits.test]
-        columns: dict[str, Sequence[Any]] = {
-            "case": [item.id for item in items],
-            "patient": [item.patient for item in items],
-        }
+        columns: dict[str, Sequence[Any]] = {**described(self.splits.tested)}
+        targets = self.targets[list(self.splits.test)].astype(int)
         for column, label in enumerate(self.labels):
             columns[f"probability_{label}"] = probabilities[:, column].tolist()
-            columns[f"target_{label}"] = [int(item.labels[column]) for item in items]
+            columns[f"target_{label}"] = targets[:, column].tolist()
         return columns
+
+
+def probabilities_of(network: nn.Module, images: Tensor, protocol: ClassificationProtocol, step: int) -> np.ndarray:
+    """Compute (B, L) float64 probabilities of images at source_px, averaged over the protocol's test crops.
+
+    Raises:
+        TrainingDiverged: a logit is not finite; names the step that the weights are of.
+    """
+    ten = protocol.test_crops == "ten"
+    crops = ten_crops(images, protocol.size_px) if ten else [centre_crop(images, protocol.size_px)]
+    each = [scored_logits(network, crop / 255, protocol, step).double().sigmoid() for crop in crops]
+    return torch.stack(each).mean(dim=0).cpu().numpy()
 
 
 def _need_labels(index: DatasetIndex) -> None:

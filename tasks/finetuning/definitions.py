@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from eden_bench import registry
@@ -39,14 +40,57 @@ _SEGMENTATION = {
         "true_px, pixels, overlap_px and predicted_px (at 0.5), overlap_px_55 … predicted_px_95."
     ),
     "dice_<structure>": "where there are several structures: Dice of one, mean over test images",
+    "iou_<structure>": "where there are several structures: |P∩T| / |P∪T| of one, mean over test images",
     "dice_region": "where there is an evaluation region: Dice inside it, mean over structures, then over test images",
     "dice_region_pooled": "the same from pixels summed over all test images and structures",
 }
 
 
+_SURFACE = (
+    "a mask's surface is its pixels that lack one of four neighbours, distances are between pixel centres of the masks "
+    "at score_px × score_px"
+)
+_HD95 = (
+    f"95 % Hausdorff distance of P and T: {_SURFACE}; the larger of the two directed 95th percentiles, of each image "
+    "and structure by itself; 0 where both are empty, the image's diagonal where one is"
+)
+_NSD = (
+    f"normalised surface distance of P and T: {_SURFACE}; the share of both surfaces within tolerance_px of the "
+    "protocol of the other; 1 where both are empty, 0 where one is"
+)
+_MEAN = "mean over structures, then over test images"
+_WORST = "mean over the worst 5 % of test images (rounded up) of"
+
+
+def _of_structure(name: str) -> str:
+    return f"where there are several structures: {name} of one, mean over test images"
+
+
+def surfaces_in(unit: str) -> dict[str, ScoreDefinition]:
+    """Define the surface scores with distances in "px", of the scored size, or in "mm"."""
+
+    def distance(text: str, statistic: str) -> ScoreDefinition:
+        far = {"unit": unit, "bounds": (0.0, None), "higher_is_better": False}
+        return ScoreDefinition(name="", text=text, statistic=statistic, **far)  # type: ignore[arg-type]
+
+    def share(text: str, statistic: str) -> ScoreDefinition:
+        return ScoreDefinition(name="", text=text, statistic=statistic)
+
+    return {
+        "dice_worst5": share(f"{_WORST} dice", "lowest_5_percent"),
+        "hd95": distance(f"{_HD95}; {_MEAN}", "mean"),
+        "hd95_worst5": distance(f"{_WORST} hd95", "highest_5_percent"),
+        "hd95_<structure>": distance(_of_structure("hd95"), "mean"),
+        "nsd": share(f"{_NSD}; {_MEAN}", "mean"),
+        "nsd_worst5": share(f"{_WORST} nsd", "lowest_5_percent"),
+        "nsd_<structure>": share(_of_structure("nsd"), "mean"),
+    }
+
+
 def _segmentation_score(name: str, statistic: str = "mean") -> ScoreDefinition:
     others = {other: text for other, text in _SEGMENTATION.items() if other != name}
-    return ScoreDefinition(name=name, text=_SEGMENTATION[name], statistic=statistic, alternatives=others)
+    beside = {**others, **surfaces_in("px")}
+    return ScoreDefinition(name=name, text=_SEGMENTATION[name], statistic=statistic, alternatives=beside)
 
 
 DICE = _segmentation_score("dice")
@@ -60,7 +104,18 @@ AUC = ScoreDefinition(
         "no AUC: it is left out of the mean and named in labels_without_auc."
     ),
     statistic="auc",
-    alternatives={"auc_<label>": "the AUC of one label"},
+    alternatives={
+        "auc_<label>": "the AUC of one label",
+        "auprc": ScoreDefinition(
+            name="auprc",
+            text=(
+                "Area under the precision-recall curve as average precision (nothing is interpolated), from the same "
+                "probabilities; mean over the same labels. Chance is a label's share of positives."
+            ),
+            statistic="auprc",
+        ),
+        "auprc_<label>": "the AUPRC of one label",
+    },
 )
 
 
@@ -77,11 +132,22 @@ class SegmentationTask(Task):
     """Of the images: grey or colour."""
     region: str = ""
     """Name of the dataset's mask inside which Dice is scored besides, as a photograph's field of view."""
+    side_mm: float | None = None
+    """Width and height of every image, where the dataset states one for all: distances are then in mm, not in px."""
     paper: SegmentationProtocol = PAPER_SEGMENTATION
     quick: SegmentationProtocol = QUICK_SEGMENTATION
     score: ScoreDefinition = DICE
     kind: Literal["segmentation"] = "segmentation"
     groups: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        """Define distances in mm where the images' side is known. Raises ValueError if a side is not above 0."""
+        if self.side_mm is None:
+            return
+        if not 0 < self.side_mm < math.inf:
+            raise ValueError(f"side_mm must be above 0, not {self.side_mm!r}")
+        others = {**self.score.alternatives, **surfaces_in("mm")}
+        object.__setattr__(self, "score", replace(self.score, alternatives=others))
 
     def protocol(self, name: str) -> SegmentationProtocol:
         """Return the protocol "paper" or "quick".

@@ -30,6 +30,8 @@ class Classifier(nn.Module):
 
     protocol: FinetuneProtocol
     """How its inputs are made, for a task that looks at the fine-tuned network."""
+    label_names: tuple[str, ...] = ()
+    """What its outputs are, likewise."""
 
     def __init__(self, encoder: Encoder, labels: int, seed: int) -> None:
         super().__init__()

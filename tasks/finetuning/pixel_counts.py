@@ -66,20 +66,23 @@ class Counts:
         (overlap, predicted), true = self.levels.sum(axis=0), self.whole.true.sum()
         mean_iou = statistics.iou_thresholds(overlap, predicted, true, self.pixels * len(self.levels))
         values = {**scores.segmentation_scores(*self.whole), "iou_thresholds": float(mean_iou)}
+        of_images = {"dice": statistics.dice(*self.whole).mean(axis=1)}
+        values["dice_worst5"] = statistics.lowest_5_percent(of_images, "dice_worst5")
         if self.region is not None:
             inside = scores.segmentation_scores(*self.region)
             values |= {"dice_region": inside["dice"], "dice_region_pooled": inside["dice_pooled"]}
         if len(structures) > 1:
-            each = statistics.dice(*self.whole).mean(axis=0)
-            values |= {f"dice_{name}": float(value) for name, value in zip(structures, each, strict=True)}
+            for kind, score in (("dice", statistics.dice), ("iou", statistics.iou)):
+                each = score(*self.whole).mean(axis=0)
+                values |= {f"{kind}_{name}": float(value) for name, value in zip(structures, each, strict=True)}
         return values
 
     def cases(self, structures: Sequence[str]) -> dict[str, Sequence[Any]]:
         """Return the columns of the cases, one row an image: its scores, and the counts for every pooled score."""
-        dice, true = statistics.dice(*self.whole), self.whole.true.sum(axis=1)
+        dice, iou, true = statistics.dice(*self.whole), statistics.iou(*self.whole), self.whole.true.sum(axis=1)
         columns = {
             "dice": dice.mean(axis=1),
-            "iou": statistics.iou(*self.whole).mean(axis=1),
+            "iou": iou.mean(axis=1),
             "iou_thresholds": statistics.iou_thresholds(self.levels[:, 0], self.levels[:, 1], true, self.pixels),
             **_summed(self.whole),
             "pixels": np.full(len(true), self.pixels),
@@ -89,6 +92,7 @@ class Counts:
             columns |= {"dice_region": statistics.dice(*self.region).mean(axis=1), **_summed(self.region, "_region")}
         if len(structures) > 1:
             columns |= {f"dice_{name}": dice[:, column] for column, name in enumerate(structures)}
+            columns |= {f"iou_{name}": iou[:, column] for column, name in enumerate(structures)}
         return {name: values.tolist() for name, values in columns.items()}
 
     def _above(self) -> dict[str, np.ndarray]:

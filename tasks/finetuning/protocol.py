@@ -8,10 +8,10 @@ tasks and the strength of each augmentation are taken from the code its group re
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, field, fields
 from typing import Literal
 
-from eden_bench.contracts import NORMALISATIONS, at_least, in_range
+from eden_bench.contracts import LATER, NORMALISATIONS, at_least, in_range
 
 _STRIDE = 32
 """Input pixels per pixel of the coarsest map of every encoder."""
@@ -94,6 +94,8 @@ class SegmentationProtocol(FinetuneProtocol):
     score_px: int = 224
     """Side of the masks that are scored: logits are resized to it bilinearly and thresholded there. 224 is the
     released code's; 1024 is SCR's own."""
+    tolerance_px: float = field(default=2.0, metadata=LATER)
+    """Pixels of the scored size that two surfaces may be apart and count as one in the normalised surface distance."""
     intensity_p: float = 0.3
     """Chance of a sample to get either brightness and contrast or gamma."""
     brightness: float = 0.2
@@ -121,6 +123,7 @@ class SegmentationProtocol(FinetuneProtocol):
         """Validate field values. Raises ValueError naming the field, its bounds and the value."""
         super().__post_init__()
         at_least("score_px", self.score_px, 8)
+        in_range("tolerance_px", self.tolerance_px, 0, self.score_px)
         for name in ("intensity_p", "distortion_p", "crop_p", "crop_min_share", "brightness", "contrast", "grid_limit"):
             in_range(name, getattr(self, name), 0, 1)
         at_least("elastic_sigma_px", self.elastic_sigma_px, 1)
@@ -176,7 +179,7 @@ _CHOICES = {
 
 
 def _check_choices(protocol: FinetuneProtocol, choices: dict[str, tuple[str, ...]]) -> None:
-    for name in {field.name for field in fields(protocol)} & set(choices):
+    for name in {each.name for each in fields(protocol)} & set(choices):
         value = getattr(protocol, name)
         if value not in choices[name]:
             raise ValueError(f"{name} must be {' or '.join(map(repr, choices[name]))}, not {value!r}")

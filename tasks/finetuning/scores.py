@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from eden_bench.case_statistics import auc, dice, iou
+from eden_bench.case_statistics import auc, average_precision, dice, iou
 
 
 def count_pixels(predicted: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -52,20 +52,51 @@ def segmentation_scores(overlap: np.ndarray, predicted: np.ndarray, true: np.nda
     }
 
 
-def auc_scores(probabilities: np.ndarray, targets: np.ndarray, labels: Sequence[str]) -> dict[str, float]:
-    """Return "auc", the mean over labels that have both values, and "auc_<label>" for each of those.
+def label_scores(probabilities: np.ndarray, targets: np.ndarray, labels: Sequence[str]) -> dict[str, float]:
+    """Return "auc" and "auprc", means over labels that have both values, and "auc_<label>" … for each of those.
 
     Args:
         probabilities: (N, L).
         targets: (N, L) 0 or 1.
         labels: L names.
     """
-    per_label = {
-        f"auc_{label}": auc(probabilities[:, column], targets[:, column])
+    without = labels_without_auc(targets, labels)
+    columns = {label: column for column, label in enumerate(labels) if label not in without}
+    values: dict[str, float] = {}
+    for name, score in (("auc", auc), ("auprc", average_precision)):
+        each = {f"{name}_{label}": score(probabilities[:, c], targets[:, c]) for label, c in columns.items()}
+        values |= {name: float(np.mean(list(each.values()))), **each}
+    return values
+
+
+def f1_thresholds(probabilities: np.ndarray, targets: np.ndarray, labels: Sequence[str]) -> dict[str, float]:
+    """Choose for each label the probability from which "positive" has the highest F1; labels of one value have none.
+
+    Of equal ones it is the highest. To be chosen on validation images, and used on others.
+
+    Args:
+        probabilities: (N, L) of the validation images.
+        targets: (N, L) 0 or 1.
+        labels: L names.
+
+    >>> f1_thresholds(np.array([[0.1], [0.6], [0.4], [0.9]]), np.array([[0], [0], [1], [1]]), ["Mass"])
+    {'Mass': 0.4}
+    """
+    without = labels_without_auc(targets, labels)
+    return {
+        label: _best_threshold(probabilities[:, column], targets[:, column] == 1)
         for column, label in enumerate(labels)
-        if label not in labels_without_auc(targets, labels)
+        if label not in without
     }
-    return {"auc": float(np.mean(list(per_label.values()))), **per_label}
+
+
+def _best_threshold(probability: np.ndarray, positive: np.ndarray) -> float:
+    """Return the highest of the thresholds with the highest F1 = 2 TP / (predicted + true)."""
+    order = np.argsort(-probability, kind="stable")
+    ranked = probability[order]
+    last = np.append(ranked[1:] != ranked[:-1], True)
+    found, called = np.cumsum(positive[order])[last], np.flatnonzero(last) + 1
+    return float(ranked[last][np.argmax(2 * found / (called + positive.sum()))])
 
 
 def labels_without_auc(targets: np.ndarray, labels: Sequence[str]) -> list[str]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 import torch
@@ -17,16 +17,27 @@ from eden_bench.data.image_store import ImageStore, MaskStore, open_images, open
 from eden_bench.digests import digest
 from eden_bench.encoders import Encoder
 from eden_bench.errors import DataMissing
+from eden_bench.records.masks import bundle, packed
 from tasks.finetuning.augmentation import Augmentation
 from tasks.finetuning.device_images import Resident, in_batches
 from tasks.finetuning.loop import Problem, fine_tune, logits_of, on_device, resolved, scored_logits
 from tasks.finetuning.networks import UNet, soft_dice_loss, soft_dice_of, soft_dice_sums
 from tasks.finetuning.pixel_counts import Counts
 from tasks.finetuning.protocol import SegmentationProtocol
-from tasks.finetuning.splits import Chosen, choose, split
+from tasks.finetuning.splits import Chosen, choose, described, split
+from tasks.finetuning.surfaces import Surfaces
 
 if TYPE_CHECKING:
     from tasks.finetuning.definitions import SegmentationTask
+
+
+class _Tested(NamedTuple):
+    """What is kept of a batch of test images."""
+
+    counts: Counts
+    surfaces: Surfaces
+    packed: np.ndarray
+    """(B, S, n) uint8: the predicted masks."""
 
 
 class OpenSegmentation(OpenTask):
@@ -110,24 +121,31 @@ class OpenSegmentation(OpenTask):
     @torch.inference_mode()
     def _score(self, network: nn.Module, training: dict[str, Any]) -> Outcome:
         network.eval()
-        tested = np.arange(len(self.splits.test))
-        batches, step = in_batches(tested, self.protocol.eval_batch_size), training["best_step"]
-        counts = Counts.joined([self._count(network, batch, step) for batch in batches])
-        items = [self.splits.items[row] for row in self.splits.test]
-        cases: dict[str, Sequence[Any]] = {
-            "case": [item.id for item in items],
-            "patient": [item.patient for item in items],
-        }
-        cases |= counts.cases(self.task.structures)
-        return Outcome(counts.scores(self.task.structures), cases, training, network=network)
+        rows = np.arange(len(self.splits.test))
+        batches, step = in_batches(rows, self.protocol.eval_batch_size), training["best_step"]
+        tested = [self._test(network, batch, step) for batch in batches]
+        counts = Counts.joined([each.counts for each in tested])
+        surfaces = Surfaces.joined([each.surfaces for each in tested])
+        side_px, names = self.protocol.score_px, self.task.structures
+        if self.task.side_mm is not None:
+            surfaces = surfaces.scaled(self.task.side_mm / side_px)
+        predicted = bundle(np.concatenate([each.packed for each in tested]), (side_px, side_px), names)
+        cases = {**described(self.splits.tested), **counts.cases(names), **surfaces.cases(names)}
+        scores = {**counts.scores(names), **surfaces.scores(names)}
+        return Outcome(scores, cases, training, masks=predicted, network=network)
 
-    def _count(self, network: nn.Module, batch: np.ndarray, step: int) -> Counts:
+    def _test(self, network: nn.Module, batch: np.ndarray, step: int) -> _Tested:
         images = self.images(np.array(self.splits.test)[batch]) / 255
         logits = scored_logits(network, images, self.protocol, step)
         truth = self.truth(batch).bool()
         if logits.shape[-1] != truth.shape[-1]:
             logits = functional.interpolate(logits, truth.shape[-2:], mode="bilinear", align_corners=False)
-        return Counts.of(logits, truth, self.region(batch).bool() if self.region else None)
+        found = (logits > 0).cpu().numpy()
+        return _Tested(
+            Counts.of(logits, truth, self.region(batch).bool() if self.region else None),
+            Surfaces.of(found, truth.cpu().numpy(), self.protocol.tolerance_px),
+            packed(found),
+        )
 
 
 def _need_drawn(index: DatasetIndex, structures: Sequence[str], *stores: MaskStore) -> None:

@@ -8,7 +8,9 @@ image shows) come first, the rarest before all, so that no label lacks an exampl
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -32,6 +34,11 @@ class Splits:
     test: tuple[int, ...]
     rule: str
     """The rule in words."""
+
+    @property
+    def tested(self) -> list[Item]:
+        """Items of the test part."""
+        return [self.items[row] for row in self.test]
 
     @property
     def lists(self) -> dict[str, list[str]]:
@@ -142,6 +149,13 @@ def _chosen_shots(ahead: np.ndarray, rest: np.ndarray, validation: np.ndarray, p
     count = 0 if protocol.few_shot_validation == "none" else max(1, round(len(subset) * protocol.validation_share))
     held = np.concatenate([rest, ahead[::-1]])[:count]
     return Chosen(subset[~np.isin(subset, held)], held)
+
+
+def described(items: Sequence[Item]) -> dict[str, list[Any]]:
+    """Return the columns of the cases that say whose each image is: its id, its patient, and what else is known."""
+    names = dict.fromkeys(name for item in items for name in item.about)
+    about = {name: [item.about.get(name) for item in items] for name in names}
+    return {"case": [item.id for item in items], "patient": [item.patient for item in items], **about}
 
 
 def _check_patients(index: DatasetIndex, rows: dict[str, list[int]]) -> None:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import struct
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import NamedTuple
 
 from eden_bench.contracts import Box
 from eden_bench.errors import DataDamaged, nearest
-from tasks.reading.files import damaged, read_table
+from tasks.reading.files import damaged, read_header, read_table
 
 LABELS = (
     "Atelectasis",
@@ -36,6 +37,10 @@ BOX_SIDE_PX = 1024
 _SPELLINGS = {"Infiltrate": "Infiltration"}
 """The list of boxes spells one label otherwise than the list of images."""
 IMAGE = re.compile(r"[\w.-]{1,80}\.png", re.IGNORECASE)
+_ABOUT = {"age": "Patient Age", "sex": "Patient Gender", "view": "View Position"}
+_AGE = re.compile(r"([0-9]{1,3})([YMWD]?)", re.IGNORECASE)
+_PARTS_OF_A_YEAR = {"": 1, "Y": 1, "M": 12, "W": 52, "D": 365}
+_OLDEST = 120
 _PATIENT = re.compile(r"[0-9]{1,9}")
 AGAIN = "download it again from the NIH Clinical Center"
 
@@ -45,19 +50,22 @@ class Entry(NamedTuple):
 
     patient: str
     labels: tuple[float, ...]
+    about: Mapping[str, str | float | None]
+    """As ``Item.about``: what the csv has of "age", "sex" and "view"."""
 
 
 def read_entries(path: Path) -> dict[str, Entry]:
-    """Read the csv of images: name to patient and labels.
+    """Read the csv of images: name to patient, labels, and what else it tells.
 
     Raises:
         DataDamaged: a row has no image, patient or known labels, or an image again; names the row.
     """
     entries: dict[str, Entry] = {}
     known: dict[str, tuple[float, ...]] = {}
-    for row, (name, findings, patient) in read_table(
-        "chestxray14", path, ("Image Index", "Finding Labels", "Patient ID")
-    ):
+    header = read_header("chestxray14", path)
+    there = {name: column for name, column in _ABOUT.items() if column in header}
+    columns = ("Image Index", "Finding Labels", "Patient ID", *there.values())
+    for row, (name, findings, patient, *told) in read_table("chestxray14", path, columns):
         if not IMAGE.fullmatch(name):
             raise _bad_row(path, row, f"has the image {name[:40]!r}", "a name with .png")
         if name in entries:
@@ -66,10 +74,31 @@ def read_entries(path: Path) -> dict[str, Entry]:
             raise _bad_row(path, row, f"has the Patient ID {patient[:20]!r}", "a number")
         if findings not in known:
             known[findings] = _labels(path, row, findings)
-        entries[name] = Entry(f"{int(patient):08d}", known[findings])
+        entries[name] = Entry(f"{int(patient):08d}", known[findings], _about(tuple(there), tuple(told)))
     if not entries:
         raise damaged("chestxray14", path, "has a header and no row", "a row for each image", AGAIN)
     return entries
+
+
+@functools.lru_cache(maxsize=4096)
+def _about(names: tuple[str, ...], told: tuple[str, ...]) -> Mapping[str, str | float | None]:
+    """Read what a row tells beside its labels; a value that cannot be one is not known. Equal rows share it."""
+    given = dict(zip(names, told, strict=True))
+    choices = {"sex": ("F", "M"), "view": ("PA", "AP")}
+    read = {name: given[name] if given[name] in choices[name] else "" for name in choices if name in given}
+    return {**({"age": _years(given["age"])} if "age" in given else {}), **read}
+
+
+def _years(text: str) -> float | None:
+    """Return an age in whole years; None if it is none, or beyond what anybody has reached.
+
+    The older csv says "058Y", "005M" or "013D", and has ages such as 411, which are slips.
+    """
+    found = _AGE.fullmatch(text)
+    if not found:
+        return None
+    years = int(found[1]) // _PARTS_OF_A_YEAR[found[2].upper()]
+    return years if years <= _OLDEST else None
 
 
 def _labels(path: Path, row: int, findings: str) -> tuple[float, ...]:

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from eden_bench.errors import DataDamaged, nearest
-from tasks.reading.files import damaged, read_header, read_table
+from eden_bench.errors import DataDamaged, DataMissing, nearest
+from tasks.reading.files import damaged, files_under, read_header, read_table, readable
 
 LABELS = ("Pleural effusion", "Lung tumor", "Pneumonia", "Tuberculosis", "Other diseases", "No finding")
 """The six outputs, in the order of the group's lists."""
@@ -39,6 +39,7 @@ KAGGLE_LABELS = tuple(label for label in LABELS if label in KAGGLE_CLASSES)
 _SPELLINGS = {"Other diseases": ("Other diseases", "Other disease")}
 """The training table has the first, the test table the second."""
 AGAIN = "download it again from PhysioNet"
+TEST_TABLE = "image_labels_test.csv"
 IMAGE_ID = re.compile(r"[0-9a-f]{32}")
 
 _CELLS = {"0": 0, "0.0": 0, "1": 1, "1.0": 1, "": None, "nan": None}
@@ -68,15 +69,38 @@ class ReaderBox(NamedTuple):
         return self.x_min < min(self.x_max, width) and self.y_min < min(self.y_max, height)
 
 
-def read_votes(path: Path) -> dict[str, list[Vote]]:
-    """Read a table of image labels, image id to votes on ``LABELS``: a row a reader, or one row without reader column.
+def read_findings(root: Path, labels: Sequence[str]) -> tuple[tuple[str, ...], dict[str, tuple[int, ...]]]:
+    """Read what the test images show: which of some columns the table has, and image id to 0 or 1 of each.
+
+    Raises:
+        DataMissing: there is no image_labels_test.csv, or it has none of the columns.
+        DataDamaged: as ``read_votes``.
+    """
+    with readable("vindr-cxr", root):
+        path = next((path for path in files_under(root) if path.name.lower() == TEST_TABLE), None)
+    if path is None:
+        raise DataMissing(
+            f"vindr-cxr: {root} has no {TEST_TABLE}, expected the findings of the test images there: {AGAIN}"
+        )
+    header = read_header("vindr-cxr", path)
+    there = tuple(label for label in labels if label in header)
+    if not there:
+        raise DataMissing(f"vindr-cxr: {path} has none of the columns {', '.join(labels)}, expected some: {AGAIN}")
+    votes = read_votes(path, there)
+    return there, {
+        name: tuple(int(is_positive(said, "one")) for said in zip(*each, strict=True)) for name, each in votes.items()
+    }
+
+
+def read_votes(path: Path, labels: Sequence[str] = LABELS) -> dict[str, list[Vote]]:
+    """Read a table of image labels, image id to votes on labels: a row a reader, or one row without reader column.
 
     Raises:
         DataDamaged: a column is missing, a cell is neither 0, 1 nor empty, a reader or an id stands twice.
     """
     votes: dict[str, list[Vote]] = {}
     header = read_header("vindr-cxr", path)
-    columns = [next((name for name in _SPELLINGS.get(label, ()) if name in header), label) for label in LABELS]
+    columns = [next((name for name in _SPELLINGS.get(label, ()) if name in header), label) for label in labels]
     readers = ["rad_id"] if "rad_id" in header else []
     seen: set[tuple[str, ...]] = set()
     for row, fields in _rows(path, ["image_id", *readers, *columns]):

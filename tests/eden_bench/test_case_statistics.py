@@ -11,7 +11,7 @@ from eden_bench.errors import EdenError, PluginError
 from eden_bench.records import check_outcome
 from tasks.finetuning.definitions import AUC, DICE, IOU_THRESHOLDS
 from tasks.finetuning.pixel_counts import Counts, Pixels
-from tasks.finetuning.scores import auc_scores
+from tasks.finetuning.scores import label_scores
 
 DRAW = np.random.default_rng(0)
 
@@ -28,7 +28,7 @@ def test_the_mean_auc_is_that_of_scikit_learn_and_leaves_out_labels_of_one_value
     }
     expected = np.mean([roc_auc_score(targets[:, i], probabilities[:, i]) for i in range(2)])
     assert statistic_of(AUC)(cases, "auc") == pytest.approx(expected)
-    assert auc_scores(probabilities, targets, ["0", "1", "2"])["auc"] == pytest.approx(expected)
+    assert label_scores(probabilities, targets, ["0", "1", "2"])["auc"] == pytest.approx(expected)
 
 
 @pytest.mark.parametrize("score", [DICE, IOU_THRESHOLDS], ids=lambda score: score.name)
@@ -122,3 +122,9 @@ def test_the_fast_form_of_a_mean_over_labels_is_that_of_the_drawn_cases_written_
         )
     nothing = case_statistics.counted_mean_over_labels(columns, "iou", np.isnan(values)[None].astype(float))
     assert np.isnan(nothing).all()
+
+
+def test_an_alternatives_own_name_goes_before_a_pattern_that_fits_it_too():
+    assert DICE.of("dice_region").text.startswith("where there is an evaluation region")
+    assert DICE.of("dice_heart").text.startswith("where there are several structures")
+    assert (DICE.of("hd95_worst5").statistic, DICE.of("hd95_heart").statistic) == ("highest_5_percent", "mean")

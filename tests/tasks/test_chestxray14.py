@@ -78,6 +78,42 @@ def test_the_csv_of_eleven_fields_gives_labels_patients_and_the_lists_give_split
     assert [item.split for item in index.items] == ["train", "train", "train", "test"]
     assert index.label_names == LABELS
     assert len(LABELS) == 14
+    assert [item.about for item in index.items] == [
+        {"age": 57, "sex": "M", "view": "PA"},
+        {"age": 58, "sex": "M", "view": "PA"},
+        {"age": 80, "sex": "F", "view": "AP"},
+        {"age": 74, "sex": "F", "view": "AP"},
+    ]
+
+
+@pytest.mark.trap(
+    "chestxray14",
+    "ages of the older csv are `058Y`, `005M`, `013D`, and some are beyond 120",
+    "years; an age that nobody has reached is not known",
+)
+@pytest.mark.parametrize(
+    ("text", "years"),
+    [
+        ("057", 57),
+        ("058Y", 58),
+        ("005M", 0),
+        ("026m", 2),
+        ("013D", 0),
+        ("411", None),
+        ("", None),
+        ("x", None),
+        ("-1", None),
+    ],
+)
+def test_ages_are_years_or_not_known(tmp_path, text, years):
+    index = chestxray14.index(lay(tmp_path, rows=changed(0, ",57,M,PA,", f",{text},?,pa,")))
+    assert index.items[0].about == {"age": years, "sex": "", "view": ""}
+
+
+def test_a_csv_without_age_sex_and_view_tells_none(tmp_path):
+    rows = [",".join(row.split(",")[:4]) for row in ROWS]
+    index = chestxray14.index(lay(tmp_path, rows=rows, header="Image Index,Finding Labels,Follow-up #,Patient ID"))
+    assert {len(item.about) for item in index.items} == {0}
     named = [{LABELS[k] for k, value in enumerate(item.labels) if value} for item in index.items]
     assert named == [{"Cardiomegaly", "Emphysema"}, set(), {"Pleural_Thickening"}, {"Infiltration", "Hernia"}]
     assert all(len(item.labels) == 14 and set(item.labels) <= {0.0, 1.0} for item in index.items)
@@ -106,7 +142,9 @@ def test_images_may_lie_in_twelve_folders_and_behind_links(tmp_path):
     assert len(chestxray14.index(root).items) == 4
 
 
-@pytest.mark.trap("chestxray14", "the older csv: trailing comma, ages over 120 (reported)", "read; ages are not used")
+@pytest.mark.trap(
+    "chestxray14", "the older csv: trailing comma, ages over 120 (reported)", "read; such an age counts as not known"
+)
 def test_the_older_csv_with_trailing_commas_and_impossible_ages_is_read(tmp_path):
     rows = [row.replace(",57,", ",414,") + "," for row in ROWS]
     index = chestxray14.index(lay(tmp_path, rows=rows, header=HEADER + ",", csv="Data_Entry_2017.csv"))

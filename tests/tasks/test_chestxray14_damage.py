@@ -38,7 +38,7 @@ def test_a_label_never_seen_before_is_named_with_file_row_and_nearest(tmp_path):
         (3, "0,3,74", "0,three,74", "row 5 has the Patient ID 'three', expected a number"),
         (3, "0,3,74", "0," + "3" * 9999 + ",74", "row 5 has the Patient ID '3{20}', expected a number"),
         (3, "0,3,74", "0,-3,74", "row 5 has the Patient ID '-3', expected a number"),
-        (3, ",Hernia|Infiltration,0,3,74,F,AP,2500,2048,0.168,0.168", "", "row 5 has 1 fields, expected at least 4"),
+        (3, ",Hernia|Infiltration,0,3,74,F,AP,2500,2048,0.168,0.168", "", "row 5 has 1 fields, expected at least 7"),
     ],
 )
 def test_a_row_that_cannot_be_is_named(tmp_path, number, old, new, message):

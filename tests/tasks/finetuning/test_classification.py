@@ -1,16 +1,19 @@
 """Classification from end to end on a toy anatomy."""
 
+import csv
+import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import f1_score, roc_auc_score
 
 from eden_bench import devices
 from eden_bench.contracts import Context
 from eden_bench.encoders import build_encoder
 from eden_bench.errors import DataMissing
+from eden_bench.records import cases_csv
 from tasks.finetuning import ClassificationTask
 from tasks.finetuning.networks import Classifier
 from tests.tasks.finetuning.toy_anatomy import ToyAnatomy, toy_index
@@ -58,6 +61,37 @@ def test_a_label_with_one_value_only_is_left_out_and_named(tmp_path):
     assert outcome.training["labels_without_auc"] == task.data["labels_without_auc"] == ["never"]
 
 
+def test_thresholds_are_chosen_on_the_validation_images_seen_as_test_images_are(tmp_path):
+    """Moved into the test list, the validation images have the probabilities that the thresholds were chosen on."""
+    task = opened(tmp_path)
+    outcome = task.run(build_encoder(ARCH, 0), 0)
+    network, rows = outcome.network, np.array(task.splits.validation)
+    probabilities, targets = task._predicted(network, rows, 1), task.targets[rows]
+    expected = {}
+    for column, label in enumerate(("large", "left")):
+        f1 = {p: f1_score(targets[:, column], probabilities[:, column] >= p) for p in sorted(probabilities[:, column])}
+        if len(set(targets[:, column])) == 2:
+            expected[label] = max(p for p in f1 if f1[p] == max(f1.values()))
+    assert expected
+    assert outcome.training["thresholds"] == pytest.approx(expected)
+
+
+def test_a_run_without_validation_images_has_no_thresholds(tmp_path):
+    task = opened(tmp_path, replace(PROTOCOL, few_shot_validation="none"))
+    assert task.run(build_encoder(ARCH, 0), 0, shots=6).training["thresholds"] == {}
+
+
+def test_what_is_told_of_patient_and_image_is_a_column_of_the_cases(tmp_path):
+    index = toy_index(tmp_path)
+    about = [{"sex": "F", "age": 58.0}, {"sex": "", "age": None}]
+    items = tuple(replace(item, about=about[n % 2] if n % 3 else {}) for n, item in enumerate(index.items))
+    cases = opened(tmp_path, index=replace(index, items=items)).run(build_encoder(ARCH, 0), 0).cases
+    assert list(cases)[:4] == ["case", "patient", "sex", "age"]
+    table = list(csv.DictReader(io.StringIO(cases_csv(cases).decode())))
+    expected = [(items[n].about.get("sex") or "", str(items[n].about.get("age") or "")) for n in range(20, 26)]
+    assert [(row["sex"], row["age"]) for row in table] == expected
+
+
 @pytest.mark.trap(
     "inputs", "few-shot classification with one class", "drawn by label, nested; what had one value is said"
 )
@@ -87,7 +121,7 @@ def test_ten_crops_average_probabilities(tmp_path):
     network = Classifier(build_encoder(ARCH, 0), 3, 0).eval()
     rows = np.array(task.splits.test)
     with torch.inference_mode():
-        ten = task._probabilities(network, rows, 1)
+        ten = task._predicted(network, rows, 1)
         images = task.images(rows)
         mean, std = torch.tensor(PROTOCOL.mean)[:, None, None], torch.tensor(PROTOCOL.std)[:, None, None]
         two = [network((image / 255 - mean) / std).sigmoid() for image in (images, images.flip(-1))]

@@ -6,10 +6,11 @@ import torch
 from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
-from sklearn.metrics import roc_auc_score
+from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from eden_bench import case_statistics
 from tasks.finetuning import scores
+from tasks.finetuning.definitions import AUC
 from tasks.finetuning.networks import soft_dice_loss
 
 masks = arrays(bool, (3, 2, 4, 4))
@@ -116,6 +117,68 @@ def test_auc_equals_the_plain_loop_and_sklearn_ties_included(values, positives, 
     assert found == pytest.approx(roc_auc_score(target, values))
 
 
+def average_precision_by_loop(probability, target):
+    """Precision and recall at each threshold that occurs, by counting, summed over the gains of recall."""
+    area, recall_before = 0.0, 0.0
+    for level in sorted(set(probability.tolist()), reverse=True):
+        found = [t for p, t in zip(probability, target, strict=True) if p >= level]
+        recall = sum(found) / target.sum()
+        area += (recall - recall_before) * sum(found) / len(found)
+        recall_before = recall
+    return area
+
+
+@given(arrays(np.int64, 12, elements=st.integers(0, 5)), st.integers(1, 11), st.randoms(use_true_random=False))
+def test_auprc_equals_the_plain_loop_and_sklearn_ties_included(values, positives, random):
+    target = np.array([1] * positives + [0] * (12 - positives))
+    random.shuffle(target)
+    found = case_statistics.average_precision(values / 5, target)
+    assert found == pytest.approx(average_precision_by_loop(values / 5, target), abs=1e-12)
+    assert found == pytest.approx(average_precision_score(target, values / 5), abs=1e-7)
+
+
+@given(arrays(np.int64, 12, elements=st.integers(0, 5)), st.integers(1, 11), st.randoms(use_true_random=False))
+def test_the_threshold_has_the_highest_f1_of_all_and_is_the_highest_of_equal_ones(values, positives, random):
+    target = np.array([1] * positives + [0] * (12 - positives))
+    random.shuffle(target)
+    found = scores.f1_thresholds(values[:, None] / 5, target[:, None], ["a"])["a"]
+    by_level = {level: f1_score(target, values / 5 >= level) for level in set((values / 5).tolist())}
+    best = max(by_level.values())
+    assert found == max(level for level, value in by_level.items() if value == pytest.approx(best, abs=1e-12))
+
+
+def test_a_label_of_one_value_has_no_threshold():
+    targets = np.array([[0, 0], [1, 0]])
+    assert scores.f1_thresholds(np.full((2, 2), 0.5), targets, ("a", "b")) == {"a": 0.5}
+
+
+def test_auprc_of_a_constant_is_the_share_of_positives_and_of_no_positive_it_is_refused():
+    assert case_statistics.average_precision(np.full(8, 0.3), np.array([1, 0, 0, 0, 0, 0, 0, 1])) == 0.25
+    with pytest.raises(ValueError, match="no AUPRC: 0 positive cases"):
+        case_statistics.average_precision(np.array([0.1, 0.2]), np.zeros(2))
+
+
+def test_the_mean_auprc_is_over_the_labels_that_have_an_auc_and_follows_from_the_cases():
+    draw = np.random.default_rng(1)
+    probabilities, targets = draw.random((50, 3)), draw.integers(0, 2, (50, 3))
+    targets[:, 1] = 1
+    found = scores.label_scores(probabilities, targets, ("a", "b", "c"))
+    expected = [average_precision_score(targets[:, i], probabilities[:, i]) for i in (0, 2)]
+    assert (found["auprc_a"], found["auprc_c"]) == pytest.approx(expected)
+    assert found["auprc"] == pytest.approx(np.mean(expected))
+    columns = {f"probability_{n}": probabilities[:, i] for i, n in enumerate("abc")}
+    columns |= {f"target_{n}": targets[:, i] for i, n in enumerate("abc")}
+    assert case_statistics.statistic_of(AUC.of("auprc"))(columns, "auprc") == pytest.approx(found["auprc"])
+
+
+@pytest.mark.parametrize(("count", "worst"), [(1, 1), (20, 1), (21, 2), (100, 5)])
+def test_the_worst_twentieth_is_rounded_up_and_skips_cases_without_a_value(count, worst):
+    values = np.random.default_rng(0).permutation(count).astype(float)
+    columns = {"dice": np.append(values, np.nan)}
+    assert case_statistics.lowest_5_percent(columns, "dice_worst5") == np.mean(range(worst))
+    assert case_statistics.highest_5_percent(columns, "dice_worst5") == np.mean(range(count - worst, count))
+
+
 def test_auc_does_not_change_under_a_rising_map_and_is_mirrored_by_a_falling_one():
     values, target = np.array([0.1, 0.4, 0.35, 0.8]), np.array([0, 0, 1, 1])
     assert case_statistics.auc(values, target) == case_statistics.auc(np.exp(values), target) == 0.75
@@ -130,7 +193,8 @@ def test_auc_of_one_class_is_refused():
 def test_a_label_without_both_values_is_left_out_of_the_mean_and_never_a_half():
     targets = np.array([[0, 1], [1, 1], [1, 1]])
     probabilities = np.array([[0.1, 0.9], [0.8, 0.8], [0.7, 0.1]])
-    assert scores.auc_scores(probabilities, targets, ("a", "b")) == {"auc": 1.0, "auc_a": 1.0}
+    found = scores.label_scores(probabilities, targets, ("a", "b"))
+    assert found == {"auc": 1.0, "auc_a": 1.0, "auprc": 1.0, "auprc_a": 1.0}
     assert scores.labels_without_auc(targets, ("a", "b")) == ["b"]
 
 

@@ -9,12 +9,14 @@ import torch
 from torch import nn
 
 from eden_bench import devices
-from eden_bench.case_statistics import THRESHOLDS
+from eden_bench.case_statistics import THRESHOLDS, statistic_of
 from eden_bench.contracts import Context
 from eden_bench.encoders import Encoder, build_encoder
 from eden_bench.errors import NotBuilt
+from eden_bench.records.masks import beside, unpacked
 from tasks.finetuning import DICE, IOU_THRESHOLDS, ClassificationTask, SegmentationProtocol, SegmentationTask
 from tasks.finetuning.networks import UNet
+from tasks.finetuning.surfaces import surface_scores
 from tests.tasks.finetuning.toy_anatomy import ToyAnatomy, toy_index
 
 TASK = SegmentationTask(name="toy-heart", dataset="toy", title="Toy heart", structures=("heart",))
@@ -89,8 +91,14 @@ def test_cases_hold_every_test_image_and_the_scores_follow_from_them(tmp_path):
     assert outcome.scores["iou"] == pytest.approx(np.mean(cases["iou"]))
     pooled = 2 * sum(cases["overlap_px"]) / (sum(cases["predicted_px"]) + sum(cases["true_px"]))
     assert outcome.scores["dice_pooled"] == pytest.approx(pooled)
-    assert set(outcome.scores) == {"dice", "dice_nonempty", "dice_pooled", "iou", "iou_pooled", "iou_thresholds"}
+    counted = {"dice", "dice_nonempty", "dice_pooled", "iou", "iou_pooled", "iou_thresholds", "dice_worst5"}
+    assert set(outcome.scores) == {*counted, "hd95", "hd95_worst5", "nsd", "nsd_worst5"}
     assert set(outcome.scores) - {"dice"} <= set(DICE.alternatives)
+    for name in set(outcome.scores) - {"dice"}:
+        definition = DICE.of(name)
+        if definition.statistic:
+            found = statistic_of(definition)({key: np.asarray(column) for key, column in cases.items()}, name)
+            assert found == pytest.approx(outcome.scores[name]), name
 
 
 def test_truth_is_scored_at_score_px(tmp_path):
@@ -109,7 +117,7 @@ class Ramp(nn.Module):
 
 def test_pixels_with_a_probability_above_one_half_are_predicted(tmp_path):
     task = opened(tmp_path, replace(PROTOCOL, score_px=32))
-    counts = task._count(Ramp(), np.arange(6), 1)
+    counts = task._test(Ramp(), np.arange(6), 1).counts
     assert (counts.whole.predicted == 32 * 16).all()
     truth = task.truth(np.arange(6)).bool().numpy()
     assert (counts.whole.overlap[:, 0] == truth[..., 16:].sum((1, 2, 3))).all()
@@ -123,6 +131,32 @@ def test_a_pooled_score_is_computed_from_all_cases_and_each_case_has_its_own(tmp
     assert len(outcome.cases["iou_thresholds"]) == 6
     assert all(0 <= value <= 1 for value in outcome.cases["iou_thresholds"])
     assert 0 <= outcome.scores["iou_thresholds"] <= 1
+
+
+def test_surfaces_are_scored_from_the_masks_that_are_kept(tmp_path):
+    task = opened(tmp_path)
+    outcome = task.run(build_encoder(ARCH, 0), 0)
+    kept, note = beside(outcome)
+    masks = unpacked(kept.arrays)
+    truth = task.truth(np.arange(6)).bool().numpy()
+    assert (note, masks.cases, masks.structures) == ("", outcome.cases["case"], ["heart"])
+    assert masks.pixels.sum(axis=(1, 2, 3)).tolist() == outcome.cases["predicted_px"]
+    assert (masks.pixels & truth).sum(axis=(1, 2, 3)).tolist() == outcome.cases["overlap_px"]
+    each = [surface_scores(p[0], t[0], 2.0) for p, t in zip(masks.pixels, truth, strict=True)]
+    assert list(zip(outcome.cases["hd95"], outcome.cases["nsd"], strict=True)) == each
+
+
+def test_distances_are_in_mm_where_the_side_of_the_images_is_stated(tmp_path):
+    in_mm = replace(TASK, side_mm=96.0)
+    px, mm = (opened(tmp_path, task=task).run(build_encoder(ARCH, 0), 0) for task in (TASK, in_mm))
+    assert mm.scores["hd95"] == pytest.approx(2 * px.scores["hd95"])  # 48 px across
+    assert mm.cases["hd95"] == pytest.approx([2 * value for value in px.cases["hd95"]])
+    assert mm.scores["nsd"] == px.scores["nsd"]
+    units = [(task.score.of("hd95").unit, task.score.of("hd95_heart").unit) for task in (TASK, in_mm)]
+    assert units == [("px", "px"), ("mm", "mm")]
+    assert not in_mm.score.of("hd95").higher_is_better
+    with pytest.raises(ValueError, match=r"side_mm must be above 0, not 0\.0"):
+        replace(TASK, side_mm=0.0)
 
 
 def test_an_evaluation_region_has_a_dice_of_its_own(tmp_path):
