@@ -43,9 +43,9 @@ def report(
     stored = records.load(folder)
     need(stored, folder)
     chosen = select(stored, tasks or ())
-    tables = build(chosen, method=method or "", allow_unequal=allow_unequal, audits=load_audits(folder))
+    built = build(chosen, method=method or "", allow_unequal=allow_unequal, audits=load_audits(folder))
     failed = records.failures(folder)
-    tables, failures = with_absent(tables, excused(failed)), failure_notes(failed)
+    tables, failures = with_absent(built.tables, excused(failed)), failure_notes(failed)
     _write(folder / "report", tables, failures)
     show(tables, failures, "json" if as_json else form)
 

@@ -177,7 +177,7 @@ def _show_result(done: Result, as_json: bool) -> None:
         print_json(_as_json(done))
     elif done.records:
         excused = [(slot.backbone.label, slot.task) for slot in done.slots if slot.state == "excused"]
-        show(with_absent(build.build(done.records), excused))
+        show(with_absent(build.build(done.records).tables, excused))
     for line in _closing(done):
         typer.echo(line, err=True)
 

@@ -21,13 +21,13 @@ from eden_bench.records.content import TaskFacts
 from eden_bench.report import notes, pretraining
 from eden_bench.report.compare import comparisons
 from eden_bench.report.rows import rows_of
-from eden_bench.report.tables import Marks, Row, Table, ranges
+from eden_bench.report.tables import Marks, Report, Row, Table, ranges
 
 
 def build(
     records: Iterable[Record], *, method: str = "", allow_unequal: bool = False, audits: Audits | None = None
-) -> list[Table]:
-    """Build the tables, sorted by task and shots.
+) -> Report:
+    """Build a report: its tables, sorted by task and shots, and what may be claimed of their rows.
 
     Args:
         records: stored cells, in any order.
@@ -49,7 +49,7 @@ def build(
     made = [_table(part, method, allow_unequal, audits or {}) for part in tables]
     from eden_bench.report.claims import with_patients
 
-    return with_patients(sorted(made, key=_place))
+    return Report(tables=tuple(with_patients(sorted(made, key=_place))))
 
 
 def select(records: Iterable[Record], patterns: Iterable[str]) -> list[Record]:

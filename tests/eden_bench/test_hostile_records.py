@@ -54,7 +54,7 @@ def bench(tmp_path):
 def in_all_formats(out):
     """Build the report as the command does, and return it in every format."""
     failed = records.failures(out, lambda line: None)
-    tables = build(records.load(out, lambda line: None), audits=audits.load(out, lambda line: None))
+    tables = build(records.load(out, lambda line: None), audits=audits.load(out, lambda line: None)).tables
     tables = with_absent(tables, excused(failed))
     return [form(tables, failure_notes(failed)) for form in FORMATS]
 

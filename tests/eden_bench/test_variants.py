@@ -35,7 +35,7 @@ def test_variants_stand_beside_their_method_in_one_table(here, protocol):
     done = api.run("fake-trained,cold,fake-random,wide", "fake-heart", n_seeds=2, protocol=protocol, **here)
     assert done.exit_code == 0
     assert set(done.results()["method"]) == {"fake-trained", "cold", "fake-random", "wide"}
-    (table,) = build(done.records)
+    (table,) = build(done.records).tables
     assert {row.label for row in table.rows} == {"fake-trained", "cold", "fake-random", "wide"}
     assert len({record.id for record in done.records}) == 8
     cold = next(record for record in done.records if record.label == "cold")
@@ -46,7 +46,7 @@ def test_variants_stand_beside_their_method_in_one_table(here, protocol):
 
 def test_a_variant_is_tested_against_its_method(here, protocol):
     done = api.run("fake-trained,cold", "fake-heart", n_seeds=2, protocol=protocol, **here)
-    (table,) = build(done.records, method="cold")
+    (table,) = build(done.records, method="cold").tables
     assert [(c.row.label, c.other.label) for c in table.comparisons] == [("cold", "fake-trained")]
 
 

@@ -107,7 +107,7 @@ def test_arrays_and_controls_are_stored_and_an_edit_is_seen(probing):
 
 def test_a_score_in_pixels_is_reported_in_pixels_the_lowest_first(probing):
     done = run(probing, "fake-random,fake-trained", "fake-probe", pretrain_seeds="0-2")
-    (table,) = build(done.records)
+    (table,) = build(done.records).tables
     means = [row.summary.mean for row in table.rows]
     assert means == sorted(means)
     assert len(table.rows) == 2
@@ -205,7 +205,7 @@ def opened_net(probing):
 
 def test_looks_at_networks_of_other_cells_share_a_table(probing):
     done = run(probing, "fake-trained", "fake-look", seeds="0-2")
-    table = next(table for table in build(done.records) if table.task == "fake-look")
+    table = next(table for table in build(done.records).tables if table.task == "fake-look")
     assert table.rows[0].summary.n == 3
 
 

@@ -135,7 +135,7 @@ def card(images, family, rule="best", **more):
 
 
 def notes(*records):
-    (table,) = build(records)
+    (table,) = build(records).tables
     return [note for note in table.notes if note.startswith("pretraining compared")]
 
 
@@ -172,4 +172,4 @@ def test_old_cards_and_lone_rows_say_nothing_of_what_they_do_not_know():
 def test_the_notes_stand_in_every_text_format():
     records = [store(None, "adam", 0.8, 0, card=card(300, "adam")), store(None, "densecl", 0.7, 0, card=card(100, "m"))]
     for render in (formats.plain, formats.markdown, formats.as_json):
-        assert "3.0 times the least" in render(build(records))
+        assert "3.0 times the least" in render(build(records).tables)

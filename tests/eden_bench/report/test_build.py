@@ -57,11 +57,11 @@ def test_the_markdown_is_the_golden_one():
         for seed, value in enumerate((mean - 0.01, mean, mean + 0.01))
     ]
     single = [record for record in store_three(None, shots=3) if record.cell.method == "random"]
-    assert formats.markdown(build([*pairs, *single])) == GOLDEN
+    assert formats.markdown(build([*pairs, *single]).tables) == GOLDEN
 
 
 def test_the_test_is_scipys_on_the_same_scores():
-    ((comparison,),) = (table.comparisons for table in build(store_three(None)))
+    ((comparison,),) = (table.comparisons for table in build(store_three(None)).tables)
     expected = scipy.stats.ttest_ind([0.79, 0.80, 0.81], [0.69, 0.70, 0.71])
     assert comparison.test.p == pytest.approx(expected.pvalue, rel=1e-9)
     assert comparison.other.label == "densecl"
@@ -70,7 +70,7 @@ def test_the_test_is_scipys_on_the_same_scores():
 def test_the_order_of_the_records_does_not_matter():
     stored = store_three(None)
     for make in (formats.markdown, formats.plain, formats.as_csv, formats.as_json):
-        assert make(build(stored)) == make(build(reversed(stored)))
+        assert make(build(stored).tables) == make(build(reversed(stored)).tables)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +90,7 @@ def test_the_order_of_the_records_does_not_matter():
 )
 def test_what_differs_in_anything_comparable_never_meets_in_a_table(other):
     like = {"shots": 3} if "budget" in other else {}
-    tables = build([store(None, "adam", 0.8, 0, **like), store(None, "densecl", 0.7, 0, **other)])
+    tables = build([store(None, "adam", 0.8, 0, **like), store(None, "densecl", 0.7, 0, **other)]).tables
     assert [[row.label for row in table.rows] for table in tables if len(table.rows) > 1] == []
     assert len(tables) == 2
 
@@ -98,16 +98,16 @@ def test_what_differs_in_anything_comparable_never_meets_in_a_table(other):
 def test_protocols_of_two_names_that_fine_tune_alike_share_a_table():
     named = {"adam": "quick", "densecl": "mine", "random": "quick"}
     stored = [store(None, method, 0.5, seed, protocol=name) for method, name in named.items() for seed in range(2)]
-    (table,) = build(stored)
+    (table,) = build(stored).tables
     assert table.heading == "scr-heart, full training set, protocol mine / quick [PHANTOM; QUICK]"
     assert len(table.rows) == 3
 
 
 def test_the_full_training_set_has_no_few_shot_budget():
-    full, few = (formats.markdown(build([store(None, "adam", 0.8, 0, shots=shots)])) for shots in (None, 3))
+    full, few = (formats.markdown(build([store(None, "adam", 0.8, 0, shots=shots)]).tables) for shots in (None, 3))
     assert "few-shot" in few
     assert "few-shot" not in full
-    (row,) = csv.DictReader(io.StringIO(formats.as_csv(build([store(None, "adam", 0.8, 0)]))))
+    (row,) = csv.DictReader(io.StringIO(formats.as_csv(build([store(None, "adam", 0.8, 0)]).tables)))
     assert row["few_shot_budget"] == ""
 
 
@@ -125,7 +125,9 @@ def test_the_full_training_set_has_no_few_shot_budget():
 )
 def test_a_part_of_the_data_is_marked_whichever_they_are(task_part, pretrain_part, expected):
     pretrain = {**PRETRAIN, "part": pretrain_part}
-    (table,) = build([store(None, name, 0.8, 0, part=task_part, pretrain=pretrain) for name in ("adam", "random")])
+    (table,) = build(
+        [store(None, name, 0.8, 0, part=task_part, pretrain=pretrain) for name in ("adam", "random")]
+    ).tables
     assert f"; {expected}]" in table.heading
 
 
@@ -141,7 +143,7 @@ def test_a_part_of_the_data_is_marked_whichever_they_are(task_part, pretrain_par
     ],
 )
 def test_the_origin_says_which_epoch_was_handed_on(selected, expected):
-    (table,) = build([store(None, "adam", 0.8, 0, card={"selected": selected})])
+    (table,) = build([store(None, "adam", 0.8, 0, card={"selected": selected})]).tables
     assert any(expected in note for note in table.notes)
 
 
@@ -151,17 +153,17 @@ def test_a_stage_without_negatives_is_warned_of():
         {"name": "n2", "kept": 0.0001, "without_negatives": 0.995},
         {"name": "n4"},
     ]
-    (table,) = build([store(None, "adam", 0.8, 0, card={"stages": stages}), store(None, "densecl", 0.7, 0)])
+    (table,) = build([store(None, "adam", 0.8, 0, card={"stages": stages}), store(None, "densecl", 0.7, 0)]).tables
     warnings = [note for note in table.notes if "negatives" in note]
     assert warnings == ["adam: stage n2: the pruner left no negatives, nothing was learnt"]
 
 
 def test_labels_that_the_mean_leaves_out_are_named():
     told = {"labels": [f"L{number}" for number in range(13)] + ["Hernia"], "labels_without_auc": ["Hernia"]}
-    (table,) = build([store(None, "adam", 0.8, 0, told=told)])
+    (table,) = build([store(None, "adam", 0.8, 0, told=told)]).tables
     expected = "AUC is the mean over 13 of 14 labels; without both values in the test set: Hernia"
     assert expected in table.notes
-    (table,) = build([store(None, "adam", 0.8, 0, told={**told, "labels_without_auc": []})])
+    (table,) = build([store(None, "adam", 0.8, 0, told={**told, "labels_without_auc": []})]).tables
     assert not any("AUC" in note for note in table.notes)
 
 
@@ -174,19 +176,19 @@ def trained(record, names):
 def test_labels_that_had_one_value_in_training_are_counted_over_the_seeds():
     labels = {"labels": ["Hernia", "Mass", "Nodule"]}
     stored = [store(None, "adam", 0.8, seed, told=labels) for seed in range(2)]
-    (table,) = build([trained(*pair) for pair in zip(stored, (["Hernia"], ["Hernia", "Mass"]), strict=True)])
+    (table,) = build([trained(*pair) for pair in zip(stored, (["Hernia"], ["Hernia", "Mass"]), strict=True)]).tables
     expected = "1 to 2 of 3 labels had one value in the training images of a seed, so nothing teaches them there: "
     assert expected + "Hernia, Mass" in table.notes
     stored = [store(None, "adam", 0.8, 0, told={"structures": ["heart", "lung"]})]
-    (table,) = build([trained(stored[0], ["lung"])])
+    (table,) = build([trained(stored[0], ["lung"])]).tables
     assert any(note.startswith("1 of 2 structures were not drawn in the training images") for note in table.notes)
-    (table,) = build([trained(stored[0], [])])
+    (table,) = build([trained(stored[0], [])]).tables
     assert not any("training images of a seed" in note for note in table.notes)
 
 
 @pytest.mark.parametrize(("count", "said"), [(1, "1 test image: too few"), (9, "9 test images: too few"), (10, "")])
 def test_few_test_images_are_warned_of_below_the_table(count, said):
-    (table,) = build([store(None, "adam", 0.8, 0, told={"test": count})])
+    (table,) = build([store(None, "adam", 0.8, 0, told={"test": count})]).tables
     assert [note[: len(said)] for note in table.notes if "too few" in note] == ([said] if said else [])
 
 
@@ -196,22 +198,25 @@ def test_a_random_encoder_stands_in_the_table_of_every_pretraining_set():
         store(None, "densecl", 0.7, 0, pretrain={**PRETRAIN, "digest": "e" * 64}),
         store(None, "random", 0.5, 0),
     ]
-    assert [[row.label for row in table.rows] for table in build(stored)] == [["adam", "random"], ["densecl", "random"]]
+    assert [[row.label for row in table.rows] for table in build(stored).tables] == [
+        ["adam", "random"],
+        ["densecl", "random"],
+    ]
 
 
 def test_pretraining_on_the_phantom_marks_a_table_of_real_data():
-    (table,) = build([store(None, "adam", 0.8, 0, phantom=False)])
+    (table,) = build([store(None, "adam", 0.8, 0, phantom=False)]).tables
     assert "PHANTOM" in table.heading
 
 
 def test_real_whole_data_under_the_papers_protocol_carry_no_marks():
     real = {"phantom": False, "quick": False, "protocol": "paper", "pretrain": {**PRETRAIN, "phantom": False}}
-    (table,) = build([store(None, "adam", 0.8, 0, **real)])
+    (table,) = build([store(None, "adam", 0.8, 0, **real)]).tables
     assert table.marks.words == ()
 
 
 def test_every_row_of_the_machine_formats_carries_the_marks():
-    tables = build(store_three(None, part="511 of 112,120 images"))
+    tables = build(store_three(None, part="511 of 112,120 images")).tables
     rows = list(csv.DictReader(io.StringIO(formats.as_csv(tables))))
     assert {(row["phantom"], row["quick"], row["part"]) for row in rows} == {("true", "true", "511 of 112,120 images")}
     (table,) = json.loads(formats.as_json(tables))["tables"]
@@ -222,7 +227,7 @@ def test_every_row_of_the_machine_formats_carries_the_marks():
 
 
 def test_machine_formats_keep_every_digit():
-    tables = build([store(None, "adam", 1 / 3, 0), store(None, "adam", 2 / 3, 1)])
+    tables = build([store(None, "adam", 1 / 3, 0), store(None, "adam", 2 / 3, 1)]).tables
     (row,) = csv.DictReader(io.StringIO(formats.as_csv(tables)))
     assert float(row["mean"]) == tables[0].rows[0].summary.mean
     assert json.loads(formats.as_json(tables))["tables"][0]["rows"][0]["scores"] == {"0": 1 / 3, "1": 2 / 3}
@@ -230,20 +235,20 @@ def test_machine_formats_keep_every_digit():
 
 def test_unequal_seeds_are_refused_and_said():
     stored = [*store_three(None), store(None, "adam", 0.9, 3)]
-    (table,) = build(stored)
+    (table,) = build(stored).tables
     assert table.comparisons[0].verdict == "refused"
     assert "adam has seeds 0-3, densecl has 0-2" in table.comparisons[0].note
     assert "missing: densecl has no record of seeds 3" in table.notes
 
 
 def test_unequal_seeds_are_tested_where_it_is_asked_for_and_said():
-    (table,) = build([*store_three(None), store(None, "adam", 0.9, 3)], allow_unequal=True)
+    (table,) = build([*store_three(None), store(None, "adam", 0.9, 3)], allow_unequal=True).tables
     assert table.comparisons[0].test.df == 5
     assert "on unequal seeds" in formats.sentences(table)[0]
 
 
 def test_one_seed_is_no_test():
-    (table,) = build(store_three(None, seeds=[0]))
+    (table,) = build(store_three(None, seeds=[0])).tables
     assert table.comparisons[0].verdict == "undefined"
     assert "each group needs at least 2 scores" in formats.sentences(table)[0]
     assert formats.cells(table)[0][2:5] == ["–", "1", "–"]
@@ -251,7 +256,7 @@ def test_one_seed_is_no_test():
 
 def test_a_large_p_is_undecided_never_no_difference():
     stored = [store(None, name, 0.5 + 0.1 * seed, seed) for name in ("adam", "densecl") for seed in range(3)]
-    (table,) = build(stored)
+    (table,) = build(stored).tables
     assert table.comparisons[0].verdict == "undecided"
     text = formats.markdown([table])
     assert "undecided" in text
@@ -259,34 +264,34 @@ def test_a_large_p_is_undecided_never_no_difference():
 
 
 def test_the_named_method_is_tested_against_the_best_of_the_others():
-    (table,) = build(store_three(None), method="random")
+    (table,) = build(store_three(None), method="random").tables
     (comparison,) = table.comparisons
     assert (comparison.row.label, comparison.other.label, comparison.verdict) == ("random", "adam", "lower")
 
 
 def test_without_adam_the_best_is_tested():
-    (table,) = build([record for record in store_three(None) if record.cell.method != "adam"])
+    (table,) = build([record for record in store_three(None) if record.cell.method != "adam"]).tables
     assert table.comparisons[0].row.label == "densecl"
 
 
 def test_a_method_that_no_record_has_gets_the_nearest():
     with pytest.raises(UsageError, match=r"unknown method 'adm'\. Did you mean 'adam'"):
-        build(store_three(None), method="adm")
+        build(store_three(None), method="adm").tables
 
 
 def test_two_checkpoints_of_one_method_are_two_rows():
     stored = [store(None, "adam", 0.8, 0, checkpoint=each * 64) for each in "12"]
-    (table,) = build(stored)
+    (table,) = build(stored).tables
     assert sorted(row.label for row in table.rows) == ["adam (checkpoint 11111111)", "adam (checkpoint 22222222)"]
 
 
 def test_other_thread_counts_are_other_rows():
-    (table,) = build([store(None, "adam", 0.8, 0, threads=threads) for threads in (0, 4)])
+    (table,) = build([store(None, "adam", 0.8, 0, threads=threads) for threads in (0, 4)]).tables
     assert sorted(row.label for row in table.rows) == ["adam (4 threads)", "adam (GPU)"]
 
 
 def test_few_shots_come_before_the_full_set():
-    tables = build([store(None, "adam", 0.8, 0, shots=shots) for shots in (None, 24, 3)])
+    tables = build([store(None, "adam", 0.8, 0, shots=shots) for shots in (None, 24, 3)]).tables
     assert [table.shots for table in tables] == [3, 24, None]
 
 
@@ -307,9 +312,9 @@ def test_a_task_that_no_record_has_gets_the_nearest():
 
 
 def test_names_cannot_break_a_table_or_become_html():
-    text = formats.markdown(build([store(None, "a|b<script>", 0.8, 0)]))
+    text = formats.markdown(build([store(None, "a|b<script>", 0.8, 0)]).tables)
     assert "| a\\|b&lt;script> |" in text
-    (row,) = csv.DictReader(io.StringIO(formats.as_csv(build([store(None, "=1+1", 0.8, 0)]))))
+    (row,) = csv.DictReader(io.StringIO(formats.as_csv(build([store(None, "=1+1", 0.8, 0)]).tables)))
     assert row["method"] == "'=1+1"
 
 
@@ -325,7 +330,7 @@ def test_seeds_are_written_as_ranges(seeds, text):
 
 
 def test_a_dataset_made_of_the_pretraining_data_is_said_unaudited():
-    (table,) = build([store(None, "adam", 0.8, 0, task="chestx-det", dataset="chestx-det")])
+    (table,) = build([store(None, "adam", 0.8, 0, task="chestx-det", dataset="chestx-det")]).tables
     (note,) = [note for note in table.notes if note.startswith("leakage")]
     assert "taken from ChestX-ray14" in note
 
@@ -340,6 +345,6 @@ def test_only_equal_test_lists_say_that_pretraining_left_the_test_images_out(tas
         store(None, name, 0.8, 0, dataset="chestxray14", told=told, pretrain=PRETRAIN | seen)
         for name in ("adam", "random")
     ]
-    (table,) = build(stored)
+    (table,) = build(stored).tables
     (note,) = [note for note in table.notes if note.startswith("pretraining used")]
     assert expected in note

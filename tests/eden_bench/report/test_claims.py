@@ -63,11 +63,11 @@ def five():
 
 
 def claims_of(stored):
-    return {label: claim for table in build(stored) for label, claim in table.claims.items()}
+    return {label: claim for table in build(stored).tables for label, claim in table.claims.items()}
 
 
 def test_the_table_and_its_sentences_are_the_golden_ones():
-    (table,) = build(five())
+    (table,) = build(five()).tables
     text = formats.markdown([table])
     assert GOLDEN_TABLE in text
     assert "".join(f"- {line}\n" for line in GOLDEN_SENTENCES.splitlines()) in text
@@ -78,7 +78,7 @@ def test_the_table_and_its_sentences_are_the_golden_ones():
 
 
 def test_the_machine_formats_keep_every_digit_and_the_marks():
-    tables = build(five())
+    tables = build(five()).tables
     rows = {row["label"]: row for row in json.loads(formats.as_json(tables))["tables"][0]["rows"]}
     claim = rows["adam"]["claim"]
     assert claim["p"] == 2 / 2001
@@ -136,9 +136,9 @@ def test_a_control_with_a_column_in_the_cases_is_paired_with_them(column):
 
 
 def test_controls_are_tested_against_nothing_by_the_papers_test():
-    (table,) = build([even("adam", 0.6), even("densecl", 0.5), even("pixels", 0.8), even("random", 0.7)])
+    (table,) = build([even("adam", 0.6), even("densecl", 0.5), even("pixels", 0.8), even("random", 0.7)]).tables
     assert [(each.row.label, each.other.label) for each in table.comparisons] == [("adam", "densecl")]
-    (table,) = build([even("pixels", 0.8), even("random", 0.7)])
+    (table,) = build([even("pixels", 0.8), even("random", 0.7)]).tables
     assert table.comparisons == ()
     assert {claim.verdict for claim in table.claims.values()} == {"control"}
 
@@ -165,7 +165,7 @@ def test_cases_that_give_another_score_than_the_record_says_claim_nothing():
     told = store(None, "adam", 0.9, 0, kind="probe", score=TOP1, cases=patients([0.8] * 12, "top1"))
     found = claims_of([told, even("random", 0.5, task="scr-heart")])["adam"]
     assert (found.verdict, found.note) == ("no claim", "its cases give 0.8, its record says top1 0.9")
-    (table,) = build([even("adam", 0.9, task="scr-heart"), _other_cases("random", 0.5)])
+    (table,) = build([even("adam", 0.9, task="scr-heart"), _other_cases("random", 0.5)]).tables
     assert table.claims["adam"].note == "random: its cases give 0.4, its record says top1 0.5"
     assert table.patients["random"].low is None
 
@@ -222,7 +222,7 @@ def test_holm_is_over_all_properties_of_a_report_and_resamples_follow_their_numb
         for task, mean in means.items()
         for method, value in (("adam", mean), ("pixels", 0.8))
     ]
-    tables = build([probe("adam", weak), probe("pixels", floor), *others])
+    tables = build([probe("adam", weak), probe("pixels", floor), *others]).tables
     found = {table.task: table.claims["adam"] for table in tables}
     assert found["locality"].verdict == "not above its floor"
     assert found["locality"].adjusted_p == pytest.approx(39 * found["locality"].p)
@@ -239,12 +239,12 @@ def test_holm_agrees_with_statsmodels(count):
 
 def test_real_whole_data_carry_no_marks_in_a_claim():
     real = {"phantom": False, "quick": False, "protocol": "paper", "pretrain": {"digest": "d" * 64, "dataset": "x"}}
-    (table,) = build([even("adam", 0.9, **real), even("random", 0.5, **real)])
+    (table,) = build([even("adam", 0.9, **real), even("random", 0.5, **real)]).tables
     assert "| has the property |" in formats.markdown([table])
 
 
 def test_no_other_table_claims_anything():
-    (table,) = build([store(None, "adam", 0.8, 0)])
+    (table,) = build([store(None, "adam", 0.8, 0)]).tables
     assert table.claims == {}
     assert formats.columns(table) == formats.COLUMNS
     assert "property" not in formats.markdown([table])

@@ -14,7 +14,7 @@ def test_a_method_without_weights_keeps_its_row(here):
     stored = records.failures(here["out"])
     assert excused(stored) == [("fake-absent", "fake-heart")]
     assert failure_notes(stored) == ["weights missing: fake-absent: get the weights from nowhere"]
-    (table,) = with_absent(build(records.load(here["out"])), excused(stored))
+    (table,) = with_absent(build(records.load(here["out"])).tables, excused(stored))
     assert table.absent == ("fake-absent",)
     assert formats.cells(table)[-1][:2] == ["fake-absent", "weights missing"]
     assert "| fake-absent | weights missing |" in formats.markdown([table])
@@ -25,7 +25,7 @@ def test_its_row_is_in_no_table_that_it_was_not_asked_for(here):
     api.run("fake-random", "fake-lung", n_seeds=1, **here)
     api.run("fake-random,fake-absent", "fake-heart", n_seeds=1, **here)
     stored = records.failures(here["out"])
-    tables = with_absent(build(records.load(here["out"])), excused(stored))
+    tables = with_absent(build(records.load(here["out"])).tables, excused(stored))
     assert {table.task: table.absent for table in tables} == {"fake-heart": ("fake-absent",), "fake-lung": ()}
 
 

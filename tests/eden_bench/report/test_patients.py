@@ -13,7 +13,7 @@ from tests.eden_bench.stored import patients, store
 
 def test_a_statistic_that_is_not_known_is_said():
     score = ScoreDefinition(name="dice", text="", statistic="of-a-plugin")
-    (table,) = build([store(None, "adam", 0.8, 0, score=score)])
+    (table,) = build([store(None, "adam", 0.8, 0, score=score)]).tables
     assert "no interval over patients: no function of cases that is known here gives dice" in formats.sentences(table)
 
 
@@ -22,7 +22,7 @@ def test_more_resampled_cases_than_seconds_allow_are_said_where_the_score_is_no_
     score = ScoreDefinition(name="auc", text="", statistic="auc")
     cases = [patients([0.0] * 5, "auc", target_a=[0, 0, 1, 1, 1], probability_a=[0.1, 0.5, 0.2, 0.7, 0.9])]
     cases.append({name: column[:4] for name, column in cases[0].items()})
-    five, four = (build([store(None, "adam", value, 0, score=score, cases=each)])[0].patients["adam"]
+    five, four = (build([store(None, "adam", value, 0, score=score, cases=each)]).tables[0].patients["adam"]
                   for value, each in zip((5 / 6, 0.75), cases, strict=True))  # fmt: skip
     assert five.note == "2,000 resamples of 5 cases are too many for a score that is no mean"
     assert four.note == "too many resamples have no score"  # one in eight draws one class alone
@@ -42,7 +42,7 @@ def test_more_resampled_cases_than_seconds_allow_are_said_where_the_score_is_no_
 )  # fmt: skip
 def test_cases_that_cannot_be_used_never_cost_the_report(statistic, cases, expected):
     score = ScoreDefinition(name="dice", text="", statistic=statistic)
-    text = formats.plain(build([store(None, "adam", 0.5, 0, score=score, cases=cases)]))
+    text = formats.plain(build([store(None, "adam", 0.5, 0, score=score, cases=cases)]).tables)
     assert expected in text
 
 
@@ -54,7 +54,7 @@ def test_several_pretrainings_are_drawn_and_seeds_averaged():
         for number, shift in shifts.items()
         for seed, bend in ((0, -0.05), (1, 0.05))
     ]  # fmt: skip
-    (table,) = build(stored)
+    (table,) = build(stored).tables
     found = table.patients["adam"]
     # two of the three means 0.7, 0.8, 0.9 are drawn: 0.7 and 0.9 twice each with probability 1/9
     assert (found.low, found.high) == pytest.approx((0.7, 0.9))

@@ -24,7 +24,7 @@ def pretrainings(method, mean, shifts=SHIFTS, seeds=range(3), **more):
 
 
 def test_the_row_is_over_the_means_of_the_pretrainings():
-    (table,) = build(pretrainings("adam", 0.8))
+    (table,) = build(pretrainings("adam", 0.8)).tables
     (row,) = table.rows
     means = [0.8 + shift + 0.01 for shift in SHIFTS.values()]
     assert row.units == pytest.approx(means)
@@ -38,7 +38,7 @@ def test_the_row_is_over_the_means_of_the_pretrainings():
 
 
 def test_the_test_is_scipys_over_pretrainings():
-    (table,) = build([*pretrainings("adam", 0.8), *pretrainings("densecl", 0.75, {0: 0.0, 1: 0.01, 2: -0.02})])
+    (table,) = build([*pretrainings("adam", 0.8), *pretrainings("densecl", 0.75, {0: 0.0, 1: 0.01, 2: -0.02})]).tables
     (comparison,) = table.comparisons
     expected = scipy.stats.ttest_ind(table.rows[0].units, table.rows[1].units)
     assert (comparison.test.t, comparison.test.p, comparison.test.df) == pytest.approx(
@@ -50,14 +50,14 @@ def test_the_test_is_scipys_over_pretrainings():
 
 def test_drawn_weights_are_a_pretraining_each():
     drawn = [store(None, "random", 0.5 + 0.01 * seed, seed) for seed in range(5)]
-    (table,) = build([*pretrainings("adam", 0.8), *drawn])
+    (table,) = build([*pretrainings("adam", 0.8), *drawn]).tables
     (comparison,) = table.comparisons
     expected = scipy.stats.ttest_ind(table.rows[0].units, [0.5 + 0.01 * seed for seed in range(5)])
     assert comparison.test.p == pytest.approx(expected.pvalue)
 
 
 def test_one_checkpoint_is_not_tested_against_several_pretrainings():
-    (table,) = build([*pretrainings("adam", 0.8), *pretrainings("densecl", 0.7, {0: 0.0})])
+    (table,) = build([*pretrainings("adam", 0.8), *pretrainings("densecl", 0.7, {0: 0.0})]).tables
     (comparison,) = table.comparisons
     assert comparison.test is None
     assert "no test: adam has 3 pretrainings and densecl one" in comparison.note
@@ -66,13 +66,13 @@ def test_one_checkpoint_is_not_tested_against_several_pretrainings():
 def test_what_differs_beside_the_seed_makes_rows_of_its_own():
     other = pretrainings("adam", 0.8, {0: 0.0})
     same_seed = [store(None, "adam", 0.7, 0, checkpoint="f" * 64, card={"seed": 0})]
-    (table,) = build([*other, *same_seed])
+    (table,) = build([*other, *same_seed]).tables
     assert len(table.rows) == 2
     precise = (
         pretrainings("adam", 0.8, {0: 0.0}),
         [store(None, "adam", 0.7, 0, checkpoint="e" * 64, card={"seed": 1, "precision": "bfloat16"})],
     )
-    (table,) = build([*precise[0], *precise[1]])
+    (table,) = build([*precise[0], *precise[1]]).tables
     assert len(table.rows) == 2
 
 
@@ -80,7 +80,7 @@ def test_only_seeds_that_all_pretrainings_have_weigh_and_the_lack_is_said():
     stored = [
         record for record in pretrainings("adam", 0.8) if (record.checkpoint.card.seed, record.cell.seed) != (2, 2)
     ]
-    (table,) = build(stored)
+    (table,) = build(stored).tables
     assert table.rows[0].units == pytest.approx([0.8 + shift + 0.005 for shift in SHIFTS.values()])
     assert any("adam has no record of seeds 2" in note for note in table.notes)
 
@@ -88,7 +88,7 @@ def test_only_seeds_that_all_pretrainings_have_weigh_and_the_lack_is_said():
 def test_every_format_tells_both_levels():
     import json
 
-    tables = build([*pretrainings("adam", 0.8), *pretrainings("densecl", 0.7)])
+    tables = build([*pretrainings("adam", 0.8), *pretrainings("densecl", 0.7)]).tables
     assert "3 × 3" in formats.plain(tables)
     assert "A row whose n is for example 3 × 10" in formats.markdown(tables)
     row = json.loads(formats.as_json(tables))["tables"][0]["rows"][0]

@@ -7,7 +7,7 @@ import scipy.stats
 from hypothesis import given
 from hypothesis import strategies as st
 
-from eden_bench.statistics.t_tests import summarise, two_sample_t, variance
+from eden_bench.statistics.t_tests import paired_t, summarise, two_sample_t, variance, welch_t
 
 SCORES = st.lists(st.integers(0, 1000).map(lambda k: k / 1000), min_size=2, max_size=12)
 VARYING = SCORES.filter(lambda scores: min(scores) < max(scores))
@@ -94,3 +94,61 @@ def test_one_group_without_variance_is_defined():
     # variances 0 and 0.01, n = 3: the pooled variance is 0.005
     found = two_sample_t([0.5, 0.5, 0.5], [0.7, 0.8, 0.9])
     assert found.t == pytest.approx(-0.3 / math.sqrt(0.005 * 2 / 3))
+
+
+@given(VARYING, VARYING)
+def test_welch_agrees_with_scipy(first, second):
+    found = welch_t(first, second)
+    expected = scipy.stats.ttest_ind(first, second, equal_var=False)
+    assert close(found.t, expected.statistic)
+    assert close(found.df, expected.df)
+    assert close(found.p, expected.pvalue)
+    assert close(found.t * found.standard_error, found.difference)
+
+
+PAIRS = st.lists(st.tuples(st.integers(0, 1000), st.integers(0, 1000)), min_size=2, max_size=12).filter(
+    lambda pairs: len({a - b for a, b in pairs}) > 1
+)
+
+
+@given(PAIRS)
+def test_the_paired_test_agrees_with_scipy(pairs):
+    first, second = ([pair[side] / 1000 for pair in pairs] for side in (0, 1))
+    found = paired_t(first, second)
+    expected = scipy.stats.ttest_rel(first, second)
+    assert close(found.t, expected.statistic)
+    assert found.df == expected.df
+    assert close(found.p, expected.pvalue)
+    assert close(found.t * found.standard_error, found.difference)
+
+
+def test_welch_with_one_group_that_does_not_vary_has_the_other_s_degrees_of_freedom():
+    assert welch_t([0.5, 0.5, 0.5], [0.7, 0.8, 0.9, 0.4]).df == 3
+
+
+@pytest.mark.parametrize("test", [two_sample_t, welch_t])
+def test_scores_that_differ_by_rounding_do_not_vary(test):
+    # 0.1 + 0.2 is one bit above 0.3; t would be 1e15 and p 0
+    found = test([0.1 + 0.2, 0.3, 0.3], [0.7, 0.7, 0.7])
+    assert (found.t, found.p, found.standard_error) == (None, None, None)
+    assert "do not vary" in found.note
+
+
+def test_differences_that_differ_by_rounding_do_not_vary():
+    # every difference is 0.1, but 0.9 - 0.8 and 0.3 - 0.2 are other floats
+    found = paired_t([0.9, 0.3, 0.4], [0.8, 0.2, 0.3])
+    assert (found.t, found.p) == (None, None)
+    assert found.note == "undefined: the differences do not vary"
+    assert paired_t([0.5], [0.4]).note == "undefined: paired scores need at least 2 pairs"
+
+
+def test_pairs_without_a_partner_are_refused():
+    with pytest.raises(ValueError, match="one of each at every place, not 3 and 2"):
+        paired_t([1, 2, 3], [1, 2])
+
+
+@pytest.mark.parametrize("bad", [math.nan, math.inf])
+@pytest.mark.parametrize("test", [two_sample_t, welch_t, paired_t])
+def test_scores_that_are_no_numbers_are_refused(test, bad):
+    with pytest.raises(ValueError, match="scores must be finite numbers"):
+        test([0.5, bad], [0.5, 0.6])
