@@ -117,7 +117,8 @@ class Across:
     aggregates: Mapping[str, Aggregates]
     thresholds: tuple[float, ...]
     profiles: Mapping[str, tuple[tuple[float, ...], tuple[float, ...], tuple[float, ...]]]
-    """Label to the share of runs above each threshold, with the lower and upper ends of the 95 % band."""
+    """Label to the share of runs above each threshold, with the lower and upper ends of the 95 % band (both empty where
+    nothing can be resampled)."""
     friedman: tuple[float, float] | None
     """Chi-squared and p."""
     iman_davenport: tuple[float, float] | None
@@ -125,9 +126,10 @@ class Across:
     mean_ranks: Mapping[str, float]
     """1 is the best."""
     rank_intervals: Mapping[str, tuple[int, int]]
-    """Ranks that a method may have, at 95 % for all methods together."""
+    """Ranks, by the mean over these tasks, that a method may have, at 95 % for all methods together. See
+    ``tie_scope``."""
     wilcoxon_p: Mapping[tuple[str, str], float]
-    """By Holm over all pairs."""
+    """By Holm over all pairs; the tasks are the sample."""
     cliques: tuple[tuple[str, ...], ...]
     """Maximal groups of methods that do not separate (Wilcoxon-Holm), for the critical-difference diagram."""
     critical_difference: float | None
@@ -135,7 +137,20 @@ class Across:
     kendall: Estimate | None
     """Kendall's tau of the ranking with that of a bootstrap resample: mean, and interval."""
     tie_classes: tuple[tuple[str, ...], ...]
-    """The methods in order, those that cannot be told apart together."""
+    """The methods in order of their mean over these tasks, those that cannot be told apart together: the best with all
+    that do not separate from it, then the same of the rest. See ``tie_scope``."""
     left_out: Mapping[str, str] = field(default_factory=dict)
     """Method or table to why it is not in the comparison."""
     notes: tuple[str, ...] = ()
+    heading: str = ""
+    """What the tables have in common, in words."""
+    improvement: Mapping[tuple[str, str], Estimate] = field(default_factory=dict)
+    """P(a run of the first scores better than one of the second), mean over tasks; each pair once."""
+    separation_p: Mapping[tuple[str, str], float] = field(default_factory=dict)
+    """Of two methods' difference of means over these tasks, by Holm over all pairs; each pair once."""
+    tie_scope: str = ""
+    """What ``separation_p``, ``rank_intervals`` and ``tie_classes`` hold for, in words."""
+    nemenyi_cliques: tuple[tuple[str, ...], ...] = ()
+    """Maximal groups whose mean ranks lie closer than the critical difference."""
+    target: float = 1.0
+    """Of the optimality gap."""
