@@ -33,6 +33,7 @@ class Source:
     runs: int
     """Runs behind each mean."""
     pretraining: str
+    """Our name of the dataset that what is pretrained was pretrained on."""
     mean_within: float = 0.0
     """Error of reading a mean, as a share."""
     half_within: float = 0.0
