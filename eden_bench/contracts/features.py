@@ -25,6 +25,8 @@ class Features:
     """A transformer's last layer after its final norm, or before it. Encoders without one know only "after"."""
     normalisation: Literal["imagenet", "chest-x-ray", "none"] = "imagenet"
     """Mean and s.d. of the input; one of ``contracts.NORMALISATIONS``."""
+    precision: Literal["float32", "fast"] = "float32"
+    """"fast": bfloat16 on a device that multiplies it faster, whose features differ by about 1 in 1,000."""
     size_px: int = 224
     """Side that each square input is resized to, by area where it shrinks and bilinearly where it grows."""
 
@@ -34,6 +36,7 @@ class Features:
         for name, known in (
             ("pooling", ("mean", "class", "embed", "map")),
             ("norm", ("after", "before")),
+            ("precision", ("float32", "fast")),
             ("normalisation", tuple(NORMALISATIONS)),
         ):
             one_of(name, getattr(self, name), known)

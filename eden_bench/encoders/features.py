@@ -8,6 +8,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from eden_bench.contracts import NORMALISATIONS, Features
+from eden_bench.devices import fast_precision
 from eden_bench.encoders.base import Encoder
 from eden_bench.errors import UsageError
 
@@ -33,14 +34,16 @@ def features(encoder: Encoder, images: np.ndarray | Tensor, wanted: Features, ba
     """
     encoder = encoder.for_size(wanted.size_px).eval()
     device = next(encoder.parameters(), torch.zeros(0)).device
-    parts = [
-        _pooled(encoder, _prepared(images[start : start + batch_size], wanted, device), wanted).float().cpu()
-        for start in range(0, len(images), batch_size)
-    ]
+    fast = wanted.precision == "fast" and fast_precision(device.type) == "bfloat16"
+    with torch.autocast(device.type, torch.bfloat16, enabled=fast):
+        parts = [
+            _pooled(encoder, _prepared(images[start : start + batch_size], wanted, device, fast), wanted).float().cpu()
+            for start in range(0, len(images), batch_size)
+        ]
     return torch.cat(parts).numpy()
 
 
-def _prepared(images: np.ndarray | Tensor, wanted: Features, device: torch.device) -> Tensor:
+def _prepared(images: np.ndarray | Tensor, wanted: Features, device: torch.device, channels_last: bool) -> Tensor:
     """Return (B, 3, size, size) float32, normalised."""
     batch = (images if isinstance(images, Tensor) else torch.from_numpy(np.array(images))).to(device)
     if batch.dtype == torch.uint8:
@@ -51,7 +54,8 @@ def _prepared(images: np.ndarray | Tensor, wanted: Features, device: torch.devic
     elif batch.shape[-1] < wanted.size_px:
         batch = functional.interpolate(batch, size, mode="bilinear", align_corners=False)
     mean, std = (torch.tensor(values, device=device)[:, None, None] for values in NORMALISATIONS[wanted.normalisation])
-    return (batch.expand(-1, 3, -1, -1) - mean) / std
+    ready = (batch.expand(-1, 3, -1, -1) - mean) / std
+    return ready.contiguous(memory_format=torch.channels_last) if channels_last else ready
 
 
 def _pooled(encoder: Encoder, images: Tensor, wanted: Features) -> Tensor:

@@ -61,6 +61,6 @@ def family_text(methods: Sequence[str], pairs: int, tables: int) -> str:
     whose = f"all pairs with {' or '.join(methods)}" if methods else "all pairs of rows"
     where = "one table" if tables == 1 else f"{tables} tables"
     return (
-        f"Family of tests: {whose}, {pairs} in {where}; p and equivalence are corrected by Holm over it, for checkpoints "
-        "and for methods apart, and by Benjamini and Hochberg over all pairs of the report."
+        f"Family of tests: {whose}, {pairs} in {where}; p and equivalence are corrected by Holm over it, for "
+        "checkpoints and for methods apart, and by Benjamini and Hochberg over all pairs of the report."
     )

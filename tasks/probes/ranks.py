@@ -12,6 +12,8 @@ from eden_bench.case_statistics import auc
 
 NO_DIRECTION = 1e-8
 """A feature of smaller norm, after centring, points nowhere: it ties with everything."""
+_BLOCK = 512
+"""Queries scored at once, so that memory does not grow with their number."""
 
 
 def directions(features: np.ndarray, mean: np.ndarray | float = 0.0) -> np.ndarray:
@@ -100,7 +102,8 @@ def share_of_nearest(similarity: np.ndarray, truth: np.ndarray, count: int) -> n
     Returns:
         (Q,) in [0, 1]; NaN for a query without a candidate.
     """
-    return np.array([_share_of_nearest(row, true, count) for row, true in zip(similarity, truth, strict=True)])
+    blocks = range(0, len(similarity), _BLOCK)
+    return np.concatenate([_share_of_nearest(similarity[i : i + _BLOCK], truth[i : i + _BLOCK], count) for i in blocks])
 
 
 def auroc(matched: np.ndarray, mismatched: np.ndarray) -> float:
@@ -114,25 +117,31 @@ def auroc(matched: np.ndarray, mismatched: np.ndarray) -> float:
 
 
 def _average_precision(similarity: np.ndarray, true: np.ndarray) -> float:
-    similarity, true = (each[np.isfinite(similarity)] for each in (similarity, true))
-    if not true.any():
+    """Compute it from sorted values: where each group of equal true ones begins, how many tie, how many are true."""
+    known = np.isfinite(similarity)
+    every, right = np.sort(similarity[known]), np.sort(similarity[known & true])
+    if not len(right):
         return np.nan
-    _, group = np.unique(-similarity, return_inverse=True)
-    size, right = np.bincount(group), np.bincount(group, true)
-    first, hits_before = np.cumsum(size) - size, np.cumsum(right) - right
-    tied, r, b, hits = (np.repeat(each, size) for each in (size, right, first, hits_before))
-    before = np.arange(len(true)) - b  # k - 1
-    hits = hits + 1 + before * (r - 1) / np.maximum(tied - 1, 1)
-    return float((r / tied * hits / (b + before + 1)).sum() / true.sum())
+    values, r = np.unique(right, return_counts=True)
+    end = np.searchsorted(every, values, "right")
+    tied, first = end - np.searchsorted(every, values, "left"), len(every) - end
+    hits_before = len(right) - np.searchsorted(right, values, "right")
+    starts = np.cumsum(tied) - tied
+    before = np.arange(tied.sum()) - np.repeat(starts, tied)  # k - 1
+    t, r, first, hits = (np.repeat(each, tied) for each in (tied, r, first, hits_before))
+    hits = hits + 1 + before * (r - 1) / np.maximum(t - 1, 1)
+    return float((r / t * hits / (first + before + 1)).sum() / len(right))
 
 
-def _share_of_nearest(similarity: np.ndarray, true: np.ndarray, count: int) -> float:
-    similarity, true = (each[np.isfinite(similarity)] for each in (similarity, true))
-    if not (count := min(count, len(similarity))):
-        return np.nan
-    last = np.sort(similarity)[-count]
-    above, tied = similarity > last, similarity == last
-    return float((true[above].sum() + (count - above.sum()) * true[tied].mean()) / count)
+def _share_of_nearest(similarity: np.ndarray, true: np.ndarray, count: int) -> np.ndarray:
+    known = np.isfinite(similarity)
+    nearest = np.minimum(count, known.sum(axis=1))
+    enough = similarity.shape[1] >= count
+    last = np.partition(similarity, -count, axis=1)[:, -count] if enough else np.full(len(similarity), -np.inf)
+    above, tied = similarity > last[:, None], (similarity == last[:, None]) & known
+    drawn = (tied & true).sum(axis=1) / np.maximum(tied.sum(axis=1), 1)
+    found = (above & true).sum(axis=1) + (nearest - above.sum(axis=1)) * drawn
+    return np.divide(found, nearest, out=np.full(len(found), np.nan), where=nearest > 0)
 
 
 def _as_mask(truth: np.ndarray, similarity: np.ndarray) -> np.ndarray:

@@ -1,5 +1,7 @@
 """Features by their declared contract: layer, pooling, norm, normalisation and size, against plain torch."""
 
+import sys
+
 import numpy as np
 import pytest
 import torch
@@ -95,3 +97,16 @@ def test_what_an_encoder_lacks_is_one_sentence(resnet, wanted, message):
 def test_values_that_mean_nothing_are_refused(values):
     with pytest.raises(ValueError, match=r"must be|is about"):
         Features(**values)
+
+
+def test_fast_features_are_those_of_float32_to_a_thousandth(resnet, monkeypatch):
+    exact = features(resnet, GREY, Features(size_px=64))
+    for precision, least in (("float32", 1.0), ("bfloat16", 0.999)):
+        monkeypatch.setattr(
+            sys.modules["eden_bench.encoders.features"], "fast_precision", lambda _, chosen=precision: chosen
+        )
+        fast = features(resnet, GREY, Features(size_px=64, precision="fast"))
+        cosine = (fast * exact).sum(axis=1) / np.linalg.norm(fast, axis=1) / np.linalg.norm(exact, axis=1)
+        assert fast.dtype == np.float32
+        assert cosine.min() >= least - 1e-6
+        assert np.array_equal(fast, exact) == (precision == "float32")
