@@ -98,7 +98,7 @@ def _table_1(columns: Sequence[FewShot]) -> Sheet:
         notes=(
             f"source: {source.text}; {source.how}",
             "no deviation is published, so no test is possible; the last column is the s.d. of both groups at which "
-            "the paper's test over ten runs each gives p = 0.05; the few images of a run are one more source of variance",
+            "the paper's test over ten runs each gives p = 0.05; the few images of a run are more variance yet",
         ),
         content={"table_1": [_few_json(each) for each in columns]},
     )
