@@ -1,4 +1,4 @@
-"""Explaining numbers: every one of report.json has a formula that is known, the cells it is from, and their commands."""
+"""Explaining numbers: each of report.json has a known formula, the cells it is from, and their commands."""
 
 import json
 import math
