@@ -97,9 +97,7 @@ class DenseCL(PretrainMethod):
             "the checkpoint of the lowest validation loss is handed on unless select = 'last'",
             ANCHORS,
         ),
-        reference=adams_figure(
-            "87.08±0.55 93.00±1.31 70.99±2.65 68.49±0.73 67.75±0.46 80.74±0.10 88.04±2.38 93.30±0.89"
-        ),
+        reference=adams_figure("densecl"),
     )
 
     def __init__(self, config: DenseCLConfig) -> None:

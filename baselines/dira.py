@@ -135,10 +135,7 @@ class DiRA(PretrainMethod):
             "only the encoder is handed on; the Adam paper's SIIM bar probably includes the decoder",
             ANCHORS,
         ),
-        reference=adams_figure(
-            "88.67±0.46 94.17±0.90 71.92±0.92 69.24±0.38 69.62±0.45 81.13±0.15 88.18±1.31 92.96±0.93",
-            drive="78.51±0.39",
-        ),
+        reference=adams_figure("dira"),
     )
 
     def __init__(self, config: DiRAConfig) -> None:

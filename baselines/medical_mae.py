@@ -127,9 +127,7 @@ class MedicalMAE(PretrainMethod):
             "the checkpoint of the lowest validation loss is handed on unless select = 'last', which is the paper's",
             ANCHORS,
         ),
-        reference=adams_figure(
-            "85.41±0.80 94.05±0.30 71.55±0.72 69.16±1.17 65.85±0.41 80.85±0.02 89.59±0.03 93.21±0.16"
-        ),
+        reference=adams_figure("medical-mae"),
     )
 
     def __init__(self, config: MedicalMAEConfig) -> None:

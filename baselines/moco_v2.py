@@ -58,10 +58,7 @@ class MoCoV2(PretrainMethod):
             "method's",
             ANCHORS,
         ),
-        reference=adams_figure(
-            "82.90±3.81 92.45±0.89 70.84±1.27 67.90±0.12 69.62±0.71 80.37±0.24 85.24±1.97 91.58±1.55",
-            drive="78.43±0.34",
-        ),
+        reference=adams_figure("moco-v2"),
     )
 
     def __init__(self, config: MoCoV2Config) -> None:

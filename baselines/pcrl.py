@@ -123,9 +123,7 @@ class PCRL(PretrainMethod):
             "only the encoder is handed on",
             ANCHORS,
         ),
-        reference=adams_figure(
-            "84.12±3.67 93.50±0.97 71.46±0.56 68.02±1.25 67.19±1.44 80.57±0.06 84.27±1.21 93.19±1.34"
-        ),
+        reference=adams_figure("pcrl"),
     )
 
     z: Tensor

@@ -28,10 +28,7 @@ class Random(EncoderSource):
         licence="none",
         backbone="ResNet-50",
         data="none",
-        reference=adams_figure(
-            "80.68±3.02 91.09±1.74 70.42±1.73 67.55±0.57 63.87±2.46 80.32±0.08 73.53±1.59 89.04±1.78",
-            drive="78.27±0.40",
-        ),
+        reference=adams_figure("random"),
     )
 
     def __init__(self, config: RandomConfig) -> None:

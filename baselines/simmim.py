@@ -100,9 +100,7 @@ class SimMIM(PretrainMethod):
             "the checkpoint of the lowest validation loss is handed on unless select = 'last'",
             ANCHORS,
         ),
-        reference=adams_figure(
-            "81.40±0.88 93.19±0.19 70.42±1.02 68.52±0.80 65.44±0.15 79.10±0.55 79.57±0.62 92.96±0.40"
-        ),
+        reference=adams_figure("simmim"),
     )
 
     def __init__(self, config: SimMIMConfig) -> None:

@@ -64,7 +64,7 @@ class SupervisedChestXray14(PretrainMethod):
             "the validation loss is of fixed random crops, not of the central 224 of 256 px",
             ANCHORS,
         ),
-        reference=adams_figure("87.03±1.62 93.60±1.17 73.14±0.68 68.93±0.97 66.48±1.00 – 89.94±1.62 96.31±0.61"),
+        reference=adams_figure("supervised-chestxray14"),
     )
 
     def __init__(self, config: SupervisedConfig) -> None:

@@ -55,10 +55,7 @@ class SupervisedImageNet(EncoderSource):
             "weights are read from a file (resnet50-19c8e357.pth or resnet50-0676ba61.pth), never downloaded; without "
             "it, or with an arch that has none (protocol quick's resnet18-w16), cells say: weights missing",
         ),
-        reference=adams_figure(
-            "86.96±1.98 93.58±1.01 73.01±0.67 67.94±1.42 70.38±1.37 81.71±0.12 88.76±1.76 95.62±0.60",
-            drive="79.20±0.35",
-        ),
+        reference=adams_figure("supervised-imagenet"),
     )
 
     def __init__(self, config: SupervisedImageNetConfig) -> None:

@@ -156,7 +156,7 @@ class TransVW(PretrainMethod):
             "a word's crop of 128 of 1024 px is enlarged to a view of 224 px",
             ANCHORS,
         ),
-        reference=adams_figure("84.56±1.68 91.22±1.51 71.29±0.56 67.97±0.95 66.79±1.68 80.06±0.09 83.41±0.55 89.73±~0"),
+        reference=adams_figure("transvw"),
     )
 
     centres: Tensor

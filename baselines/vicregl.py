@@ -139,9 +139,7 @@ class VICRegL(PretrainMethod):
             "method's",
             ANCHORS,
         ),
-        reference=adams_figure(
-            "80.01±3.97 92.49±1.43 72.80±0.41 67.87±1.05 67.17±1.87 80.89±0.18 81.99±1.00 91.69±2.78"
-        ),
+        reference=adams_figure("vicregl"),
     )
 
     def __init__(self, config: VICRegLConfig) -> None:

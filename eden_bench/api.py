@@ -30,6 +30,7 @@ from eden_bench.execution.runner import pretrain as pretrain_backbone
 from eden_bench.records import Record
 from eden_bench.records.frame import frame
 from eden_bench.settings import Settings, gather, resolve
+from eden_bench.trackers import Trackers
 from eden_bench.weights.checkpoints import Checkpoint
 
 if TYPE_CHECKING:
@@ -96,6 +97,7 @@ def run(
     device: str | None = None,
     threads: int | str | None = None,
     splits: Path | str | None = None,
+    track: str | None = None,
 ) -> Result:
     """Pretrain what is missing, fine-tune and score. Finished cells are reused.
 
@@ -120,6 +122,7 @@ def run(
         device: "auto", "cpu", "mps", "cuda" or "cuda:N".
         threads: CPU threads.
         splits: folder of list files that replace the datasets' own splits.
+        track: trackers that scores and curves are sent to as well, for example "tensorboard" or "module:function".
 
     Raises:
         UsageError: names or values do not fit.
@@ -138,7 +141,7 @@ def run(
         plugins=load_plugins(plugins),
         keep_masks=keep_masks,
     )
-    settings = resolve(data=data, out=out, cache=cache, device=device, threads=threads, splits=splits)
+    settings = resolve(data=data, out=out, cache=cache, device=device, threads=threads, splits=splits, track=track)
     return carry_out(wanted, settings, watch or Silent(), force=force, only_failed=only_failed, on_error=on_error)
 
 
@@ -163,13 +166,14 @@ def carry_out(
         on_error: as in ``run``.
         planned: called with the result-to-be before anything runs; an interrupted caller can count what is stored.
     """
+    trackers = Trackers.named(settings.track, watch.say)
     inputs = open_inputs(settings, watch)
     done = Result(make_plan(wanted, inputs, records.load(settings.out, watch.say)))
     planned(done, inputs)
     if not force and (lacking := done.plan.without_masks()):
         cells = f"{len(lacking)} of {len(done.slots)} cells"
         watch.say(f"{cells} are stored without masks and stay so: repeat them with --force to keep masks")
-    Runner(done.plan, inputs, watch, force=force, only_failed=only_failed, on_error=on_error).run()
+    Runner(done.plan, inputs, watch, trackers, force=force, only_failed=only_failed, on_error=on_error).run()
     return done
 
 

@@ -135,6 +135,12 @@ def mean_auc(columns: Columns, name: str) -> float:
     return _mean_of_labels(columns, auc)
 
 
+def labels_of(columns: Columns) -> list[str]:
+    """Return the labels (columns "target_<label>") that have both values, of which alone there is an AUC."""
+    labels = [column.removeprefix("target_") for column in columns if column.startswith("target_")]
+    return [label for label in labels if (columns[f"target_{label}"] != columns[f"target_{label}"][0]).any()]
+
+
 @register_statistic("auprc")
 def mean_auprc(columns: Columns, name: str) -> float:
     """Average ``average_precision`` over the labels that have both values."""
@@ -156,7 +162,7 @@ def labels_of(columns: Columns) -> list[str]:
 def counted_auc(columns: Columns, name: str, counts: np.ndarray) -> np.ndarray:
     """Compute ``mean_auc`` of R resamples; NaN where a resample has no label with both values."""
     total, known = np.zeros(len(counts)), np.zeros(len(counts))
-    for label in _labels(columns):
+    for label in labels_of(columns):
         found = auc_of_counts(columns[f"probability_{label}"], columns[f"target_{label}"], counts)
         there = ~np.isnan(found)
         total[there] += found[there]

@@ -17,7 +17,7 @@ from eden_bench.errors import DataMissing, UsageError, nearest
 from eden_bench.files import plain_text
 
 FILE = "eden-bench.toml"
-NAMES = ("data", "out", "cache", "device", "threads", "weights", "splits")
+NAMES = ("data", "out", "cache", "device", "threads", "weights", "splits", "track")
 _MOST_THREADS = 4_096
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
@@ -38,6 +38,8 @@ class Settings:
     """Folder of published weights; None: only torch's own cache is looked in."""
     splits: Path | None = None
     """Folder of the user's own list files, <dataset>/train.txt and so on; None: each dataset's own split."""
+    track: str | None = None
+    """Names of trackers, commas between; None: nothing is sent anywhere."""
     sources: Mapping[str, str] = field(default_factory=dict)
     """Name of a setting to where its value came from, in words."""
 
@@ -78,7 +80,7 @@ def gather(**flags: object) -> Settings:
     file = _read_file(Path(FILE))
     chosen = {name: _choose(name, flags.get(name), file) for name in NAMES}
     sources = {name: source for name, (_, source) in chosen.items()}
-    data, out, cache, device, threads, weights, splits = (value for value, _ in chosen.values())
+    data, out, cache, device, threads, weights, splits, track = (value for value, _ in chosen.values())
     return Settings(
         data=None if data is None else _path(data, sources["data"]),
         out=_path("runs" if out is None else out, sources["out"]),
@@ -87,6 +89,7 @@ def gather(**flags: object) -> Settings:
         threads=available_cores() if threads is None else _threads(threads, sources["threads"]),
         weights=None if weights is None else _path(weights, sources["weights"]),
         splits=None if splits is None else _path(splits, sources["splits"]),
+        track=None if track is None else _names(track, sources["track"]),
         sources=sources,
     )
 
@@ -164,6 +167,12 @@ def _path(value: object, source: str) -> Path:
     except UnicodeEncodeError as error:  # its records name it
         raise UsageError(f"{source}: {os.fsencode(path)!r} is no UTF-8: choose a folder whose name is") from error
     return path
+
+
+def _names(value: object, source: str) -> str:
+    if not isinstance(value, str) or not value.strip():
+        raise UsageError(f"{source}: expected names with commas between, not {value!r}")
+    return value
 
 
 def _device(value: object, source: str) -> str:

@@ -72,10 +72,7 @@ class Adam(PretrainMethod):
             "where the released code enqueues validation keys and moves the teacher",
             ANCHORS,
         ),
-        reference=adams_figure(
-            "90.72±0.85 94.99±0.07 74.18±0.54 69.59±0.53 70.98±1.27 81.72±0.41 90.08±1.62 94.61±0.84",
-            drive="79.95±0.18",
-        ),
+        reference=adams_figure("adam"),
     )
 
     def __init__(self, config: AdamConfig) -> None:

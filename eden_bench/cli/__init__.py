@@ -49,6 +49,9 @@ class Entry(NamedTuple):
 COMMANDS = {
     "run": Entry("eden_bench.cli.run", "run", "Pretrain what is missing, fine-tune, score, print the table."),
     "report": Entry("eden_bench.cli.report", "report", "Print tables and tests from stored records."),
+    "compare": Entry("eden_bench.cli.compare", "compare", "Compare results with published numbers or another folder."),
+    "explain": Entry("eden_bench.cli.explain", "explain", "Trace a number to its formula, cells and commands."),
+    "merge": Entry("eden_bench.cli.merge", "merge", "Merge results folders of several machines."),
     "pretrain": Entry("eden_bench.cli.run", "pretrain", "Pretrain methods without fine-tuning."),
     "list": Entry("eden_bench.cli.listing", "list_names", "List methods, tasks, datasets and protocols."),
     "show": Entry("eden_bench.cli.listing", "show", "Show a method's, task's, dataset's or protocol's card."),

@@ -22,6 +22,7 @@ _NONE = {
     "data": "none: the phantom serves",
     "weights": "none: torch's own cache serves",
     "splits": "none: each dataset's own split",
+    "track": "none: nothing is sent anywhere",
 }
 
 

@@ -20,5 +20,9 @@ Splits = Annotated[
     Path | None,
     typer.Option("--splits", help="Folder of your split lists, DATASET/train.txt, test.txt [the dataset's]."),
 ]
+Track = Annotated[
+    str | None,
+    typer.Option("--track", help="Send scores and curves too: tensorboard, or module:function; commas [nowhere]."),
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="Load a plugin file first (repeatable).")]

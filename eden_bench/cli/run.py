@@ -10,7 +10,7 @@ import typer
 
 from eden_bench import api
 from eden_bench.cli.dry_run import cells_text, opening, show_plan
-from eden_bench.cli.options import Cache, Data, Device, Json, Out, Plugins, Splits, Threads
+from eden_bench.cli.options import Cache, Data, Device, Json, Out, Plugins, Splits, Threads, Track
 from eden_bench.cli.output import print_json, print_table
 from eden_bench.cli.replay import replay_and_show
 from eden_bench.cli.report import show
@@ -74,6 +74,7 @@ def run(
     replay: Annotated[
         str | None, typer.Option(metavar="ID", help="Repeat one record's cell and compare bit for bit.")
     ] = None,
+    track: Track = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
@@ -81,7 +82,7 @@ def run(
     _refuse_torchrun()
     stops = _on_error(on_error)
     plugins = api.load_plugins(plugin or ())
-    settings = resolve(data=data, out=out, cache=cache, device=device, threads=threads, splits=splits)
+    settings = resolve(data=data, out=out, cache=cache, device=device, threads=threads, splits=splits, track=track)
     if replay is not None:
         replay_and_show(replay, settings, as_json=as_json)
         return

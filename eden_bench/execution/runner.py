@@ -25,6 +25,7 @@ from eden_bench.execution.inputs import Inputs
 from eden_bench.execution.job import pretraining_job
 from eden_bench.execution.plan import Plan, Slot
 from eden_bench.records import provenance
+from eden_bench.trackers import Trackers
 
 OnError = Literal["continue", "stop"]
 
@@ -71,6 +72,7 @@ class Runner:
     plan: Plan
     inputs: Inputs
     watch: Watch = field(default_factory=Silent)
+    trackers: Trackers = field(default_factory=Trackers)
     force: bool = False
     only_failed: bool = False
     on_error: OnError = "continue"
@@ -189,6 +191,7 @@ class Runner:
             networks.put(self.out, result.cell_id, result.network)
         slot.record = records.put(self.out, result.cell_id, result.files)
         records.clear_failure(self.out, result.cell_id)
+        self.trackers.cell(slot.record)
         if looked_at := slot.record.cell.protocol.get(NETWORK_OF):
             networks.discard(self.out, looked_at)
 
@@ -215,6 +218,7 @@ class Runner:
         pretrain(backbone, self.inputs, self.watch.say)
         if backbone.problem is None:
             records.clear_failure(self.out, backbone.name)
+            self.trackers.pretraining(self.out / "checkpoints" / backbone.name, backbone.label, backbone.seed)
 
     def _give_up(self, slot: Slot) -> None:
         """Skip a cell whose task or backbone is not available; store a failure or missing weights once."""

@@ -15,6 +15,7 @@ COLUMNS = (
     *("score", "unit", "value", "protocol", "quick", "phantom"),
     *("part", "checkpoint", "data", "splits", "score_version", "device", "threads", "seconds", "started"),
 )
+_OF_A_SCORE = ("score", "unit", "value")
 
 
 def frame(found: Iterable[Record], alternatives: bool = False) -> pd.DataFrame:
@@ -31,6 +32,11 @@ def frame(found: Iterable[Record], alternatives: bool = False) -> pd.DataFrame:
     made = made.astype({"shots": "Int64", "pretrain_seed": "Int64"})
     order = ["task", "method", "shots", "pretrain_seed", "seed", "id", "score"]
     return made.sort_values(order, na_position="last", ignore_index=True)
+
+
+def facts_of(record: Record) -> dict[str, Any]:
+    """Return a record's row of the frame without a score: names, marks, digests and machine of its cell."""
+    return {name: value for name, value in _row(record, record.score.name).items() if name not in _OF_A_SCORE}
 
 
 def _score_names(record: Record, alternatives: bool) -> list[str]:

@@ -1,0 +1,164 @@
+"""A report as JSON: every number unrounded, beside the id of its formula and the ids of the cells it is from."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict
+from typing import Any
+
+from eden_bench.printable import printable
+from eden_bench.report import claim_text, summary, words
+from eden_bench.report.formulas import FORMULAS
+from eden_bench.report.outputs.alternatives import means
+from eden_bench.report.outputs.pair_json import across_json, pair_json
+from eden_bench.report.tables import Comparison, Report, Row, Table
+from eden_bench.statistics.t_tests import CONFIDENCE, LEVEL
+
+_TEST = "independent two-sample t-test, pooled variance"
+_ROW = {
+    "mean": "mean",
+    "sd": "sd",
+    "low": "t-interval",
+    "high": "t-interval",
+    "sd_within": "sd-within",
+    "scores": "score",
+}
+_CLAIM = {
+    **{"skill": "skill", "floor_value": "mean-of-cells", "adjusted_p": "holm"},
+    **dict.fromkeys(("difference", "low", "high", "p"), "paired-patient-bootstrap"),
+}
+
+
+def render(report: Report) -> str:
+    """Render a report as JSON: scores as stored (% as a share)."""
+    content = {
+        "format": 2,
+        "confidence": CONFIDENCE,
+        "level": LEVEL,
+        "legend": words.legend(report),
+        "may_be_claimed": list(summary.can_say(report)),
+        "cannot_be_said": list(summary.cannot_say(report)),
+        "family": report.family,
+        "formulas": dict(FORMULAS),
+        "tables": [_table(table) for table in report.tables],
+        "across": [across_json(found, report) for found in report.across],
+        "failures": list(report.failures),
+    }
+    return printable(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)) + "\n"
+
+
+def identity(table: Table) -> dict[str, Any]:
+    """Return what tells a table from others."""
+    return {
+        "phantom": table.marks.phantom,
+        "quick": table.marks.quick,
+        "part": table.marks.part,
+        "task": table.task,
+        "dataset": table.dataset,
+        "shots": table.shots,
+        "protocol": table.protocol,
+        "few_shot_budget": table.budget,
+        "steps": " or ".join(map(str, table.steps)),
+        "score": table.score.name,
+        "score_version": table.score.version,
+        "unit": table.score.unit,
+        "higher_is_better": table.score.higher_is_better,
+        "data": table.data,
+        "splits": table.splits,
+        "pretrain_data": table.pretrain_data,
+    }
+
+
+def identity_of(row: Row) -> dict[str, Any]:
+    """Return what tells a row from others, and its summary."""
+    found = row.summary
+    return {
+        **row.backbone._asdict(),
+        "pretraining": row.origin,
+        "pretrainings": len(row.pretrainings),
+        "n": found.n,
+        "mean": found.mean,
+        "sd": found.sd,
+        "low": found.low,
+        "high": found.high,
+    }
+
+
+def test_json(comparison: Comparison | None) -> Mapping[str, Any]:
+    """Return the paper's test of a row; names without values where there is none."""
+    test = comparison.test if comparison else None
+    return {
+        "test": _TEST,
+        "method": comparison.row.label if comparison else "",
+        "against": comparison.other.label if comparison else "",
+        "difference": test.difference if test else None,
+        "t": test.t if test else None,
+        "df": test.df if test else None,
+        "p": test.p if test else None,
+        "verdict": comparison.verdict if comparison else "",
+        "over": comparison.over if comparison else "",
+        "note": comparison.note if comparison else "",
+    }
+
+
+def cells_of(*rows: Row) -> list[str]:
+    """Return the ids of the cells that some rows are made of."""
+    return sorted(record.id for row in rows for record in row.cells.values())
+
+
+def _table(table: Table) -> dict[str, Any]:
+    marks = {"phantom": table.marks.phantom, "quick": table.marks.quick, "part": table.marks.part}
+    rows = {row.label: row for row in table.rows}
+    return {
+        "heading": table.heading,
+        **identity(table),
+        "title": table.title,
+        "score_definition": table.score.text,
+        "rows": [{**marks, **_row(table, row)} for row in table.rows],
+        "weights_missing": list(table.absent),
+        "tests": [{**marks, **_tested(comparison)} for comparison in table.comparisons],
+        "pairs": [{**marks, **pair_json(pair), "cells": _of_pair(pair.row, pair.other, rows)} for pair in table.pairs],
+        "notes": list(table.notes),
+    }
+
+
+def _row(table: Table, row: Row) -> dict[str, Any]:
+    """Return a row: its summary, what it is made of, and what is known of other patients."""
+    best = table.best.get(row.label)
+    claim = {**claim_text.claim_json(table, row), "formula": _CLAIM} if table.claims else None
+    return {
+        **identity_of(row),
+        "label": row.label,
+        **_levels(row),
+        "patients": {**claim_text.patients_json(table, row), "formula": "patient-bootstrap"},
+        "is_control": row.control,
+        "controls": {"values": dict(row.controls), "formula": "mean-of-cells"},
+        "alternatives": {"values": means(row), "formula": "mean-of-cells"},
+        **({"claim": claim} if claim else {}),
+        **({"best": {**asdict(best), "formula": "best-of-all", "cells": cells_of(*table.rows)}} if best else {}),
+        "formula": _ROW,
+        "cells": cells_of(row),
+    }
+
+
+def _levels(row: Row) -> dict[str, Any]:
+    """Return the scores behind a row: by seed, or by pretraining and seed."""
+    told = [
+        {
+            "seed": each.seed,
+            "checkpoint": each.checkpoint,
+            "scores": {str(seed): value for seed, value in each.scores.items()},
+            "formula": "score",
+        }
+        for each in row.pretrainings
+    ]
+    return {"scores": {str(k): v for k, v in row.scores.items()}, "by_pretraining": told, "sd_within": row.sd_within}
+
+
+def _tested(comparison: Comparison) -> dict[str, Any]:
+    return {**test_json(comparison), "formula": "pooled-t", "cells": cells_of(comparison.row, comparison.other)}
+
+
+def _of_pair(row: str, other: str, rows: Mapping[str, Row]) -> list[str]:
+    return cells_of(*(rows[label] for label in (row, other) if label in rows))
