@@ -13,6 +13,7 @@ import numpy as np
 
 from eden_bench.contracts import ScoreDefinition
 from eden_bench.errors import PluginError
+from eden_bench.statistics.ranking import auc, auc_of_counts, average_precision
 
 Columns = Mapping[str, np.ndarray]
 """Column name to (N,) values, one a case."""
@@ -238,81 +239,3 @@ def iou_thresholds(overlap: np.ndarray, predicted: np.ndarray, true: np.ndarray,
     foreground = iou(overlap, predicted, true)
     background = iou(pixels - predicted - true + overlap, pixels - predicted, pixels - true)
     return (foreground + background).mean(axis=-1) / 2
-
-
-def auc(probability: np.ndarray, target: np.ndarray) -> float:
-    """Compute the area under the ROC curve: the chance that a positive outranks a negative, ties counting half.
-
-    Args:
-        probability: (N,) any score that rises with belief.
-        target: (N,) 0 or 1; both must occur.
-
-    Raises:
-        ValueError: only one of the two classes occurs, so that there is no AUC.
-
-    >>> auc(np.array([0.1, 0.8, 0.8, 0.9]), np.array([0, 0, 1, 1]))
-    0.875
-    """
-    positive = target == 1
-    positives, negatives = int(positive.sum()), int((~positive).sum())
-    if not positives or not negatives:
-        raise ValueError(f"no AUC: {positives} positive and {negatives} negative cases, expected at least 1 of each")
-    rank_sum = mean_ranks(probability)[positive].sum()
-    return float((rank_sum - positives * (positives + 1) / 2) / (positives * negatives))
-
-
-def average_precision(probability: np.ndarray, target: np.ndarray) -> float:
-    """Compute the area under the precision-recall curve as average precision, which interpolates nothing.
-
-    The sum, over distinct probabilities from high to low, of the precision there times what recall gained there.
-
-    Args:
-        probability: (N,) any score that rises with belief.
-        target: (N,) 0 or 1; a 1 must occur.
-
-    Raises:
-        ValueError: no case is positive, so that there is no recall.
-    """
-    order = np.argsort(-np.asarray(probability), kind="stable")
-    ranked, positive = np.asarray(probability)[order], np.asarray(target)[order] == 1
-    if not positive.any():
-        raise ValueError("no AUPRC: 0 positive cases, expected at least 1")
-    last = np.append(ranked[1:] != ranked[:-1], True)
-    found = np.cumsum(positive)[last]
-    precision = found / (np.flatnonzero(last) + 1)
-    return float((np.diff(found, prepend=0) * precision).sum() / found[-1])
-
-
-def auc_of_counts(probability: np.ndarray, target: np.ndarray, counts: np.ndarray) -> np.ndarray:
-    """Compute ``auc`` of R resamples, (R,); NaN where one has only one of the two classes.
-
-    Args:
-        probability: (N,).
-        target: (N,) 0 or 1.
-        counts: (R, N) how often each resample drew each case.
-
-    >>> auc_of_counts(np.array([0.1, 0.8, 0.8]), np.array([0, 0, 1]), np.array([[1, 1, 1], [2, 0, 1]])).tolist()
-    [0.75, 1.0]
-    """
-    order = np.argsort(probability, kind="stable")
-    drawn = counts[:, order]
-    positive = drawn * (np.asarray(target)[order] == 1)
-    ranked = np.asarray(probability)[order]
-    starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
-    negative = drawn - positive
-    if len(starts) < len(ranked):
-        positive, negative = (np.add.reduceat(each, starts, axis=1) for each in (positive, negative))
-    outranked = np.cumsum(negative, axis=1) - negative / 2
-    pairs = positive.sum(axis=1) * negative.sum(axis=1)
-    return np.divide((positive * outranked).sum(axis=1), pairs, out=np.full(len(counts), np.nan), where=pairs > 0)
-
-
-def mean_ranks(values: np.ndarray) -> np.ndarray:
-    """Rank values from 1, equal ones sharing the mean of theirs.
-
-    >>> mean_ranks(np.array([5, 3, 5]))
-    array([2.5, 1. , 2.5])
-    """
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return (last - (counts - 1) / 2)[inverse]

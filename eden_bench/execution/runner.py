@@ -24,6 +24,7 @@ from eden_bench.execution.execute import Result, execute
 from eden_bench.execution.inputs import Inputs
 from eden_bench.execution.job import pretraining_job
 from eden_bench.execution.plan import Plan, Slot
+from eden_bench.files import atomic
 from eden_bench.records import provenance
 from eden_bench.trackers import Trackers
 
@@ -91,7 +92,7 @@ class Runner:
                     slot.state = "reused"
                 return
             stack.enter_context(cpu_threads(self.inputs.settings.threads))
-            self._before = {path: _identity(path) for path in self._written()}
+            self._before = {path: atomic.identity(path) for path in self._written()}
             self._same = provenance.gather(self.inputs.device, self.inputs.threads)
             waiting = self._sort_out()
             self._total = len(waiting)
@@ -261,7 +262,7 @@ class Runner:
 
     def _is_fresh(self, path: Path) -> bool:
         """Return whether a file was written since this run began, by another process; clocks are not compared."""
-        return _identity(path) not in (None, self._before.get(path))
+        return atomic.identity(path) not in (None, self._before.get(path))
 
     def _is_fresh_failure(self, name: str) -> bool:
         return self._is_fresh(self.out / "failures" / f"{name}.json")
@@ -285,15 +286,6 @@ def pretrain(backbone: Backbone, inputs: Inputs, say: Callable[[str], None]) -> 
 
 def _seed(backbone: Backbone) -> str:
     return f", seed {backbone.seed}" if backbone.seed else ""
-
-
-def _identity(path: Path) -> tuple[int, int] | None:
-    """Return what distinguishes a file from one that replaces it; None if it does not exist."""
-    try:
-        found = path.lstat()
-    except OSError:
-        return None
-    return found.st_ino, found.st_mtime_ns
 
 
 def _ending(slot: Slot) -> str:

@@ -9,7 +9,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from eden_bench.case_statistics import auc, average_precision, dice, iou
+from eden_bench.case_statistics import dice, iou
+from eden_bench.statistics.ranking import auc, average_precision
 
 
 def count_pixels(predicted: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

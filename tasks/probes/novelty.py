@@ -13,10 +13,10 @@ from typing import Any
 
 import numpy as np
 
-from eden_bench.case_statistics import auc
 from eden_bench.contracts import Context, DatasetIndex, Item, Outcome
 from eden_bench.encoders import Encoder
 from eden_bench.errors import DataMissing
+from eden_bench.statistics.ranking import auc
 from tasks.probes import novelty_scores
 from tasks.probes.base import OpenProbe
 from tasks.probes.definitions import ProbeTask

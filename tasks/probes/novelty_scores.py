@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eden_bench.case_statistics import auc
+from eden_bench.statistics.ranking import auc
 from tasks.probes.ranks import NO_DIRECTION, directions
 
 _ROWS = 512

@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
-from eden_bench.case_statistics import Columns, auc, auc_of_counts, register_counted, register_statistic
+from eden_bench.case_statistics import Columns, register_counted, register_statistic
+from eden_bench.statistics.ranking import auc, auc_of_counts
 from tasks.probes.explained import r_squared, squared_lengths
 from tasks.probes.ranks import cosine_table, directions, reciprocal_rank, top1
 from tasks.probes.ridge import fit_over_patients

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from eden_bench.case_statistics import auc
+from eden_bench.statistics.ranking import auc
 
 NO_DIRECTION = 1e-8
 """A feature of smaller norm, after centring, points nowhere: it ties with everything."""

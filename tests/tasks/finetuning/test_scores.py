@@ -9,6 +9,7 @@ from hypothesis.extra.numpy import arrays
 from sklearn.metrics import average_precision_score, f1_score, roc_auc_score
 
 from eden_bench import case_statistics
+from eden_bench.statistics import ranking
 from tasks.finetuning import scores
 from tasks.finetuning.definitions import AUC
 from tasks.finetuning.networks import soft_dice_loss
@@ -112,7 +113,7 @@ def auc_by_loop(probability, target):
 def test_auc_equals_the_plain_loop_and_sklearn_ties_included(values, positives, random):
     target = np.array([1] * positives + [0] * (12 - positives))
     random.shuffle(target)
-    found = case_statistics.auc(values / 5, target)
+    found = ranking.auc(values / 5, target)
     assert found == pytest.approx(auc_by_loop(values, target))
     assert found == pytest.approx(roc_auc_score(target, values))
 
@@ -132,7 +133,7 @@ def average_precision_by_loop(probability, target):
 def test_auprc_equals_the_plain_loop_and_sklearn_ties_included(values, positives, random):
     target = np.array([1] * positives + [0] * (12 - positives))
     random.shuffle(target)
-    found = case_statistics.average_precision(values / 5, target)
+    found = ranking.average_precision(values / 5, target)
     assert found == pytest.approx(average_precision_by_loop(values / 5, target), abs=1e-12)
     assert found == pytest.approx(average_precision_score(target, values / 5), abs=1e-7)
 
@@ -153,9 +154,9 @@ def test_a_label_of_one_value_has_no_threshold():
 
 
 def test_auprc_of_a_constant_is_the_share_of_positives_and_of_no_positive_it_is_refused():
-    assert case_statistics.average_precision(np.full(8, 0.3), np.array([1, 0, 0, 0, 0, 0, 0, 1])) == 0.25
+    assert ranking.average_precision(np.full(8, 0.3), np.array([1, 0, 0, 0, 0, 0, 0, 1])) == 0.25
     with pytest.raises(ValueError, match="no AUPRC: 0 positive cases"):
-        case_statistics.average_precision(np.array([0.1, 0.2]), np.zeros(2))
+        ranking.average_precision(np.array([0.1, 0.2]), np.zeros(2))
 
 
 def test_the_mean_auprc_is_over_the_labels_that_have_an_auc_and_follows_from_the_cases():
@@ -181,13 +182,13 @@ def test_the_worst_twentieth_is_rounded_up_and_skips_cases_without_a_value(count
 
 def test_auc_does_not_change_under_a_rising_map_and_is_mirrored_by_a_falling_one():
     values, target = np.array([0.1, 0.4, 0.35, 0.8]), np.array([0, 0, 1, 1])
-    assert case_statistics.auc(values, target) == case_statistics.auc(np.exp(values), target) == 0.75
-    assert case_statistics.auc(-values, target) == 0.25
+    assert ranking.auc(values, target) == ranking.auc(np.exp(values), target) == 0.75
+    assert ranking.auc(-values, target) == 0.25
 
 
 def test_auc_of_one_class_is_refused():
     with pytest.raises(ValueError, match="0 positive and 3 negative cases"):
-        case_statistics.auc(np.array([0.1, 0.2, 0.3]), np.zeros(3))
+        ranking.auc(np.array([0.1, 0.2, 0.3]), np.zeros(3))
 
 
 def test_a_label_without_both_values_is_left_out_of_the_mean_and_never_a_half():
