@@ -54,11 +54,12 @@ def opened(path, profile):
         stderr=subprocess.DEVNULL,
     )
     os.close(to_read), os.close(back_write)
-    try:
-        yield _load(_Pipe(os.fdopen(to_write, "wb", 0), os.fdopen(back_read, "rb", 0)), path)
-    finally:
-        process.kill()
-        process.wait()
+    with os.fdopen(to_write, "wb", 0) as out, os.fdopen(back_read, "rb", 0) as back:
+        try:
+            yield _load(_Pipe(out, back), path)
+        finally:
+            process.kill()
+            process.wait()
 
 
 class _Pipe:
