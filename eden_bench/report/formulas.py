@@ -35,14 +35,14 @@ FORMULAS: Mapping[str, str] = {
     "iqm": "Interquartile mean of the normalised scores, interval by a bootstrap stratified by table.",
     "median": "Median of the normalised scores over tables, interval by the stratified bootstrap.",
     "normalised-mean": "Mean of the normalised scores, interval by the stratified bootstrap.",
-    "optimality-gap": "Mean shortfall of the normalised scores from 1, interval by the stratified bootstrap.",
+    "optimality-gap": "Mean shortfall of runs from the target of 0.9, 0 above it; interval as that of the mean.",
     "performance-profile": "Share of runs above a threshold, with its 95 % band.",
     "friedman": "Friedman's chi-squared over tables as blocks, and p.",
     "iman-davenport": "Iman and Davenport's F, and p.",
     "mean-rank": "Mean rank over tables, 1 the best, ties shared.",
-    "rank-interval": "Ranks that the method may have, 95 % for all methods together.",
+    "rank-interval": "Ranks by mean over these tables that the method may have, 95 % for all methods together.",
     "wilcoxon-holm": "Wilcoxon's signed-rank p over tables, by Holm over all pairs.",
     "nemenyi": "Nemenyi's critical difference of mean ranks at 0.05.",
-    "kendall": "Kendall's tau of the order with that of resampled tables.",
+    "kendall": "Kendall's tau of the order by mean rank with that of resampled runs.",
 }
 """What ``formula`` names beside each number of report.json."""

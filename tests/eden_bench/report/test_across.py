@@ -9,9 +9,11 @@ import scipy.stats
 from eden_bench.contracts import ScoreDefinition
 from eden_bench.report import across_text
 from eden_bench.report.across import across
+from eden_bench.report.across_groups import groups
 from eden_bench.report.across_notes import absence
 from eden_bench.report.build import build
 from eden_bench.report.findings import Finding, Pair
+from eden_bench.statistics.aggregates import resampled
 from eden_bench.statistics.ranks import ranks
 from eden_bench.statistics.t_tests import t_quantile
 from tests.eden_bench.stored import PRETRAIN, store
@@ -95,6 +97,13 @@ def test_tables_that_are_not_alike_never_stand_beside_each_other(other):
     tasks = [sorted(table.partition(",")[0] for table in each.tables) for each in found]
     assert sorted(tasks) == [["scr-clavicle", "scr-heart"], ["shenzhen", "vindr-rib"]]
     assert len({each.heading for each in found}) == 2
+
+
+def test_few_shots_of_each_number_are_compared_among_themselves():
+    few = [each for shots in (3, 6) for each in stored(methods=("adam", "dira"), shots=shots)]
+    found = across(tables_of(few))
+    assert [len(each.tables) for each in found] == [4, 4]
+    assert sorted(each.heading.split(", ")[1] for each in found) == ["3 shots", "6 shots"]
 
 
 def test_one_table_each_of_phantom_and_of_real_data_are_not_compared_and_it_is_said_why():
@@ -211,6 +220,13 @@ def test_pretrainings_are_what_is_drawn_and_on_all_tasks_together():
     assert (found.low, found.high) == pytest.approx(expected, rel=0.02)
 
 
+def test_pretrainings_of_two_methods_are_drawn_apart():
+    (group,) = groups(tables_of(pretrained()))
+    first, second = (next(resampled(runs)) for runs in group.runs.values())
+    assert group.runs["adam"].together
+    assert not np.allclose(first - first.min(), second - second.min())
+
+
 def test_a_pretraining_that_one_table_lacks_does_not_count():
     records = [each for each in pretrained() if each.cell.task != "shenzhen" or each.checkpoint.card.seed != 2]
     found = only(records)
@@ -257,6 +273,29 @@ def test_pairs_of_the_tables_give_the_difference_with_its_patients():
     assert found.separation_p == pytest.approx({("adam", "dira"): expected})
     assert found.tie_classes == (("adam",), ("dira",))
     assert found.tie_scope == f"these checkpoints on these tasks, under {BOTH}"
+
+
+def test_a_pair_may_stand_in_either_order():
+    tables = tables_of(stored(methods=("adam", "dira")))
+    one = with_pairs(tables, lambda task: finding(-0.02, 0.01))
+    turned = [
+        replace(table, pairs=(replace(pair, row="adam", other="dira", checkpoints=finding(0.02, 0.01)),))
+        for table in one[:2]
+        for pair in table.pairs
+    ]
+    assert across([*turned, *one[2:]]) == across(one)
+
+
+def test_an_interval_of_which_nothing_is_claimed_is_not_used():
+    tables = tables_of(stored(methods=("adam", "dira")))
+    unclaimed = lambda task: replace(finding(-0.02, 0.01), verdict="no claim")  # noqa: E731
+    assert across(with_pairs(tables, unclaimed)) == across(tables)
+
+
+def test_classes_hold_for_the_methods_only_if_every_pair_does():
+    tables = tables_of(stored(methods=("adam", "dira", "densecl")))
+    (found,) = across(with_pairs(tables, lambda task: finding(-0.02, 0.01), lambda task: finding(-0.02, 0.02, 4.0)))
+    assert found.tie_scope.startswith("these checkpoints on these tasks, under ")
 
 
 def test_the_methods_are_asked_for_where_every_table_tells_of_them():
