@@ -21,7 +21,7 @@ class Reliability(NamedTuple):
 
     low: tuple[float, ...]
     high: tuple[float, ...]
-    count: tuple[int, ...]
+    cases: tuple[int, ...]
     predicted: tuple[float, ...]
     """Mean probability of each bin's cases."""
     observed: tuple[float, ...]
@@ -72,4 +72,4 @@ def calibration_error(curve: Reliability) -> float:
     0.25
     """
     gaps = np.abs(np.subtract(curve.predicted, curve.observed))
-    return float(np.average(gaps, weights=curve.count))
+    return float(np.average(gaps, weights=curve.cases))

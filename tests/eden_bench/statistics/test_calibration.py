@@ -63,15 +63,15 @@ def test_the_curve_is_that_of_scikit_learn(kind, strategy):
     observed, predicted = calibration_curve(t, p, n_bins=15, strategy=strategy)
     np.testing.assert_allclose(found.predicted, predicted, atol=1e-12)
     np.testing.assert_allclose(found.observed, observed, atol=1e-12)
-    theirs = np.average(np.abs(observed - predicted), weights=found.count)
+    theirs = np.average(np.abs(observed - predicted), weights=found.cases)
     assert calibration_error(found) == pytest.approx(theirs, abs=1e-8)
-    assert sum(found.count) == 3998
+    assert sum(found.cases) == 3998
 
 
 def test_a_case_at_the_end_of_a_bin_of_equal_mass_lies_below_it():
     """Of 31 cases the 11th ends the fifth of fifteen bins, though 30 · (1 / 3) is less than 10 in some arithmetic."""
     p = np.arange(31) / 31
-    assert reliability(p, np.zeros(31, int), "mass", 15).count == (3, *(2,) * 14)
+    assert reliability(p, np.zeros(31, int), "mass", 15).cases == (3, *(2,) * 14)
 
 
 def test_calibration_error_is_that_of_torchmetrics():
@@ -102,6 +102,6 @@ def test_predicting_the_share_of_positives_is_calibrated_and_has_its_variance_as
 
 def test_bins_say_where_they_begin_and_end_and_empty_ones_are_left_out():
     found = reliability(np.array([0.0, 0.2, 0.7]), np.array([0, 1, 1]), bins=5)
-    assert found.count == (2, 1)
+    assert found.cases == (2, 1)
     assert found.low == pytest.approx((0, 0.6))
     assert found.high == pytest.approx((0.2, 0.8))
