@@ -89,7 +89,7 @@ def surfaces_in(unit: str) -> dict[str, ScoreDefinition]:
 
 def _segmentation_score(name: str, statistic: str = "mean") -> ScoreDefinition:
     others = {other: text for other, text in _SEGMENTATION.items() if other != name}
-    beside = {**others, **surfaces_in("px")}
+    beside: dict[str, str | ScoreDefinition] = {**others, **surfaces_in("px")}
     return ScoreDefinition(name=name, text=_SEGMENTATION[name], statistic=statistic, alternatives=beside)
 
 

@@ -113,8 +113,7 @@ def _in_their_box(predicted: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, 
 def _surface(mask: np.ndarray) -> np.ndarray:
     """Return the pixels of a mask that lack a neighbour; what lies beyond the box or the image is background."""
     inner = cv2.erode(mask, _CROSS, borderType=cv2.BORDER_CONSTANT, borderValue=(0,))
-    found: np.ndarray = mask & ~inner
-    return found
+    return cv2.subtract(mask, inner)
 
 
 def _to_nearest(surface: np.ndarray) -> np.ndarray:

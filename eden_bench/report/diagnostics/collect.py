@@ -1,0 +1,106 @@
+"""Collect the diagnostics of all rows whose records hold probabilities."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any
+
+from eden_bench.contracts import NETWORK_OF
+from eden_bench.digests import digest
+from eden_bench.errors import EdenError
+from eden_bench.records import Record
+from eden_bench.report.diagnostics.calibrated import calibrated
+from eden_bench.report.diagnostics.diagnostic import Diagnostic, Kind
+from eden_bench.report.diagnostics.external import dropped
+from eden_bench.report.diagnostics.groups import grouped, groups_of
+from eden_bench.report.diagnostics.missed import missed
+from eden_bench.report.diagnostics.predicted import Predicted, Unusable, labels_of, read
+
+_TITLES: Mapping[Kind, str] = {
+    "calibration": "Calibration",
+    "groups": "Groups",
+    "missed": "Missed findings",
+    "external": "External validation",
+}
+
+
+def diagnostics(records: Sequence[Record]) -> tuple[Diagnostic, ...]:
+    """Compute the diagnostics of every row of classification, its cells averaged; a function of the records alone.
+
+    Args:
+        records: of any tasks; those whose cases hold no probabilities are passed over.
+
+    Returns:
+        One each for calibration, groups (where cases tell sex, age or view), missed findings (of tasks that fine-tune)
+        and external validation; where one cannot be had, its sentence says why.
+    """
+    known = {record.id: record for record in records}
+    return tuple(one for row in _rows(records) for one in _of_row(row, known))
+
+
+def _rows(records: Sequence[Record]) -> list[list[Record]]:
+    """Group records that differ in seed and pretraining only, in order of task, shots and label."""
+    groups: dict[tuple[Any, ...], list[Record]] = {}
+    for record in records:
+        if labels_of(record):
+            groups.setdefault(_place(record), []).append(record)
+    return [sorted(groups[key], key=lambda record: record.id) for key in sorted(groups)]
+
+
+def _place(record: Record) -> tuple[Any, ...]:
+    cell = record.cell
+    protocol = {name: value for name, value in cell.protocol.items() if name != NETWORK_OF}
+    shots = (cell.shots is None, cell.shots or 0)
+    who = (record.label, digest(cell.method_config), record.pretraining.digest, cell.threads)
+    return (cell.task, shots, digest(protocol), cell.data, cell.splits, cell.code, *who)
+
+
+def _of_row(row: list[Record], known: Mapping[str, Record]) -> Iterator[Diagnostic]:
+    try:
+        found = read(row)
+    except EdenError as error:
+        yield _made(row, "calibration", _nothing("calibration", error))
+        return
+    yield _made(row, "calibration", calibrated(found))
+    if groups_of(found):
+        yield _made(row, "groups", grouped(found))
+    if row[0].cell.protocol.get(NETWORK_OF):
+        yield _attempt(row, "external", lambda: _external(row, found, known))
+    else:
+        yield _attempt(row, "missed", lambda: missed(found, [record.training.thresholds for record in row]))
+
+
+def _external(row: list[Record], outside: Predicted, known: Mapping[str, Record]) -> dict[str, Any]:
+    shared = row[0].data.shared_labels
+    if not shared:
+        raise Unusable("its records name no labels that both datasets share")
+    ids = [str(record.cell.protocol[NETWORK_OF]) for record in row]
+    if lacking := [name for name in ids if name not in known]:
+        raise Unusable(f"the record {lacking[0][:12]} of its network's own test set is not here")
+    own = [known[name] for name in ids]
+    return dropped(read(own), outside, shared, (own[0].task.dataset, row[0].task.dataset))
+
+
+def _attempt(row: list[Record], kind: Kind, compute: Callable[[], dict[str, Any]]) -> Diagnostic:
+    try:
+        return _made(row, kind, compute())
+    except EdenError as error:
+        return _made(row, kind, _nothing(kind, error))
+
+
+def _nothing(kind: Kind, error: EdenError) -> dict[str, Any]:
+    return {"title": _TITLES[kind], "formula": "", "sentences": (f"Not computed: {error}.",)}
+
+
+def _made(row: list[Record], kind: Kind, fields: Mapping[str, Any]) -> Diagnostic:
+    first = row[0]
+    return Diagnostic(
+        kind=kind,
+        task=first.cell.task,
+        shots=first.cell.shots,
+        protocol=first.protocol,
+        label=first.label,
+        cells=tuple(record.id for record in row),
+        phantom=any(record.phantom or record.pretraining.phantom for record in row),
+        **fields,
+    )
