@@ -11,11 +11,11 @@ import typer
 
 from eden_bench import records
 from eden_bench.audit.storage import load as load_audits
-from eden_bench.cli.options import Json, Out
+from eden_bench.cli.options import Json, Out, Reference
 from eden_bench.cli.output import print_table
 from eden_bench.errors import EdenError, unknown
 from eden_bench.files import atomic
-from eden_bench.report import formats
+from eden_bench.report import formats, reference
 from eden_bench.report.build import build, need, select
 from eden_bench.report.missing import excused, failure_notes, with_absent
 from eden_bench.settings import gather
@@ -34,16 +34,21 @@ def report(
     allow_unequal: Annotated[
         bool, typer.Option("--allow-unequal", help="Test rows even if their seeds differ.")
     ] = False,
+    with_reference: Reference = False,
     as_json: Json = False,
 ) -> None:
     """Show mean, s.d., n, 95 % interval and the paper's t-test; write report.md, .csv and .json to OUT/report."""
     if form not in FORMATS:
         raise unknown("format", form, FORMATS)
-    folder = gather(out=out).out
+    settings = gather(out=out)
+    folder = settings.out
     stored = records.load(folder)
     need(stored, folder)
     chosen = select(stored, tasks or ())
-    built = build(chosen, method=method or "", allow_unequal=allow_unequal, audits=load_audits(folder))
+    added = reference.beside(chosen, settings.cache) if with_reference else reference.NONE
+    tested = method or added.tested(chosen)
+    built = build([*chosen, *added.records], method=tested, allow_unequal=allow_unequal, audits=load_audits(folder))
+    built = added.noted(built)
     failed = records.failures(folder)
     tables, failures = with_absent(built.tables, excused(failed)), failure_notes(failed)
     _write(folder / "report", tables, failures)
