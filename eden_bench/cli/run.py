@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 from collections import Counter
+from dataclasses import replace
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -14,6 +16,7 @@ from eden_bench.cli.options import Cache, Data, Device, Json, Out, Plugins, Spli
 from eden_bench.cli.output import print_json, print_table
 from eden_bench.cli.replay import replay_and_show
 from eden_bench.cli.report import show
+from eden_bench.cli.report_files import of_folder, rendered, write
 from eden_bench.cli.watching import watching
 from eden_bench.errors import UsageError
 from eden_bench.execution.backbones import STATES
@@ -27,6 +30,7 @@ if TYPE_CHECKING:
     from eden_bench.execution.inputs import Inputs
     from eden_bench.execution.request import Ask
     from eden_bench.execution.runner import OnError
+    from eden_bench.report.tables import Report
 
 _INTERRUPTED = 130
 
@@ -102,7 +106,7 @@ def run(
         show_plan(wanted, api.open_inputs(settings, build=False), as_json)
         return
     done = _carry_out(wanted, settings, force=force, only_failed=only_failed, on_error=stops, quiet=quiet)
-    _show_result(done, as_json)
+    _show_result(done, settings.out, as_json)
     if only_failed and all(slot.state in ("pending", "reused") for slot in done.slots):
         typer.echo("nothing failed before: nothing to do", err=True)
     raise typer.Exit(done.exit_code)
@@ -175,15 +179,27 @@ def _carry_out(
         raise typer.Exit(_INTERRUPTED) from None
 
 
-def _show_result(done: Result, as_json: bool) -> None:
-    """Print the table of this plan's cells, then the failures and the commands that retry them."""
+def _show_result(done: Result, out: Path, as_json: bool) -> None:
+    """Print the table of this plan's cells, the failures and how to retry them; write the folder's whole report."""
+    whole = of_folder(out, warn=lambda line: None) if done.records else None
     if as_json:
         print_json(_as_json(done))
-    elif done.records:
-        excused = [(slot.backbone.label, slot.task) for slot in done.slots if slot.state == "excused"]
-        show(with_absent(build.build(done.records).tables, excused))
+    elif whole is not None:
+        show(_of_plan(done, whole))
     for line in _closing(done):
         typer.echo(line, err=True)
+    if whole is not None:
+        write(out, rendered(out, whole, probes=False))
+
+
+def _of_plan(done: Result, whole: Report) -> Report:
+    """Return the report of a plan's cells alone; where the folder holds no others, the whole one."""
+    stored = {record.id for table in whole.tables for row in table.rows for record in row.cells.values()}
+    if stored == {record.id for record in done.records}:
+        return replace(whole, failures=())
+    excused = [(slot.backbone.label, slot.task) for slot in done.slots if slot.state == "excused"]
+    built = build.build(done.records)
+    return replace(built, tables=tuple(with_absent(built.tables, excused)))
 
 
 def _as_json(done: Result) -> dict[str, Any]:

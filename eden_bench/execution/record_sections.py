@@ -35,6 +35,8 @@ def sections(job: Job, opened: OpenedTask, seed: int, inputs: Inputs) -> dict[st
         "method": {
             "name": job.method,
             "title": card.title,
+            "paper": card.paper,
+            "licence": card.licence,
             **({"headline": True} if card.headline else {}),
             **({"groups": groups} if groups else {}),
             **({"variant": job.label} if job.label != job.method else {}),

@@ -33,6 +33,9 @@ class MethodFacts:
     """Name of the protocol's variant that it ran as."""
     groups: tuple[str, ...] = ()
     """Groups that the method is in; "controls" are what a property is claimed against."""
+    paper: str = ""
+    licence: str = ""
+    """Of the original code and weights."""
 
 
 @dataclass(frozen=True, kw_only=True)

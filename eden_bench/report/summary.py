@@ -53,16 +53,16 @@ def _properties(report: Report) -> list[str]:
     tested = [(table, label, claim) for table, label, claim in claims if claim.verdict != "control"]
     if not tested:
         return []
-    clear = [
-        f"{_place(table)}: {label} {marked(claim.verdict, table)}."
-        for table, label, claim in tested
-        if claim.verdict in ("has the property", "below its floor")
-    ]
+    clear: dict[str, list[str]] = {}
+    for table, label, claim in tested:
+        if claim.verdict in ("has the property", "below its floor"):
+            clear.setdefault(f"{_place(table)}, {marked(claim.verdict, table)}", []).append(label)
+    lines = [f"{what}: {', '.join(labels)}." for what, labels in clear.items()]
     above = sum(claim.verdict == "has the property" for _, _, claim in tested)
     said = "none lies" if not above else "1 lies" if above == 1 else f"{above} lie"
     return [
         f"Of {_times(len(tested), 'property', 'properties')} asked of rows of probes, {said} above its floor.",
-        *_first(clear),
+        *_first(lines),
     ]
 
 

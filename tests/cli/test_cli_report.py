@@ -6,7 +6,8 @@ import pytest
 
 from eden_bench import cli
 from tests.cli.command import eden_bench, one_error
-from tests.eden_bench.stored import store_three
+from tests.eden_bench.report.made import REAL
+from tests.eden_bench.stored import store, store_three
 
 
 @pytest.fixture(scope="module")
@@ -23,11 +24,16 @@ def report(out, capsys, *arguments):
     return end.value.code, capsys.readouterr()
 
 
-@pytest.mark.parametrize("form", ["md", "csv", "json"])
+def where(out):
+    """The line that says where the page lies."""
+    return f"the whole report: {out}/report/report.html (beside it .md, .tex, .csv and .json)\n"
+
+
+@pytest.mark.parametrize("form", ["md", "tex", "csv", "json", "html"])
 def test_a_format_is_printed_as_it_is_written(stored, capsys, form):
     code, streams = report(stored, capsys, "--format", form)
     assert code == 0
-    assert streams.err == ""
+    assert streams.err == where(stored)
     assert streams.out == (stored / "report" / f"report.{form}").read_text()
 
 
@@ -37,7 +43,7 @@ def test_json_is_a_format_too(stored, capsys):
 
 def test_off_a_terminal_the_table_is_plain_and_marked(stored, tmp_path):
     done = eden_bench("report", "--out", stored, cwd=tmp_path)
-    assert (done.returncode, done.stderr) == (0, "")
+    assert (done.returncode, done.stderr) == (0, where(stored))
     assert done.stdout.startswith("scr-heart, full training set, protocol quick [PHANTOM; QUICK]\n")
     assert "\x1b" not in done.stdout
 
@@ -63,10 +69,41 @@ def test_a_folder_that_cannot_be_written_is_a_warning(tmp_path, capsys):
     assert "adam" in streams.out
 
 
-def test_a_damaged_record_is_left_out_with_a_warning(tmp_path, capsys):
-    records = store_three(tmp_path, seeds=[0])
+def test_a_damaged_record_is_left_out_with_a_warning_and_named_in_the_report(tmp_path, capsys):
+    records = store_three(tmp_path, seeds=[0, 1])
     (records[0].folder / "record.json").write_text("{")
     code, streams = report(tmp_path, capsys)
     assert code == 0
     assert streams.err.count("warning: ") == 1
     assert str(records[0].folder) in streams.err
+    assert "1 cell or record failed or cannot be used: see the end." in streams.out
+    assert f"left out: record records/{records[0].folder.name} cannot be read" in streams.out
+    assert f"left out: record records/{records[0].folder.name}" in (tmp_path / "report/report.html").read_text()
+    assert "missing: adam has no record of seeds 0" in streams.out
+
+
+def test_a_folder_of_damaged_records_alone_is_data_damaged(tmp_path):
+    for record in store_three(tmp_path / "runs", seeds=[0]):
+        (record.folder / "record.json").write_text("{")
+    done = eden_bench("report", cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (4, "")
+    assert "holds no record that can be used: all 3 are damaged" in done.stderr.splitlines()[-1]
+
+
+def test_one_cell_says_that_it_has_no_spread_and_nothing_to_compare_with(tmp_path, capsys):
+    store(tmp_path, "adam", 0.8, 0, **REAL)
+    code, streams = report(tmp_path, capsys)
+    assert code == 0
+    assert "Nothing is compared: no table has two rows." in streams.out
+    assert "adam on scr-heart, full training set: one score has no spread, no interval and no test." in streams.out
+    assert "PHANTOM" not in streams.out
+
+
+def test_phantom_and_real_say_how_much_of_it_is_which_and_share_no_table(tmp_path, capsys):
+    store_three(tmp_path)
+    store_three(tmp_path, data="c" * 64, **REAL)
+    code, streams = report(tmp_path, capsys)
+    assert code == 0
+    assert "1 of 2 tables is made from synthetic images (PHANTOM) and may not be claimed of patients." in streams.out
+    heads = [line for line in streams.out.splitlines() if line.startswith("scr-heart, full")]
+    assert ["PHANTOM" in line for line in heads].count(True) == 1

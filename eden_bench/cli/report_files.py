@@ -1,0 +1,109 @@
+"""Build the report of a folder, and write it to OUT/report in every format."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.util
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import typer
+
+from eden_bench import records
+from eden_bench.audit.storage import load as load_audits
+from eden_bench.errors import DataMissing, EdenError
+from eden_bench.files import atomic
+from eden_bench.records import Warn
+from eden_bench.report import reference
+from eden_bench.report.build import build, need, select
+from eden_bench.report.missing import excused, failure_notes, with_absent
+from eden_bench.report.outputs import latex, markdown, table_csv, table_json
+from eden_bench.report.tables import Report
+
+FORMS = ("md", "tex", "csv", "json", "html")
+_RENDER = {"md": markdown.render, "tex": latex.render, "csv": table_csv.render, "json": table_json.render}
+
+
+def of_folder(
+    out: Path,
+    tasks: Iterable[str] = (),
+    method: str = "",
+    *,
+    allow_unequal: bool = False,
+    reference_in: Path | None = None,
+    warn: Warn = records.warn_stderr,
+) -> Report:
+    """Build the report of all records of a folder; what cannot be used is warned of, and named in the report.
+
+    Args:
+        out: the folder.
+        tasks: names, globs or groups; none for all.
+        method: as in ``build``.
+        allow_unequal: as in ``build``.
+        reference_in: cache in which the reference results lie, which then stand beside; None for none.
+        warn: called with one line for each record or file that cannot be used.
+
+    Raises:
+        UsageError: there are no records, or none of these names.
+        DataMissing: all records are damaged.
+    """
+    damaged: list[str] = []
+
+    def left_out(line: str) -> None:
+        damaged.append(f"left out: {line.replace(f'{out}/', '')}")
+        warn(line)
+
+    stored = records.load(out, left_out)
+    if damaged and not stored:
+        raise DataMissing(
+            f"{out} holds no record that can be used: all {len(damaged)} are damaged, as the warnings say; issue the "
+            "same 'eden-bench run' again"
+        )
+    need(stored, out)
+    failed = records.failures(out, warn)
+    audits = load_audits(out, warn)
+    chosen = select(stored, tasks)
+    added = reference.beside(chosen, reference_in) if reference_in else reference.NONE
+    everything, tested = [*chosen, *added.records], method or added.tested(chosen)
+    built = added.noted(build(everything, method=tested, allow_unequal=allow_unequal, audits=audits))
+    tables = tuple(with_absent(built.tables, excused(failed)))
+    return replace(built, tables=tables, failures=(*built.failures, *damaged, *failure_notes(failed)))
+
+
+def rendered(out: Path, report: Report, *, probes: bool = True) -> dict[str, str]:
+    """Render a report in every form.
+
+    Args:
+        out: the folder whose audits the page tells of.
+        report: what to render.
+        probes: draw the figures of probes too, which take seconds.
+    """
+    from eden_bench.report.html.page import render
+
+    page = render(report, _figures(report, probes), load_audits(out, lambda line: None))
+    return {**{form: render(report) for form, render in _RENDER.items()}, "html": page}
+
+
+def write(out: Path, files: Mapping[str, str]) -> None:
+    """Write a report's files to OUT/report, and say in one line where the page lies.
+
+    A folder that cannot be written is a warning, since the tables are printed anyway.
+    """
+    folder = out / "report"
+    try:
+        for form, content in files.items():
+            atomic.write_text(folder / f"report.{form}", content)
+    except (EdenError, OSError) as error:
+        typer.echo(f"warning: the report's files are not written: {error}", err=True)
+        return
+    typer.echo(f"the whole report: {folder / 'report.html'} (beside it .md, .tex, .csv and .json)", err=True)
+
+
+def _figures(report: Report, probes: bool) -> Sequence[Any]:
+    """Draw the figures, where their room is there."""
+    if importlib.util.find_spec("eden_bench.figures") is None:
+        return ()
+    figures: Sequence[Any] = importlib.import_module("eden_bench.figures").for_report(report, probes=probes)
+    return figures
