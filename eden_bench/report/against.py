@@ -150,7 +150,9 @@ def _with_pairs(pages: Sequence[Page], name: str) -> list[Page]:
 
 def _labelled(compared: Compared, name: str) -> tuple[Row, ...]:
     """Return both rows under labels of their own; neither is the headline, so that every pair is of the family."""
-    row, other = compared.two or ()
+    if compared.two is None:
+        return ()
+    row, other = compared.two
     return replace(row, headline=False), replace(other, headline=False, label=f"{other.label} in {name}")
 
 

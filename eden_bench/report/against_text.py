@@ -77,7 +77,7 @@ def _legend(count: int) -> list[str]:
         f"better, worse, equivalent, undecided: ours, at the 0.05 level, by Holm over {count} comparisons; of these "
         "checkpoints, unless it says of the methods",
         "against another folder: interval and test over fine-tuning seeds and patients, as in a report",
-        "against published numbers: by Welch from mean, s.d. and n, which covers other fine-tunings on these test images, "
-        "not other patients or pretrainings",
+        "against published numbers: by Welch from mean, s.d. and n, which covers other fine-tunings on these test "
+        "images, not other patients or pretrainings",
         "not comparable: shown, and no claim is made",
     ]
