@@ -125,13 +125,13 @@ def to_tensorboard(tracked: Tracked) -> None:
     """Write event files under OUT/tensorboard/<name>."""
     from torch.utils.tensorboard import SummaryWriter
 
-    with SummaryWriter(log_dir=str(tracked.out / "tensorboard" / tracked.name)) as writer:  # type: ignore[no-untyped-call]
+    with SummaryWriter(log_dir=str(tracked.out / "tensorboard" / tracked.name)) as writer:
         for score, value in tracked.scores.items():
-            writer.add_scalar(f"score/{score}", value, 0)  # type: ignore[no-untyped-call]
+            writer.add_scalar(f"score/{score}", value, 0)
         for curve, points in tracked.curves.items():
             for step, value in points:
-                writer.add_scalar(curve, value, step)  # type: ignore[no-untyped-call]
-        writer.add_text("facts", json.dumps(dict(tracked.facts), default=str), 0)  # type: ignore[no-untyped-call]
+                writer.add_scalar(curve, value, step)
+        writer.add_text("facts", json.dumps(dict(tracked.facts), default=str), 0)
 
 
 def _curves(training: Mapping[str, Any]) -> Iterator[tuple[str, Curve]]:

@@ -24,5 +24,8 @@ Track = Annotated[
     str | None,
     typer.Option("--track", help="Send scores and curves too: tensorboard, or module:function; commas [nowhere]."),
 ]
+Reference = Annotated[
+    bool, typer.Option("--with-reference", help="Beside the phantom's results that travel with the package.")
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of a table.")]
 Plugins = Annotated[list[Path] | None, typer.Option("--plugin", help="Load a plugin file first (repeatable).")]

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from eden_bench.cli.options import Json, Out
+from eden_bench.cli.options import Json, Out, Reference
 from eden_bench.cli.report_files import FORMS, of_folder, rendered, write
 from eden_bench.errors import unknown
 from eden_bench.printable import bare
@@ -26,13 +26,15 @@ def report(
     allow_unequal: Annotated[
         bool, typer.Option("--allow-unequal", help="Test rows even if their seeds differ.")
     ] = False,
+    with_reference: Reference = False,
     as_json: Json = False,
 ) -> None:
     """Show tables, intervals and verdicts; write report.html, .md, .tex, .csv and .json to OUT/report."""
     if form not in FORMATS:
         raise unknown("format", form, FORMATS)
-    folder = gather(out=out).out
-    built = of_folder(folder, tasks or (), method or "", allow_unequal=allow_unequal)
+    settings = gather(out=out)
+    folder, cache = settings.out, settings.cache if with_reference else None
+    built = of_folder(folder, tasks or (), method or "", allow_unequal=allow_unequal, reference_in=cache)
     files = rendered(folder, built)
     if as_json or form in files:
         typer.echo(files["json" if as_json else form], nl=False)

@@ -16,6 +16,7 @@ from eden_bench.audit.storage import load as load_audits
 from eden_bench.errors import DataMissing, EdenError
 from eden_bench.files import atomic
 from eden_bench.records import Warn
+from eden_bench.report import reference
 from eden_bench.report.build import build, need, select
 from eden_bench.report.missing import excused, failure_notes, with_absent
 from eden_bench.report.outputs import latex, markdown, table_csv, table_json
@@ -31,9 +32,18 @@ def of_folder(
     method: str = "",
     *,
     allow_unequal: bool = False,
+    reference_in: Path | None = None,
     warn: Warn = records.warn_stderr,
 ) -> Report:
     """Build the report of all records of a folder; what cannot be used is warned of, and named in the report.
+
+    Args:
+        out: the folder.
+        tasks: names, globs or groups; none for all.
+        method: as in ``build``.
+        allow_unequal: as in ``build``.
+        reference_in: cache in which the reference results lie, which then stand beside; None for none.
+        warn: called with one line for each record or file that cannot be used.
 
     Raises:
         UsageError: there are no records, or none of these names.
@@ -54,7 +64,10 @@ def of_folder(
     need(stored, out)
     failed = records.failures(out, warn)
     audits = load_audits(out, warn)
-    built = build(select(stored, tasks), method=method, allow_unequal=allow_unequal, audits=audits)
+    chosen = select(stored, tasks)
+    added = reference.beside(chosen, reference_in) if reference_in else reference.NONE
+    everything, tested = [*chosen, *added.records], method or added.tested(chosen)
+    built = added.noted(build(everything, method=tested, allow_unequal=allow_unequal, audits=audits))
     tables = tuple(with_absent(built.tables, excused(failed)))
     return replace(built, tables=tables, failures=(*built.failures, *damaged, *failure_notes(failed)))
 

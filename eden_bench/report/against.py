@@ -1,25 +1,25 @@
 """Compare a run's tables with published numbers, or with another results folder: method by method.
 
-Per method: ours, theirs, the difference with its Welch interval, and a verdict in words. It is of these checkpoints.
+Per method: ours, theirs, the difference with its interval, and a verdict in words: by Welch's test from mean, s.d. and
+n for published numbers, by the report's own analysis of pairs for another folder (seeds, patients, pretrainings).
 What makes two numbers answers to different questions (phantom, part of the data, other data, splits or score) leaves
 no verdict; what is merely another setting (protocol, quick, versions, threads, pretraining data) is named beside it.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from eden_bench.contracts import NETWORK_OF, PERCENT
-from eden_bench.digests import digest
-from eden_bench.records import Record
 from eden_bench.report import published_stars
+from eden_bench.report.findings import Pair
 from eden_bench.report.moments import Contrast, Moments, contrast
+from eden_bench.report.outputs.pair_json import pair_json
+from eden_bench.report.pairs import with_pairs
 from eden_bench.report.published import Published, published
-from eden_bench.report.tables import Row, Table
-
-_SHORT = 12
+from eden_bench.report.table_differences import other_scores, refusals, settings, weights
+from eden_bench.report.tables import Row, Table, ranges
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +37,16 @@ class Compared:
     """What differs beside."""
     verdict: str = ""
     adjusted_p: float | None = None
+    two: tuple[Row, Row] | None = None
+    """The rows themselves, where both have records."""
+    pair: Pair | None = None
+    """Their analysis as in a report; None for published numbers and probes."""
+
+    @property
+    def interval(self) -> tuple[float | None, float | None]:
+        """The 95 % interval of the difference."""
+        found = self.contrast if self.pair is None else self.pair.checkpoints
+        return found.low, found.high
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -71,7 +81,8 @@ def with_folder(ours: Sequence[Table], theirs: Sequence[Table], names: tuple[str
         theirs: of the other.
         names: of both folders, for the notes.
     """
-    return _decided([_folder_page(table, theirs, names) for table in ours])
+    pages = [_folder_page(table, theirs, names) for table in ours]
+    return _decided(_with_pairs(pages, names[1]))
 
 
 # ── published numbers ────────────────────────────────────────────────────────────────────────────
@@ -105,7 +116,7 @@ def _beside(row: Row, other: Published, table: Table) -> Compared:
         ours=ours,
         theirs=theirs,
         theirs_from=other.source.where,
-        contrast=contrast(ours, theirs, published_stars.MARGIN),
+        contrast=contrast(ours, theirs, table.score.equivalence_margin),
         refused=(*table.marks.words, *(f"pretrained on {name}, not {other.source.pretraining}" for name in data)),
         named=tuple(filter(None, [*protocol, other.note])),
     )
@@ -118,14 +129,31 @@ def _folder_page(table: Table, theirs: Sequence[Table], names: tuple[str, str]) 
     same = [each for each in theirs if (each.task, each.shots) == (table.task, table.shots)]
     if not same:
         return Page(table=table, rows=(), notes=(f"{names[1]} has no record of this task and number of shots",))
-    other = min(same, key=lambda each: (len(_refusals(table, each)), len(_settings(table, each))))
+    other = min(same, key=lambda each: (len(refusals(table, each)), len(settings(table, each))))
     pairs = [(row, found) for row in table.rows if (found := _counterpart(row, other.rows))]
     rows = [_beside_row(row, found, table, other, names) for row, found in pairs]
     lacking = [row.label for row in table.rows if not _counterpart(row, other.rows)]
     further = [row.label for row in other.rows if row not in [found for _, found in pairs]]
     notes = [*([f"not in {names[1]}: {', '.join(lacking)}"] if lacking else [])]
     notes += [f"not in {names[0]}: {', '.join(further)}"] if further else []
-    return Page(table=table, rows=tuple(rows), notes=(*notes, *_other_scores(pairs, names)))
+    return Page(table=table, rows=tuple(rows), notes=(*notes, *other_scores(pairs, names)))
+
+
+def _with_pairs(pages: Sequence[Page], name: str) -> list[Page]:
+    """Analyse every two rows that are not refused as the report does its pairs; all of them are one family."""
+    open_ = [(page, row) for page in pages for row in page.rows if row.two and not row.refused]
+    tables = [replace(page.table, rows=_labelled(row, name), pairs=(), comparisons=()) for page, row in open_]
+    found, _ = with_pairs(tables, allow_unequal=True)
+    pairs = {id(row): table.pairs[0] for (_, row), table in zip(open_, found, strict=True) if table.pairs}
+    return [replace(page, rows=tuple(replace(row, pair=pairs.get(id(row))) for row in page.rows)) for page in pages]
+
+
+def _labelled(compared: Compared, name: str) -> tuple[Row, ...]:
+    """Return both rows under labels of their own; neither is the headline, so that every pair is of the family."""
+    if compared.two is None:
+        return ()
+    row, other = compared.two
+    return replace(row, headline=False), replace(other, headline=False, label=f"{other.label} in {name}")
 
 
 def _counterpart(row: Row, others: Sequence[Row]) -> Row | None:
@@ -145,82 +173,20 @@ def _beside_row(row: Row, other: Row, table: Table, others: Table, names: tuple[
     shared = {record.id for record in row.cells.values()} & {record.id for record in other.cells.values()}
     ours, theirs = _moments(row), _moments(other)
     same = len(shared) == len(row.cells) == len(other.cells)
-    refused = [*_refusals(table, others), *(["the same cells in both"] if same else [])]
-    named = [*_settings(table, others), *_weights(row, other)]
+    refused = [*refusals(table, others), *(["the same cells in both"] if same else [])]
+    named = [*settings(table, others), *weights(row, other)]
+    named += [f"seeds {ranges(row.seeds)} against {ranges(other.seeds)}"] if row.seeds != other.seeds else []
     named += [f"{len(shared)} cells in both"] if shared and not same else []
     return Compared(
         method=row.label,
         ours=ours,
         theirs=theirs,
         theirs_from=names[1],
-        contrast=contrast(ours, theirs, published_stars.MARGIN if table.score.unit == PERCENT else None),
+        contrast=contrast(ours, theirs, table.score.equivalence_margin),
         refused=tuple(refused),
         named=tuple(named),
+        two=(row, other),
     )
-
-
-def _refusals(table: Table, other: Table) -> list[str]:
-    """Name what makes two tables answers to different questions."""
-    score = (table.score.name, table.score.version), (other.score.name, other.score.version)
-    differing = {
-        "phantom against real data": table.marks.phantom != other.marks.phantom,
-        "another part of the data": table.marks.part != other.marks.part,
-        f"data {table.data[:_SHORT]} against {other.data[:_SHORT]}": table.data != other.data,
-        f"splits {table.splits[:_SHORT]} against {other.splits[:_SHORT]}": table.splits != other.splits,
-        f"score {score[0][0]} {score[0][1]} against {score[1][0]} {score[1][1]}": score[0] != score[1],
-    }
-    return [words for words, differs in differing.items() if differs]
-
-
-def _settings(table: Table, other: Table) -> list[str]:
-    """Name settings that differ between two tables."""
-    one, two = _of_cells(table), _of_cells(other)
-    named = [f"protocol {table.protocol} against {other.protocol}"] if one["protocol"] != two["protocol"] else []
-    named += ["quick against not quick"] if table.marks.quick != other.marks.quick else []
-    named += [
-        f"{name} {one[name] or 'none'} against {two[name] or 'none'}"
-        for name in ("numbers version", "pretraining data")
-        if one[name] != two[name]
-    ]
-    return named
-
-
-def _of_cells(table: Table) -> dict[str, str]:
-    cell = _first(table.rows).cell
-    protocol = {name: value for name, value in cell.protocol.items() if name != NETWORK_OF}
-    return {
-        "protocol": digest(protocol),
-        "numbers version": str(cell.code),
-        "pretraining data": table.pretrain_data[:_SHORT],
-    }
-
-
-def _weights(row: Row, other: Row) -> Iterator[str]:
-    """Name how two rows' pretrainings and threads differ."""
-    if row.backbone.config != other.backbone.config:
-        yield "another config of the method"
-    elif row.backbone.checkpoint != other.backbone.checkpoint:
-        yield "other weights"
-    if row.backbone.threads != other.backbone.threads:
-        yield f"{row.backbone.threads or 'GPU'} against {other.backbone.threads or 'GPU'} threads"
-
-
-def _other_scores(pairs: Sequence[tuple[Row, Row]], names: tuple[str, str]) -> list[str]:
-    """Name the cells that both folders hold with other scores: they should be equal to the last bit."""
-    found = []
-    for row, other in pairs:
-        theirs = {record.id: record for record in other.cells.values()}
-        for record in row.cells.values():
-            if record.id in theirs and record.scores != theirs[record.id].scores:
-                found.append(
-                    f"cell {record.id[:_SHORT]} is {record.value!r} in {names[0]} and {theirs[record.id].value!r} in "
-                    f"{names[1]}, expected the same: 'eden-bench run --replay {record.id[:_SHORT]}' on both"
-                )
-    return found
-
-
-def _first(rows: Sequence[Row]) -> Record:
-    return next(iter(rows[0].cells.values()))
 
 
 # ── verdicts ─────────────────────────────────────────────────────────────────────────────────────
@@ -232,7 +198,7 @@ def _moments(row: Row) -> Moments:
 
 def _decided(pages: Sequence[Page]) -> list[Page]:
     """Decide every comparison that is not refused, by Holm over all of them."""
-    open_ = [row for page in pages for row in page.rows if not row.refused]
+    open_ = [row for page in pages for row in page.rows if not row.refused and row.pair is None]
     p = published_stars.by_holm([row.contrast.test.p for row in open_])
     equivalent = published_stars.by_holm([row.contrast.equivalence_p for row in open_])
     decided = {id(row): adjusted for row, adjusted in zip(open_, zip(p, equivalent, strict=True), strict=True)}
@@ -242,12 +208,22 @@ def _decided(pages: Sequence[Page]) -> list[Page]:
 def _verdict(row: Compared, page: Page, decided: Mapping[int, tuple[float | None, float | None]]) -> Compared:
     if row.refused:
         return replace(row, verdict=f"not comparable: {'; '.join(row.refused)}")
+    if row.pair is not None:
+        return _by_pair(row, row.pair, page)
     p, equivalence_p = decided[id(row)]
     if p is None:
         return replace(row, verdict=f"no claim: {row.contrast.test.note}{page.marks}")
     sign = 1 if page.table.score.higher_is_better else -1
     found = published_stars.verdict(sign * row.contrast.test.difference, p, equivalence_p)
     return replace(row, verdict=f"{found}{page.marks}", adjusted_p=p)
+
+
+def _by_pair(row: Compared, pair: Pair, page: Page) -> Compared:
+    """Put the report's verdict in words, for these checkpoints and for the methods, with the table's marks."""
+    found = pair.checkpoints
+    note = f" ({found.note})" if found.note else ""
+    verdict = f"{found.verdict}{note}{page.marks}; the methods: {pair.methods.verdict}{page.marks}"
+    return replace(row, verdict=verdict, adjusted_p=found.adjusted_p)
 
 
 def page_json(page: Page) -> dict[str, Any]:
@@ -259,6 +235,7 @@ def page_json(page: Page) -> dict[str, Any]:
             "ours": row.ours._asdict(),
             "theirs": {**row.theirs._asdict(), "from": row.theirs_from},
             "welch": {**asdict(row.contrast.test), "low": row.contrast.low, "high": row.contrast.high},
+            "pair": pair_json(row.pair) if row.pair else None,
             "adjusted_p": row.adjusted_p,
             "equivalence_p": row.contrast.equivalence_p,
             "verdict": row.verdict,

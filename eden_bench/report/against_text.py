@@ -60,7 +60,7 @@ def _row(row: Compared, page: Page) -> tuple[str, ...]:
             str(row.theirs.n),
             row.theirs_from,
         ),
-        *(shown(found.test.difference, score, "+"), shown_range(found.low, found.high, score, "+")),
+        *(shown(found.test.difference, score, "+"), shown_range(*row.interval, score, "+")),
         *("–" if row.adjusted_p is None else p_text(row.adjusted_p), row.verdict, "; ".join(row.named) or "–"),
     )
 
@@ -73,9 +73,11 @@ def _value(group: Moments, page: Page) -> str:
 def _legend(count: int) -> list[str]:
     return [
         "ours and theirs: mean ± s.d. over n fine-tunings, or over pretrainings where a row has several; difference: "
-        "ours minus theirs, with the Welch interval",
-        "better, worse, equivalent, undecided: ours, by Welch's test and two one-sided ones at the 0.05 level, "
-        f"corrected by Holm over {count} comparisons; of these checkpoints on these test images, not of methods, "
-        "other pretrainings or other patients",
+        "ours minus theirs",
+        f"better, worse, equivalent, undecided: ours, at the 0.05 level, by Holm over {count} comparisons; of these "
+        "checkpoints, unless it says of the methods",
+        "against another folder: interval and test over fine-tuning seeds and patients, as in a report",
+        "against published numbers: by Welch from mean, s.d. and n, which covers other fine-tunings on these test "
+        "images, not other patients or pretrainings",
         "not comparable: shown, and no claim is made",
     ]

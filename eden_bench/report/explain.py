@@ -97,8 +97,8 @@ class Explainer:
         if not tables:
             raise unknown("task", task, {table["task"] for table in content})
         if not any(shots in ("", table["shots"]) for table in tables):
-            known = ", ".join(dict.fromkeys(str(table["shots"] or "full") for table in tables))
-            raise UsageError(f"no table of {task} has {shots or 'full'} shots, expected one of {known}")
+            there = ", ".join(dict.fromkeys(str(table["shots"] or "full") for table in tables))
+            raise UsageError(f"no table of {task} has {shots or 'full'} shots, expected one of {there}")
         tables = [table for table in tables if shots in ("", table["shots"])]
         found = [sheet for table in tables for sheet in self._of_table(table, method, other, score)]
         if not found:

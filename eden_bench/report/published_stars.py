@@ -15,6 +15,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
+from eden_bench.contracts.scores import MARGIN
 from eden_bench.report.findings import Finding, Pair, Power, Verdict
 from eden_bench.report.moments import Contrast, Moments, contrast
 from eden_bench.report.published import Published, Stars, of_source, printed_gains, stars
@@ -26,7 +27,6 @@ from eden_bench.statistics.t_tests import LEVEL, t_quantile, two_sample_t
 Reading = Literal["s.d.", "s.e."]
 READINGS: tuple[Reading, ...] = ("s.d.", "s.e.")
 """What half an error bar is: a standard deviation, or the standard error of the mean."""
-MARGIN = 0.005
 MARKS = {"***": (0.0, 0.001), "**": (0.001, 0.01), "*": (0.01, LEVEL), "": (LEVEL, 1.0), "p < 0.05": (0.0, LEVEL)}
 """Mark to the p-values that it stands for by convention; the paper does not say."""
 SUPERVISED = ("random", "supervised-imagenet", "supervised-chestxray14")
@@ -182,7 +182,7 @@ def _finding(found: Contrast) -> Finding:
 
 def _decided(pair: Pair, adjusted_p: float | None, equivalence_p: float | None) -> Pair:
     """Add the verdict on two checkpoints, by the p-values after Holm's correction."""
-    found = replace(pair.checkpoints, adjusted_p=adjusted_p)
+    found = replace(pair.checkpoints, adjusted_p=adjusted_p, adjusted_equivalence_p=equivalence_p)
     decided = verdict(found.difference, adjusted_p, equivalence_p)
     return replace(pair, checkpoints=replace(found, verdict=decided))
 

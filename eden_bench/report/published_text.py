@@ -6,8 +6,9 @@ from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
+from eden_bench.contracts.scores import MARGIN
 from eden_bench.report.number_text import p_text
-from eden_bench.report.published_stars import MARGIN, READINGS, FewShot, Reading, Rival, StarCheck, checks, few_shot
+from eden_bench.report.published_stars import READINGS, FewShot, Reading, Rival, StarCheck, checks, few_shot
 from eden_bench.report.sheets import Sheet
 
 _COLUMNS = (

@@ -53,6 +53,11 @@ class Reference:
     records: Sequence[Record]
     left_out: Mapping[str, str]
 
+    def tested(self, own: Sequence[Record]) -> str:
+        """Return the one method of the user's, whose rows are tested against the reference; "" where there are more."""
+        methods = {record.label for record in own}
+        return methods.pop() if self.records and len(methods) == 1 else ""
+
     def noted(self, report: Report) -> Report:
         """Return a report whose tables name the rows that are reference results, and why they have none."""
         ids = {record.id for record in self.records}
@@ -64,6 +69,9 @@ class Reference:
         notes = [f"{', '.join(labels)}: {_SAYS}"] if labels else []
         notes += [f"no reference results beside these rows: {reason}"] if reason else []
         return replace(table, notes=(*table.notes, *notes))
+
+
+NONE = Reference((), {})
 
 
 def beside(own: Sequence[Record], cache: Path, archive: Path = ARCHIVE) -> Reference:

@@ -66,7 +66,11 @@ def test_a_pair_is_explained_by_the_cells_of_both_in_either_order(explainer):
     assert [sheet.title for sheet in one] == [sheet.title for sheet in two]
     assert one[0].title.startswith("adam against densecl: ")
     assert {cell["method"] for cell in one[1].content["cells"]} == {"adam", "densecl"}
-    assert numbers(one[0])["p"]["formula"] in ("pooled-t", "hierarchical-test")
+    means = [
+        math.fsum(c["value"] for c in one[1].content["cells"] if c["method"] == m) / 4 for m in ("adam", "densecl")
+    ]
+    assert numbers(one[0])["checkpoints.difference"]["value"] == pytest.approx(means[0] - means[1], rel=1e-12)
+    assert {each["formula"] for each in one[0].content["numbers"]} >= {"welch-t", "pooled-t", "hedges-g"}
 
 
 def test_a_record_is_explained_by_its_scores_and_says_where_it_counts(explainer):
