@@ -14,12 +14,10 @@ from eden_bench.audit.storage import load as load_audits
 from eden_bench.cli.options import Json, Out
 from eden_bench.cli.output import print_table
 from eden_bench.errors import EdenError, unknown
-from eden_bench.figures import for_report
 from eden_bench.files import atomic
 from eden_bench.report import formats
 from eden_bench.report.build import build, need, select
 from eden_bench.report.missing import excused, failure_notes, with_absent
-from eden_bench.report.tables import Report
 from eden_bench.settings import gather
 
 if TYPE_CHECKING:
@@ -36,7 +34,6 @@ def report(
     allow_unequal: Annotated[
         bool, typer.Option("--allow-unequal", help="Test rows even if their seeds differ.")
     ] = False,
-    figures: Annotated[bool, typer.Option("--figures", help="Also draw OUT/report/figures/*.svg and .pdf.")] = False,
     as_json: Json = False,
 ) -> None:
     """Show mean, s.d., n, 95 % interval and the paper's t-test; write report.md, .csv and .json to OUT/report."""
@@ -50,8 +47,6 @@ def report(
     failed = records.failures(folder)
     tables, failures = with_absent(built.tables, excused(failed)), failure_notes(failed)
     _write(folder / "report", tables, failures)
-    if figures:
-        _draw(folder / "report" / "figures", Report(tables=tuple(tables)))
     show(tables, failures, "json" if as_json else form)
 
 
@@ -80,13 +75,3 @@ def _write(folder: Path, tables: Sequence[Table], failures: Sequence[str]) -> No
         atomic.write_text(folder / "report.json", formats.as_json(tables, failures))
     except (EdenError, OSError) as error:
         typer.echo(f"warning: the report's files are not written: {error}", err=True)
-
-
-def _draw(folder: Path, report: Report) -> None:
-    """Draw the report's figures, and say on stderr where they lie; an unwritable folder is a warning."""
-    try:
-        drawn = for_report(report, folder)
-    except (EdenError, OSError) as error:
-        typer.echo(f"warning: the report's figures are not written: {error}", err=True)
-        return
-    typer.echo(f"{len(drawn)} figures in {folder}" if drawn else "no figure: nothing that one is drawn of", err=True)

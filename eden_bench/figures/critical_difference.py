@@ -24,16 +24,18 @@ _BAR_GAP = 0.45
 def figures(report: Report) -> list[Drawn]:
     """Draw one diagram for each comparison over tasks with at least two methods."""
     found = [across for across in report.across if len(across.mean_ranks) > 1]
-    marks = marks_of(report)
-    return [
-        Drawn("critical-difference", "Critical-difference diagram", _caption(each), draw(each, marks)) for each in found
-    ]
+    title = "Critical-difference diagram"
+    return [Drawn("critical-difference", title, _caption(each), draw(each, marks_of(report, each))) for each in found]
 
 
-def marks_of(report: Report) -> tuple[str, ...]:
-    """Return the marks of the tables that a comparison over tasks is of, which are all that are compared."""
-    compared = {heading for across in report.across for heading in across.tables}
-    return style.marks_of(table for table in report.tables if table.heading in compared)
+def marks_of(report: Report, across: Across) -> tuple[str, ...]:
+    """Return the marks of the tables that a comparison over tasks is of."""
+    return style.marks_of(table for table in report.tables if table.heading in across.tables)
+
+
+def set_of(across: Across) -> str:
+    """Say in a sentence which tasks are compared; empty where the comparison has no heading."""
+    return f" Compared: {across.heading}." if across.heading else ""
 
 
 def draw(across: Across, marks: Sequence[str] = ()) -> Figure:
@@ -98,5 +100,5 @@ def _caption(across: Across) -> str:
     cd = "" if across.critical_difference is None else " CD: Nemenyi's critical difference at 0.05."
     return (
         f"Mean ranks of {len(across.methods)} methods over n = {len(across.tables)} tasks, 1 is the best; {p}a bar "
-        f"joins methods that do not separate (Wilcoxon signed rank, Holm).{cd}"
+        f"joins methods that do not separate (Wilcoxon signed rank, Holm).{cd}{set_of(across)}"
     )

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from matplotlib.figure import Figure
 
 from eden_bench.figures import style
-from eden_bench.figures.critical_difference import marks_of
+from eden_bench.figures.critical_difference import marks_of, set_of
 from eden_bench.figures.style import Drawn, Look
 from eden_bench.report.findings import Across
 from eden_bench.report.tables import Report
@@ -19,21 +19,22 @@ AGGREGATES = {"iqm": "interquartile mean", "mean": "mean", "median": "median", "
 
 def figures(report: Report) -> list[Drawn]:
     """Draw a profile and the aggregates of each comparison over tasks."""
-    known, marks = style.looks(row for table in report.tables for row in table.rows), marks_of(report)
+    known = style.looks(row for table in report.tables for row in table.rows)
     found = []
     for across in report.across:
+        marks = marks_of(report, across)
         of = f"n = {len(across.tables)} tasks, {len(across.methods)} methods, scores normalised to [0, 1]"
         looks = {label: known.get(label, style.look(k)) for k, label in enumerate(across.methods)}
         if across.profiles:
             told = f"Share of runs above a normalised score, with 95 % bands by stratified bootstrap; {of}."
-            found.append(Drawn("performance-profile", "Performance profile", told, draw_profile(across, looks, marks)))
+            drawn = draw_profile(across, looks, marks)
+            found.append(Drawn("performance-profile", "Performance profile", told + set_of(across), drawn))
         if across.aggregates:
             told = (
                 f"Aggregates over tasks with 95 % intervals by stratified bootstrap; {of}. Of the gap lower is better."
             )
-            found.append(
-                Drawn("aggregates", "Aggregate scores over tasks", told, draw_aggregates(across, looks, marks))
-            )
+            drawn = draw_aggregates(across, looks, marks)
+            found.append(Drawn("aggregates", "Aggregate scores over tasks", told + set_of(across), drawn))
     return found
 
 
@@ -54,7 +55,8 @@ def draw_profile(across: Across, looks: Mapping[str, Look], marks: Sequence[str]
             markevery=(list(looks).index(label) % every, every),
             label=style.word(label),
         )
-        axes.fill_between(across.thresholds, low, high, color=look.colour, alpha=0.12, linewidth=0)
+        if low and high:
+            axes.fill_between(across.thresholds, low, high, color=look.colour, alpha=0.12, linewidth=0)
     axes.set(xlabel="normalised score τ", ylabel="share of runs with score > τ", ylim=(-0.02, 1.02))
     axes.grid()
     style.legend_below(figure, [axes], 2)
