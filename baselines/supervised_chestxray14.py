@@ -48,6 +48,7 @@ class SupervisedConfig(PretrainConfig):
 class SupervisedChestXray14(PretrainMethod):
     """An encoder and one linear layer, trained with labels."""
 
+    groups = ("supervised",)
     Config = SupervisedConfig
     config: SupervisedConfig
     card = MethodCard(

@@ -44,6 +44,7 @@ class SupervisedImageNetConfig(MethodConfig):
 class SupervisedImageNet(EncoderSource):
     """Torchvision's V1 weights of a ResNet."""
 
+    groups = ("supervised",)
     Config = SupervisedImageNetConfig
     card = MethodCard(
         title="Supervised on ImageNet",

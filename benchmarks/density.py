@@ -6,7 +6,7 @@ import numpy as np
 from scipy.stats import gaussian_kde
 
 from benchmarks.timing import Bar, Equality, Side, arguments, compare, report
-from tasks.probes.density import density
+from eden_bench.statistics.density import density
 
 VALUES, POINTS, LOW, HIGH = 100_000, 512, 0.5, 1.0
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from eden_bench.errors import UsageError
-from tasks.gradcam import figure
+from eden_bench.figures import class_maps
 
 SIZE_PX = 32
 
@@ -37,17 +37,23 @@ def record(label, *, empty=False, cases=("a Mass", "b Mass", "c Nodule"), **chan
 
 @pytest.fixture(scope="module")
 def drawn():
-    return figure.draw([record("adam"), record("random", empty=True)])
+    return class_maps.draw([record("adam"), record("random", empty=True)], marks=("PHANTOM", "QUICK"))
 
 
 def test_a_row_a_record_and_a_column_a_finding(drawn):
     first, second, third, fourth, bar = drawn.axes
     assert (first.get_title(), second.get_title()) == ("Mass", "Nodule")
-    assert first.get_ylabel() == "adam, seed 3\npointing 40 %"
+    assert first.get_ylabel() == "adam\nseed 3"
     assert [axes.get_xlabel() for axes in (first, second)] == ["IoU 100 %", "IoU 25 %"]
     assert [axes.get_xlabel() for axes in (third, fourth)] == ["empty map"] * 2
     assert bar.get_ylabel() == "map"
-    assert "of n = 27 boxes, PHANTOM" in drawn.get_supxlabel()
+    assert drawn.get_suptitle() == "PHANTOM · QUICK"
+
+
+def test_the_caption_counts_boxes_and_empty_maps():
+    told = class_maps.caption([record("adam"), record("random", empty=True)])
+    assert "n = 27 boxes, seeds as shown: adam 40 %, random 40 %" in told
+    assert told.endswith("Stored maps that are empty: 3.")
 
 
 def test_a_box_is_drawn_where_it_lies_and_seen_on_black_and_white(drawn):
@@ -81,4 +87,4 @@ def test_lines_and_letters_are_vectors(drawn, tmp_path):
 )
 def test_records_that_cannot_be_drawn_are_refused_in_a_sentence(records, message):
     with pytest.raises(UsageError, match=message):
-        figure.draw(records)
+        class_maps.draw(records)

@@ -1,29 +1,44 @@
-"""Class activation maps over films, with the boxes, drawn from stored records alone; write it as .pdf or .svg."""
+"""Grad-CAM (the paper's Fig. 10): class activation maps over films, with the boxes."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.cm import ScalarMappable
+from matplotlib.colors import Normalize
+from matplotlib.figure import Figure
+from matplotlib.patches import Rectangle
 
 from eden_bench.errors import UsageError
+from eden_bench.figures import style
+from eden_bench.figures.stored import stored
+from eden_bench.figures.style import Drawn
 from eden_bench.records import Record
-
-if TYPE_CHECKING:
-    from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
+from eden_bench.report.tables import Report
 
 MOST_ROWS = 8
 COLUMNS = 6
 _COLOURS = "cividis"
 """Rises in brightness, and looks alike to colour-blind readers."""
-_SIDE_IN = 1.25
+_SIDE_IN = 1.02
 _NEEDED = ("cases", "labels", "films", "maps", "boxes", "iou")
-_SETTINGS: dict[Any, Any] = {"svg.fonttype": "none", "svg.hashsalt": "eden-bench", "pdf.fonttype": 42, "font.size": 8}
 
 
-def draw(records: Sequence[Record], columns: int = COLUMNS) -> Figure:
+def figures(report: Report) -> list[Drawn]:
+    """Draw one figure for each eight rows of a table whose records store maps of the same films."""
+    made = []
+    for table, found in stored(report, _NEEDED):
+        films = found[0].arrays["cases"].tolist()
+        records = [each.record for each in found if each.arrays["cases"].tolist() == films]
+        for page in (records[k : k + MOST_ROWS] for k in range(0, len(records), MOST_ROWS)):
+            name, title = style.slug(f"{table.task} maps"), f"Where fine-tuned networks look, {table.task}"
+            made.append(Drawn(name, title, caption(page), draw(page, marks=table.marks.words)))
+    return made
+
+
+def draw(records: Sequence[Record], columns: int = COLUMNS, marks: Sequence[str] = ()) -> Figure:
     """Draw films, maps and boxes, a row a record and a column a finding.
 
     A map is drawn as opaque as it is high, so that where it says nothing the film is seen; its box is the dashed line,
@@ -32,27 +47,45 @@ def draw(records: Sequence[Record], columns: int = COLUMNS) -> Figure:
     Args:
         records: of the task grad-cam on the same films, a row each.
         columns: findings shown, one case each, the first that is stored.
+        marks: PHANTOM, QUICK.
 
     Raises:
         UsageError: there are none, too many, or one holds no maps or those of other films.
     """
-    from matplotlib import rc_context
-    from matplotlib.figure import Figure
-
     shown = _arrays_of(records)
     rows = _first_of_each(shown[0]["labels"])[:columns]
-    with rc_context(_SETTINGS):
-        size = (_SIDE_IN * len(rows) + 1.3, (_SIDE_IN + 0.15) * len(records) + 0.45)
-        figure = Figure(figsize=size, layout="constrained")
+    with style.applied():
+        height = (_SIDE_IN + 0.15) * len(records) + (0.35 if marks else 0.2)
+        figure = style.sheet(max(style.COLUMN_IN, _SIDE_IN * len(rows) + 1.0), height, marks)
         panels = figure.subplots(len(records), len(rows), squeeze=False)
         for record, arrays, axes_of_row in zip(records, shown, panels, strict=True):
-            axes_of_row[0].set_ylabel(f"{record.label}, seed {record.cell.seed}\npointing {_percent(record.value)}")
+            axes_of_row[0].set_ylabel(f"{style.word(record.label)}\nseed {record.cell.seed}")
             for row, axes in zip(rows, axes_of_row, strict=True):
                 _panel(axes, arrays, row)
         for row, axes in zip(rows, panels[0], strict=True):
-            axes.set_title(str(shown[0]["labels"][row]).replace("_", " "))
-        _scale(figure, panels, records[0])
+            axes.set_title(style.word(str(shown[0]["labels"][row]).replace("_", " ")))
+        scale = figure.colorbar(
+            ScalarMappable(Normalize(0, 1), _COLOURS),
+            ax=panels,
+            pad=0.01,
+            ticks=[0, 0.5, 1],
+            aspect=12,
+            shrink=1 / len(records),
+        )
+        scale.set_label("map")
     return figure
+
+
+def caption(records: Sequence[Record]) -> str:
+    """Return what is shown, of how many boxes, and how many maps are empty."""
+    counts = style.count_text(record.facts.cases.rows for record in records)
+    hits = ", ".join(f"{record.label} {_percent(record.value)}" for record in records)
+    empty = sum(not one.any() for record in records for one in record.arrays()["maps"])
+    return (
+        "Grad-CAM of fine-tuned classifiers, each map scaled to [0, 1]; dashed: the box; below: IoU with it. The first "
+        f"film of each finding is shown, chosen by no score. Pointing score over n = {counts} boxes, seeds as shown: "
+        f"{hits}. Stored maps that are empty: {empty:,}."
+    )
 
 
 def _arrays_of(records: Sequence[Record]) -> Sequence[Mapping[str, np.ndarray]]:
@@ -83,28 +116,18 @@ def _panel(axes: Axes, arrays: Mapping[str, np.ndarray], row: int) -> None:
     told = f"IoU {_percent(float(arrays['iou'][row]))}" if one.any() else "empty map"
     axes.set_xlabel(told, labelpad=1)
     axes.set(xticks=[], yticks=[], xlim=edge[:2], ylim=edge[2:])
+    axes.spines[:].set_visible(False)
 
 
 def _box(axes: Axes, shares: Sequence[float], shape: tuple[int, ...]) -> None:
     """Draw a box in white dashes on black, which are seen on any film."""
-    from matplotlib.patches import Rectangle
-
     left, top, right, bottom = np.array(shares, dtype=float) * (shape[1], shape[0], shape[1], shape[0])
-    for colour, style in (("black", "-"), ("white", (0, (3, 2)))):
+    for colour, line in (("black", "-"), ("white", (0, (3, 2)))):
         axes.add_patch(
             Rectangle(
-                (left, top), right - left, bottom - top, fill=False, edgecolor=colour, linestyle=style, linewidth=1
+                (left, top), right - left, bottom - top, fill=False, edgecolor=colour, linestyle=line, linewidth=1
             )
         )
-
-
-def _scale(figure: Figure, panels: np.ndarray, record: Record) -> None:
-    from matplotlib.cm import ScalarMappable
-    from matplotlib.colors import Normalize
-
-    figure.colorbar(ScalarMappable(Normalize(0, 1), _COLOURS), ax=panels, pad=0.01, ticks=[0, 0.5, 1], label="map")
-    told = f"Grad-CAM, each map scaled to [0, 1]; dashed: the box; pointing hit: of n = {record.facts.cases.rows} boxes"
-    figure.supxlabel(f"{told}{', PHANTOM' if record.phantom else ''}", fontsize=8)
 
 
 def _percent(share: float) -> str:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from scipy.stats import gaussian_kde
 
-from tasks.probes.density import density
+from eden_bench.statistics.density import density
 
 
 @pytest.mark.parametrize("count", [2, 7, 300, 20_000])

@@ -1,0 +1,79 @@
+"""Figures of a report, fit for a two-column paper: for_report(report) draws all that its records give.
+
+Vector pictures, one style, equal bytes for equal records. This module alone is light; those beside it load matplotlib.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from eden_bench.errors import EdenError
+from eden_bench.records import warn_stderr
+from eden_bench.report.tables import Report
+
+if TYPE_CHECKING:
+    from eden_bench.figures.style import Drawn
+
+Warn = Callable[[str], None]
+_FROM_SCORES = ("scores", "few_shot", "ablations", "estimation", "critical_difference", "profiles")
+_FROM_ARRAYS = ("locality", "part_whole", "cross_scale", "matching", "class_maps")
+
+
+class Figure(NamedTuple):
+    """A finished figure."""
+
+    name: str
+    """Stem of its files: small letters, digits and hyphens."""
+    title: str
+    caption: str
+    """What is drawn, of how many, and what the marks mean."""
+    svg: str
+    """One <svg> element, to stand in a page as it is; its ids begin with the name."""
+
+
+def for_report(
+    report: Report, folder: Path | None = None, *, probes: bool = True, warn: Warn = warn_stderr
+) -> list[Figure]:
+    """Draw every figure that a report's tables and records give; where they give none, the list is empty.
+
+    Args:
+        report: of ``report.build``.
+        folder: where NAME.svg and NAME.pdf are written; None to write nothing.
+        probes: also those drawn from records' arrays, of which t-SNE takes a second a panel.
+        warn: told of records that cannot be drawn, whose figures are left out.
+
+    Raises:
+        StoreFailed: the folder cannot be written.
+    """
+    from eden_bench.figures import style
+
+    drawn = [
+        each for module in (*_FROM_SCORES, *(_FROM_ARRAYS if probes else ())) for each in _of(module, report, warn)
+    ]
+    return [Figure(name, each.title, each.caption, style.finished(each, name, folder)) for name, each in _named(drawn)]
+
+
+def _of(module: str, report: Report, warn: Warn) -> Sequence[Drawn]:
+    from importlib import import_module
+
+    from eden_bench.figures import style
+
+    try:
+        with style.applied():
+            drawn: Sequence[Drawn] = import_module(f"eden_bench.figures.{module}").figures(report)
+            return drawn
+    except EdenError as error:
+        warn(f"{error}; the figure is left out")
+        return ()
+
+
+def _named(drawn: Sequence[Drawn]) -> list[tuple[str, Drawn]]:
+    """Number the figures whose names are equal."""
+    names = [each.name for each in drawn]
+    numbers = [names[:place].count(name) + 1 for place, name in enumerate(names)]
+    several = [
+        f"{name}-{number}" if names.count(name) > 1 else name for name, number in zip(names, numbers, strict=True)
+    ]
+    return list(zip(several, drawn, strict=True))
