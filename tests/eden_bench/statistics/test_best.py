@@ -34,6 +34,30 @@ def test_the_critical_value_is_that_of_the_multivariate_t(rows, df):
         assert level == pytest.approx(0.95, abs=0.004)
 
 
+def by_plain_loops(means, covariance, critical):
+    """Follow Hsu's formula row by row."""
+    k = range(len(means))
+    error = {
+        (i, j): np.sqrt(covariance[i, i] + covariance[j, j] - 2 * covariance[i, j]) for i in k for j in k if i != j
+    }
+    highs = [max(0, min(means[i] - means[j] + critical[i] * error[i, j] for j in k if j != i)) for i in k]
+    lows = []
+    for i in k:
+        candidates = [j for j in k if j != i and highs[j] > 0]
+        lows.append(min([0, *(means[i] - means[j] - critical[j] * error[i, j] for j in candidates)]))
+    return list(zip(lows, highs, strict=True))
+
+
+@pytest.mark.parametrize("seed", [0, 1, 2, 96, 114])  # in the last two a row that is no candidate would matter
+def test_the_intervals_are_those_of_the_formula(monkeypatch, seed):
+    rng = np.random.default_rng(seed)
+    means, factors, critical = rng.normal(0, 3, 5), rng.normal(0, 1, (5, 5)), rng.uniform(0.2, 4, 5)
+    covariance = factors @ factors.T
+    monkeypatch.setattr(module, "_critical", lambda *_: critical)  # far apart, to tell whose is used
+    found = [(row.low, row.high) for row in with_the_best(means, covariance, 9)]
+    assert np.allclose(found, by_plain_loops(means, covariance, critical), atol=1e-12)
+
+
 @pytest.mark.parametrize("covariance", [UNEQUAL, CORRELATED, TANGLED], ids=["unequal", "correlated", "tangled"])
 @pytest.mark.parametrize("leader", [0, 1, 4])
 def test_all_intervals_hold_at_once_under_unequal_variances(monkeypatch, covariance, leader):

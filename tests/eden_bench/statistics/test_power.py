@@ -133,6 +133,11 @@ def test_seeds_and_patients_together_are_found_as_often_as_promised():
     assert (p < 0.05).mean() == pytest.approx(0.8, abs=0.03)
 
 
+def test_patients_alone_are_a_paired_test_of_patients():
+    found = detectable(Components(patient=1.0), Counts(seeds=2, patients=12), Design())
+    assert found == pytest.approx(detectable_effect(12, paired=True))
+
+
 def test_endless_numbers_leave_the_other_levels_alone():
     components = Components(seed=1e-4, patient=1e-3)
     found = detectable(components, Counts(seeds=ENDLESS, patients=30), Design())

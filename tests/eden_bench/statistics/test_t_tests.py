@@ -135,8 +135,8 @@ def test_scores_that_differ_by_rounding_do_not_vary(test):
 
 
 def test_differences_that_differ_by_rounding_do_not_vary():
-    # every difference is 0.1, but 0.9 - 0.8 and 0.3 - 0.2 are other floats
-    found = paired_t([0.9, 0.3, 0.4], [0.8, 0.2, 0.3])
+    # every difference is 0.001; as floats they are 1e-16 apart, much beside 0.001 and nothing beside the scores
+    found = paired_t([0.951, 0.563, 0.813], [0.950, 0.562, 0.812])
     assert (found.t, found.p) == (None, None)
     assert found.note == "undefined: the differences do not vary"
     assert paired_t([0.5], [0.4]).note == "undefined: paired scores need at least 2 pairs"
