@@ -114,7 +114,7 @@ def test_a_score_in_pixels_is_reported_in_pixels_the_lowest_first(probing):
     text = formats.plain([table])
     assert "score error_px, definition 1, in px, lower is better" in text
     assert f"{means[0]:.1f}" in text
-    assert "Scores in px." in text
+    assert "Scores in px" in text
 
 
 def test_a_network_is_looked_at_and_let_go(probing, tmp_path):

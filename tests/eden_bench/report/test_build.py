@@ -4,6 +4,7 @@ import csv
 import io
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import scipy.stats
@@ -17,65 +18,7 @@ from eden_bench.report.missing import failure_notes
 from eden_bench.report.tables import ranges
 from tests.eden_bench.stored import DICE, PRETRAIN, patients, store, store_three
 
-GOLDEN = """\
-# eden-bench report
-
-## What cannot be said
-
-- All of it is made from synthetic images (PHANTOM): nothing here may be claimed of patients.
-
-## scr-heart, 3 shots, protocol quick [PHANTOM; QUICK]
-
-Heart; score dice, definition 1; data scr aaaaaaaaaaaa (112 train, 12 validation, 123 test); pretraining data \
-dddddddddddd; few-shot budget counted in optimiser steps (as many as on the full training set), at most 80 steps
-
-| method | mean | s.d. | n | 95 % interval | seeds |
-| --- | --: | --: | --: | --: | --- |
-| adam | 80.00 | 1.00 | 3 | 77.52 to 82.48 | 0-2 |
-| densecl | 70.00 | 1.00 | 3 | 67.52 to 72.48 | 0-2 |
-| random | 50.00 | 1.00 | 3 | 47.52 to 52.48 | 0-2 |
-
-- adam against densecl (the best of the others, picked on these same scores): difference +10.00, t(4) = 12.25, p = \
-0.00026: higher at the 0.05 level
-- 95 % over 2 patients: adam 75.00 to 85.00, densecl 65.00 to 75.00 (percentile bootstrap, 2,000 resamples, mean over \
-seeds); it covers other patients like these, the table's own interval other seeds on these patients
-- no interval over patients: random: resampling needs at least 2 patients, not 1
-- adam: pretrained on chestxray14, 200 images, 30 epochs, one checkpoint, seed 0
-- densecl: pretrained on chestxray14, 200 images, 30 epochs, one checkpoint, seed 0
-- random: weights from the cell's seed
-- pretraining compared, equal: backbone (resnet18-w16); epochs (30)
-
-## What the numbers mean
-
-### The marks
-
-- PHANTOM: made from synthetic images. The code is the real one, the numbers are toys and claim nothing of patients.
-- QUICK: made with a small network and a recipe of minutes instead of the paper's. An order of methods found so need \
-not be theirs.
-
-### The table
-
-- Scores in %.
-- s.d.: of the scores over seeds, ddof 1.
-- 95 % interval: Student's t interval of the mean over seeds; it holds for the one checkpoint, split and test set \
-there is, not for another pretraining or other patients, and may reach beyond 0 to 100.
-
-### The paper's own test
-
-- Independent two-sample t-test with pooled variance, two-sided, as in the paper. Its opponent is the best of the \
-others, picked on these same scores, and p is not corrected for the number of tests: both make p smaller than it \
-should be. Tests in this report: 1.
-
-### Few-shot budget
-
-- Few-shot budget counted in optimiser steps (as many as on the full training set), at most 80 steps: scr-heart with \
-3 images.
-
-### What it is for
-
-- For research only: these scores compare ways of pretraining. They do not say that a model may be used on patients, \
-and no model here is a medical device.
-"""
+GOLDEN = Path(__file__).with_name("golden.md").read_text(encoding="utf-8")
 
 
 def test_the_markdown_is_the_golden_one():
@@ -273,13 +216,14 @@ def test_unequal_seeds_are_refused_and_said():
 def test_unequal_seeds_are_tested_where_it_is_asked_for_and_said():
     (table,) = build([*store_three(None), store(None, "adam", 0.9, 3)], allow_unequal=True).tables
     assert table.comparisons[0].test.df == 5
-    assert "on unequal seeds" in formats.sentences(table)[0]
+    assert "on unequal seeds" in formats.markdown([table])
 
 
 def test_one_seed_is_no_test():
     (table,) = build(store_three(None, seeds=[0])).tables
     assert table.comparisons[0].verdict == "undefined"
-    assert "each group needs at least 2 scores" in formats.sentences(table)[0]
+    assert "one fine-tuning seed tells nothing of others" in formats.sentences(table)[0]
+    assert "each group needs at least 2 scores" in formats.markdown([table])
     assert formats.cells(table)[0][2:5] == ["–", "1", "–"]
 
 
