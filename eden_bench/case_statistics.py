@@ -152,12 +152,6 @@ def _mean_of_labels(columns: Columns, score: Callable[[np.ndarray, np.ndarray], 
     return float(np.mean(found)) if found else np.nan
 
 
-def labels_of(columns: Columns) -> list[str]:
-    """Return the labels (columns "target_<label>") that have both values, of which alone there is an AUC."""
-    labels = [column.removeprefix("target_") for column in columns if column.startswith("target_")]
-    return [label for label in labels if (columns[f"target_{label}"] != columns[f"target_{label}"][0]).any()]
-
-
 @register_counted("auc")
 def counted_auc(columns: Columns, name: str, counts: np.ndarray) -> np.ndarray:
     """Compute ``mean_auc`` of R resamples; NaN where a resample has no label with both values."""
