@@ -30,12 +30,17 @@ class Finding:
     high: float | None = None
     df: float | None = None
     p: float | None = None
+    """Of no difference, as the interval has it."""
+    family_p: float | None = None
+    """The same, right in the far tail too (Cochran's weighted quantiles): what the corrections are of."""
     adjusted_p: float | None = None
     """By Holm over the report's stated family; None for a pair outside it."""
     fdr_p: float | None = None
     """By Benjamini and Hochberg, over all pairs of the report."""
     equivalence_p: float | None = None
     """Larger of the two one-sided p-values against the margin (TOST)."""
+    family_equivalence_p: float | None = None
+    """The same, right in the far tail too."""
     adjusted_equivalence_p: float | None = None
     """By Holm over the tests of equivalence of the same family; None for a pair outside it."""
     margin: float | None = None

@@ -30,7 +30,9 @@ _IDENTICAL = "the two are identical for every seed and patient: no test"
 def measured(scope: Scope, found: Difference, margin: float | None, covers: str = "", note: str = "") -> list[Finding]:
     """Describe differences, (N,), each as a finding without a verdict yet."""
     half, p = found.half_width, found.p
-    equivalence = np.full(len(p), np.nan) if margin is None else found.equivalence_p(margin)
+    family, undefined = found.family_p, np.full(len(p), np.nan)
+    equal = undefined if margin is None else found.equivalence_p(margin)
+    family_equal = undefined if margin is None else found.family_equivalence_p(margin)
     return [
         Finding(
             scope=scope,
@@ -40,7 +42,9 @@ def measured(scope: Scope, found: Difference, margin: float | None, covers: str 
             high=float(value + half[place]),
             df=_number(found.df[place]),
             p=_number(p[place]),
-            equivalence_p=_number(equivalence[place]),
+            family_p=_number(family[place]),
+            equivalence_p=_number(equal[place]),
+            family_equivalence_p=_number(family_equal[place]),
             margin=margin,
             covers=covers,
             note="; ".join(filter(None, [note, _still(float(value), p[place])])),
@@ -58,10 +62,10 @@ def decided(findings: Sequence[Finding], family: Sequence[bool], higher: Sequenc
         higher: of which score each is: a higher one is better.
     """
     inside, everywhere = list(family), [True] * len(findings)
-    adjusted = _corrected([each.p for each in findings], inside, holm)
-    equal = _corrected([each.equivalence_p for each in findings], inside, holm)
-    fdr = _corrected([each.p for each in findings], everywhere, benjamini_hochberg)
-    equal_fdr = _corrected([each.equivalence_p for each in findings], everywhere, benjamini_hochberg)
+    adjusted = _corrected([each.family_p for each in findings], inside, holm)
+    equal = _corrected([each.family_equivalence_p for each in findings], inside, holm)
+    fdr = _corrected([each.family_p for each in findings], everywhere, benjamini_hochberg)
+    equal_fdr = _corrected([each.family_equivalence_p for each in findings], everywhere, benjamini_hochberg)
     return [
         _decided(
             replace(each, adjusted_p=adjusted[place], fdr_p=fdr[place], adjusted_equivalence_p=equal[place]),

@@ -60,6 +60,8 @@ def test_the_other_way_round_it_is_worse_and_an_error_is_better_lower():
     low = pair_of([*run("adam", 5.0, score=ERROR), *run("densecl", 6.0, score=ERROR)]).checkpoints
     assert (low.verdict, low.difference < 0) == ("better", True)
     assert (low.margin, low.equivalence_p) == (None, None)
+    errors = pair_of([*run("adam", 5.0, score=ERROR), *run("densecl", 6.0, score=ERROR)])
+    assert (errors.probability.value, errors.bayes) == (1, None)
 
 
 def test_methods_are_asked_from_three_pretrainings_each():
@@ -157,8 +159,8 @@ def test_the_family_is_the_headlines_pairs_over_all_tables_and_the_others_are_ex
     assert [pair.in_family for pair in pairs] == [pair.row == "adam" for pair in pairs]
     assert report.family.startswith("Family of tests: all pairs with adam, 4 in 2 tables")
     inside = [pair.checkpoints for pair in pairs if pair.in_family]
-    ranked = sorted(each.p for each in inside)
-    assert min(each.adjusted_p for each in inside) == pytest.approx(4 * ranked[0])
+    assert min(each.adjusted_p for each in inside) == pytest.approx(4 * min(each.family_p for each in inside))
+    assert all(each.p <= each.family_p <= each.adjusted_p for each in inside)
     outside = next(pair.checkpoints for pair in pairs if not pair.in_family)
     assert (outside.adjusted_p, outside.verdict) == (None, "better")
     assert outside.note == "outside the family: by the false discovery rate over all pairs"
@@ -172,6 +174,8 @@ def test_the_family_is_the_headlines_pairs_over_all_tables_and_the_others_are_ex
 def test_the_papers_test_stands_beside_and_decides_nothing():
     pair = pair_of([*run("adam", 0.84), *run("densecl", 0.80)])
     assert (pair.paper.df, pair.paired.df) == (8, 4)
+    assert (pair.cliffs_delta, pair.probability.value, pair.hedges_g.value > 2) == (1, 1, True)
+    assert pair.bayes[0] > 0.95
     assert pair.sign_flip_p == pytest.approx(2 / 2**5)
     assert pair.correlation is not None
     assert pair.welch.p >= pair.paper.p
@@ -189,3 +193,48 @@ def test_a_sentence_says_for_what_the_verdict_holds_with_the_marks():
     assert "; these checkpoints: better [PHANTOM; QUICK] (95 % +" in text
     assert "over other fine-tuning seeds and other patients, p = " in text
     assert text.endswith("; the methods: not asked [PHANTOM; QUICK] (1 and 1 pretrainings, at least 3 each are needed)")
+
+
+def test_power_says_what_this_study_finds_and_what_would_settle_the_rest():
+    """What is detected lies beyond the interval's half width, at the least 2 and not 4 standard errors from 0."""
+    pair = pair_of([*run("adam", 0.803), *run("densecl", 0.8)])
+    found = pair.checkpoints
+    assert found.verdict == "undecided"
+    assert pair.power.note == "for these checkpoints, at level 0.05 / 1"
+    error = (found.high - found.low) / 2 / scipy.stats.t.ppf(0.975, found.df)
+    assert 2 * error < pair.power.detectable < 4 * error
+    assert pair.power.seeds > 5
+    assert pair.power.pretrainings is None
+
+
+def test_power_of_methods_counts_pretrainings():
+    records = [*run("adam", 0.81, pretrainings=range(3)), *run("densecl", 0.8, pretrainings=range(3))]
+    pair = pair_of(records)
+    assert pair.power.note == "for the methods, at level 0.05 / 1"
+    assert 2 <= pair.power.pretrainings <= 3
+    assert pair.power.detectable < pair.methods.difference
+
+
+def test_the_best_row_is_told_from_the_worse_and_not_from_the_close():
+    records = [*run("adam", 0.84), *run("densecl", 0.838), *run("moco-v2", 0.7), *run("random", 0.6, seeds=range(4))]
+    (table,) = build(records).tables
+    verdicts = {label: best.verdict for label, best in table.best.items()}
+    close = {"adam": "may be the best", "densecl": "may be the best"}
+    assert verdicts == close | {"moco-v2": "not the best", "random": "no claim"}
+    assert table.best["adam"].note == "these checkpoints, other fine-tuning seeds and other patients"
+    assert table.best["random"].note == "its seeds are 0-3, most rows' 0-4"
+
+
+def test_the_best_of_two_agrees_with_their_pair():
+    """Of two rows Hsu's interval ends at the one-sided 95 % limits of their difference."""
+    (table,) = build([*run("adam", 0.801), *run("densecl", 0.8)]).tables
+    found = table.pairs[0].checkpoints
+    error = (found.high - found.low) / 2 / scipy.stats.t.ppf(0.975, found.df)
+    limit = scipy.stats.t.ppf(0.95, found.df) * error
+    assert table.best["adam"].high == pytest.approx(found.difference + limit, rel=0.02)
+    assert table.best["adam"].low == pytest.approx(min(0, found.difference - limit), abs=0.02 * limit)
+
+
+def test_one_score_a_row_has_no_best():
+    (table,) = build([store(None, "adam", 0.8, 0), store(None, "densecl", 0.7, 0)]).tables
+    assert {best.verdict for best in table.best.values()} == {"no claim"}

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import scipy.optimize
 import scipy.stats
 
 from eden_bench.statistics.hierarchy import difference
@@ -37,8 +38,9 @@ def test_shared_seeds_and_patients_are_the_two_way_model_of_the_differences():
     value, error, df, _ = one(first, second, of_methods=False, shared_seeds=True)
     variance = max((rows + columns - residual) / 24, rows / 24, columns / 24)
     assert (value, error) == pytest.approx((table.mean(), variance**0.5), rel=1e-12)
-    weights = (rows / 24) ** 2 / 3 + (columns / 24) ** 2 / 5 + (residual / 24) ** 2 / 15
-    assert df == pytest.approx(variance**2 / weights, rel=1e-12)
+    more = variance + 4 / 3 * rows / 24 + 4 / 5 * columns / 24
+    weights = (7 / 3 * rows / 24) ** 2 / 3 + (9 / 5 * columns / 24) ** 2 / 5 + (residual / 24) ** 2 / 15
+    assert df == pytest.approx(more**2 / weights, rel=1e-12)
 
 
 def test_seeds_not_shared_are_taken_of_each_and_patients_of_the_difference():
@@ -134,3 +136,30 @@ def test_many_pairs_at_once_are_each_pair_alone():
     for place in range(5):
         alone = one(first[place], second[place], of_methods=True, shared_seeds=True)
         assert alone[:3] == pytest.approx((together.value[place], together.error[place], together.df[place]))
+
+
+def test_a_familys_p_is_where_the_weighted_quantiles_reach_t():
+    """Cochran's: solved by scipy from the plain-loop mean squares; each axis weighs (k + 4) / k times its share."""
+    first, second = scores(1, 3, 6), scores(1, 3, 6, 0.05)
+    rows, columns, _ = mean_squares((first - second)[0])
+    found = difference(first, second, of_methods=False, shared_seeds=True)
+    t = abs(float(found.value / found.error))
+    seeds, patients = (2 + 4) / 2 * rows, (5 + 4) / 5 * columns
+
+    def gap(p):
+        quantiles = scipy.stats.t.isf(p / 2, 2), scipy.stats.t.isf(p / 2, 5)
+        return (seeds * quantiles[0] + patients * quantiles[1]) / (seeds + patients) - t
+
+    expected = scipy.optimize.brentq(gap, 1e-12, 1)
+    assert float(found.family_p) == pytest.approx(expected, rel=1e-6)
+    assert found.family_p > found.p
+
+
+def test_a_familys_p_of_one_axis_is_p_itself_for_equivalence_too():
+    for first, second, shared in ((scores(1, 6, 1), scores(1, 6, 1), True), (scores(1, 6, 1), scores(1, 4, 1), False)):
+        found = difference(first, second, of_methods=False, shared_seeds=shared)
+        assert float(found.family_p) == pytest.approx(float(found.p), rel=1e-8)
+        for margin in (0.001, 0.2):
+            assert float(found.family_equivalence_p(margin)) == pytest.approx(
+                float(found.equivalence_p(margin)), rel=1e-8
+            )
