@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 
 from eden_bench.printable import printable_line
@@ -88,9 +89,11 @@ def _of_classes(across: Across) -> str:
         return "on these tasks: no two methods are compared, since resampling and errors need several runs of each"
     classes = "; ".join(f"{place}. {', '.join(names)}" for place, names in enumerate(across.tie_classes, 1))
     apart = sum(p < LEVEL for p in across.separation_p.values())
+    without = math.comb(len(across.methods), 2) - len(across.separation_p)
+    ties = f"; {without} pairs without an error, for want of runs, count as ties" if without else ""
     return (
         f"on these tasks: {apart} of {len(across.separation_p)} pairs separate by their means (t-tests, Holm over the "
-        f"pairs, 0.05 level), so methods tie in these classes: {classes}. It holds for {across.tie_scope}"
+        f"pairs, 0.05 level{ties}), so methods tie in these classes: {classes}. It holds for {across.tie_scope}"
     )
 
 

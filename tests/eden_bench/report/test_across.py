@@ -349,6 +349,15 @@ def test_of_one_seed_each_nothing_is_separated_and_no_interval_is_made_up():
     assert not any("nan" in line.lower() for line in text)
 
 
+def test_a_method_of_one_run_counts_as_a_tie_and_is_said_to():
+    single = stored(methods=("densecl",), seeds=range(1))
+    found = only([*stored(methods=("adam", "dira")), *single])
+    assert "densecl" in found.tie_classes[0]
+    assert set(found.separation_p) == {("adam", "dira")}
+    assert "1 of 3 pairs" not in across_text.sentences(found)[0]
+    assert "2 pairs without an error, for want of runs, count as ties" in across_text.sentences(found)[0]
+
+
 def test_equal_rankings_in_every_resample_have_a_tau_of_one():
     assert only(stored(methods=("adam", "densecl", "random"))).kendall == (1.0, 1.0, 1.0, "")
 
