@@ -62,6 +62,10 @@ _MEAN = "mean over structures, then over test images"
 _WORST = "mean over the worst 5 % of test images (rounded up) of"
 
 
+_ENDINGS = {"nonempty", "empty", "pooled", "region", "region_pooled", "thresholds", "worst5"}
+"""Of scores' names, where the name of a structure stands in others."""
+
+
 def _of_structure(name: str) -> str:
     return f"where there are several structures: {name} of one, mean over test images"
 
@@ -141,7 +145,13 @@ class SegmentationTask(Task):
     groups: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
-        """Define distances in mm where the images' side is known. Raises ValueError if a side is not above 0."""
+        """Define distances in mm where the images' side is known.
+
+        Raises:
+            ValueError: the side is not above 0, or a structure's name is the ending of another score's.
+        """
+        if taken := sorted(_ENDINGS & set(self.structures)):
+            raise ValueError(f"a structure may not be named {taken[0]!r}, which ends the name of another score")
         if self.side_mm is None:
             return
         if not 0 < self.side_mm < math.inf:

@@ -81,6 +81,13 @@ def test_masks_are_whatever_is_not_black_or_one_value_of_a_map(tmp_path):
         dataset.read_mask(index.items[0], "uper")
 
 
+def test_a_side_in_mm_makes_distances_mm(tmp_path):
+    draw(tmp_path, ["a", "b", "c"])
+    task = described(tmp_path, LEAST + "side_mm = 350\n")[1]
+    assert (task.side_mm, task.score.of("hd95").unit) == (350, "mm")
+    assert registry.tasks.get("scr-heart").score.of("hd95").unit == "mm"
+
+
 def test_masks_may_lie_beside_their_images(tmp_path):
     draw(tmp_path, ["a", "b", "c"], "all", "all", "_m")
     text = LEAST.replace('"images"', '"all"').replace('"masks"', '"all"') + 'mask_suffix = "_m"\n'

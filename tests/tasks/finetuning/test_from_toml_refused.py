@@ -65,6 +65,8 @@ def test_hidden_files_are_passed_over_and_two_of_one_name_refused(tmp_path):
         (('licence = "CC0"\n', ""), "'licence' is missing, expected name, images, masks, modality and licence"),
         (('"CC0"', "3"), "licence must be text, not 3"),
         (('"lungs"', '"my lungs"'), "name must be of small letters, digits and hyphens, not 'my lungs'"),
+        (('"CC0"', '"CC0"\nside_mm = 0'), "side_mm must be above 0, not 0"),
+        (('"masks"', '{pooled = "masks"}'), "a structure may not be named 'pooled'"),
         (("chest-x-ray", "ct"), "modality must be chest-x-ray or fundus, not 'ct'"),
         (('"CC0"', '"CC0"\nscore = "auc"'), "score must be dice or iou or iou_thresholds, not 'auc'"),
         (('"CC0"', '"CC0"\nchannels = 2'), "channels must be 1 or 3, not 2"),
