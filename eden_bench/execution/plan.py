@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -94,7 +94,7 @@ class Plan:
     protocol: Protocol
     phantom: bool
     slots: list[Slot] = field(default_factory=list)
-    left_out: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    left_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Task to the methods that it would have to fine-tune and that can only be probed."""
     looked_at: frozenset[str] = frozenset()
     """Tasks whose fine-tuned networks other tasks of the plan look at."""
@@ -145,7 +145,7 @@ def make_plan(ask: Ask, inputs: Inputs, past: Sequence[Record]) -> Plan:
         opened, problem, looks_at = opener.with_looked_at(task)
         backbones = opener.backbones(name)
         unfit = {each.label for each in backbones if not fits(each, task)}
-        plan.left_out |= {name: tuple(sorted(unfit))} if unfit and name in asked else {}
+        plan.left_out.update({name: tuple(sorted(unfit))} if unfit and name in asked else {})
         for backbone in (each for each in backbones if each.label not in unfit):
             seeds = ask.seeds if task.repeats == "seeds" or backbone.digest == SEEDED else (0,)
             plan.slots += [

@@ -40,6 +40,8 @@ CAUTION = 4.0
 _AXES = (PRETRAININGS, SEEDS, PATIENTS)
 _ROUNDING = 1e-12
 """A standard error below this share of the scores' size is rounding, not variance."""
+_LARGEST_QUANTILE, _LARGEST_LOG = 1e150, 700.0
+"""Beyond which a square and an exponential overflow; far beyond any t that is told apart from infinity."""
 _LEAST_P = 1e-300
 _STEPS = 8
 """Of the search for a family's p, which is then exact to rounding."""
@@ -212,8 +214,8 @@ def _cochran(t: np.ndarray, found: Difference) -> np.ndarray:
     level = least
     for _ in range(_STEPS):
         half = np.exp(level[..., None]) / 2
-        quantiles = -stdtrit(df, half)
-        slopes = half / (scale * (1 + quantiles**2 / df) ** (-(df + 1) / 2))
+        quantiles = np.minimum(-stdtrit(df, half), _LARGEST_QUANTILE)
+        slopes = np.exp(np.minimum(np.log(half / scale) + (df + 1) / 2 * np.log1p(quantiles**2 / df), _LARGEST_LOG))
         step = ((weights * quantiles).sum(axis=-1) - t) / (weights * slopes).sum(axis=-1)
         level = np.clip(level + step, least, 0.0)
     return np.where(np.isnan(t), np.nan, np.exp(level))

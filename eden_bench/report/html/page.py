@@ -14,6 +14,7 @@ from markupsafe import Markup
 from eden_bench.audit.storage import Audits
 from eden_bench.printable import printable
 from eden_bench.report import summary, words
+from eden_bench.report.findings import Across
 from eden_bench.report.html import methods, origins, tables
 from eden_bench.report.html.blocks import anchors
 from eden_bench.report.outputs import across_grid
@@ -100,7 +101,7 @@ def _sections(report: Report, audits: Audits) -> dict[str, Any]:
     }
 
 
-def _across(found: across_grid.Across) -> dict[str, Any]:
+def _across(found: Across) -> dict[str, Any]:
     return {
         "tables": found.tables,
         "columns": across_grid.COLUMNS,

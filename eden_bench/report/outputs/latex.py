@@ -14,6 +14,7 @@ from typing import TypeVar
 
 from eden_bench.printable import printable_line
 from eden_bench.report import summary, words
+from eden_bench.report.findings import Across
 from eden_bench.report.number_text import shown
 from eden_bench.report.outputs import across_grid, grid
 from eden_bench.report.outputs.pair_grid import PAIR_COLUMNS, pair_cells
@@ -143,7 +144,7 @@ def _scores(table: Table) -> str:
     return _float(list(map(escaped, columns)), body, layout, " ".join(grid.heading(table)))
 
 
-def _across(found: across_grid.Across) -> str:
+def _across(found: Across) -> str:
     caption = f"Over {len(found.tables)} tables: {'; '.join(found.tables)}."
     made = _plain_float(across_grid.COLUMNS, across_grid.cells(found), "lrrrrrr", caption)
     return f"{made}\n\n{_items('Across tasks', across_grid.sentences(found))}"
