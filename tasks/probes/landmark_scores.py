@@ -72,11 +72,10 @@ def silhouettes(features: np.ndarray, landmarks: np.ndarray) -> np.ndarray:
         (M,) in [-1, 1], 0 for the only patch of its landmark, as scikit-learn's.
     """
     _, own, sizes = np.unique(landmarks, return_inverse=True, return_counts=True)
-    sums = np.zeros((len(sizes), features.shape[1]))
-    np.add.at(sums, own, features)
+    sums = (own == np.arange(len(sizes))[:, None]).astype(features.dtype) @ features
     rows, along = np.arange(len(features)), features @ sums.T
     others = sizes[own] - 1
-    within = (others - along[rows, own] + (features**2).sum(axis=1)) / np.maximum(others, 1)
+    within = (others - along[rows, own] + np.einsum("ij,ij->i", features, features)) / np.maximum(others, 1)
     within, away = np.maximum(within, 0), np.maximum(1 - along / sizes, 0)  # rounding may leave less than no distance
     away[rows, own] = np.inf
     nearest = away.min(axis=1)
