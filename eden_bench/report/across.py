@@ -108,12 +108,15 @@ def _profile(runs: Runs) -> tuple[tuple[float, ...], tuple[float, ...], tuple[fl
 def _stability(runs: Mapping[str, Runs], scores: np.ndarray) -> Estimate | None:
     """Compare the ranking with that of resampled runs: mean of Kendall's tau-b, and its percentile interval.
 
-    After challengeR (Wiesenfarth et al., Scientific Reports 2021, arXiv:1910.05121), which resamples cases.
+    After challengeR (Wiesenfarth et al., Scientific Reports 2021, arXiv:1910.05121), which resamples cases. None where
+    nothing can be resampled, or all methods have one mean rank.
     """
+    if all(fixed(each) for each in runs.values()):
+        return None
     drawn = np.stack([_resampled_means(each) for each in runs.values()], axis=2)
     taus = ranks.kendall(ranks.ranks(scores).mean(axis=0), ranks.ranks(drawn).mean(axis=1))
     taus = taus[~np.isnan(taus)]
-    if not len(taus) or all(fixed(each) for each in runs.values()):
+    if not len(taus):
         return None
     low, high = np.quantile(taus, _TAILS)
     return Estimate(float(taus.mean()), float(low), float(high))

@@ -44,16 +44,21 @@ def contrasts(group: Group, runs: Mapping[str, Runs]) -> dict[tuple[str, str], T
 
 
 def scope(found: Collection[Told]) -> str:
-    """Say for what tie classes hold: for checkpoints if any pair does, and what intervals cover on which tasks."""
+    """Say for what tie classes hold: checkpoints, if any pair does, and what the intervals cover on which tasks."""
     if not found:
         return ""
-    tasks: dict[str, dict[str, None]] = {}
-    for told in found:
-        for task, covers in told.covers.items():
-            tasks.setdefault(covers, {})[task] = None
     of = "the methods" if all(told.methods for told in found) else "these checkpoints"
-    parts = [f"{covers} ({', '.join(sorted(where))})" for covers, where in tasks.items()]
-    return f"{of} on these tasks, under {next(iter(tasks)) if len(parts) == 1 else '; '.join(parts)}"
+    texts = dict.fromkeys(text for told in found for text in told.covers.values())
+    parts = [text if len(texts) == 1 else f"{text} ({_where(text, found)})" for text in texts]
+    return f"{of} on these tasks, under {'; '.join(parts)}"
+
+
+def _where(text: str, found: Collection[Told]) -> str:
+    """Name the tasks, or count the pairs, whose intervals cover this."""
+    tasks = {task for told in found for task, covers in told.covers.items() if covers == text}
+    if any(task not in tasks for told in found for task in told.covers):
+        return ", ".join(sorted(tasks))
+    return f"{sum(text in told.covers.values() for told in found)} of {len(found)} pairs"
 
 
 def _told(tables: Iterable[Table], first: str, second: str, asked: Scope) -> Told | None:

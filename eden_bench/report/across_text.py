@@ -88,11 +88,10 @@ def _of_classes(across: Across) -> str:
     if not across.separation_p:
         return "on these tasks: no two methods are compared, since resampling and errors need several runs of each"
     classes = "; ".join(f"{place}. {', '.join(names)}" for place, names in enumerate(across.tie_classes, 1))
-    apart = sum(p < LEVEL for p in across.separation_p.values())
     without = math.comb(len(across.methods), 2) - len(across.separation_p)
     ties = f"; {without} pairs without an error, for want of runs, count as ties" if without else ""
     return (
-        f"on these tasks: {apart} of {len(across.separation_p)} pairs separate by their means (t-tests, Holm over the "
+        f"on these tasks: {_of_all(across.separation_p)} separate by their means (t-tests, Holm over the "
         f"pairs, 0.05 level{ties}), so methods tie in these classes: {classes}. It holds for {across.tie_scope}"
     )
 
@@ -118,11 +117,19 @@ def _of_friedman(across: Across) -> str:
 
 def _of_pairs(across: Across) -> str:
     apart = {pair: p for pair, p in across.wilcoxon_p.items() if p < LEVEL}
-    test = f"Wilcoxon's signed-rank test with Holm's correction over {len(across.wilcoxon_p)} pairs"
-    told = f"other tasks like these: {test}"
-    if not apart:
-        return f"{told} separates none"
-    return f"{told} separates {_pairs(apart)}; groups that do not separate: {_groups(across.cliques)}"
+    counted = f"by Wilcoxon's signed-rank test with Holm's correction {_of_all(across.wilcoxon_p)} separate"
+    which = f": {_pairs(apart)}; groups that do not separate: {_groups(across.cliques)}" if apart else ""
+    return f"other tasks like these: {counted}{which}"
+
+
+def _of_all(p_values: Mapping[tuple[str, str], float]) -> str:
+    """Count the pairs that separate.
+
+    >>> _of_all({("a", "b"): 0.01, ("a", "c"): 0.5}), _of_all({("a", "b"): 0.5})
+    ('1 of 2 pairs', '0 of 1 pair')
+    """
+    count = len(p_values)
+    return f"{sum(p < LEVEL for p in p_values.values())} of {count} pair{'s' * (count != 1)}"
 
 
 def _pairs(apart: Mapping[tuple[str, str], float]) -> str:
@@ -145,7 +152,9 @@ def _groups(cliques: tuple[tuple[str, ...], ...]) -> str:
 
 def _of_kendall(across: Across) -> str:
     if across.kendall is None:
-        return "how stable the ranking is cannot be told: no method has several runs"
+        same = len(set(across.mean_ranks.values())) == 1
+        why = "all mean ranks are equal" if same else "no method has several runs"
+        return f"how stable the ranking is cannot be told: {why}"
     tau, low, high, _ = across.kendall
     ends = "" if low is None or high is None else f" (95 of 100 resamples: {low:.2f} to {high:.2f})"
     return f"the ranking against that of resampled runs: Kendall's tau {tau:.2f} on average{ends}; 1 is the same order"

@@ -60,7 +60,7 @@ def friedman(scores: np.ndarray) -> RankTest:
     found = ranks(scores)
     within = ((found - (methods + 1) / 2) ** 2).sum()
     if within == 0:
-        return RankTest(None, None, "undefined: all methods tie on every task")
+        return RankTest(None, None, "Friedman's test is undefined: all methods tie on every task")
     between = ((found.sum(axis=0) - tasks * (methods + 1) / 2) ** 2).sum()
     chi2 = (methods - 1) * between / within
     return RankTest(float(chi2), float(chdtrc(methods - 1, chi2)))
@@ -76,7 +76,9 @@ def iman_davenport(scores: np.ndarray) -> RankTest:
         return RankTest(None, None, note)
     rest = tasks * (methods - 1) - chi2
     if rest <= 1e-9 * chi2:
-        return RankTest(None, None, "undefined: every task ranks the methods alike, so F has no bound")
+        return RankTest(
+            None, None, "Iman and Davenport's F is undefined: every task ranks the methods alike, so it has no bound"
+        )
     f = (tasks - 1) * chi2 / rest
     return RankTest(float(f), float(fdtrc(methods - 1, (methods - 1) * (tasks - 1), f)))
 
