@@ -17,8 +17,9 @@ FORMULAS: Mapping[str, str] = {
     "sign-flip": "Sign-flip test of the differences over shared seeds, two-sided.",
     "pearson": "Pearson's correlation of the two rows' scores over shared seeds.",
     "difference": "Mean of the first row minus mean of the second.",
-    "hierarchical-interval": "95 % interval of the difference, pretrainings, fine-tuning seeds and patients resampled.",
-    "hierarchical-test": "Two-sided p and degrees of freedom of the difference, by the same resampling.",
+    "hierarchical-interval": "95 % interval of the difference by Student's t, its variance over pretrainings, seeds "
+    "and patients estimated by components.",
+    "hierarchical-test": "Two-sided p of the difference by Student's t on that variance, Satterthwaite's degrees.",
     "holm": "p corrected by Holm over the family that the report states.",
     "benjamini-hochberg": "p corrected by Benjamini and Hochberg over all pairs of the report.",
     "tost": "Larger p of the two one-sided tests against the equivalence margin.",
@@ -43,6 +44,8 @@ FORMULAS: Mapping[str, str] = {
     "rank-interval": "Ranks by mean over these tables that the method may have, 95 % for all methods together.",
     "wilcoxon-holm": "Wilcoxon's signed-rank p over tables, by Holm over all pairs.",
     "nemenyi": "Nemenyi's critical difference of mean ranks at 0.05.",
+    "improvement": "Chance that a run of the first scores better than one of the second, ties half, mean over tables.",
+    "separation": "p of the difference of two methods' means over these tables, by Holm over all pairs.",
     "kendall": "Kendall's tau of the order by mean rank with that of resampled runs.",
 }
 """What ``formula`` names beside each number of report.json."""

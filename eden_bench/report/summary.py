@@ -6,9 +6,9 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
+from eden_bench.report.across_notes import absence
 from eden_bench.report.claim_text import marked
 from eden_bench.report.findings import Across, Pair
-from eden_bench.report.outputs.across_grid import classes
 from eden_bench.report.outputs.verdict_lines import family, short
 from eden_bench.report.tables import Report, Row, Table
 
@@ -25,7 +25,8 @@ def can_say(report: Report) -> list[str]:
 
 def cannot_say(report: Report) -> list[str]:
     """Return what the records do not allow one to say, and what would."""
-    return [*_mixed(report), *_nothing_compared(report), *_single(report), *_methods_not_asked(report), *_left(report)]
+    parts = (_mixed, _nothing_compared, _single, _methods_not_asked, _no_order, _left)
+    return [line for part in parts for line in part(report)]
 
 
 def _verdicts(report: Report, scope: Literal["checkpoints", "methods"]) -> list[str]:
@@ -68,15 +69,12 @@ def _properties(report: Report) -> list[str]:
 
 def orders(report: Report) -> list[str]:
     """Return the order of methods over all tasks, those that cannot be told apart together."""
-    return [_order(across, report) for across in report.across if across.tie_classes]
+    return [_order(across) for across in report.across if across.separation_p]
 
 
-def _order(across: Across, report: Report) -> str:
-    tables = [table for table in report.tables if table.heading in across.tables]
-    marks = dict.fromkeys(word for table in tables for word in table.marks.words)
-    marked_ = f" [{'; '.join(marks)}]" if marks else ""
-    over = f"Over {_times(len(across.tables), 'table')}, the best first, = where they cannot be told apart"
-    return f"{over}: {classes(across)}{marked_}."
+def _order(across: Across) -> str:
+    order = "; then ".join(" = ".join(group) for group in across.tie_classes)
+    return f"Over {across.heading}, the best first, = where they cannot be told apart: {order}."
 
 
 def _mixed(report: Report) -> list[str]:
@@ -126,6 +124,13 @@ def _methods_not_asked(report: Report) -> list[str]:
         f"Nothing is said of {whose}, only of these checkpoints: that one method is better than another takes at "
         "least three pretrainings of each (--pretrain-seeds 0-2)."
     ]
+
+
+def _no_order(report: Report) -> list[str]:
+    """Say why tables are not compared over tasks, where there are several."""
+    if len({table.task for table in report.tables}) < 2:
+        return []
+    return [f"{line[0].upper()}{line[1:]}." for line in absence(report.tables)]
 
 
 def _left(report: Report) -> list[str]:

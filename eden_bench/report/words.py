@@ -33,9 +33,10 @@ _PAPERS_TEST = (
 )
 _VERDICTS = (
     "Each compared pair of rows ends in one verdict. better or worse: the 95 % interval of the difference leaves 0 out "
-    "and the corrected p is below 0.05. equivalent: the difference lies within the margin that was set for the score "
-    "beforehand. undecided: these cells cannot tell, which is no proof of equality. no claim: cells are missing or "
-    "unequal.",
+    "and the corrected p is below 0.05 (by Holm in the family; outside it by the false discovery rate, by which one "
+    "claim of twenty is expected to be false). equivalent: the difference lies within the margin that was set for the "
+    "score beforehand. undecided: these cells cannot tell, which is no proof of equality. no claim: cells are missing "
+    "or unequal.",
     "A verdict for these checkpoints covers other fine-tuning seeds and other patients like these; another pretraining "
     "of the same two methods may turn it round. A verdict for the methods covers that too, and is not asked where a "
     "method has fewer than three pretrainings.",
@@ -44,11 +45,6 @@ _BEST = (
     "best?: each row against the best of all others, whichever that is, with intervals that hold for all rows "
     "together, since the row on top was picked on these same scores. yes: above all others; may be: not told apart "
     "from the best; no: below it."
-)
-_ACROSS = (
-    "Methods that have a score in all of some tables are compared over those tables, each of which counts once "
-    "whatever its number of images. Tables that share images are no independent witnesses.",
-    "Methods stand together in a class where the tables cannot tell them apart.",
 )
 _MARKS = {
     "PHANTOM": "PHANTOM: made from synthetic images. The code is the real one, the numbers are toys and claim nothing "
@@ -138,10 +134,6 @@ def _probes(report: Report) -> list[str]:
     return [text] if text else []
 
 
-def _across(report: Report) -> list[str]:
-    return list(_ACROSS) if report.across else []
-
-
 def _tests(report: Report) -> int:
     return sum(comparison.test is not None for table in report.tables for comparison in table.comparisons)
 
@@ -195,7 +187,6 @@ _SAID: dict[str, Callable[[Any], Iterable[str]]] = {
     "The verdicts": _verdicts,
     "The paper's own test": _the_papers_test,
     "Probes": _probes,
-    "Across tasks": _across,
     "What chose the weights": selection,
     "Few-shot budget": budgets,
     "What it is for": _research,

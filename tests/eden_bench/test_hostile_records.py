@@ -3,18 +3,20 @@
 import json
 import os
 import random
+from dataclasses import replace
 
 import pytest
 
 from eden_bench import records
 from eden_bench.audit import storage as audits
 from eden_bench.records import FailureContent
-from eden_bench.report import formats
 from eden_bench.report.build import build
+from eden_bench.report.html import page
 from eden_bench.report.missing import excused, failure_notes, with_absent
+from eden_bench.report.outputs import latex, markdown, table_csv, table_json, text
 from tests.eden_bench.stored import store, store_three
 
-FORMATS = (formats.plain, formats.markdown, formats.as_json, lambda tables, failures: formats.as_csv(tables))
+FORMATS = (text.render, markdown.render, table_json.render, table_csv.render, latex.render, page.render)
 
 
 def warned(out):
@@ -54,9 +56,10 @@ def bench(tmp_path):
 def in_all_formats(out):
     """Build the report as the command does, and return it in every format."""
     failed = records.failures(out, lambda line: None)
-    tables = build(records.load(out, lambda line: None), audits=audits.load(out, lambda line: None)).tables
-    tables = with_absent(tables, excused(failed))
-    return [form(tables, failure_notes(failed)) for form in FORMATS]
+    built = build(records.load(out, lambda line: None), audits=audits.load(out, lambda line: None))
+    tables = tuple(with_absent(built.tables, excused(failed)))
+    report = replace(built, tables=tables, failures=tuple(failure_notes(failed)))
+    return [render(report) for render in FORMATS]
 
 
 @pytest.mark.trap(
@@ -275,14 +278,14 @@ def test_no_format_passes_on_what_acts(bench):
     records.write_failure(out, "x", {"what": EVIL, "error": EVIL, "command": EVIL})
     assert len(warned(out)[0]) == 9
     texts = in_all_formats(out)
-    for text in texts:
-        assert not set(text) & set("\x1b\x07\x9b\r\u202e\u2066")
-        assert "u001b]0;title" in text
-    markdown = texts[1]
+    for each in texts:
+        assert not set(each) & set("\x1b\x07\x9b\r\u202e\u2066")
+        assert "u001b{]}0;title" in each or "u001b]0;title" in each
+    shown = texts[1]
     for link in ("](javascript", "](http", "<b>"):
-        assert link not in markdown
-    rows = [line for line in markdown.splitlines() if line.startswith("| ")]
-    assert {line.replace("\\\\", "").replace("\\|", "").count("|") for line in rows} == {7}
+        assert link not in shown
+    rows = [line for line in shown.splitlines() if line.startswith("| ")]
+    assert {line.replace("\\\\", "").replace("\\|", "").count("|") for line in rows} == {7, 11}
     assert json.loads(texts[2])["tables"]
 
 

@@ -13,11 +13,10 @@ from markupsafe import Markup
 
 from eden_bench.audit.storage import Audits
 from eden_bench.printable import printable
-from eden_bench.report import summary, words
+from eden_bench.report import across_text, summary, words
 from eden_bench.report.findings import Across
 from eden_bench.report.html import methods, origins, tables
 from eden_bench.report.html.blocks import anchors
-from eden_bench.report.outputs import across_grid
 from eden_bench.report.tables import Report
 
 _TEMPLATES = Path(__file__).parent / "templates"
@@ -90,6 +89,7 @@ def _sections(report: Report, audits: Audits) -> dict[str, Any]:
         "counts": tables.counts(report),
         "overviews": tables.overviews(report, names),
         "tasks": [tables.section(table, names[table.heading]) for table in report.tables],
+        "across_legend": across_text.LEGEND,
         "across": [_across(found) for found in report.across],
         "methods": methods.rows(report),
         "data": origins.datasets(report),
@@ -103,10 +103,12 @@ def _sections(report: Report, audits: Audits) -> dict[str, Any]:
 
 def _across(found: Across) -> dict[str, Any]:
     return {
+        "title": across_text.title(found),
         "tables": found.tables,
-        "columns": across_grid.COLUMNS,
-        "rows": across_grid.cells(found),
-        "sentences": across_grid.sentences(found),
+        "columns": across_text.columns(found),
+        "rows": across_text.rows(found),
+        "improvement": across_text.improvement_rows(found),
+        "sentences": across_text.sentences(found),
     }
 
 

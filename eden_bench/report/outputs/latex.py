@@ -13,10 +13,10 @@ from itertools import groupby
 from typing import TypeVar
 
 from eden_bench.printable import printable_line
-from eden_bench.report import summary, words
+from eden_bench.report import across_text, summary, words
 from eden_bench.report.findings import Across
 from eden_bench.report.number_text import shown
-from eden_bench.report.outputs import across_grid, grid
+from eden_bench.report.outputs import grid
 from eden_bench.report.outputs.pair_grid import PAIR_COLUMNS, pair_cells
 from eden_bench.report.outputs.verdict_lines import family
 from eden_bench.report.tables import Report, Row, Table
@@ -145,9 +145,10 @@ def _scores(table: Table) -> str:
 
 
 def _across(found: Across) -> str:
-    caption = f"Over {len(found.tables)} tables: {'; '.join(found.tables)}."
-    made = _plain_float(across_grid.COLUMNS, across_grid.cells(found), "lrrrrrr", caption)
-    return f"{made}\n\n{_items('Across tasks', across_grid.sentences(found))}"
+    caption = f"{across_text.title(found)}. {across_text.LEGEND}"
+    columns = across_text.columns(found)
+    made = _plain_float(columns, across_text.rows(found), "l" + "r" * (len(columns) - 1), caption)
+    return f"{made}\n\n{_items('Across tasks', across_text.sentences(found))}"
 
 
 def _plain_float(columns: Sequence[str], body: Iterable[Sequence[str]], layout: str, caption: str) -> str:

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from eden_bench.printable import markdown_text, printable_line
-from eden_bench.report import claim_text, summary, words
+from eden_bench.report import across_text, claim_text, summary, words
 from eden_bench.report.findings import Across
-from eden_bench.report.outputs import across_grid, grid
-from eden_bench.report.outputs.pair_grid import PAIR_COLUMNS, pair_cells
+from eden_bench.report.outputs import grid
+from eden_bench.report.outputs.pair_grid import PAIR_COLUMNS, pair_cells, pair_notes
 from eden_bench.report.outputs.verdict_lines import comparison_text, family
 from eden_bench.report.tables import Report, Table
 
@@ -33,17 +33,17 @@ def _summary(report: Report) -> list[str]:
 def _table(table: Table) -> str:
     top, facts = map(markdown_text, grid.heading(table))
     tests = [comparison_text(each, table.score) for each in table.comparisons]
-    notes = _bullets((*tests, *claim_text.sentences(table), *table.notes))
     pairs = family(table)
+    notes = _bullets((*pair_notes(pairs), *tests, *claim_text.sentences(table), *table.notes))
     compared = _grid(PAIR_COLUMNS, [pair_cells(pair, table) for pair in pairs], ("pair", "verdict", "for the methods"))
     scores = _grid(grid.columns(table), grid.cells(table), grid.TEXT_COLUMNS)
     return "\n\n".join([f"## {top}", facts, scores, *([compared] if pairs else []), *([notes] if notes else [])])
 
 
 def _across(found: Across) -> list[str]:
-    over = f"Over {len(found.tables)} tables: {'; '.join(found.tables)}"
-    rows = _grid(across_grid.COLUMNS, across_grid.cells(found), ("method",))
-    return ["## Across tasks", markdown_text(over), rows, _bullets(across_grid.sentences(found))]
+    rows = _grid(across_text.columns(found), across_text.rows(found), ("method", "class"))
+    title = markdown_text(across_text.title(found))
+    return [f"## {title}", rows, _bullets(across_text.sentences(found)), markdown_text(across_text.LEGEND)]
 
 
 def _words(report: Report) -> list[str]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from eden_bench.contracts import ScoreDefinition
 from eden_bench.printable import printable_line
 from eden_bench.report.claim_text import marked
@@ -16,6 +18,7 @@ PAIR_COLUMNS = (
     *("Hedges g", "P(first better)", "can detect"),
 )
 """The verdict is for these checkpoints; the next column says what holds of the methods."""
+_SCOPES = {"checkpoints": "for these checkpoints", "methods": "for the methods"}
 _TESTS = (("paper", "the paper's t"), ("welch", "Welch's t"), ("paired", "paired t"))
 
 
@@ -35,6 +38,20 @@ def pair_cells(pair: Pair, table: Table) -> list[str]:
         estimate_text(pair.probability),
         shown(detectable, score),
     ]
+
+
+def pair_notes(pairs: Iterable[Pair]) -> list[str]:
+    """Say what the intervals of some pairs cover, each cover once, and what limits a verdict."""
+    covers: dict[str, list[str]] = {}
+    notes: dict[str, list[str]] = {}
+    for pair in pairs:
+        for found in (pair.checkpoints, pair.methods):
+            told = f"{pair.row} – {pair.other}"
+            if found.covers and found.low is not None:
+                covers.setdefault(f"{_SCOPES[found.scope]}, 95 % intervals cover {found.covers}", []).append(told)
+            if found.note and found.verdict != "not asked":
+                notes.setdefault(f"{_SCOPES[found.scope]}, {found.verdict}: {found.note}", []).append(told)
+    return [*covers, *(f"{what} ({', '.join(told)})" for what, told in notes.items())]
 
 
 def p_cell(p: float | None) -> str:

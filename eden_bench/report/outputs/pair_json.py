@@ -15,7 +15,13 @@ _FINDING = {
     "difference": "difference",
     **dict.fromkeys(("low", "high"), "hierarchical-interval"),
     **dict.fromkeys(("df", "p"), "hierarchical-test"),
-    **{"adjusted_p": "holm", "fdr_p": "benjamini-hochberg", "equivalence_p": "tost", "margin": "margin"},
+    **{
+        "adjusted_p": "holm",
+        "fdr_p": "benjamini-hochberg",
+        "equivalence_p": "tost",
+        "adjusted_equivalence_p": "holm",
+        "margin": "margin",
+    },
 }
 _PAIR = {
     **{"sign_flip_p": "sign-flip", "correlation": "pearson", "cliffs_delta": "cliffs-delta"},
@@ -66,6 +72,18 @@ def across_json(found: Across, report: Report) -> dict[str, Any]:
             {"row": row, "other": other, "adjusted_p": p, "formula": "wilcoxon-holm"}
             for (row, other), p in found.wilcoxon_p.items()
         ],
+        "heading": found.heading,
+        "target": found.target,
+        "improvement": [
+            {"row": row, "other": other, **(_estimate(each, "improvement") or {})}
+            for (row, other), each in found.improvement.items()
+        ],
+        "separation": [
+            {"row": row, "other": other, "adjusted_p": p, "formula": "separation"}
+            for (row, other), p in found.separation_p.items()
+        ],
+        "tie_scope": found.tie_scope,
+        "nemenyi_cliques": [list(group) for group in found.nemenyi_cliques],
         "cliques": [list(group) for group in found.cliques],
         "critical_difference": {"value": found.critical_difference, "formula": "nemenyi"},
         "kendall": _estimate(found.kendall, "kendall"),

@@ -61,5 +61,6 @@ def _basis(found: Finding, score: ScoreDefinition) -> str:
 
 def _said(found: Finding) -> str:
     """Return a verdict with its scope, and why there is none."""
-    why = f" ({found.note})" if found.note and found.verdict == "no claim" else ""
+    untested = found.verdict == "no claim" or (found.verdict == "undecided" and found.p is None)
+    why = f" ({found.note})" if found.note and untested else ""
     return f"{found.verdict} {_SCOPES[found.scope]}{why}"

@@ -15,9 +15,10 @@ from eden_bench.execution.job import Job, job_of
 from eden_bench.execution.replay import replay
 from eden_bench.records import scores_in
 from eden_bench.records.shape import Misshapen
-from eden_bench.report import formats
 from eden_bench.report.build import build
+from eden_bench.report.outputs import text
 from eden_bench.settings import Settings
+from tests.eden_bench.report.made import as_report
 
 PROBES = Path(__file__).parents[1] / "fake_probes.py"
 
@@ -111,10 +112,10 @@ def test_a_score_in_pixels_is_reported_in_pixels_the_lowest_first(probing):
     means = [row.summary.mean for row in table.rows]
     assert means == sorted(means)
     assert len(table.rows) == 2
-    text = formats.plain([table])
-    assert "score error_px, definition 1, in px, lower is better" in text
-    assert f"{means[0]:.1f}" in text
-    assert "Scores in px" in text
+    shown = text.render(as_report(table))
+    assert "score error_px, definition 1, in px, lower is better" in shown
+    assert f"{means[0]:.1f}" in shown
+    assert "Scores in px; " in shown
 
 
 def test_a_network_is_looked_at_and_let_go(probing, tmp_path):

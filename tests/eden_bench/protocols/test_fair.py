@@ -9,8 +9,8 @@ from eden_bench import protocols, registry
 from eden_bench.contracts import NORMALISATIONS, PretrainConfig, Stage, ViewRecipe
 from eden_bench.errors import UsageError
 from eden_bench.protocols import fair
-from eden_bench.report import formats
 from eden_bench.report.build import build
+from eden_bench.report.outputs import markdown, table_json, text
 from tests.eden_bench.stored import store
 
 
@@ -171,5 +171,5 @@ def test_old_cards_and_lone_rows_say_nothing_of_what_they_do_not_know():
 
 def test_the_notes_stand_in_every_text_format():
     records = [store(None, "adam", 0.8, 0, card=card(300, "adam")), store(None, "densecl", 0.7, 0, card=card(100, "m"))]
-    for render in (formats.plain, formats.markdown, formats.as_json):
-        assert "3.0 times the least" in render(build(records).tables)
+    for render in (text.render, markdown.render, table_json.render):
+        assert "3.0 times the least" in render(build(records))

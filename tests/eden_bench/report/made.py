@@ -1,9 +1,12 @@
 """A report with everything in it, its findings planted: what outputs must show, whatever computes it."""
 
 from dataclasses import replace
+from itertools import combinations
 
+from eden_bench.printable import markdown_text
 from eden_bench.report.build import build
 from eden_bench.report.findings import Across, Aggregates, Best, Finding, Pair, Power
+from eden_bench.report.outputs import markdown
 from eden_bench.report.tables import Report
 from eden_bench.statistics.estimates import Estimate
 from eden_bench.statistics.t_tests import two_sample_t
@@ -15,12 +18,23 @@ NOT_ASKED = Finding(scope="methods", verdict="not asked", note="1 and 1 pretrain
 VERDICTS = {"densecl": "better", "random": "undecided"}
 
 
+def as_report(*tables, failures=()):
+    """Return a report of some tables alone."""
+    return Report(tables=tables, failures=tuple(failures))
+
+
+def notes_below(table):
+    """Return the lines below a table in Markdown: the paper's test, what holds of other patients, notes."""
+    lines = markdown.render(as_report(table)).partition("\n## What the numbers mean")[0].splitlines()
+    own = lines[lines.index(markdown_text(f"## {table.heading}")) :]
+    return [line.removeprefix("- ") for line in own if line.startswith("- ")]
+
+
 def tables_of(*, stored=None, **more):
     """Return tables of records: adam, densecl and random on two tasks, or those stored."""
     both = (store_three(None, task=task, **more) for task in ("scr-heart", "scr-clavicle"))
     records = stored or [record for several in both for record in several]
-    built = build(records)
-    return tuple(getattr(built, "tables", built))
+    return build(records).tables
 
 
 def pair(table, row, other, verdict="undecided", **more):
@@ -69,6 +83,10 @@ def across_of(tables, methods=("adam", "densecl", "random")):
         critical_difference=1.5,
         kendall=Estimate(0.8, 0.3, 1.0),
         tie_classes=(methods[:2], methods[2:]),
+        heading=f"{len(tables)} tasks, full training set, protocol quick [PHANTOM; QUICK]",
+        improvement=dict.fromkeys(combinations(methods, 2), every),
+        separation_p=dict.fromkeys(combinations(methods, 2), 0.03),
+        tie_scope="these checkpoints",
         left_out={"pixels": "it has no score on scr-heart"},
         notes=("two tables share their images",),
     )

@@ -12,10 +12,11 @@ import scipy.stats
 from eden_bench import records
 from eden_bench.errors import UsageError
 from eden_bench.records import FailureContent
-from eden_bench.report import formats
 from eden_bench.report.build import build, select
 from eden_bench.report.missing import failure_notes
+from eden_bench.report.outputs import grid, markdown, table_csv, table_json, text
 from eden_bench.report.tables import ranges
+from tests.eden_bench.report.made import as_report, notes_below
 from tests.eden_bench.stored import DICE, PRETRAIN, patients, store, store_three
 
 GOLDEN = Path(__file__).with_name("golden.md").read_text(encoding="utf-8")
@@ -29,7 +30,7 @@ def test_the_markdown_is_the_golden_one():
         for seed, value in enumerate((mean - 0.01, mean, mean + 0.01))
     ]
     single = [record for record in store_three(None, shots=3) if record.cell.method == "random"]
-    assert formats.markdown(build([*pairs, *single]).tables) == GOLDEN
+    assert markdown.render(build([*pairs, *single])) == GOLDEN
 
 
 def test_the_test_is_scipys_on_the_same_scores():
@@ -41,8 +42,8 @@ def test_the_test_is_scipys_on_the_same_scores():
 
 def test_the_order_of_the_records_does_not_matter():
     stored = store_three(None)
-    for make in (formats.markdown, formats.plain, formats.as_csv, formats.as_json):
-        assert make(build(stored).tables) == make(build(reversed(stored)).tables)
+    for make in (markdown.render, text.render, table_csv.render, table_json.render):
+        assert make(build(stored)) == make(build(reversed(stored)))
 
 
 @pytest.mark.parametrize(
@@ -76,10 +77,10 @@ def test_protocols_of_two_names_that_fine_tune_alike_share_a_table():
 
 
 def test_the_full_training_set_has_no_few_shot_budget():
-    full, few = (formats.markdown(build([store(None, "adam", 0.8, 0, shots=shots)]).tables) for shots in (None, 3))
+    full, few = (markdown.render(build([store(None, "adam", 0.8, 0, shots=shots)])) for shots in (None, 3))
     assert "few-shot" in few
     assert "few-shot" not in full
-    (row,) = csv.DictReader(io.StringIO(formats.as_csv(build([store(None, "adam", 0.8, 0)]).tables)))
+    (row,) = csv.DictReader(io.StringIO(table_csv.render(build([store(None, "adam", 0.8, 0)]))))
     assert row["few_shot_budget"] == ""
 
 
@@ -189,9 +190,9 @@ def test_real_whole_data_under_the_papers_protocol_carry_no_marks():
 
 def test_every_row_of_the_machine_formats_carries_the_marks():
     tables = build(store_three(None, part="511 of 112,120 images")).tables
-    rows = list(csv.DictReader(io.StringIO(formats.as_csv(tables))))
+    rows = list(csv.DictReader(io.StringIO(table_csv.render(as_report(*tables)))))
     assert {(row["phantom"], row["quick"], row["part"]) for row in rows} == {("true", "true", "511 of 112,120 images")}
-    (table,) = json.loads(formats.as_json(tables))["tables"]
+    (table,) = json.loads(table_json.render(as_report(*tables)))["tables"]
     assert {(row["phantom"], row["quick"], row["part"]) for row in [*table["rows"], *table["tests"]]} == {
         (True, True, "511 of 112,120 images")
     }
@@ -200,9 +201,12 @@ def test_every_row_of_the_machine_formats_carries_the_marks():
 
 def test_machine_formats_keep_every_digit():
     tables = build([store(None, "adam", 1 / 3, 0), store(None, "adam", 2 / 3, 1)]).tables
-    (row,) = csv.DictReader(io.StringIO(formats.as_csv(tables)))
+    (row,) = csv.DictReader(io.StringIO(table_csv.render(as_report(*tables))))
     assert float(row["mean"]) == tables[0].rows[0].summary.mean
-    assert json.loads(formats.as_json(tables))["tables"][0]["rows"][0]["scores"] == {"0": 1 / 3, "1": 2 / 3}
+    assert json.loads(table_json.render(as_report(*tables)))["tables"][0]["rows"][0]["scores"] == {
+        "0": 1 / 3,
+        "1": 2 / 3,
+    }
 
 
 def test_unequal_seeds_are_refused_and_said():
@@ -216,22 +220,22 @@ def test_unequal_seeds_are_refused_and_said():
 def test_unequal_seeds_are_tested_where_it_is_asked_for_and_said():
     (table,) = build([*store_three(None), store(None, "adam", 0.9, 3)], allow_unequal=True).tables
     assert table.comparisons[0].test.df == 5
-    assert "on unequal seeds" in formats.markdown([table])
+    assert any("on unequal seeds" in line for line in notes_below(table))
 
 
 def test_one_seed_is_no_test():
     (table,) = build(store_three(None, seeds=[0])).tables
     assert table.comparisons[0].verdict == "undefined"
-    assert "one fine-tuning seed tells nothing of others" in formats.sentences(table)[0]
-    assert "each group needs at least 2 scores" in formats.markdown([table])
-    assert formats.cells(table)[0][2:5] == ["–", "1", "–"]
+    assert "one fine-tuning seed tells nothing of others" in text.below(table)[0]
+    assert any("each group needs at least 2 scores" in line for line in notes_below(table))
+    assert grid.cells(table)[0][2:5] == ["–", "1", "–"]
 
 
 def test_a_large_p_is_undecided_never_no_difference():
     stored = [store(None, name, 0.5 + 0.1 * seed, seed) for name in ("adam", "densecl") for seed in range(3)]
     (table,) = build(stored).tables
     assert table.comparisons[0].verdict == "undecided"
-    text = formats.markdown([table])
+    text = markdown.render(as_report(table))
     assert "undecided" in text
     assert "no difference" not in text
 
@@ -285,9 +289,9 @@ def test_a_task_that_no_record_has_gets_the_nearest():
 
 
 def test_names_cannot_break_a_table_or_become_html():
-    text = formats.markdown(build([store(None, "a|b<script>", 0.8, 0)]).tables)
+    text = markdown.render(build([store(None, "a|b<script>", 0.8, 0)]))
     assert "| a\\|b&lt;script> |" in text
-    (row,) = csv.DictReader(io.StringIO(formats.as_csv(build([store(None, "=1+1", 0.8, 0)]).tables)))
+    (row,) = csv.DictReader(io.StringIO(table_csv.render(build([store(None, "=1+1", 0.8, 0)]))))
     assert row["method"] == "'=1+1"
 
 

@@ -10,9 +10,10 @@ from statsmodels.stats.multitest import multipletests
 
 from eden_bench import records
 from eden_bench.contracts import ScoreDefinition
-from eden_bench.report import formats
 from eden_bench.report.build import build
+from eden_bench.report.outputs import grid, markdown, table_csv, table_json, text
 from eden_bench.statistics.multiplicity import holm
+from tests.eden_bench.report.made import as_report
 from tests.eden_bench.stored import patients, store
 
 TOP1 = ScoreDefinition(name="top1", text="Share found first.", decimals=1)
@@ -68,18 +69,18 @@ def claims_of(stored):
 
 def test_the_table_and_its_sentences_are_the_golden_ones():
     (table,) = build(five()).tables
-    text = formats.markdown([table])
-    assert GOLDEN_TABLE in text
-    assert "".join(f"- {line}\n" for line in GOLDEN_SENTENCES.splitlines()) in text
-    assert "correction over the 3 claims tested in this report" in text
-    plain = formats.plain([table])
+    shown = markdown.render(as_report(table))
+    assert GOLDEN_TABLE in shown
+    assert "".join(f"- {line}\n" for line in GOLDEN_SENTENCES.splitlines()) in shown
+    assert "correction over the 3 claims tested in this report" in shown
+    plain = text.render(as_report(table))
     assert GOLDEN_SENTENCES in plain
     assert "0.89  has the property [PHANTOM; QUICK]" in plain
 
 
 def test_the_machine_formats_keep_every_digit_and_the_marks():
     tables = build(five()).tables
-    rows = {row["label"]: row for row in json.loads(formats.as_json(tables))["tables"][0]["rows"]}
+    rows = {row["label"]: row for row in json.loads(table_json.render(as_report(*tables)))["tables"][0]["rows"]}
     claim = rows["adam"]["claim"]
     assert claim["p"] == 2 / 2001
     assert claim["adjusted_p"] == 3 * 2 / 2001
@@ -87,7 +88,7 @@ def test_the_machine_formats_keep_every_digit_and_the_marks():
     assert (claim["difference"], claim["low"], claim["skill"]) == pytest.approx((0.1, 0.1, 0.8 / 0.9))
     assert (rows["adam"]["is_control"], rows["pixels"]["is_control"], rows["random"]["is_control"]) == (0, 1, 1)
     assert rows["adam"]["patients"]["n"] == 12
-    lines = {line["method"]: line for line in csv.DictReader(io.StringIO(formats.as_csv(tables)))}
+    lines = {line["method"]: line for line in csv.DictReader(io.StringIO(table_csv.render(as_report(*tables))))}
     assert float(lines["adam"]["claim_adjusted_p"]) == claim["adjusted_p"]
     assert lines["simsiam"]["claim_verdict"] == "below its floor"
     assert {line["claim_marks"] for line in lines.values()} == {"PHANTOM; QUICK"}
@@ -240,14 +241,14 @@ def test_holm_agrees_with_statsmodels(count):
 def test_real_whole_data_carry_no_marks_in_a_claim():
     real = {"phantom": False, "quick": False, "protocol": "paper", "pretrain": {"digest": "d" * 64, "dataset": "x"}}
     (table,) = build([even("adam", 0.9, **real), even("random", 0.5, **real)]).tables
-    assert "| has the property |" in formats.markdown([table])
+    assert "| has the property |" in markdown.render(as_report(table))
 
 
 def test_no_other_table_claims_anything():
     (table,) = build([store(None, "adam", 0.8, 0)]).tables
     assert table.claims == {}
-    assert formats.columns(table) == formats.COLUMNS
-    assert "property" not in formats.markdown([table])
+    assert grid.columns(table) == grid.COLUMNS
+    assert "property" not in markdown.render(as_report(table))
 
 
 def test_a_control_that_the_task_tells_the_answer_is_no_floor():

@@ -3,9 +3,10 @@
 import json
 
 from eden_bench import api, records
-from eden_bench.report import formats
 from eden_bench.report.build import build
 from eden_bench.report.missing import excused, failure_notes, with_absent
+from eden_bench.report.outputs import grid, markdown, table_json
+from tests.eden_bench.report.made import as_report
 
 
 def test_a_method_without_weights_keeps_its_row(here):
@@ -16,9 +17,9 @@ def test_a_method_without_weights_keeps_its_row(here):
     assert failure_notes(stored) == ["weights missing: fake-absent: get the weights from nowhere"]
     (table,) = with_absent(build(records.load(here["out"])).tables, excused(stored))
     assert table.absent == ("fake-absent",)
-    assert formats.cells(table)[-1][:2] == ["fake-absent", "weights missing"]
-    assert "| fake-absent | weights missing |" in formats.markdown([table])
-    assert json.loads(formats.as_json([table]))["tables"][0]["weights_missing"] == ["fake-absent"]
+    assert grid.cells(table)[-1][:2] == ["fake-absent", "weights missing"]
+    assert "| fake-absent | weights missing |" in markdown.render(as_report(table))
+    assert json.loads(table_json.render(as_report(table)))["tables"][0]["weights_missing"] == ["fake-absent"]
 
 
 def test_its_row_is_in_no_table_that_it_was_not_asked_for(here):

@@ -6,15 +6,16 @@ import sys
 import pytest
 
 from eden_bench.contracts import ScoreDefinition
-from eden_bench.report import formats
 from eden_bench.report.build import build
+from eden_bench.report.outputs import text
+from tests.eden_bench.report.made import notes_below
 from tests.eden_bench.stored import patients, store
 
 
 def test_a_statistic_that_is_not_known_is_said():
     score = ScoreDefinition(name="dice", text="", statistic="of-a-plugin")
     (table,) = build([store(None, "adam", 0.8, 0, score=score)]).tables
-    assert "no interval over patients: no function of cases that is known here gives dice" in formats.sentences(table)
+    assert "no interval over patients: no function of cases that is known here gives dice" in notes_below(table)
 
 
 def test_more_resampled_cases_than_seconds_allow_are_said_where_the_score_is_no_mean(monkeypatch):
@@ -42,8 +43,8 @@ def test_more_resampled_cases_than_seconds_allow_are_said_where_the_score_is_no_
 )  # fmt: skip
 def test_cases_that_cannot_be_used_never_cost_the_report(statistic, cases, expected):
     score = ScoreDefinition(name="dice", text="", statistic=statistic)
-    text = formats.plain(build([store(None, "adam", 0.5, 0, score=score, cases=cases)]).tables)
-    assert expected in text
+    shown = text.render(build([store(None, "adam", 0.5, 0, score=score, cases=cases)]))
+    assert expected in shown
 
 
 def test_several_pretrainings_are_drawn_and_seeds_averaged():
@@ -58,7 +59,7 @@ def test_several_pretrainings_are_drawn_and_seeds_averaged():
     found = table.patients["adam"]
     # two of the three means 0.7, 0.8, 0.9 are drawn: 0.7 and 0.9 twice each with probability 1/9
     assert (found.low, found.high) == pytest.approx((0.7, 0.9))
-    assert any("pretrainings of adam drawn too" in sentence for sentence in formats.sentences(table))
+    assert any("pretrainings of adam drawn too" in sentence for sentence in notes_below(table))
 
 
 def test_a_report_finds_the_statistic_of_every_task_that_nothing_has_opened():

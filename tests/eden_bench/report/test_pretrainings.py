@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 import scipy.stats
 
-from eden_bench.report import formats
 from eden_bench.report.build import build
+from eden_bench.report.outputs import markdown, table_csv, table_json, text
+from tests.eden_bench.report.made import as_report
 from tests.eden_bench.stored import store
 
 SHIFTS = {0: -0.02, 1: 0.0, 2: 0.03}
@@ -45,7 +46,7 @@ def test_the_test_is_scipys_over_pretrainings():
         (expected.statistic, expected.pvalue, 4)
     )
     assert comparison.over == "pretrainings"
-    assert "over pretrainings" in formats.plain([table])
+    assert "over pretrainings" in text.render(as_report(table))
 
 
 def test_drawn_weights_are_a_pretraining_each():
@@ -89,10 +90,10 @@ def test_every_format_tells_both_levels():
     import json
 
     tables = build([*pretrainings("adam", 0.8), *pretrainings("densecl", 0.7)]).tables
-    assert "3 × 3" in formats.plain(tables)
-    assert "A row whose n is for example 3 × 10" in formats.markdown(tables)
-    row = json.loads(formats.as_json(tables))["tables"][0]["rows"][0]
+    assert "3 × 3" in text.render(as_report(*tables))
+    assert "A row whose n is for example 3 × 10" in markdown.render(as_report(*tables))
+    row = json.loads(table_json.render(as_report(*tables)))["tables"][0]["rows"][0]
     assert [each["seed"] for each in row["by_pretraining"]] == [0, 1, 2]
     assert all(len(each["scores"]) == 3 for each in row["by_pretraining"])
     assert math.isclose(row["sd_within"], 0.01)
-    assert "pretrainings" in formats.as_csv(tables).splitlines()[0]
+    assert "pretrainings" in table_csv.render(as_report(*tables)).splitlines()[0]

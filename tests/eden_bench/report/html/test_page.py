@@ -146,7 +146,7 @@ def test_the_page_says_what_may_be_claimed_first_and_everything_that_a_reader_ne
     places = [page.index(f">{word}") for word in words]
     assert places[0] < min(places[1:])
     assert page.index("made from synthetic images") < page.index(">Summary")
-    for text in ("Friedman: chi-squared = 4.00", "Hedges g", "0.81 (0.20 to 1.41)", "exact sign-flip", "t(4) = 12.25"):
+    for text in ("chi-squared(2) = 4.00", "Hedges g", "0.81 (0.20 to 1.41)", "exact sign-flip", "t(4) = 12.25"):
         assert text in page
     assert "failed: adam · scr-heart · full · seed 3: boom" in page
 

@@ -8,7 +8,7 @@ from eden_bench.report.tables import Report
 from tests.eden_bench.report.made import full, tables_of
 from tests.eden_bench.report.test_claims import five
 
-_NO_RESULTS = {"confidence", "level", "thresholds"}
+_NO_RESULTS = {"confidence", "level", "thresholds", "target"}
 
 
 def numbers(content, formula=None, cells=None, path=()):

@@ -25,7 +25,8 @@ adam against random +30.00 (-0.20 to +1.60, by Holm 0.26): undecided for these c
 no interval over patients: resampling needs at least 2 patients, not 1
 """
 CLOSING = """\
-Over 2 tables, the best first, = where they cannot be told apart: adam = densecl; then random [PHANTOM; QUICK].
+Over 2 tasks, full training set, protocol quick [PHANTOM; QUICK], the best first, = where they cannot be told apart: \
+adam = densecl; then random.
 All of it is made from synthetic images (PHANTOM): nothing here may be claimed of patients.
 Nothing is said of the methods, only of these checkpoints: that one method is better than another takes at least three \
 pretrainings of each (--pretrain-seeds 0-2).
