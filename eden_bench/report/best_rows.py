@@ -16,9 +16,10 @@ from eden_bench.statistics.hierarchy import Difference, difference
 _SCOPE = "these checkpoints, other fine-tuning seeds"
 
 
-def best_rows(table: Table, scores: Mapping[str, PatientScores]) -> dict[str, Best]:
+def best_rows(table: Table, scores: Mapping[str, PatientScores], tables: int = 1) -> dict[str, Best]:
     """Return each row's comparison with the best of the others; rows whose seeds are others than most have none.
 
+    The intervals hold for all rows of so many tables together, so that a report names no best one by chance.
     The errors of the rows' means and what they share are those of the pairs' differences (``statistics.hierarchy``).
     """
     seeds, _ = Counter(each.seeds for each in scores.values()).most_common(1)[0]
@@ -34,7 +35,7 @@ def best_rows(table: Table, scores: Mapping[str, PatientScores]) -> dict[str, Be
         return found | {label: _none("too few rows, seeds or patients to compare") for label in labels}
     means = [next(row for row in table.rows if row.label == label).summary.mean for label in labels]
     covariance, df = _covariance(several)
-    compared = with_the_best(means, covariance, df, higher_is_better=table.score.higher_is_better)
+    compared = with_the_best(means, covariance, df, higher_is_better=table.score.higher_is_better, tables=tables)
     return found | {
         label: Best(low=low, high=high, verdict=verdict, note=note or over)
         for label, (low, high, verdict, note) in zip(labels, compared, strict=True)

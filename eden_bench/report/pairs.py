@@ -40,8 +40,11 @@ def with_pairs(tables: Sequence[Table], method: str = "", *, allow_unequal: bool
     twos = [_twos(table, read, chosen) for table, read in zip(tables, scores, strict=True)]
     found = [_pairs(table, several, chosen, allow_unequal) for table, several in zip(tables, twos, strict=True)]
     family = [sum(pair.in_family for pair in pairs) for pairs in found]
+    compared = sum(map(bool, scores))
     made = [
-        replace(table, pairs=_with_power(pairs, several, sum(family)), best=best_rows(table, read) if read else {})
+        replace(
+            table, pairs=_with_power(pairs, several, sum(family)), best=best_rows(table, read, compared) if read else {}
+        )
         for table, read, several, pairs in zip(tables, scores, twos, _decided(found, tables), strict=True)
     ]
     return made, family_text(sorted(chosen), sum(family), sum(map(bool, family)))

@@ -42,9 +42,9 @@ _VERDICTS = (
     "method has fewer than three pretrainings.",
 )
 _BEST = (
-    "best?: each row against the best of all others, whichever that is, with intervals that hold for all rows "
-    "together, since the row on top was picked on these same scores. yes: above all others; may be: not told apart "
-    "from the best; no: below it."
+    "best?: each row against the best of all others, whichever that is, with intervals that hold for all rows of all "
+    "tables together, since the row on top was picked on these same scores; for these checkpoints, not for the "
+    "methods. yes: above all others; may be: not told apart from the best; no: below it."
 )
 _MARKS = {
     "PHANTOM": "PHANTOM: made from synthetic images. The code is the real one, the numbers are toys and claim nothing "

@@ -40,7 +40,13 @@ class WithTheBest(NamedTuple):
 
 
 def with_the_best(
-    estimates: ArrayLike, covariance: ArrayLike, df: float, *, higher_is_better: bool = True, seed: int = 0
+    estimates: ArrayLike,
+    covariance: ArrayLike,
+    df: float,
+    *,
+    higher_is_better: bool = True,
+    tables: int = 1,
+    seed: int = 0,
 ) -> list[WithTheBest]:
     """Compare each row with the best of all others by Hsu's constrained simultaneous intervals.
 
@@ -52,6 +58,7 @@ def with_the_best(
         covariance: (rows, rows) of the means' errors, so variances are squared standard errors.
         df: degrees of freedom of the covariance, above 0; the smallest where rows have several. May be infinite.
         higher_is_better: which end of the score is the best.
+        tables: how many such comparisons shall hold together, at 95 % for all (Bonferroni).
         seed: of the draws that give the critical values.
 
     Raises:
@@ -67,7 +74,7 @@ def with_the_best(
         return [WithTheBest(None, None, "no claim", "undefined: rows differ and their difference does not vary")] * len(
             means
         )
-    margins = _critical(covariances, errors, df, seed)[:, None] * errors
+    margins = _critical(covariances, errors, df, 1 - (1 - CONFIDENCE) / tables, seed)[:, None] * errors
     high = np.where(same, math.inf, gaps + margins).min(axis=1).clip(0)
     low = np.where(same | (high == 0), math.inf, gaps - margins.T).min(axis=1)
     low = np.where(np.isinf(low), 0.0, low.clip(max=0))
@@ -92,8 +99,8 @@ def _differences(means: np.ndarray, covariances: np.ndarray) -> tuple[np.ndarray
     return gaps, errors, (errors == 0) & (np.abs(gaps) <= SAME * np.abs(means).max())
 
 
-def _critical(covariances: np.ndarray, errors: np.ndarray, df: float, seed: int) -> np.ndarray:
-    """Draw joint errors and return, for each row i, the 95 % point of the largest (errorⱼ - errorᵢ)/sᵢⱼ, (rows,)."""
+def _critical(covariances: np.ndarray, errors: np.ndarray, df: float, level: float, seed: int) -> np.ndarray:
+    """Draw joint errors; return, for each row i, the quantile at a level of the largest (errorⱼ - errorᵢ)/sᵢⱼ, (rows,)."""
     values, vectors = np.linalg.eigh(covariances)
     random = generator(seed, "with-the-best", len(covariances))
     drawn = random.standard_normal((DRAWS, len(values))) @ (vectors * np.sqrt(values.clip(0))).T
@@ -104,7 +111,7 @@ def _critical(covariances: np.ndarray, errors: np.ndarray, df: float, seed: int)
         others = scale > 0
         if others.any():
             largest = ((drawn[:, others] - drawn[:, [i]]) / scale[others]).max(axis=1)
-            found[i] = np.quantile(largest, CONFIDENCE)
+            found[i] = np.quantile(largest, level)
     return found
 
 

@@ -62,7 +62,7 @@ def test_the_intervals_are_those_of_the_formula(monkeypatch, seed):
 @pytest.mark.parametrize("leader", [0, 1, 4])
 def test_all_intervals_hold_at_once_under_unequal_variances(monkeypatch, covariance, leader):
     """One row far ahead of rows that are alike: the hardest case, where 95 of 100 is exact."""
-    critical = module._critical(covariance, errors_of(covariance), np.inf, 0)
+    critical = module._critical(covariance, errors_of(covariance), np.inf, 0.95, 0)
     monkeypatch.setattr(module, "_critical", lambda *_: critical)  # the covariance is known, so it is the same
     true = 50.0 * (np.arange(5) == leader)
     studies = np.random.default_rng(leader).multivariate_normal(true, covariance, 2000)
@@ -72,7 +72,7 @@ def test_all_intervals_hold_at_once_under_unequal_variances(monkeypatch, covaria
 
 @pytest.mark.parametrize("true", [np.zeros(5), np.array([0, 0.5, 1, -2, 1])], ids=["all alike", "close"])
 def test_all_intervals_hold_at_least_as_often_where_no_row_is_far_ahead(monkeypatch, true):
-    critical = module._critical(TANGLED, errors_of(TANGLED), np.inf, 0)
+    critical = module._critical(TANGLED, errors_of(TANGLED), np.inf, 0.95, 0)
     monkeypatch.setattr(module, "_critical", lambda *_: critical)
     studies = np.random.default_rng(0).multivariate_normal(true, TANGLED, 1000)
     assert np.mean([covers(with_the_best(means, TANGLED, np.inf), true) for means in studies]) > 0.94
@@ -158,3 +158,9 @@ def test_the_same_draws_give_the_same_intervals():
 def test_what_gives_no_comparison_is_refused(means, covariance, df, message):
     with pytest.raises(ValueError, match=message):
         with_the_best(means, covariance, df)
+
+
+def test_several_tables_hold_together_by_bonferroni():
+    one, several = (with_the_best([0.0, 0.0], np.eye(2), np.inf, tables=tables)[0].high for tables in (1, 10))
+    assert one == pytest.approx(np.sqrt(2) * scipy.stats.norm.ppf(0.95), abs=0.03)
+    assert several == pytest.approx(np.sqrt(2) * scipy.stats.norm.ppf(0.995), abs=0.06)
