@@ -100,7 +100,7 @@ def _differences(means: np.ndarray, covariances: np.ndarray) -> tuple[np.ndarray
 
 
 def _critical(covariances: np.ndarray, errors: np.ndarray, df: float, level: float, seed: int) -> np.ndarray:
-    """Draw joint errors; return for each row i the quantile of the largest (errorⱼ - errorᵢ)/sᵢⱼ at a level, (rows,)."""
+    """Draw joint errors; return for each row i the quantile of the largest (errorⱼ - errorᵢ)/sᵢⱼ, (rows,)."""
     values, vectors = np.linalg.eigh(covariances)
     random = generator(seed, "with-the-best", len(covariances))
     drawn = random.standard_normal((DRAWS, len(values))) @ (vectors * np.sqrt(values.clip(0))).T
