@@ -11,6 +11,8 @@ from eden_bench.statistics.estimates import Estimate
 from eden_bench.statistics.samples import sample
 from eden_bench.statistics.t_tests import CONFIDENCE, two_sample_t
 
+DIGITS = 12
+"""To which scores are rounded before one wins: equal means may be added up in another order."""
 LARGEST_T = 1e4
 """Above it the noncentral t is not computed reliably; groups so far apart hardly vary."""
 
@@ -100,7 +102,8 @@ def _noncentrality(t: float, df: float, probability: float) -> float:
 
 def _wins(first: Sequence[float], second: Sequence[float]) -> float:
     """Return the share of pairs that the first wins, a tie half: ranks among the second, below and up to each."""
-    ours, theirs = sample(first), np.sort(sample(second))
+    ours, theirs = (np.round(sample(scores), DIGITS) for scores in (first, second))
+    theirs.sort()
     below, up_to = (np.searchsorted(theirs, ours, side) for side in ("left", "right"))
     return float((below + up_to).sum()) / (2 * len(ours) * len(theirs))
 

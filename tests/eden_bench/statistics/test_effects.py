@@ -63,6 +63,11 @@ def test_wins_are_counted_one_by_one(first, second):
     assert cliffs_delta(first, second) == pytest.approx(2 * wins - 1)
 
 
+def test_scores_that_are_equal_but_for_rounding_tie():
+    assert cliffs_delta([0.1 + 0.2], [0.3]) == 0
+    assert probability_of_improvement([0.1 + 0.2], [0.3]).value == 0.5
+
+
 @given(SCORES, SCORES)
 def test_the_probability_turns_with_the_order_and_lies_within_its_interval(first, second):
     found, turned = probability_of_improvement(first, second), probability_of_improvement(second, first)
