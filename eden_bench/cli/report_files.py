@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-import importlib
-import importlib.util
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 import typer
 
 from eden_bench import records
 from eden_bench.audit.storage import load as load_audits
 from eden_bench.errors import DataMissing, EdenError
+from eden_bench.figures import for_report
 from eden_bench.files import atomic
 from eden_bench.records import Warn
 from eden_bench.report import reference
@@ -82,7 +80,7 @@ def rendered(out: Path, report: Report, *, probes: bool = True) -> dict[str, str
     """
     from eden_bench.report.html.page import render
 
-    page = render(report, _figures(report, probes), load_audits(out, lambda line: None))
+    page = render(report, for_report(report, probes=probes), load_audits(out, lambda line: None))
     return {**{form: render(report) for form, render in _RENDER.items()}, "html": page}
 
 
@@ -99,11 +97,3 @@ def write(out: Path, files: Mapping[str, str]) -> None:
         typer.echo(f"warning: the report's files are not written: {error}", err=True)
         return
     typer.echo(f"the whole report: {folder / 'report.html'} (beside it .md, .tex, .csv and .json)", err=True)
-
-
-def _figures(report: Report, probes: bool) -> Sequence[Any]:
-    """Draw the figures, where their room is there."""
-    if importlib.util.find_spec("eden_bench.figures") is None:
-        return ()
-    figures: Sequence[Any] = importlib.import_module("eden_bench.figures").for_report(report, probes=probes)
-    return figures
