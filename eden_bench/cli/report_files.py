@@ -8,9 +8,10 @@ from pathlib import Path
 
 import typer
 
-from eden_bench import figures, records
+from eden_bench import records
 from eden_bench.audit.storage import load as load_audits
 from eden_bench.errors import DataMissing, EdenError
+from eden_bench.figures import for_report
 from eden_bench.files import atomic
 from eden_bench.records import Warn
 from eden_bench.report import reference
@@ -83,7 +84,7 @@ def rendered(out: Path, report: Report, *, probes: bool = True, pictures: Path |
     """
     from eden_bench.report.html.page import render
 
-    drawn = figures.for_report(report, pictures, probes=probes)
+    drawn = for_report(report, pictures, probes=probes)
     page = render(report, drawn, load_audits(out, lambda line: None))
     return {**{form: render(report) for form, render in _RENDER.items()}, "html": page}
 
