@@ -27,6 +27,7 @@ def report(
         bool, typer.Option("--allow-unequal", help="Test rows even if their seeds differ.")
     ] = False,
     with_reference: Reference = False,
+    figures: Annotated[bool, typer.Option("--figures", help="Also write OUT/report/figures/*.svg and .pdf.")] = False,
     as_json: Json = False,
 ) -> None:
     """Show tables, intervals and verdicts; write report.html, .md, .tex, .csv and .json to OUT/report."""
@@ -35,7 +36,7 @@ def report(
     settings = gather(out=out)
     folder, cache = settings.out, settings.cache if with_reference else None
     built = of_folder(folder, tasks or (), method or "", allow_unequal=allow_unequal, reference_in=cache)
-    files = rendered(folder, built)
+    files = rendered(folder, built, figures=figures)
     if as_json or form in files:
         typer.echo(files["json" if as_json else form], nl=False)
     else:
