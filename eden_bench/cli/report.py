@@ -27,7 +27,7 @@ def report(
         bool, typer.Option("--allow-unequal", help="Test rows even if their seeds differ.")
     ] = False,
     with_reference: Reference = False,
-    figures: Annotated[bool, typer.Option("--figures", help="Write each figure as SVG and PDF too.")] = False,
+    figures: Annotated[bool, typer.Option("--figures", help="Also write OUT/report/figures/*.svg and .pdf.")] = False,
     as_json: Json = False,
 ) -> None:
     """Show tables, intervals and verdicts; write report.html, .md, .tex, .csv and .json to OUT/report."""
@@ -36,15 +36,12 @@ def report(
     settings = gather(out=out)
     folder, cache = settings.out, settings.cache if with_reference else None
     built = of_folder(folder, tasks or (), method or "", allow_unequal=allow_unequal, reference_in=cache)
-    pictures = folder / "report" / "figures" if figures else None
-    files = rendered(folder, built, pictures=pictures)
+    files = rendered(folder, built, figures=figures)
     if as_json or form in files:
         typer.echo(files["json" if as_json else form], nl=False)
     else:
         show(built)
     write(folder, files)
-    if pictures:
-        typer.echo(f"the figures as SVG and PDF: {pictures}", err=True)
 
 
 def show(built: Report) -> None:

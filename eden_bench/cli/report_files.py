@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 
@@ -11,7 +11,7 @@ import typer
 from eden_bench import records
 from eden_bench.audit.storage import load as load_audits
 from eden_bench.errors import DataMissing, EdenError
-from eden_bench.figures import for_report
+from eden_bench.figures import Figure, for_report
 from eden_bench.files import atomic
 from eden_bench.records import Warn
 from eden_bench.report import reference
@@ -70,21 +70,18 @@ def of_folder(
     return replace(built, tables=tables, failures=(*built.failures, *damaged, *failure_notes(failed)))
 
 
-def rendered(out: Path, report: Report, *, probes: bool = True, pictures: Path | None = None) -> dict[str, str]:
+def rendered(out: Path, report: Report, *, probes: bool = True, figures: bool = False) -> dict[str, str]:
     """Render a report in every form.
 
     Args:
         out: the folder whose audits the page tells of.
         report: what to render.
         probes: draw the figures of probes too, which take seconds.
-        pictures: folder that each figure is written to as SVG and PDF besides; None for none.
-
-    Raises:
-        StoreFailed: that folder cannot be written.
+        figures: also write the page's figures to OUT/report/figures, as .svg and .pdf.
     """
     from eden_bench.report.html.page import render
 
-    drawn = for_report(report, pictures, probes=probes)
+    drawn = _figures(report, probes, out / "report" / "figures" if figures else None)
     page = render(report, drawn, load_audits(out, lambda line: None))
     return {**{form: render(report) for form, render in _RENDER.items()}, "html": page}
 
@@ -102,3 +99,15 @@ def write(out: Path, files: Mapping[str, str]) -> None:
         typer.echo(f"warning: the report's files are not written: {error}", err=True)
         return
     typer.echo(f"the whole report: {folder / 'report.html'} (beside it .md, .tex, .csv and .json)", err=True)
+
+
+def _figures(report: Report, probes: bool, folder: Path | None) -> Sequence[Figure]:
+    """Draw the figures, and write them to a folder; one that cannot be written is a warning."""
+    try:
+        drawn = for_report(report, folder, probes=probes)
+    except (EdenError, OSError) as error:
+        typer.echo(f"warning: the report's figures are not written: {error}", err=True)
+        return for_report(report, probes=probes)
+    if folder is not None:
+        typer.echo(f"figures in {folder}: {', '.join(each.name for each in drawn) or 'none'}", err=True)
+    return drawn

@@ -107,3 +107,25 @@ def test_phantom_and_real_say_how_much_of_it_is_which_and_share_no_table(tmp_pat
     assert "1 of 2 tables is made from synthetic images (PHANTOM) and may not be claimed of patients." in streams.out
     heads = [line for line in streams.out.splitlines() if line.startswith("scr-heart, full")]
     assert ["PHANTOM" in line for line in heads].count(True) == 1
+
+
+def test_figures_are_written_on_request_and_named(tmp_path, capsys):
+    store_three(tmp_path)
+    code, streams = report(tmp_path, capsys)
+    assert code == 0
+    assert not (tmp_path / "report" / "figures").exists()
+    code, streams = report(tmp_path, capsys, "--figures")
+    folder = tmp_path / "report" / "figures"
+    assert code == 0
+    assert f"figures in {folder}: scores" in streams.err
+    assert {"scores.svg", "scores.pdf"} <= {path.name for path in folder.iterdir()}
+
+
+def test_figures_that_cannot_be_written_are_a_warning_and_lose_nothing(tmp_path, capsys):
+    store_three(tmp_path, seeds=[0, 1])
+    (tmp_path / "report").mkdir()
+    (tmp_path / "report" / "figures").write_text("in the way")
+    code, streams = report(tmp_path, capsys, "--figures")
+    assert code == 0
+    assert "warning: the report's figures are not written" in streams.err
+    assert "<svg" in (tmp_path / "report" / "report.html").read_text()

@@ -43,6 +43,7 @@ def test_the_difference_and_its_interval_are_read_off_the_right_axis():
     left, right = figure.axes
     offset = left.get_ylim()[0] - right.get_ylim()[0]
     assert offset == pytest.approx(72)  # densecl's mean is 0 at the right
+    assert left.get_ylim()[1] - right.get_ylim()[1] == pytest.approx(72)
     (diamond,) = points(left, "D")
     assert diamond.get_ydata()[0] - offset == pytest.approx(10)
     interval = next(line for line in left.lines if line.get_linewidth() == 1.6)

@@ -1,5 +1,6 @@
 """The part-whole figure from stored records: what is drawn, what it says, and that it is a vector picture."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -8,6 +9,8 @@ from scipy.stats import gaussian_kde
 
 from eden_bench.errors import UsageError
 from eden_bench.figures import part_whole, style
+from eden_bench.report.tables import Report
+from tests.eden_bench.figures.reports import row, table
 
 
 def record(label, matched, mismatched, folder="runs/records/1"):
@@ -56,3 +59,17 @@ def test_a_record_of_another_task_and_no_record_are_refused(records):
         part_whole.draw([record("adam", np.ones(0), np.ones(0), folder="runs/2")])
     with pytest.raises(UsageError, match="0 records to draw, expected 1 to 8"):
         part_whole.draw([])
+
+
+def test_a_report_has_one_figure_of_it_and_says_what_does_not_vary(records):
+    rows = [
+        replace(
+            row(each.label, [0.5]), cells={("d", 0): SimpleNamespace(**vars(each), facts=SimpleNamespace(arrays=1))}
+        )
+        for each in records
+    ]
+    (found,) = part_whole.figures(Report(tables=(table(rows, task="compositionality", kind="probe"),)))
+    assert found.name == "compositionality-density"
+    assert "n = 300; dashed" in found.caption
+    assert "n = 200 to 600" in found.caption
+    assert found.figure.get_suptitle() == "PHANTOM · QUICK"

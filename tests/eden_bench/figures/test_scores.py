@@ -49,10 +49,11 @@ def test_one_seed_has_a_dot_and_no_bar():
         (finding("checkpoints", "better", 0.1, 0.02, 0.01), Finding(scope="methods", verdict="not asked"), "*†"),
         (finding("checkpoints", "better", 0.1, 0.02, 0.01), finding("methods", "better", 0.1, 0.05, 0.04), "**†"),
         (finding("checkpoints", "undecided", 0.1, 0.02, 0.06), Finding(scope="methods", verdict="not asked"), "†"),
+        (finding("checkpoints", "better", 0.1, 0.02, 0.06), Finding(scope="methods", verdict="not asked"), "†"),
         (finding("checkpoints", "better", 0.1, 0.02, None), Finding(scope="methods", verdict="not asked"), "†"),
         (finding("checkpoints", "equivalent", 0.0, 0.001, 0.01), Finding(scope="methods", verdict="not asked"), "†"),
     ],
-    ids=["checkpoints", "methods too", "not after correction", "outside the family", "equivalent"],
+    ids=["checkpoints", "methods too", "undecided", "not after correction", "outside the family", "equivalent"],
 )
 def test_a_star_is_a_corrected_verdict_and_a_dagger_the_papers_test(checkpoints, methods, expected):
     both = replace(pair(ADAM, DENSE), checkpoints=checkpoints, methods=methods)
