@@ -106,6 +106,12 @@ def test_the_direction_of_the_score_decides_what_is_better():
     assert row.verdict.startswith("worse [PHANTOM; QUICK]")
 
 
+def test_a_probe_is_compared_by_welch_and_by_the_direction_of_its_score():
+    lower = {"score": replace(DICE, higher_is_better=False), "kind": "probe"}
+    row = the_row(with_folder(tables(mean=0.95, **lower), tables(mean=0.9, checkpoint="9" * 64, **lower), NAMES))
+    assert (row.pair, row.verdict) == (None, "worse [PHANTOM; QUICK]")
+
+
 @pytest.mark.parametrize(
     ("change", "why"),
     [
