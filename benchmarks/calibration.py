@@ -10,6 +10,8 @@ over the family of all its pairs in all tasks. The paper's own test is counted o
 
 from __future__ import annotations
 
+import argparse
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -43,6 +45,15 @@ STUDIES = (
     Study("methods, 3 pretrainings", "methods", Design(pretrainings=3)),
     Study("methods, 5 pretrainings", "methods", Design(pretrainings=5)),
 )
+FEW = (
+    Study("checkpoints, 5 seeds", "checkpoints", Design(equal_checkpoints=True, seeds=5)),
+    Study("checkpoints, 3 seeds", "checkpoints", Design(equal_checkpoints=True, seeds=3)),
+    Study("checkpoints, 2 seeds", "checkpoints", Design(equal_checkpoints=True, seeds=2)),
+    Study("methods, 3 pretrainings of 3 seeds", "methods", Design(pretrainings=3, seeds=3)),
+)
+"""Smaller studies than the bars ask for, shown to say how far the report is right there."""
+CONFUSED = Study("1 pretraining, read as the methods'", "checkpoints", Design())
+"""What a verdict on checkpoints is worth as one on methods: pretrainings differ, and there is one of each."""
 
 
 @dataclass(frozen=True)
@@ -146,3 +157,37 @@ def _share_with(found: Difference, scope: Scope, claims: Sequence[str]) -> float
 
 def _covered(found: Difference) -> float:
     return float((np.abs(found.value) <= found.half_width).mean())
+
+
+def lines(outcome: Outcome) -> list[str]:
+    """Describe a study's outcome."""
+    coverage = ", ".join(f"{name} {100 * share:.1f}" for name, share in outcome.coverage.items())
+    return [
+        f"{outcome.study.name}: false claims in {100 * outcome.false_claims:.1f} % of families of "
+        f"{(outcome.study.design.methods - 1) * len(outcome.coverage)} tests; called equivalent at the margin "
+        f"{100 * outcome.equal_at_margin:.1f} %",
+        f"  95 % intervals that hold the truth, %: {coverage}",
+        f"  the paper's t-test over seeds: {100 * outcome.paper:.0f} % of tests false, against the best of the others "
+        f"in some task {100 * outcome.paper_any:.0f} % of families",
+    ]
+
+
+def main() -> None:
+    """Print every study, those of the bars with their result."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--matrices", type=int, default=MATRICES, help="of the bars' studies; others take a quarter")
+    parser.add_argument("--seed", type=int, default=1)
+    options = parser.parse_args()
+    start = time.perf_counter()
+    for study in (*STUDIES, *FEW, CONFUSED):
+        count = options.matrices if study in STUDIES else max(1, options.matrices // 4)
+        outcome = simulate(study, count, seed=options.seed)
+        verdict = [f"  bars: {'hold' if outcome.holds else 'missed'}"] if study in STUDIES else []
+        print(*lines(outcome), *verdict, sep="\n", flush=True)
+    found = planted(20, 50, options.seed)
+    print(f"20 planted pairs of 99: found {min(found)} to {max(found)}, mean {np.mean(found):.2f}, in 50 matrices")
+    print(f"{options.matrices:,} matrices, {time.perf_counter() - start:.0f} s")
+
+
+if __name__ == "__main__":
+    main()
