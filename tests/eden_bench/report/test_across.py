@@ -392,8 +392,8 @@ def test_on_nine_tasks_three_methods_separate_and_every_pair_is_named():
     assert found.cliques == ()
     text = (
         "other tasks like these: by Wilcoxon's signed-rank test with Holm's correction 3 of 3 pairs separate: "
-        "adam from dira (p = 0.012), adam from densecl (p = 0.012), dira from densecl (p = 0.012); groups that do not "
-        "separate: none"
+        "adam from dira (p = 0.012), adam from densecl (p = 0.012), dira from densecl (p = 0.012); "
+        "groups that do not separate: none"
     )
     assert text in across_text.sentences(found)
     assert found.nemenyi_cliques == (("adam", "dira"), ("dira", "densecl"))
