@@ -151,6 +151,6 @@ def _text(found: Predicted, known: Sequence[str], whole: tuple[Value, ...]) -> s
     left_out = [label for label in found.labels if label not in known]
     without = f" {', '.join(left_out)}: left out, for no threshold was fixed." if left_out else ""
     return (
-        f"Underdiagnosis: {shown(whole[4])} of the films with a finding are called healthy, at each label's threshold of "
-        f"highest F1 on the validation images.{without}"
+        f"Underdiagnosis: {shown(whole[4])} of the films with a finding are called healthy, at each label's threshold "
+        f"of highest F1 on the validation images.{without}"
     )

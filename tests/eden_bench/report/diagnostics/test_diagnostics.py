@@ -240,8 +240,8 @@ def test_too_few_ill_films_give_no_share():
     assert {row[4] for row in made["rows"]} == {None}
     assert made["rows"][0][-1] == "fewer than 5 films with a finding"
     assert made["sentences"] == (
-        "Underdiagnosis: – of the films with a finding are called healthy, at each label's threshold of highest F1 on the "
-        "validation images.",
+        "Underdiagnosis: – of the films with a finding are called healthy, at each label's threshold of highest F1 on "
+        "the validation images.",
     )
 
 
