@@ -72,4 +72,6 @@ def shown(value: Value) -> str:
     """
     if value is None:
         return "–"
-    return f"{value:.4f}" if isinstance(value, float) else f"{value:,}" if isinstance(value, int) else value
+    if isinstance(value, str):
+        return value
+    return f"{value:,}" if isinstance(value, int) else f"{round(value, 4) + 0.0:.4f}"  # never "-0.0000"

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from eden_bench.report.diagnostics.calibrated import MEAN
-from eden_bench.report.diagnostics.diagnostic import Gap, Value
+from eden_bench.report.diagnostics.diagnostic import Gap, Value, shown
 from eden_bench.report.diagnostics.groups import mean_aucs
 from eden_bench.report.diagnostics.predicted import Predicted, Unusable, ends
 
@@ -80,10 +80,10 @@ def _aucs(found: Predicted, labels: Sequence[str]) -> tuple[np.ndarray, np.ndarr
 
 
 def _text(gap: Gap, row: tuple[Value, ...], names: tuple[str, str], findings: int) -> str:
-    interval = "no interval" if gap.low is None else f"95 % interval {gap.low:.4f} to {gap.high:.4f}"
+    interval = "no interval" if gap.low is None else f"95 % interval {shown(gap.low)} to {shown(gap.high)}"
     return (
-        f"AUROC {row[1]:.4f} on {names[0]} and {row[2]:.4f} on {names[1]}, mean over the {findings} findings that both "
-        f"name: a drop of {gap.value:.4f} ({interval})."
+        f"AUROC {shown(row[1])} on {names[0]} and {shown(row[2])} on {names[1]}, mean over {findings} findings that "
+        f"both name: a drop of {shown(gap.value)} ({interval})."
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from eden_bench.report.diagnostics.diagnostic import Gap, Value
+from eden_bench.report.diagnostics.diagnostic import Gap, Value, shown
 from eden_bench.report.diagnostics.predicted import Predicted, ends
 from eden_bench.statistics.auc_shares import auc_shares
 
@@ -97,11 +97,11 @@ def gap_of(of: str, names: list[str], values: np.ndarray, draws: np.ndarray, *, 
 def gap_text(gap: Gap) -> str:
     """Say a gap in words."""
     if gap.low is None or gap.high is None:
-        return f"{gap.of}: the worst group is {gap.worst}, {gap.value:.4f} behind {gap.best} (no interval)."
+        return f"{gap.of}: the worst group is {gap.worst}, {shown(gap.value)} behind {gap.best} (no interval)."
     clear = "" if gap.low > 0 or gap.high < 0 else "; it may be none"
     return (
-        f"{gap.of}: the worst group is {gap.worst}, {gap.value:.4f} behind {gap.best} (95 % interval {gap.low:.4f} to "
-        f"{gap.high:.4f}{clear})."
+        f"{gap.of}: the worst group is {gap.worst}, {shown(gap.value)} behind {gap.best} (95 % interval "
+        f"{shown(gap.low)} to {shown(gap.high)}{clear})."
     )
 
 

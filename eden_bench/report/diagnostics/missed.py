@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from eden_bench.report.diagnostics.diagnostic import Value
-from eden_bench.report.diagnostics.groups import LEAST_FILMS, LEAST_PATIENTS, NOTE, Masks, gap_of, gap_text, groups_of
+from eden_bench.report.diagnostics.diagnostic import Gap, Value, shown
+from eden_bench.report.diagnostics.groups import LEAST_FILMS, LEAST_PATIENTS, NOTE, gap_of, gap_text, groups_of
 from eden_bench.report.diagnostics.predicted import Predicted, Unusable, ends
 
 COLUMNS = ("by", "group", "patients", "films with a finding", "missed", "low", "high", "note")
@@ -32,6 +32,24 @@ class Missed(NamedTuple):
     """(N,) share of the cells that missed it, 0 where there is nothing to miss."""
 
 
+class _Asked(NamedTuple):
+    """A row that is asked for."""
+
+    by: str
+    name: str
+    mask: np.ndarray
+    what: Missed
+    least: int
+    """Patients below which it is not shown."""
+
+    def why_not(self, found: Predicted) -> str:
+        """Return why it is not shown; "" where it is."""
+        if self.least and found.patients_in(self.mask) < self.least:
+            return f"fewer than {self.least} patients"
+        ill = np.logical_and(self.mask, self.what.ill).sum()
+        return f"fewer than {LEAST_FILMS} films with a finding" if ill < LEAST_FILMS else ""
+
+
 def missed(found: Predicted, thresholds: Sequence[Thresholds]) -> dict[str, Any]:
     """Return the fields of a ``Diagnostic``: all films, each label, each group, and a gap an attribute.
 
@@ -39,17 +57,16 @@ def missed(found: Predicted, thresholds: Sequence[Thresholds]) -> dict[str, Any]
         Unusable: a record has no thresholds.
     """
     known = _known(found, thresholds)
-    overall = _overall(found, thresholds, known)
-    everyone = np.ones(len(found.patients), bool)
-    rows = [_row(found, "all", "all", everyone, overall, 0)]
-    rows += [_row(found, "label", label, everyone, _of_label(found, thresholds, label), 0) for label in known]
-    gaps, sentences = [], [_text(found, known, rows[0])]
-    for attribute, masks in groups_of(found).items():
-        rows += [_row(found, attribute, name, mask, overall) for name, mask in masks.items()]
-        large = {name: mask for name, mask in masks.items() if not _why_not(found, mask, overall)}
-        if len(large) > 1:
-            gaps.append(gap_of(attribute, list(large), *_rates(found, large, overall), lower_is_worse=False))
-            sentences.append(gap_text(gaps[-1]))
+    overall, everyone = _overall(found, thresholds, known), np.ones(len(found.patients), bool)
+    asked = [_Asked("all", "all", everyone, overall, 0)]
+    asked += [_Asked("label", label, everyone, _of_label(found, thresholds, label), 0) for label in known]
+    attributes = groups_of(found)
+    for attribute, masks in attributes.items():
+        asked += [_Asked(attribute, name, mask, overall, LEAST_PATIENTS) for name, mask in masks.items()]
+    rates = _rates(found, [each for each in asked if not each.why_not(found)])
+    rows = [_row(found, each, rates) for each in asked]
+    gaps = [gap for attribute in attributes for gap in _gaps(attribute, rates)]
+    sentences = [_text(found, known, rows[0]), *map(gap_text, gaps)]
     return {
         "title": "Missed findings",
         "formula": "underdiagnosis",
@@ -94,37 +111,46 @@ def _above(found: Predicted, thresholds: Sequence[Thresholds], labels: Sequence[
     return np.any(found.probabilities[:, :, columns] >= least[:, None, :], axis=2)
 
 
-def _rates(found: Predicted, masks: Masks, what: Missed) -> tuple[np.ndarray, np.ndarray]:
-    """Return the share that is missed of each group's ill films, (G,), and in every resample, (R, G)."""
-    inside = [np.logical_and(mask, what.ill) for mask in masks.values()]
-    count = np.stack([found.per_patient(each.astype(float)) for each in inside], axis=1)
-    lost = np.stack([found.per_patient(each * what.share) for each in inside], axis=1)
-    drawn_count, drawn_lost = found.drawn(count), found.drawn(lost)
+def _rates(found: Predicted, asked: Sequence[_Asked]) -> dict[tuple[str, str], tuple[float, np.ndarray]]:
+    """Return the share that is missed of each row's ill films, and in every resample, (R,)."""
+    if not asked:
+        return {}
+    inside = [np.logical_and(each.mask, each.what.ill).astype(float) for each in asked]
+    pairs = zip(inside, asked, strict=True)
+    count = np.stack([found.per_patient(ill) for ill in inside], axis=1)
+    lost = np.stack([found.per_patient(ill * each.what.share) for ill, each in pairs], axis=1)
+    drawn_lost, drawn_count = np.split(found.drawn(np.hstack([lost, count])), 2, axis=1)
     draws = np.divide(drawn_lost, drawn_count, out=np.full_like(drawn_lost, np.nan), where=drawn_count > 0)
-    return lost.sum(axis=0) / count.sum(axis=0), draws
+    values = lost.sum(axis=0) / count.sum(axis=0)
+    return {(each.by, each.name): (float(values[place]), draws[:, place]) for place, each in enumerate(asked)}
 
 
-def _why_not(found: Predicted, mask: np.ndarray, what: Missed, least: int = LEAST_PATIENTS) -> str:
-    if found.patients_in(mask) < least:
-        return f"fewer than {least} patients"
-    return f"fewer than {LEAST_FILMS} films with a finding" if (mask & what.ill).sum() < LEAST_FILMS else ""
+def _gaps(attribute: str, rates: Mapping[tuple[str, str], tuple[float, np.ndarray]]) -> list[Gap]:
+    """Return the gap between the groups of an attribute that are shown; none where fewer than two are."""
+    there = {name: rate for (by, name), rate in rates.items() if by == attribute}
+    if len(there) < 2:
+        return []
+    values, draws = (
+        np.array([rate[0] for rate in there.values()]),
+        np.stack([rate[1] for rate in there.values()], axis=1),
+    )
+    return [gap_of(attribute, list(there), values, draws, lower_is_worse=False)]
 
 
 def _row(
-    found: Predicted, by: str, name: str, mask: np.ndarray, what: Missed, least: int = LEAST_PATIENTS
+    found: Predicted, asked: _Asked, rates: Mapping[tuple[str, str], tuple[float, np.ndarray]]
 ) -> tuple[Value, ...]:
-    note = _why_not(found, mask, what, least)
-    if note:
-        return (by, name, None, None, None, None, None, note)
-    (rate,), draws = _rates(found, {name: mask}, what)
-    return (by, name, found.patients_in(mask), int((mask & what.ill).sum()), float(rate), *ends(draws[:, 0]), "")
+    if (asked.by, asked.name) not in rates:
+        return (asked.by, asked.name, None, None, None, None, None, asked.why_not(found))
+    rate, draws = rates[asked.by, asked.name]
+    films = int(np.logical_and(asked.mask, asked.what.ill).sum())
+    return (asked.by, asked.name, found.patients_in(asked.mask), films, rate, *ends(draws), "")
 
 
 def _text(found: Predicted, known: Sequence[str], whole: tuple[Value, ...]) -> str:
-    share = "–" if whole[4] is None else f"{whole[4]:.4f}"
     left_out = [label for label in found.labels if label not in known]
     without = f" {', '.join(left_out)}: left out, for no threshold was fixed." if left_out else ""
     return (
-        f"Underdiagnosis: {share} of the films with a finding are called healthy, at each label's threshold of highest "
-        f"F1 on the validation images.{without}"
+        f"Underdiagnosis: {shown(whole[4])} of the films with a finding are called healthy, at each label's threshold "
+        f"of highest F1 on the validation images.{without}"
     )

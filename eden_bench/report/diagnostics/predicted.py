@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -63,7 +64,7 @@ class Predicted:
 
     def drawn(self, sums: np.ndarray) -> np.ndarray:
         """Return the sums (P, G) of patients in every bootstrap resample of the patients, (R, G)."""
-        return np.concatenate([counts @ sums for counts in patient_counts(self.count, RESAMPLES)])
+        return np.concatenate([part.astype(float) @ sums for part in _parts(self.count)])
 
 
 def read(records: Sequence[Record]) -> Predicted:
@@ -96,6 +97,12 @@ def ends(draws: np.ndarray) -> tuple[float | None, float | None]:
     """Return the 95 % interval of resampled values; None where too many have none."""
     found = interval(draws)
     return (None, None) if found is None else (found.low, found.high)
+
+
+@functools.lru_cache(maxsize=2)
+def _parts(patients: int) -> tuple[np.ndarray, ...]:
+    """Draw the resamples of so many patients once: every row of a task meets the same."""
+    return tuple(counts.astype(np.uint16) for counts in patient_counts(patients, RESAMPLES))
 
 
 def _columns(record: Record, labels: Sequence[str], *, whole: bool) -> dict[str, np.ndarray]:

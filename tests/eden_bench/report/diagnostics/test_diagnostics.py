@@ -234,6 +234,17 @@ def test_a_label_no_finding_is_itself_what_calls_a_film_healthy():
     assert made["rows"][0][4] == pytest.approx((found.probabilities[:, ill, 1] >= 0.6).mean())
 
 
+def test_too_few_ill_films_give_no_share():
+    found = replace(predicted(cells=1), targets=np.zeros((480, 2), bool))
+    made = missed(found, [HALVES])
+    assert {row[4] for row in made["rows"]} == {None}
+    assert made["rows"][0][-1] == "fewer than 5 films with a finding"
+    assert made["sentences"] == (
+        "Underdiagnosis: – of the films with a finding are called healthy, at each label's threshold of highest F1 on "
+        "the validation images.",
+    )
+
+
 def test_a_probability_at_its_threshold_is_positive():
     found = replace(predicted(cells=1), probabilities=np.full((1, 480, 2), 0.5))
     assert missed(found, [{"Mass": 0.5, "Edema": 0.9}])["rows"][0][4] == 0
