@@ -2,11 +2,11 @@
 
 import pytest
 
-from benchmarks.reference import pack, smallest, thinned
+from benchmarks.reference import MOST_BYTES, pack, smallest, thinned
 from eden_bench import records
 from eden_bench.errors import UsageError
 from eden_bench.report.build import build
-from eden_bench.report.reference import beside, load
+from eden_bench.report.reference import ARCHIVE, beside, load
 from tests.eden_bench.stored import patients, store, store_three
 
 
@@ -99,3 +99,15 @@ def test_equal_records_give_equal_bytes_and_too_large_an_archive_has_fewer_seeds
     assert sizes[0][0] == 4
     assert sizes[-1][0] < 4
     assert len(sizes[-1][1]) < whole
+
+
+# ── what travels with the package ────────────────────────────────────────────────────────────────
+
+
+def test_the_packages_records_are_whole_phantom_and_quick_and_small(tmp_path, capsys):
+    found = load(tmp_path)
+    assert capsys.readouterr().err == ""
+    assert ARCHIVE.stat().st_size <= MOST_BYTES
+    assert all(record.phantom and record.marks.quick and not record.facts.arrays for record in found)
+    assert {"adam", "random"} <= {record.label for record in found}
+    assert len({record.cell.task for record in found}) == 9
