@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from eden_bench.figures.style import Drawn
 
 Warn = Callable[[str], None]
-_FROM_SCORES = ("scores", "few_shot", "ablations", "estimation", "critical_difference", "profiles")
+_FROM_SCORES = ("scores", "few_shot", "ablations", "estimation", "critical_difference", "profiles", "reliability")
 _FROM_ARRAYS = ("locality", "part_whole", "cross_scale", "matching", "class_maps")
 
 

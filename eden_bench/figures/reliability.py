@@ -8,6 +8,7 @@ from typing import Protocol
 
 from eden_bench.figures import style
 from eden_bench.figures.style import Drawn
+from eden_bench.report.tables import Report
 
 
 class Curve(Protocol):
@@ -27,6 +28,27 @@ class Curve(Protocol):
     def observed(self) -> Sequence[float]:
         """Share of positives of each bin."""
         ...
+
+
+def figures(report: Report) -> list[Drawn]:
+    """Draw, for each task whose probabilities were read, all rows' curves of the label with the most positives."""
+    tasks: dict[tuple[str, int | None, tuple[str, ...]], dict[str, Mapping[str, Curve]]] = {}
+    for each in report.diagnostics:
+        if each.kind == "calibration" and each.curves:
+            tasks.setdefault((each.task, each.shots, each.marks), {})[each.label] = each.curves
+    return [_of_task(task, shots, marks, rows) for (task, shots, marks), rows in tasks.items()]
+
+
+def _of_task(task: str, shots: int | None, marks: Sequence[str], rows: Mapping[str, Mapping[str, Curve]]) -> Drawn:
+    shared = set.intersection(*(set(curves) for curves in rows.values()))
+    first = next(iter(rows.values()))
+    chosen = max(sorted(shared), key=lambda label: _positives(first[label]))
+    few = "" if shots is None else f", {shots} shots"
+    return reliability({row: curves[chosen] for row, curves in rows.items()}, f"{task}{few}, {chosen}", marks)
+
+
+def _positives(curve: Curve) -> float:
+    return math.fsum(cases * share for cases, share in zip(curve.cases, curve.observed, strict=True))
 
 
 def reliability(curves: Mapping[str, Curve], what: str, marks: Sequence[str] = ()) -> Drawn:

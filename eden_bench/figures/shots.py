@@ -7,7 +7,8 @@ from dataclasses import dataclass
 from typing import NamedTuple
 
 from eden_bench.report.findings import Finding
-from eden_bench.report.tables import Marks, Report, Row, Table
+from eden_bench.report.marks import Marks
+from eden_bench.report.tables import Report, Row, Table
 from eden_bench.statistics.t_tests import Summary
 
 

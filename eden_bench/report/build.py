@@ -20,8 +20,9 @@ from eden_bench.records import Record
 from eden_bench.records.content import TaskFacts
 from eden_bench.report import notes, pretraining
 from eden_bench.report.compare import comparisons
+from eden_bench.report.marks import Marks
 from eden_bench.report.rows import rows_of
-from eden_bench.report.tables import Marks, Report, Row, Table, ranges
+from eden_bench.report.tables import Report, Row, Table, ranges
 
 
 def build(
@@ -117,23 +118,12 @@ def _table(group: list[Record], method: str, allow_unequal: bool, audits: Audits
         data=cell.data,
         splits=cell.splits,
         pretrain_data=max(record.pretraining.digest for record in group),
-        marks=Marks(_is_phantom(group), first.marks.quick, _part(group)),
+        marks=Marks.of(group),
         counts=first.data.counts,
         rows=tuple(rows),
         comparisons=comparisons(tested, method, allow_unequal=allow_unequal, higher_is_better=score.higher_is_better),
         notes=(*_notes(group, rows), *_leakage(group, audits)),
     )
-
-
-def _is_phantom(group: Sequence[Record]) -> bool:
-    return any(record.phantom or record.pretraining.phantom for record in group)
-
-
-def _part(group: Sequence[Record]) -> str:
-    """Name the incomplete data: the task's, those of the pretraining, or both."""
-    found = [group[0].marks.part or ""]
-    parts = {record.pretraining.part or "" for record in group}
-    return "; ".join(filter(None, [*found, *(f"pretraining on {part}" for part in sorted(parts) if part)]))
 
 
 def _notes(group: Sequence[Record], rows: Sequence[Row]) -> tuple[str, ...]:

@@ -10,10 +10,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from eden_bench.contracts import ScoreDefinition
 from eden_bench.report.findings import Across, Best, Pair
+from eden_bench.report.marks import Marks
 from eden_bench.statistics.t_tests import Summary, TTest, summarise, variance
 
 if TYPE_CHECKING:
     from eden_bench.records import Record
+    from eden_bench.report.diagnostics import Diagnostic
 
 _BUDGETS = {
     "steps": "optimiser steps (as many as on the full training set)",
@@ -58,20 +60,6 @@ class Claim:
     """By Holm's method, over all claims of the report."""
     note: str = ""
     """Why nothing is claimed."""
-
-
-class Marks(NamedTuple):
-    """Marks of a table that restrict what its numbers mean: phantom, quick, part."""
-
-    phantom: bool
-    quick: bool
-    part: str
-
-    @property
-    def words(self) -> tuple[str, ...]:
-        """For example ("PHANTOM", "QUICK"); empty for whole real data under the paper's protocol."""
-        part = (f"PART: {self.part}",) if self.part else ()
-        return (*(("PHANTOM",) if self.phantom else ()), *(("QUICK",) if self.quick else ()), *part)
 
 
 class Backbone(NamedTuple):
@@ -243,6 +231,8 @@ class Report:
     family: str = ""
     """The family of tests that Holm's correction is over, in words."""
     across: tuple[Across, ...] = ()
+    diagnostics: tuple[Diagnostic, ...] = ()
+    """What stored probabilities say beside the scores; computed where a report is written."""
     failures: tuple[str, ...] = ()
 
 

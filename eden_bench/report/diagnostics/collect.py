@@ -15,6 +15,7 @@ from eden_bench.report.diagnostics.external import dropped
 from eden_bench.report.diagnostics.groups import grouped, groups_of
 from eden_bench.report.diagnostics.missed import missed
 from eden_bench.report.diagnostics.predicted import Predicted, Unusable, labels_of, read
+from eden_bench.report.marks import Marks
 
 _TITLES: Mapping[Kind, str] = {
     "calibration": "Calibration",
@@ -101,6 +102,6 @@ def _made(row: list[Record], kind: Kind, fields: Mapping[str, Any]) -> Diagnosti
         protocol=first.protocol,
         label=first.label,
         cells=tuple(record.id for record in row),
-        phantom=any(record.phantom or record.pretraining.phantom for record in row),
+        marks=Marks.of(row).words,
         **fields,
     )

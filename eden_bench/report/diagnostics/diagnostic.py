@@ -40,7 +40,8 @@ class Diagnostic:
     """Name of the row: the method, or a variant."""
     cells: tuple[str, ...]
     """Ids of the records that it is the mean of."""
-    phantom: bool
+    marks: tuple[str, ...]
+    """What restricts the numbers, for example ("PHANTOM", "QUICK")."""
     title: str
     sentences: tuple[str, ...]
     """What was found and how, in words; also why there is nothing."""
@@ -55,8 +56,8 @@ class Diagnostic:
     def heading(self) -> str:
         """Title, task, shots and row in one line."""
         shots = "full training set" if self.shots is None else f"{self.shots} shots"
-        phantom = " [PHANTOM]" if self.phantom else ""
-        return f"{self.title}: {self.label} on {self.task}, {shots}, protocol {self.protocol}{phantom}"
+        marks = f" [{'; '.join(self.marks)}]" if self.marks else ""
+        return f"{self.title}: {self.label} on {self.task}, {shots}, protocol {self.protocol}{marks}"
 
     def text(self) -> str:
         """Format it as plain text: heading, table, sentences."""

@@ -14,6 +14,7 @@ from markupsafe import Markup
 from eden_bench.audit.storage import Audits
 from eden_bench.printable import printable
 from eden_bench.report import across_text, summary, words
+from eden_bench.report.diagnostics.diagnostic import shown
 from eden_bench.report.findings import Across
 from eden_bench.report.html import methods, origins, tables
 from eden_bench.report.html.blocks import anchors
@@ -91,6 +92,9 @@ def _sections(report: Report, audits: Audits) -> dict[str, Any]:
         "tasks": [tables.section(table, names[table.heading]) for table in report.tables],
         "across_legend": across_text.LEGEND,
         "across": [_across(found) for found in report.across],
+        "diagnostics": [
+            {"about": each, "rows": [list(map(shown, row)) for row in each.rows]} for each in report.diagnostics
+        ],
         "methods": methods.rows(report),
         "data": origins.datasets(report),
         "leakage": origins.leakage(report, audits),

@@ -6,6 +6,7 @@ from collections.abc import Iterable, Sequence
 
 from eden_bench.printable import markdown_text, printable_line
 from eden_bench.report import across_text, claim_text, summary, words
+from eden_bench.report.diagnostics.diagnostic import Diagnostic, shown
 from eden_bench.report.findings import Across
 from eden_bench.report.outputs import grid
 from eden_bench.report.outputs.pair_grid import PAIR_COLUMNS, pair_cells, pair_notes
@@ -16,7 +17,8 @@ from eden_bench.report.tables import Report, Table
 def render(report: Report) -> str:
     """Render a report as Markdown."""
     across = [part for each in report.across for part in _across(each)]
-    parts = ["# eden-bench report", *_summary(report), *map(_table, report.tables), *across, *_words(report)]
+    parts = ["# eden-bench report", *_summary(report), *map(_table, report.tables), *across, *_diagnostics(report)]
+    parts += _words(report)
     failed = ["## Failed or left out", _bullets(report.failures)] if report.failures else []
     return "\n\n".join([*parts, *failed]) + "\n"
 
@@ -44,6 +46,18 @@ def _across(found: Across) -> list[str]:
     rows = _grid(across_text.columns(found), across_text.rows(found), ("method", "class"))
     title = markdown_text(across_text.title(found))
     return [f"## {title}", rows, _bullets(across_text.sentences(found)), markdown_text(across_text.LEGEND)]
+
+
+def _diagnostics(report: Report) -> list[str]:
+    """Return what stored probabilities say, a section each."""
+    told = [part for each in report.diagnostics for part in _diagnostic(each)]
+    return ["## From stored probabilities", *told] if told else []
+
+
+def _diagnostic(found: Diagnostic) -> list[str]:
+    rows = [list(map(shown, row)) for row in found.rows]
+    table = [_grid(found.columns, rows, found.columns[:1])] if rows else []
+    return [f"### {markdown_text(printable_line(found.heading))}", *table, _bullets(found.sentences)]
 
 
 def _words(report: Report) -> list[str]:

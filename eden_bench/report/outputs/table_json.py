@@ -43,6 +43,7 @@ def render(report: Report) -> str:
         "formulas": dict(FORMULAS),
         "tables": [_table(table) for table in report.tables],
         "across": [across_json(found, report) for found in report.across],
+        "diagnostics": [asdict(each) for each in report.diagnostics],
         "failures": list(report.failures),
     }
     return printable(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)) + "\n"

@@ -5,7 +5,8 @@ from dataclasses import replace
 import numpy as np
 
 from eden_bench.report.findings import Across, Aggregates, Finding, Pair
-from eden_bench.report.tables import Backbone, Comparison, Marks, Pretraining, Report, Row, Table
+from eden_bench.report.marks import Marks
+from eden_bench.report.tables import Backbone, Comparison, Pretraining, Report, Row, Table
 from eden_bench.statistics.estimates import Estimate
 from eden_bench.statistics.t_tests import two_sample_t
 from tests.eden_bench.stored import DICE, store

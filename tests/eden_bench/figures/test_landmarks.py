@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 from eden_bench.figures import cross_scale, locality, neighbours, style
-from eden_bench.report.tables import Marks, Report
+from eden_bench.report.marks import Marks
+from eden_bench.report.tables import Report
 from tests.eden_bench.figures.reports import row, table
 from tests.eden_bench.stored import DICE
 
