@@ -8,11 +8,11 @@ from eden_bench.report.diagnostics import diagnostics
 from eden_bench.report.html import page
 from eden_bench.report.outputs import markdown, table_json
 from eden_bench.report.tables import Report
-from tests.eden_bench.report.diagnostics import predictions
+from tests.eden_bench.report.diagnostics.test_diagnostics import predicted, record
 
 
-def test_it_stands_in_markdown_json_page_and_figures(tmp_path):
-    records = predictions.records(tmp_path)
+def test_it_stands_in_markdown_json_page_and_figures():
+    records = [record(predicted(), cell) for cell in (0, 1)]
     built = build(records)
     assert built.diagnostics == ()
     said = diagnostics(records)
@@ -27,8 +27,8 @@ def test_it_stands_in_markdown_json_page_and_figures(tmp_path):
     assert any(name.startswith("reliability") for name in names)
 
 
-def test_its_marks_are_those_of_the_table(tmp_path):
-    records = predictions.records(tmp_path)
-    (table, *_) = build(records).tables
+def test_its_marks_are_those_of_the_table():
+    records = [record(predicted(), cell) for cell in (0, 1)]
+    (table,) = build(records).tables
     assert {each.marks for each in diagnostics(records)} == {table.marks.words}
     assert table.marks.words == ("PHANTOM", "QUICK")
