@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
+from eden_bench.digests import digest
 from eden_bench.figures import style
 from eden_bench.figures.scores import axis_label, in_unit, is_ablation
 from eden_bench.figures.style import Drawn
@@ -18,12 +20,43 @@ _COLUMNS, _MOST = 4, 12
 
 
 def figures(report: Report) -> list[Drawn]:
-    """Draw one figure an ablation, a panel a task."""
+    """Draw one figure a setting that is ablated, a panel a task."""
     groups: dict[tuple[Any, ...], list[Table]] = {}
     for table in filter(is_ablation, report.tables):
-        groups.setdefault((table.protocol, table.pretrain_data, table.marks[:2]), []).append(table)
+        for setting, rows in by_setting(table.rows).items():
+            key = (table.protocol, setting, table.pretrain_data, table.marks[:2])
+            groups.setdefault(key, []).append(replace(table, rows=tuple(rows)))
     pages = [group[k : k + _MOST] for group in groups.values() for k in range(0, len(group), _MOST)]
-    return [Drawn(style.slug(page[0].protocol), "Ablation", _caption(page), draw(page)) for page in pages]
+    return [Drawn(_name(page), "Ablation", _caption(page), draw(page)) for page in pages]
+
+
+def by_setting(rows: Sequence[Row]) -> dict[str, list[Row]]:
+    """Return each setting that differs between methods to the rows that differ in it alone, if there are several.
+
+    Of two ablations in one table, no line shall join what differs in two things. Where no two rows differ in one
+    setting alone, all of them stand together.
+    """
+    configs = {row.label: next(iter(row.cells.values())).cell.method_config for row in rows if row.cells}
+    differing = _differing(list(configs.values()))
+    found: dict[str, list[Row]] = {}
+    for name in differing:
+        groups: dict[str, list[Row]] = {}
+        for row in rows:
+            others = {k: v for k, v in configs.get(row.label, {}).items() if k in differing and k != name}
+            groups.setdefault(digest(others), []).append(row)
+        largest = max(groups.values(), key=len)
+        found |= {name: largest} if len(largest) > 1 else {}
+    return found or {", ".join(differing): list(rows)}
+
+
+def _name(page: Sequence[Table]) -> str:
+    several = page[0].protocol.count(" / ")
+    return style.slug(f"ablation {changed(page[0].rows)}" if several else page[0].protocol)
+
+
+def _differing(configs: Sequence[Mapping[str, Any]]) -> list[str]:
+    names = dict.fromkeys(name for config in configs for name in config)
+    return [name for name in names if any(config.get(name) != configs[0].get(name) for config in configs)]
 
 
 def draw(tables: Sequence[Table]) -> Figure:
@@ -54,16 +87,25 @@ def variants(rows: Sequence[Row]) -> dict[str, Row]:
     return {style.word("-".join(each[shared:])): row for each, row in zip(parts, ordered, strict=True)}
 
 
+def _along(rows: Sequence[Row]) -> dict[str, Row]:
+    """Return what stands along the axis: values of the one setting that differs if they are numbers, else variants."""
+    configs = [next(iter(row.cells.values())).cell.method_config for row in rows if row.cells]
+    names = _differing(configs)
+    values = [config.get(names[0]) for config in configs] if len(names) == 1 else []
+    if len(set(map(str, values))) < len(rows) or any(type(value) not in (int, float) for value in values):
+        return variants(rows)
+    order = sorted(zip(values, range(len(rows)), strict=True), key=lambda pair: (pair[0], pair[1]))
+    return {f"{value:g}": rows[place] for value, place in order}
+
+
 def changed(rows: Sequence[Row]) -> str:
     """Return the names of the settings that differ between the rows' methods."""
     configs: list[Mapping[str, Any]] = [record.cell.method_config for row in rows for record in row.cells.values()]
-    names = dict.fromkeys(name for config in configs for name in config)
-    differing = [name for name in names if any(config.get(name) != configs[0].get(name) for config in configs)]
-    return style.word(", ".join(differing).replace("_", " "))
+    return style.word(", ".join(_differing(configs)).replace("_", " "))
 
 
 def _panel(axes: Axes, table: Table) -> None:
-    found, blue = variants(table.rows), style.COLOURS[0]
+    found, blue = _along(table.rows), style.COLOURS[0]
     means = [in_unit(row.summary.mean, table.score) for row in found.values()]
     axes.plot(range(len(found)), means, "-o", color=blue, zorder=3)
     for place, row in enumerate(found.values()):

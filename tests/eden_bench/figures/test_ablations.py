@@ -45,3 +45,16 @@ def test_an_ablation_has_its_own_figure_and_a_usual_table_none():
     tables = (ablation(), ablation(protocol="ablation-pruner"), ablation(protocol="quick"))
     names = [found.name for found in ablations.figures(Report(tables=tables))]
     assert names == ["ablation-granularity", "ablation-pruner"]
+
+
+def test_no_line_joins_what_differs_in_two_settings_and_numbers_stand_in_their_order():
+    full, half = {"levels": [0, 2, 4], "threshold": 0.8}, {"levels": [0], "threshold": 0.8}
+    configs = {"a-n0": half, "a-n0-2-4": full} | {f"a-t{t}": {**full, "threshold": t} for t in (2, 0.7)}
+    rows = [row(name, [place / 10], config=config) for place, (name, config) in enumerate(configs.items())]
+    found = {name: {each.label for each in some} for name, some in ablations.by_setting(rows).items()}
+    assert found == {"levels": {"a-n0", "a-n0-2-4"}, "threshold": {"a-n0-2-4", "a-t2", "a-t0.7"}}
+    names = [each.name for each in ablations.figures(Report(tables=(ablation(rows, "ablation-x / ablation-y"),)))]
+    assert names == ["ablation-levels", "ablation-threshold"]
+    (axes,) = ablations.draw([ablation([each for each in rows if each.label != "a-n0"])]).axes
+    assert [label.get_text() for label in axes.get_xticklabels()] == ["0.7", "0.8", "2"]
+    assert axes.lines[0].get_ydata() == pytest.approx([30, 10, 20])
