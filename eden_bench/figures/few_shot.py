@@ -60,7 +60,7 @@ def _panel(axes: Axes, each: FewShot, looks: Mapping[str, Look]) -> None:
         )
     _gains(axes, each, places)
     counts = style.count_text(summary.n for found in each.summaries.values() for summary in found.values())
-    axes.set_title(f"{style.word(each.task)} (n = {counts})", pad=13)
+    axes.set_title(f"{style.word(each.task)} (n = {counts})", pad=16)
     axes.set(xlabel="training images", ylabel=axis_label(score), xlim=(-0.4, len(places) - 0.6))
     axes.set_xticks(list(places.values()), ["all" if shots is None else str(shots) for shots in places])
     axes.grid(axis="y")
@@ -82,9 +82,9 @@ def _gains(axes: Axes, each: FewShot, places: Mapping[int | None, int]) -> None:
     texts = {places[shots]: f"{in_unit(gain.value, each.tables[0].score):+.1f}" for shots, gain in each.gains.items()}
     drawn: dict[str, Any] = {"va": "bottom", "fontsize": style.SMALL_PT, "color": style.GREY}
     for place, text in texts.items():
-        axes.text(place, 1.0, text, transform=axes.get_xaxis_transform(), ha="center", **drawn)
+        axes.text(place, 1.03, text, transform=axes.get_xaxis_transform(), ha="center", **drawn)
     if texts:
-        axes.text(-0.03, 1.0, "gain", transform=axes.transAxes, ha="right", **drawn)
+        axes.text(-0.03, 1.03, "gain", transform=axes.transAxes, ha="right", **drawn)
 
 
 def _whose(found: Sequence[FewShot]) -> str:
