@@ -1,4 +1,4 @@
-"""Matching (Adam, Fig. 5.1 and 9): a film's landmarks found in a view of it and in another patient's film."""
+"""Matching (Adam, Fig. 5.1 and 9): landmarks found in a view of the film, in another film, in another patient."""
 
 from __future__ import annotations
 
@@ -25,19 +25,32 @@ _CONTROLS = (
 
 def _besides(prefix: str, where: str) -> list[ScoreDefinition]:
     return [
-        share(f"{prefix}pck_2", f"share of landmarks found {where} within 2 % of the film's side"),
-        _error(f"{prefix}radial_error", f"mean distance of the place found {where} from the true one"),
+        share(f"{prefix}pck_2", f"share of landmarks found within 2 % of the film's side {where}"),
+        _error(f"{prefix}radial_error", f"mean distance from the true place to the one found {where}"),
         share(
             f"{prefix}cycle",
-            f"share of landmarks whose place found {where} finds, on the first film, a place within 5 % of them; "
-            "right or wrong, so no score by itself",
+            "share of landmarks from whose found place the way leads back, on the first film, to within 5 % of them, "
+            f"right or wrong, so no score by itself: found {where}",
         ),
         *(share(f"{prefix}{name}_of_<control>", _CONTROLS) for name in ("pck_2", "pck_5")),
         _error(f"{prefix}radial_error_of_<control>", _CONTROLS),
     ]
 
 
+def _parts(prefix: str, where: str) -> list[ScoreDefinition]:
+    """Return the scores of the landmarks in a finding's extent, and of those outside it."""
+    return [
+        share(f"{prefix}pck_5", f"share found within 5 % of the film's side, {where}"),
+        _error(f"{prefix}radial_error", f"mean distance of the place found from the true one, {where}"),
+        share(f"{prefix}pck_5_of_<control>", _CONTROLS),
+        _error(f"{prefix}radial_error_of_<control>", _CONTROLS),
+    ]
+
+
 _VIEW = "in an augmented view of the same film (rotation, scale, gamma), those that it shows"
+_PHANTOM = "; of the phantom only, since no real film tells where a landmark went, and absent on real films"
+_AGAIN = f"in another film of the same patient (other pose, breath and exposure), those that it shows{_PHANTOM}"
+_ILL = f"in that other film of the same patient with a finding added and nothing else changed{_PHANTOM}"
 PCK = ScoreDefinition(
     name="pck_5",
     text=(
@@ -50,6 +63,12 @@ PCK = ScoreDefinition(
         *_besides("", "in another patient's film"),
         share("augmented_pck_5", f"share of landmarks found {_VIEW}, within 5 % of the film's side"),
         *_besides("augmented_", _VIEW),
+        share("refilmed_pck_5", f"share of landmarks found within 5 % of the film's side {_AGAIN}"),
+        *_besides("refilmed_", _AGAIN),
+        share("diseased_pck_5", f"share of landmarks found within 5 % of the film's side {_ILL}"),
+        *_besides("diseased_", _ILL),
+        *_parts("diseased_inside_", f"of landmarks that the finding lies on {_ILL}"),
+        *_parts("diseased_outside_", f"of landmarks that the finding does not lie on {_ILL}"),
     ),
 )
 

@@ -1,21 +1,24 @@
-"""Matching: is a film's landmark found in a view of the film, and in the film of another patient?
+"""Matching: is a film's landmark found in a view of it, in another film of the patient, and in another patient's film?
 
-Each landmark's patch asks for the most alike of a grid of places. Copying the coordinates, and the mean place in
-training films, stand beside it: films are taken so alike that both are often near. Not as in Adam's figures, which show
-pictures of matches and count none.
+Other films of a patient, without and with a finding added, are the phantom's (``refilmed``): on real data nobody knows
+where a landmark went, so these scores are absent there. Each landmark's patch asks for the most alike of a grid of
+places. Copying the coordinates, and the mean place in training films, stand beside it: films are taken so alike that
+both are often near. Not as in Adam's figures, which show pictures of matches and count none.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import cached_property
+from typing import NamedTuple
 
 import numpy as np
 
 from eden_bench import seeds
 from eden_bench.contracts import Context, DatasetIndex, Item, Outcome
+from eden_bench.digests import digest
 from eden_bench.encoders import Encoder
-from tasks.probes import augmented, matches
+from tasks.probes import augmented, matches, refilmed
 from tasks.probes.definitions import ProbeTask
 from tasks.probes.landmarks import OpenLandmarks
 from tasks.probes.matching_protocol import LIMITS, MatchingProtocol
@@ -25,8 +28,19 @@ from tasks.probes.ranks import directions
 Columns = dict[str, np.ndarray]
 
 
+class Others(NamedTuple):
+    """Another film of each test film's patient."""
+
+    films: np.ndarray
+    """(K, S, S) uint8."""
+    truth: np.ndarray
+    """(K, L, 2) x and y of the landmarks on them."""
+    inside: np.ndarray | None = None
+    """(K, L) bool: in the extent of the finding that was added, where one was."""
+
+
 class OpenMatching(OpenLandmarks):
-    """Matching with its films decoded; ``films`` goes on with a view of each test film."""
+    """Matching with its films decoded; ``films`` goes on with the test films' ``others``, kind by kind."""
 
     protocol: MatchingProtocol
 
@@ -37,7 +51,21 @@ class OpenMatching(OpenLandmarks):
         self.maps = [mapping for mapping, _ in drawn]
         own = self.films[len(self.train) :]
         views = [augmented.view(film, *how) for film, how in zip(own, drawn, strict=True)]
-        self.films = np.concatenate([self.films, views])
+        moved = [
+            augmented.moved(place, mapping)
+            for place, mapping in zip(self.places[len(self.train) :], self.maps, strict=True)
+        ]
+        self.others = {"augmented": Others(np.array(views), np.array(moved))}
+        if refilmed.known(index):
+            self._film_again(index, context)
+        self.films = np.concatenate([self.films, *(other.films for other in self.others.values())])
+
+    def _film_again(self, index: DatasetIndex, context: Context) -> None:
+        """Add further films of the patients, whose truth the phantom knows."""
+        found = refilmed.open_refilmed(index, self.test, self.names, self.protocol.film_px, context)
+        self.others["refilmed"] = Others(found.films[:, 0], found.again)
+        self.others["diseased"] = Others(found.films[:, 1], found.diseased, found.inside)
+        self.data["digest"] = digest([self.data["digest"], found.digest])
 
     def choose(self, index: DatasetIndex) -> tuple[Sequence[Item], Sequence[Item]]:
         """Return training films, and the first test film of each of as many patients as are searched."""
@@ -67,17 +95,19 @@ class OpenMatching(OpenLandmarks):
         return Outcome(scores, cases, controls=told)
 
     def _pairs(self, encoder: Encoder, marks: np.ndarray, mean: np.ndarray) -> list[Columns]:
-        """Match each test film with the next one, the last with the first, and with its view."""
+        """Match each test film with the next one, the last with the first, and with others of the same patient."""
         first, count = len(self.train), len(self.test)
         own = start = self._grid(encoder, first)
         pairs = []
         for k in range(count):
             following = (k + 1) % count
             other = self._grid(encoder, first + following) if following else start
-            view = self._grid(encoder, first + count + k)
             place = self.places[first + k]
             pair = self._matched(marks[k], own, other, place, self.places[first + following], mean)
-            pairs.append(pair | self._matched_view(marks[k], own, view, place, k, mean))
+            for j, name in enumerate(self.others, 1):
+                shown = self._grid(encoder, first + j * count + k)
+                pair |= self._matched_other(name, k, marks[k], own, shown, mean)
+            pairs.append(pair)
             own = other
         return pairs
 
@@ -86,16 +116,18 @@ class OpenMatching(OpenLandmarks):
         boxes = around(self.centres, self.protocol.patch_share, self.protocol.film_px)
         return self.embed(encoder, np.full(len(boxes), film), boxes)
 
-    def _matched_view(
-        self, marks: np.ndarray, own: np.ndarray, view: np.ndarray, place: np.ndarray, k: int, mean: np.ndarray
+    def _matched_other(
+        self, name: str, k: int, marks: np.ndarray, own: np.ndarray, shown: np.ndarray, mean: np.ndarray
     ) -> Columns:
-        """Match a film with its view; landmarks that the view does not show have no score."""
-        truth = augmented.moved(place, self.maps[k])
-        shown = ((truth >= 0) & (truth <= self.protocol.film_px)).all(axis=1)
-        found = self._matched(marks, own, view, place, truth, mean)
-        return {
-            f"augmented_{name}": np.where(shown, values, np.nan) for name, values in found.items() if "raw" not in name
+        """Match a film with another of the patient; landmarks that the other does not show have no score."""
+        other, place = self.others[name], self.places[len(self.train) + k]
+        truth = other.truth[k]
+        there = ((truth >= 0) & (truth <= self.protocol.film_px)).all(axis=1)
+        found = self._matched(marks, own, shown, place, truth, mean)
+        columns = {
+            f"{name}_{score}": np.where(there, values, np.nan) for score, values in found.items() if "raw" not in score
         }
+        return columns if other.inside is None else columns | _parted(columns, name, other.inside[k])
 
     def _matched(
         self,
@@ -152,6 +184,18 @@ def _view_of(item: Item, protocol: MatchingProtocol) -> tuple[np.ndarray, float]
     degrees = protocol.rotation_degrees * (1 if draw[0] < 0.5 else -1)
     scale = 1 + protocol.scale_change * (2 * draw[1] - 1)
     return augmented.view_map(degrees, scale, protocol.film_px), float(protocol.gamma ** (2 * draw[2] - 1))
+
+
+def _parted(columns: Columns, name: str, inside: np.ndarray) -> Columns:
+    """Return the columns of PCK at 5 % and of the error for landmarks in a finding's extent, and for those outside."""
+    kept = {score.removeprefix(f"{name}_"): values for score, values in columns.items()}
+    kept = {score: values for score, values in kept.items() if score.startswith(("pck_5", "radial_error"))}
+    parts = {"inside": inside, "outside": ~inside}
+    return {
+        f"{name}_{part}_{score}": np.where(chosen, values, np.nan)
+        for part, chosen in parts.items()
+        for score, values in kept.items()
+    }
 
 
 def _joined(pairs: Sequence[Columns]) -> Columns:

@@ -54,7 +54,12 @@ def read_img(dataset: str, path: Path) -> np.ndarray:
         raise damaged(dataset, path, found, f"at most {_HIGHEST} (12 bits, big-endian)", "put the original file back")
     if raw.min() == raw.max():
         raise damaged(dataset, path, f"holds {raw.max()} alone", "a radiograph", "unpack All247images again")
-    return np.take(_GREY, raw).reshape(SIDE_PX, SIDE_PX)
+    return as_grey(raw).reshape(SIDE_PX, SIDE_PX)
+
+
+def as_grey(raw: np.ndarray) -> np.ndarray:
+    """Return optical densities of 12 bits as uint8, air dark."""
+    return np.take(_GREY, raw)
 
 
 def read_nodules(dataset: str, path: Path) -> tuple[Nodule, ...]:

@@ -137,6 +137,11 @@ def render(patient: Patient, size_px: int = _RENDER_PX) -> Rendering:
     )
 
 
+def landmarks(patient: Patient, size_px: int) -> dict[str, tuple[float, float]]:
+    """Return the landmarks of a patient's film in pixels, as a rendering has them, without rendering it."""
+    return {name: _point(xy, size_px) for name, xy in _landmarks(Scene(patient)).items()}
+
+
 def _develop(patient: Patient, water_cm: np.ndarray) -> np.ndarray:
     """Convert water to brightness: primary light, scatter, and the film's sigmoid."""
     film = patient.film

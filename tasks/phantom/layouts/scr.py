@@ -69,6 +69,11 @@ def raw(brightness: np.ndarray) -> np.ndarray:
     return np.asarray(np.round((1 - brightness) * np.float32(4095)), ">u2")
 
 
+def described(patients: int, seed: int) -> dict[str, Patient]:
+    """Return the patient on each film of a phantom of so many patients, by the film's name."""
+    return {film.name: film.patient for film in _films(patients, seed)}
+
+
 def _films(patients: int, seed: int) -> list[_Film]:
     sick = 2 * round(patients * _WITH_NODULE / 2)  # even, so that odd names are odd in the order of names too
     names = [f"JPCLN{k:03d}" for k in range(1, sick + 1)] + [f"JPCNN{k:03d}" for k in range(1, patients - sick + 1)]

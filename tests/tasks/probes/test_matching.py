@@ -1,15 +1,23 @@
 """Matching: plain loops, maps against SciPy, an oracle at the grid's ceiling, a constant at chance exactly."""
 
+import json
 from dataclasses import replace
 
+import cv2
 import numpy as np
 import pytest
 from scipy import ndimage
 from torch import nn
 
 from eden_bench import case_statistics, records, registry
-from eden_bench.contracts import Context, Features
-from tasks.probes import augmented, matches
+from eden_bench.contracts import Context, DatasetIndex, Features, Item
+from eden_bench.data.image_store import resized
+from eden_bench.errors import DataDamaged
+from tasks.phantom import render
+from tasks.phantom.layouts import scr as layout
+from tasks.phantom.layouts.scr import described
+from tasks.probes import augmented, matches, refilmed
+from tasks.scr import SCR
 from tests.tasks.finetuning.toy_anatomy import ToyAnatomy, toy_index
 
 DRAW = np.random.default_rng(5)
@@ -93,12 +101,12 @@ def control(name):
 class Oracle(nn.Module):
     """Knows of each place how it lies to the landmarks of its own film: features alike where it lies alike."""
 
-    def __init__(self, task, order=None):
+    def __init__(self, task):
         super().__init__()
         first, count = len(task.train), len(task.test)
         views = [augmented.moved(task.places[first + k], task.maps[k]) for k in range(count)]
-        self.places = np.concatenate([task.places, views])
-        self.order = np.arange(3) if order is None else order
+        further = [other.truth for name, other in task.others.items() if name != "augmented"]
+        self.places = np.concatenate([task.places, views, *further])
 
     def features_of(self, film, centres):
         near = np.exp(-(np.linalg.norm(centres[:, None] - self.places[film], axis=2) ** 2) / 200)
@@ -190,3 +198,123 @@ def test_films_are_one_a_patient(tmp_path):
     protocol = replace(TASK.protocol("quick"), **{**SMALL, "searched_films": 9})
     task = TASK.open(replace(index, items=twice), protocol, Context(cache=tmp_path / "c", dataset=Marked()))
     assert len(task.test) == len({item.patient for item in task.test}) == 5
+
+
+KINDS = ("augmented", "refilmed", "diseased")
+
+
+PATIENTS, FILM_PX = 4, 256
+
+
+class Filmed(ToyAnatomy):
+    """Films of the size that a small phantom of the same people is rendered at."""
+
+    def read_image(self, item):
+        return np.resize(super().read_image(item), (FILM_PX, FILM_PX))
+
+
+@pytest.fixture(scope="module")
+def people(tmp_path_factory):
+    """An index of a phantom of four people, two of them in the test list, whose landmarks the writer's rule gives."""
+    root = tmp_path_factory.mktemp("people")
+    (root / "PHANTOM.json").write_text(json.dumps({"phantom": "scr", "patients": PATIENTS, "seed": 0}))
+    (root / "film").touch()
+    items = []
+    for name, patient in described(PATIENTS, 0).items():
+        points = {mark: (x + 0.5, y + 0.5) for mark, (x, y) in render(patient, FILM_PX).landmarks.items()}
+        split = "train" if patient.number % 2 else "test"
+        items.append(Item(id=name, patient=name, split=split, image=root / "film", points=points))
+    return DatasetIndex(dataset="scr", root=root, items=tuple(items), expected_images=PATIENTS, phantom=True)
+
+
+@pytest.fixture(scope="module")
+def filmed_again(people, tmp_path_factory):
+    protocol = replace(TASK.protocol("quick"), **SMALL | {"searched_films": 2})
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(refilmed, "IMAGE_PX", FILM_PX)
+        context = Context(cache=tmp_path_factory.mktemp("refilmed"), dataset=Filmed())
+        return TASK.open(people, protocol, context)
+
+
+def patients(opened):
+    return [refilmed.filmed_again(described(PATIENTS, 0)[item.id]) for item in opened.test]
+
+
+def test_a_film_made_from_the_description_is_the_phantoms_own(tmp_path):
+    name, patient = next(iter(described(PATIENTS, 0).items()))
+    shown = render(patient, 64)
+    (tmp_path / "film.IMG").write_bytes(layout.raw(cv2.resize(shown.brightness, (2048, 2048))).tobytes())
+    read = resized(SCR().read_image(Item(id=name, patient=name, split="test", image=tmp_path / "film.IMG")), 96)
+    shown = replace(shown, brightness=cv2.resize(shown.brightness, (2048, 2048)))
+    assert np.array_equal(refilmed.film(shown, 96), read)
+
+
+def test_landmarks_of_a_further_film_are_the_renderers(filmed_again):
+    for k, films in enumerate(patients(filmed_again)):
+        for kind, patient in zip(("refilmed", "diseased"), films, strict=True):
+            shown = render(patient, 128).landmarks
+            expected = [(np.array(shown[name]) + 0.5) / 128 * SIDE for name in filmed_again.names]
+            assert filmed_again.others[kind].truth[k] == pytest.approx(np.array(expected)), kind
+
+
+def test_another_film_is_of_the_same_person_in_another_pose_and_the_finding_alone_is_added(filmed_again):
+    for item, (again, ill) in zip(filmed_again.test, patients(filmed_again), strict=True):
+        own = described(PATIENTS, 0)[item.id]
+        assert again.anatomy == ill.anatomy == own.anatomy
+        assert again.film == ill.film != own.film
+        assert again.lesions == own.lesions == ill.lesions[: len(own.lesions)]
+        assert len(ill.lesions) > len(own.lesions)
+    films = filmed_again.others["refilmed"].films.astype(int), filmed_again.others["diseased"].films.astype(int)
+    assert (np.abs(films[0] - films[1]).max(axis=(1, 2)) > 5).all()
+
+
+def test_a_landmark_is_inside_where_the_findings_mask_is(filmed_again):
+    for k, (again, ill) in enumerate(patients(filmed_again)):
+        shown = render(ill, 512)
+        extent = np.any([mask for _, mask in shown.lesion_masks[len(again.lesions) :]], axis=0)
+        for name, inside in zip(filmed_again.names, filmed_again.others["diseased"].inside[k], strict=True):
+            x, y = (round(at) for at in shown.landmarks[name])
+            around = extent[max(y - 8, 0) : y + 9, max(x - 8, 0) : x + 9]
+            if around.all() or not around.any():  # farther from its edge than a pixel of the small film is wide
+                assert inside == around.any(), name
+
+
+def test_on_the_phantom_an_oracle_is_at_the_grids_ceiling_in_every_film(filmed_again, monkeypatch):
+    outcome = asked(filmed_again, monkeypatch)
+    for kind in KINDS:
+        assert outcome.scores[f"{kind}_pck_5"] == outcome.scores[f"{kind}_pck_5_of_oracle"] == 1, kind
+        assert outcome.scores[f"{kind}_radial_error"] < 2 * outcome.scores[f"{kind}_radial_error_of_oracle"]
+    records.check_outcome(outcome, TASK.score)
+
+
+def test_on_the_phantom_a_constant_is_at_chance_and_copies_are_what_the_landmarks_moved_by(filmed_again):
+    outcome = filmed_again.run(control("constant"), 0)
+    for kind in (*KINDS, "diseased_outside"):
+        for name in ("pck_5", "radial_error"):
+            assert outcome.scores[f"{kind}_{name}"] == pytest.approx(outcome.scores[f"{kind}_{name}_of_chance"])
+    first, truth = len(filmed_again.train), filmed_again.others["refilmed"].truth
+    moved = [
+        np.hypot(*(a - b)) / SIDE * 100
+        for a, b in zip(truth.reshape(-1, 2), filmed_again.places[first:].reshape(-1, 2), strict=True)
+    ]
+    assert outcome.scores["refilmed_radial_error_of_copy_the_coordinates"] == pytest.approx(np.mean(moved))
+
+
+def test_inside_and_outside_part_the_landmarks(filmed_again):
+    cases = filmed_again.run(control("pixels"), 0).cases
+    inside, outside, whole = (np.array(cases[f"diseased_{part}pck_5"], float) for part in ("inside_", "outside_", ""))
+    assert (np.isnan(inside) | np.isnan(outside)).all()
+    assert np.array_equal(np.where(np.isnan(inside), outside, inside), whole, equal_nan=True)
+
+
+def test_real_films_have_no_further_films(opened):
+    assert list(opened.others) == ["augmented"]
+    assert not [name for name in opened.run(control("constant"), 0).scores if name.startswith(("refilmed", "diseased"))]
+
+
+def test_landmarks_that_the_description_does_not_lead_to_are_an_error(people, tmp_path, monkeypatch):
+    item = people.split("test")[0]
+    monkeypatch.setattr(refilmed, "IMAGE_PX", FILM_PX)
+    moved = replace(item, points={**item.points, min(item.points): (1.0, 1.0)})
+    with pytest.raises(DataDamaged, match=f"scr: the landmarks of {item.id} in .* are not those that its PHANTOM.json"):
+        refilmed.open_refilmed(people, [moved], list(item.points), 96, Context(cache=tmp_path))
