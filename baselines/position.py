@@ -20,6 +20,7 @@ class PositionEncoder(Encoder):
     """Sines and cosines of a box's centre and size, π, 2π and 4π times shares of the film; no pixel is looked at."""
 
     arch, channels, strides = "position", (24,), (64,)
+    reads_boxes = True
 
     def embed_boxes(self, boxes: np.ndarray) -> np.ndarray:
         """Return the features of boxes.

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import torch
 from torch import Tensor, nn
 
 from eden_bench import seeds
 from eden_bench.errors import UsageError
+
+if TYPE_CHECKING:
+    import numpy as np
 
 TRANSFORMERS = (
     "vit_mini_patch8_64",
@@ -27,11 +32,13 @@ class Encoder(nn.Module):
         channels: channels of each map in ``maps``, finest first.
         strides: input pixels per map pixel, finest first.
         out_channels: length of the pooled embedding.
+        reads_boxes: it encodes where patches lie, by ``embed_boxes``, and no pixel: a control of probes.
     """
 
     arch: str
     channels: tuple[int, ...]
     strides: tuple[int, ...]
+    reads_boxes: bool = False
 
     @property
     def out_channels(self) -> int:
@@ -57,6 +64,14 @@ class Encoder(nn.Module):
             UsageError: the encoder has none.
         """
         raise UsageError(f"features: {self.arch} has no class token, expected pooling 'mean', 'embed' or 'map'")
+
+    def embed_boxes(self, boxes: np.ndarray) -> np.ndarray:
+        """Return features of boxes (M, 4): left, top, right and bottom in shares of the film's side; (M, D).
+
+        Raises:
+            UsageError: the encoder reads pixels.
+        """
+        raise UsageError(f"features: {self.arch} reads pixels, expected an encoder that reads where patches lie")
 
     def for_size(self, size_px: int) -> Encoder:
         """Return this encoder for square inputs of a side; unchanged unless its size is fixed (transformers)."""

@@ -90,7 +90,7 @@ class OpenProbe(OpenTask):
     def embed(self, encoder: Encoder, rows: np.ndarray, boxes: np.ndarray, *, mirrored: bool = False) -> np.ndarray:
         """Return features of boxes, (M, D) float32, as the protocol declares them.
 
-        An encoder that reads positions (``embed_boxes``: the control "position") is given the boxes instead of pixels.
+        An encoder that reads positions (``reads_boxes``: the control "position") is given the boxes instead of pixels.
 
         Args:
             encoder: on any device.
@@ -100,8 +100,8 @@ class OpenProbe(OpenTask):
         """
         from eden_bench.encoders import features
 
-        if (reads_boxes := getattr(encoder, "embed_boxes", None)) is not None:
-            return np.asarray(reads_boxes(boxes / self.protocol.film_px), dtype=np.float32)
+        if encoder.reads_boxes:
+            return np.asarray(encoder.embed_boxes(boxes / self.protocol.film_px), dtype=np.float32)
         wanted = self.protocol.features
         encoder = encoder.for_size(wanted.size_px).to(self.device)  # once, since a transformer is built anew for a size
         step = 512  # patches cut at once: 25 MB at 224 px

@@ -86,14 +86,14 @@ class OpenDenseSemantics(OpenProbe):
         An encoder whose map is one position whatever the image (pixels), or that reads where patches lie (position),
         is given a patch about each place of a grid.
         """
-        if not hasattr(encoder, "embed_boxes"):
+        if not encoder.reads_boxes:
             found = features(encoder.to(self.device), self.films, self.protocol.features)
             if found.shape[2:] != (1, 1):
                 return found.reshape(*found.shape[:2], -1).transpose(0, 2, 1), found.shape[2:]
         grid, side = self.protocol.patch_grid, self.protocol.film_px
         boxes = around(_centres((grid, grid)) * side, _SPAN / grid, side)
-        if (reads_boxes := getattr(encoder, "embed_boxes", None)) is not None:
-            places = np.asarray(reads_boxes(boxes / side), dtype=np.float32)
+        if encoder.reads_boxes:
+            places = np.asarray(encoder.embed_boxes(boxes / side), dtype=np.float32)
             return np.broadcast_to(places, (len(self.items), *places.shape)), (grid, grid)
         own = replace(self.protocol.features, size_px=int(boxes[0, 2] - boxes[0, 0]))
         cuts = (cut(self.films, np.full(len(boxes), film), boxes, own.size_px) for film in range(len(self.items)))

@@ -61,7 +61,7 @@ class OpenSymmetry(OpenLandmarks):
 
     def _features(self, encoder: Encoder, *, mirrored: bool) -> np.ndarray:
         """Return features of all patches, (M, D); zeros of an encoder that reads where they lie."""
-        if hasattr(encoder, "embed_boxes"):
+        if encoder.reads_boxes:
             return np.zeros((len(self.rows), 1))
         boxes = around(self.places, self.protocol.patch_share, self.protocol.film_px).reshape(-1, 4)
         return self.embed(encoder, self.rows, boxes, mirrored=mirrored)

@@ -33,6 +33,13 @@ def test_pixels_are_the_image_at_sixteen():
     assert np.allclose(found, images.reshape(3, 16, 4, 16, 4).mean(axis=(2, 4)).reshape(3, -1) / 255, atol=1e-6)
 
 
+def test_an_encoder_of_pixels_reads_no_boxes():
+    assert not encoder("pixels").reads_boxes
+    assert encoder("position").reads_boxes
+    with pytest.raises(UsageError, match="features: pixels reads pixels, expected an encoder that reads where"):
+        encoder("pixels").embed_boxes(np.zeros((1, 4)))
+
+
 def test_position_reads_boxes_alone():
     position = encoder("position")
     box = np.array([[0.25, 0.0, 0.75, 0.5]])  # centre (0.5, 0.25), sides 0.5

@@ -4,11 +4,10 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from torch import nn
 
 from eden_bench import case_statistics, records, registry
 from eden_bench.contracts import Context, Features
-from eden_bench.encoders import build_encoder
+from eden_bench.encoders import Encoder, build_encoder
 from eden_bench.errors import DataMissing
 from tasks.probes import novelty_scores
 from tasks.probes.ranks import auroc, directions
@@ -82,8 +81,10 @@ def opened(tmp_path_factory):
     return TASK.open(index, replace(TASK.protocol("quick"), **SMALL), Context(cache=root / "cache", dataset=dataset))
 
 
-class GivenFeatures(nn.Module):
+class GivenFeatures(Encoder):
     """Stand-in for an encoder that gives each film a feature, whatever its pixels."""
+
+    reads_boxes = True
 
     def __init__(self, rows):
         super().__init__()

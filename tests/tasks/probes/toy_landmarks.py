@@ -83,7 +83,7 @@ def opened(kind, tmp_path, *, masks=False, **changes):
     return kind(task, index, protocol, Context(cache=tmp_path / "cache", dataset=Toy()))
 
 
-class Body(torch.nn.Module):
+class Body(Encoder):
     """The oracle: it is told where in the body a box lies, and nothing else."""
 
 
