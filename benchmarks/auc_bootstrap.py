@@ -24,7 +24,8 @@ TITLE = f"a resample of the macro AUC of {FILMS:,} films and {len(SHARES)} label
 
 def columns(films: int = FILMS, seed: int = 1) -> Columns:
     """Draw targets and probabilities in float32, as a network gives them."""
-    draws, found = np.random.default_rng(seed), {}
+    draws = np.random.default_rng(seed)
+    found: dict[str, np.ndarray] = {}
     for place, share in enumerate(SHARES):
         target = (draws.random(films) < share).astype(np.int8)
         target[:2] = 0, 1
