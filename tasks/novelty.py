@@ -21,11 +21,39 @@ NOVELTY = ScoreDefinition(
         share("novelty_centred", "the same with features centred and not whitened", "auc_of_column"),
         share("average_precision", "average precision of the same ranking; chance is the share with a finding", ""),
         share("macro", "mean over the findings of auc_<finding>", ""),
+        share(
+            "novelty_patches",
+            "AUROC of test films by the mean of their 1 % most novel patches (at least one), a patch's novelty being "
+            "its mean cosine distance to the 5 nearest patches of training films without a finding whose place is at "
+            "most 10 % of the film's side away; features whitened on the bank's patches; the first films alone",
+            "",
+        ),
+        share(
+            "patches_in_boxes",
+            "AUROC of patches whose centre lies in a finding's box against other patches of boxed films, by novelty",
+            "",
+        ),
+        share(
+            "patches_pointing",
+            "share of boxed films whose most novel patch lies in a box; patches that tie count alike",
+            "",
+        ),
+        share("pointing_chance", "share of patches of boxed films that lie in a box: patches_pointing by chance", ""),
+        ScoreDefinition(
+            name="nuisance",
+            text=(
+                "AUROC of ordinary test films turned, scaled and brightened against the same films as they are, by the "
+                "primary score's distance: what is no finding, and should be told worse than findings are; chance 0.5"
+            ),
+            statistic="",
+            higher_is_better=False,
+        ),
         share("auc_<finding>", "AUROC of test films with one finding against those with none at all", ""),
     ),
 )
 
-PAPER = NoveltyProtocol(film_px=224, train_films=4000, test_films=5000)
+PAPER = NoveltyProtocol(film_px=512, train_films=4000, test_films=5000)
+QUICK = NoveltyProtocol(features=Features(size_px=64), film_px=256, train_films=200, test_films=200, patch_films=60)
 
 register_task(
     ProbeTask(
@@ -35,6 +63,6 @@ register_task(
         score=NOVELTY,
         opens="tasks.probes.novelty:OpenNovelty",
         paper=PAPER,
-        quick=NoveltyProtocol(features=Features(size_px=64), film_px=64, train_films=200, test_films=200),
+        quick=QUICK,
     )
 )

@@ -172,7 +172,25 @@ def _sources(row: Row, score: ScoreDefinition, resamples: int, most: int) -> Sou
     return Sources(found, own, {name: [scored[name] for scored, _ in read] for name in sorted(shared)}, read[0][1])
 
 
+_RECENT: dict[tuple[int, str], tuple[Record, dict[str, Scored], str]] = {}
+"""What was read of records whose score is a mean of their cases, which intervals and verdicts both ask for."""
+_MOST_RECENT = 4096
+
+
 def _read(record: Record, score: ScoreDefinition) -> tuple[dict[str, Scored], str]:
+    """Read a record once for all that a report asks of it; a score that is no mean holds too many columns to keep."""
+    key = (id(record), score.name)
+    if key not in _RECENT:
+        scored, unit = _read_cases(record, score)
+        if score.statistic != "mean":
+            return scored, unit
+        if len(_RECENT) >= _MOST_RECENT:
+            _RECENT.clear()
+        _RECENT[key] = (record, scored, unit)  # the record too, so that no other gets its id
+    return _RECENT[key][1:]
+
+
+def _read_cases(record: Record, score: ScoreDefinition) -> tuple[dict[str, Scored], str]:
     """Return the cases of a record as its score, under "", and as the controls that have a column; and the unit."""
     if not score.statistic or (score.statistic != "mean" and known_statistic(record.cell.task, score) is None):
         raise Unusable(f"no function of cases that is known here gives {score.name}")

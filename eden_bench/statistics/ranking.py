@@ -51,6 +51,9 @@ def average_precision(probability: np.ndarray, target: np.ndarray) -> float:
 def auc_of_counts(probability: np.ndarray, target: np.ndarray, counts: np.ndarray) -> np.ndarray:
     """Compute ``auc`` of R resamples, (R,); NaN where one has only one of the two classes.
 
+    A positive outranks the cases drawn below it and half of those level with it, itself and other positives among them:
+    over all positives these are half the square of their number, which is taken off.
+
     Args:
         probability: (N,).
         target: (N,) 0 or 1.
@@ -59,17 +62,17 @@ def auc_of_counts(probability: np.ndarray, target: np.ndarray, counts: np.ndarra
     >>> auc_of_counts(np.array([0.1, 0.8, 0.8]), np.array([0, 0, 1]), np.array([[1, 1, 1], [2, 0, 1]])).tolist()
     [0.75, 1.0]
     """
-    order = np.argsort(probability, kind="stable")
+    order = np.argsort(probability)
+    ranked, positive = np.asarray(probability)[order], np.flatnonzero(np.asarray(target)[order] == 1)
+    first, last = (np.searchsorted(ranked, ranked[positive], side) for side in ("left", "right"))
     drawn = counts[:, order]
-    positive = drawn * (np.asarray(target)[order] == 1)
-    ranked = np.asarray(probability)[order]
-    starts = np.flatnonzero(np.concatenate([[True], ranked[1:] != ranked[:-1]]))
-    negative = drawn - positive
-    if len(starts) < len(ranked):
-        positive, negative = (np.add.reduceat(each, starts, axis=1) for each in (positive, negative))
-    outranked = np.cumsum(negative, axis=1) - negative / 2
-    pairs = positive.sum(axis=1) * negative.sum(axis=1)
-    return np.divide((positive * outranked).sum(axis=1), pairs, out=np.full(len(counts), np.nan), where=pairs > 0)
+    up_to = np.zeros((len(counts), len(ranked) + 1))
+    np.cumsum(drawn, axis=1, out=up_to[:, 1:])
+    of_positive = drawn[:, positive]
+    positives = of_positive.sum(axis=1)
+    pairs = positives * (up_to[:, -1] - positives)
+    above = (of_positive * (up_to[:, first] + up_to[:, last])).sum(axis=1) / 2 - positives**2 / 2
+    return np.divide(above, pairs, out=np.full(len(counts), np.nan), where=pairs > 0)
 
 
 def mean_ranks(values: np.ndarray) -> np.ndarray:

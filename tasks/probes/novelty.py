@@ -2,7 +2,7 @@
 
 Films without a finding are the bank; nothing learns what a finding looks like. Adam-v2's abstract names the property
 and no protocol. Not controlled for: view, sex and age, which findings go along with; so a scalar of the film, its mean
-brightness, stands beside the score as a floor.
+brightness, stands beside the score as a floor, and so does what turning and brightening ordinary films does to it.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from eden_bench.contracts import Context, DatasetIndex, Item, Outcome
 from eden_bench.encoders import Encoder
 from eden_bench.errors import DataMissing
 from eden_bench.statistics.ranking import auc
-from tasks.probes import novelty_scores
+from tasks.probes import novelty_patches, novelty_scores
 from tasks.probes.base import OpenProbe
 from tasks.probes.definitions import ProbeTask
 from tasks.probes.novelty_protocol import NoveltyProtocol
@@ -52,8 +52,8 @@ class OpenNovelty(OpenProbe):
         return bank, test
 
     def truth(self) -> list[Any]:
-        """Return the labels, which the scores follow from."""
-        return [self.names, [item.labels for item in self.items]]
+        """Return the labels and boxes, which the scores follow from."""
+        return [self.names, [item.labels for item in self.items], [item.boxes for item in self.test]]
 
     @cached_property
     def labels(self) -> np.ndarray:
@@ -66,17 +66,19 @@ class OpenNovelty(OpenProbe):
         found = self.embed(encoder, np.arange(len(self.items)), whole)
         target = self.labels.any(axis=1).astype(int)
         columns = {**self._novelties(found), **self._brightness()}
+        patches, more = novelty_patches.by_patches(self, encoder) if self.protocol.patch_grid else ({}, {})
+        more |= novelty_patches.nuisance(self, encoder) if self.protocol.nuisance_films else {}
         by_finding = novelty_scores.by_finding(columns["novelty"], self.labels, self.names)
         areas = {name: auc(values, target) for name, values in columns.items()}
         scores = {name: area for name, area in areas.items() if name.startswith("novelty")}
         scores |= {"average_precision": _average_precision(target, columns["novelty"])}
         scores |= {"macro": float(np.mean(list(by_finding.values())))}
-        scores |= {f"auc_{name}": area for name, area in by_finding.items()}
+        scores |= {f"auc_{name}": area for name, area in by_finding.items()} | more
         cases: dict[str, Sequence[Any]] = {
             "case": [item.id for item in self.test],
             "patient": [item.patient for item in self.test],
             "target": target.tolist(),
-            **{name: values.tolist() for name, values in columns.items()},
+            **{name: values.tolist() for name, values in (columns | patches).items()},
         }
         controls = {"chance": 0.5, **{name: areas[name] for name in self._brightness()}}
         return Outcome(scores, cases, controls=controls)

@@ -285,7 +285,7 @@ def test_no_format_passes_on_what_acts(bench):
     for link in ("](javascript", "](http", "<b>"):
         assert link not in shown
     rows = [line for line in shown.splitlines() if line.startswith("| ")]
-    assert {line.replace("\\\\", "").replace("\\|", "").count("|") for line in rows} == {7, 11}
+    assert {line.replace("\\\\", "").replace("\\|", "").count("|") for line in rows} == {8, 11}
     assert json.loads(texts[2])["tables"]
 
 

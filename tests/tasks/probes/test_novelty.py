@@ -16,7 +16,7 @@ from tests.tasks.finetuning.toy_anatomy import LABELS, ToyAnatomy, toy_index
 DRAW = np.random.default_rng(3)
 BANK, QUERIES = DRAW.normal(size=(12, 4)), DRAW.normal(size=(7, 4))
 TASK = registry.tasks.get("novelty")
-SMALL = {"features": Features(size_px=32), "film_px": 32, "neighbours": 2}
+SMALL = {"features": Features(size_px=32), "film_px": 32, "neighbours": 2, "patch_grid": 0, "nuisance_films": 0}
 
 
 def test_distance_is_the_plain_loop():
