@@ -19,11 +19,17 @@ def adams_figure(method: str) -> Mapping[str, str]:
 
     Dice on both SCR tasks, SIIM-ACR, VinDr-RibCXR and DRIVE, IoU on ChestX-Det, AUC on the others. What is pretrained
     was so on ChestX-ray14, for DRIVE on EyePACS.
+
+    Raises:
+        ValueError: the figure has no such method.
     """
     shown = {"fig3": _READ, "drive": _DRIVE}
-    return {
+    found = {
         row.task: f"{row.text.replace('±', ' ± ').replace('~', 'about ')} {read}"
         for source, read in shown.items()
         for row in of_source(source)
         if row.method == method
     }
+    if not found:
+        raise ValueError(f"{method}: published.toml has no row of it in Fig. 3")
+    return found

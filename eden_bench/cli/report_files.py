@@ -16,7 +16,6 @@ from eden_bench.files import atomic
 from eden_bench.records import Warn
 from eden_bench.report import reference
 from eden_bench.report.build import build, need, select
-from eden_bench.report.diagnostics import diagnostics
 from eden_bench.report.missing import excused, failure_notes, with_absent
 from eden_bench.report.outputs import latex, markdown, table_csv, table_json
 from eden_bench.report.tables import Report
@@ -68,6 +67,8 @@ def of_folder(
     everything, tested = [*chosen, *added.records], method or added.tested(chosen)
     built = added.noted(build(everything, method=tested, allow_unequal=allow_unequal, audits=audits))
     tables = tuple(with_absent(built.tables, excused(failed)))
+    from eden_bench.report.diagnostics.collect import diagnostics
+
     said = diagnostics(everything)
     return replace(built, tables=tables, diagnostics=said, failures=(*built.failures, *damaged, *failure_notes(failed)))
 

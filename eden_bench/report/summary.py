@@ -6,7 +6,6 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from typing import Literal
 
-from eden_bench.report.across_notes import absence
 from eden_bench.report.claim_text import marked
 from eden_bench.report.findings import Across, Pair
 from eden_bench.report.outputs.verdict_lines import family, short
@@ -128,6 +127,8 @@ def _methods_not_asked(report: Report) -> list[str]:
 
 def _no_order(report: Report) -> list[str]:
     """Say why tables are not compared over tasks, where there are several."""
+    from eden_bench.report.across_notes import absence  # with numpy, which help texts do without
+
     if len({table.task for table in report.tables}) < 2:
         return []
     return [f"{line[0].upper()}{line[1:]}." for line in absence(report.tables)]

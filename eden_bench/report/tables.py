@@ -15,7 +15,7 @@ from eden_bench.statistics.t_tests import Summary, TTest, summarise, variance
 
 if TYPE_CHECKING:
     from eden_bench.records import Record
-    from eden_bench.report.diagnostics import Diagnostic
+    from eden_bench.report.diagnostics.diagnostic import Diagnostic
 
 _BUDGETS = {
     "steps": "optimiser steps (as many as on the full training set)",

@@ -52,7 +52,7 @@ def test_a_run_ends_with_its_table_and_reuses_everything_when_issued_again(comma
     assert "protocol quick, PHANTOM data" in first[2]
     again = command(*BASE, "--methods", "fake-random,fake-trained", "--seeds", "0-2")
     assert again[1] == first[1]
-    assert again[2].splitlines()[-1] == "6 reused"
+    assert "6 reused" in again[2].splitlines()
 
 
 def test_json_lists_every_cell_and_nothing_else_on_stdout(command):

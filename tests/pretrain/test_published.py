@@ -59,6 +59,6 @@ def test_every_bar_of_the_figure_is_there():
     assert len(IN_FIG_3) == 12
 
 
-def test_a_row_of_another_length_is_refused():
-    with pytest.raises(ValueError, match="shorter"):
-        adams_figure("80.68±3.02 91.09±1.74")
+def test_a_method_that_the_figure_does_not_have_is_refused():
+    with pytest.raises(ValueError, match="no row of it"):
+        adams_figure("adm")

@@ -1,10 +1,5 @@
 """What stored probabilities say beside the score, without any training: calibration, groups, missed findings, the drop.
 
-``diagnostics(records)`` gives one ``Diagnostic`` for each question and row, with rows to show, sentences to print, the
-ids of the cells it is of, and the slug of its formula.
+``collect.diagnostics(records)`` gives one ``Diagnostic`` for each question and row, with rows to show, sentences to
+print, the ids of the cells it is of, and the slug of its formula.
 """
-
-from eden_bench.report.diagnostics.collect import diagnostics
-from eden_bench.report.diagnostics.diagnostic import Diagnostic, Gap
-
-__all__ = ["Diagnostic", "Gap", "diagnostics"]

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from eden_bench.report.text_table import aligned
-from eden_bench.statistics.calibration import Reliability
+
+if TYPE_CHECKING:
+    from eden_bench.statistics.calibration import Reliability
 
 Value = str | float | int | None
 Kind = Literal["calibration", "groups", "missed", "external"]

@@ -11,7 +11,7 @@ from sklearn.metrics import brier_score_loss, roc_auc_score
 from eden_bench.contracts import ScoreDefinition
 from eden_bench.digests import digest
 from eden_bench.records import Record
-from eden_bench.report.diagnostics import diagnostics
+from eden_bench.report.diagnostics.collect import diagnostics
 from eden_bench.report.diagnostics.external import dropped, united
 from eden_bench.report.diagnostics.groups import grouped, groups_of
 from eden_bench.report.diagnostics.missed import missed
@@ -103,7 +103,7 @@ def test_calibration_is_the_mean_over_cells_of_each_labels_scores_and_their_mean
     assert f"Brier score: {by_label['mean over labels']['Brier']:.4f}" in one.sentences[0]
     assert sum(one.curves["Mass"].cases) == 2 * 480
     assert len(one.cells) == 2
-    assert "Calibration: adam on chestxray14, full training set, protocol quick [PHANTOM]" in one.text()
+    assert "Calibration: adam on chestxray14, full training set, protocol quick [PHANTOM; QUICK]" in one.text()
 
 
 # ── groups ───────────────────────────────────────────────────────────────────────────────────────

@@ -4,7 +4,7 @@ import json
 
 from eden_bench.figures import for_report
 from eden_bench.report.build import build
-from eden_bench.report.diagnostics import diagnostics
+from eden_bench.report.diagnostics.collect import diagnostics
 from eden_bench.report.html import page
 from eden_bench.report.outputs import markdown, table_json
 from eden_bench.report.tables import Report
