@@ -225,7 +225,8 @@ def _read_as(content: bytes, kinds: Mapping[str, type]) -> pd.DataFrame:
     import pandas as pd
 
     empty = {name: [""] for name, kind in kinds.items() if kind is float}
-    return pd.read_csv(
+    exact: dict[str, Any] = {} if _parts(pd.__version__) >= (3, 1) else {"float_precision": "round_trip"}
+    found: pd.DataFrame = pd.read_csv(
         io.BytesIO(content),
         usecols=list(kinds),
         dtype=dict(kinds),
@@ -233,8 +234,9 @@ def _read_as(content: bytes, kinds: Mapping[str, type]) -> pd.DataFrame:
         na_filter=bool(empty),
         keep_default_na=False,
         index_col=False,
-        **({} if _parts(pd.__version__) >= (3, 1) else {"float_precision": "round_trip"}),  # the default since
+        **exact,  # the default since
     )
+    return found
 
 
 def _parts(version: str) -> tuple[int, int]:
