@@ -21,6 +21,7 @@ from eden_bench.records.content import TaskFacts
 from eden_bench.report import notes, pretraining
 from eden_bench.report.compare import comparisons
 from eden_bench.report.marks import Marks
+from eden_bench.report.number_text import threads_text
 from eden_bench.report.rows import rows_of
 from eden_bench.report.tables import Report, Row, Table, ranges
 
@@ -132,7 +133,7 @@ def _notes(group: Sequence[Record], rows: Sequence[Row]) -> tuple[str, ...]:
     missing = [] if once else [(row.label, everyone - row.seeds) for row in rows]
     lacks = [f"missing: {label} has no record of seeds {ranges(seeds)}" for label, seeds in missing if seeds]
     origins = dict.fromkeys((row.label, row.origin) for row in rows)
-    devices = sorted({f"{row.backbone.threads} threads" if row.backbone.threads else "a GPU" for row in rows})
+    devices = sorted({threads_text(row.backbone.threads) if row.backbone.threads else "a GPU" for row in rows})
     mixed = [f"rows were computed on {' and '.join(devices)}, which moves last digits"] if len(devices) > 1 else []
     warned = [f"{row.label}: {warning}" for row in rows for warning in row.warnings]
     told = [f"{label}: {origin}" for label, origin in origins]

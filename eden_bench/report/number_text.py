@@ -23,3 +23,12 @@ def p_text(p: float) -> str:
     ('0.025', '3.0e-09')
     """
     return f"{p:.2g}" if p >= 1e-4 else f"{p:.1e}"
+
+
+def threads_text(count: int) -> str:
+    """Format a number of CPU threads.
+
+    >>> threads_text(1), threads_text(2)
+    ('1 thread', '2 threads')
+    """
+    return f"{count} thread{'' if count == 1 else 's'}"

@@ -2,7 +2,7 @@
 
 ``report --with-reference`` puts a user's methods beside them, without pretraining the others. They are phantom: toy
 images, toy networks. A reference record is taken only where a table of the user's has the same data, splits, protocol,
-score, numbers version and threads; what has none is said with the reason.
+score and numbers version; another number of threads is noted below the table. What has none is said with the reason.
 """
 
 from __future__ import annotations
@@ -38,7 +38,6 @@ class _Key(NamedTuple):
     protocol: str
     score: str
     numbers_version: int
-    threads: int
 
 
 @dataclass(frozen=True)
@@ -130,7 +129,7 @@ def _key(record: Record) -> _Key:
     cell = record.cell
     protocol = {name: value for name, value in cell.protocol.items() if name != NETWORK_OF}
     score = f"{record.score.name} {cell.score_version}"
-    return _Key(cell.data, cell.splits, digest(protocol), score, cell.code, cell.threads)
+    return _Key(cell.data, cell.splits, digest(protocol), score, cell.code)
 
 
 def _reason(own: Sequence[Record], there: Sequence[Record]) -> str:

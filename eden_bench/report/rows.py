@@ -10,6 +10,7 @@ from eden_bench.digests import digest
 from eden_bench.records import Record
 from eden_bench.records.content import NO_CARD, Card
 from eden_bench.report import pretraining
+from eden_bench.report.number_text import threads_text
 from eden_bench.report.tables import Backbone, Pretraining, Row, ranges
 
 _SHORT = 8
@@ -96,7 +97,7 @@ def _label(backbone: Backbone, all_backbones: Iterable[Backbone]) -> str:
     words = {
         "config": f"config {backbone.config[:_SHORT]}",
         "checkpoint": f"checkpoint {backbone.checkpoint[:_SHORT]}",
-        "threads": f"{backbone.threads} threads" if backbone.threads else "GPU",
+        "threads": threads_text(backbone.threads) if backbone.threads else "GPU",
     }
     differing = [text for name, text in words.items() if len({getattr(other, name) for other in others}) > 1]
     return f"{backbone.method} ({', '.join(differing)})" if differing else backbone.method

@@ -42,7 +42,6 @@ def test_a_method_that_the_user_ran_is_the_users_own(archive, tmp_path):
     ("change", "words"),
     [
         ({"data": "c" * 64}, "they are of other data cccccccccccc against aaaaaaaaaaaa"),
-        ({"threads": 4}, "they are of other threads 4 against 2"),
         ({"code": 3}, "they are of other numbers version 3 against"),
         ({"budget": "epochs"}, "they are of other protocol"),
         ({"shots": 6}, "there are none of this task and number of shots"),
