@@ -35,6 +35,8 @@ def features(encoder: Encoder, images: np.ndarray | Tensor, wanted: Features, ba
     encoder = encoder.for_size(wanted.size_px).eval()
     device = next(encoder.parameters(), torch.zeros(0)).device
     fast = wanted.precision == "fast" and fast_precision(device.type) == "bfloat16"
+    if fast:
+        encoder = encoder.to(memory_format=torch.channels_last)  # where values lie, not what they are
     with torch.autocast(device.type, torch.bfloat16, enabled=fast):
         parts = [
             _pooled(encoder, _prepared(images[start : start + batch_size], wanted, device, fast), wanted).float().cpu()
