@@ -47,6 +47,8 @@ def of_folder(
         UsageError: there are no records, or none of these names.
         DataMissing: all records are damaged.
     """
+    from eden_bench.report.diagnostics.collect import diagnostics
+
     damaged: list[str] = []
 
     def left_out(line: str) -> None:
@@ -67,8 +69,6 @@ def of_folder(
     everything, tested = [*chosen, *added.records], method or added.tested(chosen)
     built = added.noted(build(everything, method=tested, allow_unequal=allow_unequal, audits=audits))
     tables = tuple(with_absent(built.tables, excused(failed)))
-    from eden_bench.report.diagnostics.collect import diagnostics
-
     said = diagnostics(everything)
     return replace(built, tables=tables, diagnostics=said, failures=(*built.failures, *damaged, *failure_notes(failed)))
 

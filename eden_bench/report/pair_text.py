@@ -24,11 +24,6 @@ def pair_sentence(pair: Pair, table: Table) -> str:
     return "; ".join([f"{pair.row} against {pair.other}: difference {difference}", *parts])
 
 
-def pair_sentences(table: Table) -> list[str]:
-    """Describe the pairs of a table that belong to the report's family."""
-    return [pair_sentence(pair, table) for pair in table.pairs if pair.in_family]
-
-
 def finding_text(found: Finding, table: Table) -> str:
     """Describe the finding of one scope: for what it holds, the verdict with its marks, and what it rests on."""
     basis = "; ".join(filter(None, [_numbers(found, table), found.note]))

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 import math
+from typing import TYPE_CHECKING
 
 import numpy as np
+
+if TYPE_CHECKING:
+    from tasks.probes.matching_protocol import MatchingProtocol
+    from tasks.probes.novelty_protocol import NoveltyProtocol
 
 
 def view_map(degrees: float, scale: float, size_px: int) -> np.ndarray:
@@ -22,6 +27,18 @@ def view_map(degrees: float, scale: float, size_px: int) -> np.ndarray:
     turn = np.array([[cosine, -sine], [sine, cosine]])
     middle = np.full(2, size_px / 2)
     return np.c_[turn, middle - turn @ middle]
+
+
+def taken(degrees: float, shares: np.ndarray, protocol: MatchingProtocol | NoveltyProtocol) -> tuple[np.ndarray, float]:
+    """Return the map and gamma of a view: its scale even, its gamma in its logarithm, between a protocol's ends.
+
+    Args:
+        degrees: of the rotation.
+        shares: (2,) in [0, 1], of scale and of gamma, the way from the lower end to the upper.
+        protocol: names the ends.
+    """
+    scale = 1 + protocol.scale_change * (2 * shares[0] - 1)
+    return view_map(degrees, scale, protocol.film_px), float(protocol.gamma ** (2 * shares[1] - 1))
 
 
 def moved(points: np.ndarray, mapping: np.ndarray) -> np.ndarray:

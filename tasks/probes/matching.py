@@ -22,7 +22,7 @@ from tasks.probes import augmented, matches, refilmed
 from tasks.probes.definitions import ProbeTask
 from tasks.probes.landmarks import OpenLandmarks
 from tasks.probes.matching_protocol import LIMITS, MatchingProtocol
-from tasks.probes.patches import around
+from tasks.probes.patches import around, grid_centres
 from tasks.probes.ranks import directions
 
 Columns = dict[str, np.ndarray]
@@ -77,8 +77,7 @@ class OpenMatching(OpenLandmarks):
     @cached_property
     def centres(self) -> np.ndarray:
         """(G, 2) x and y of the grid's places."""
-        steps = (np.arange(self.protocol.grid) + 0.5) / self.protocol.grid * self.protocol.film_px
-        return np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
+        return grid_centres(self.protocol.grid, self.protocol.film_px)
 
     def run(self, encoder: Encoder, seed: int, shots: int | None = None) -> Outcome:
         """Score the encoder on the landmarks of the test films; see ``contracts.OpenTask.run``."""
@@ -182,8 +181,7 @@ def _view_of(item: Item, protocol: MatchingProtocol) -> tuple[np.ndarray, float]
     """Draw a film's view: its map and its gamma."""
     draw = seeds.generator(protocol.seed, "matching", item.id).random(3)
     degrees = protocol.rotation_degrees * (1 if draw[0] < 0.5 else -1)
-    scale = 1 + protocol.scale_change * (2 * draw[1] - 1)
-    return augmented.view_map(degrees, scale, protocol.film_px), float(protocol.gamma ** (2 * draw[2] - 1))
+    return augmented.taken(degrees, draw[1:], protocol)
 
 
 def _parted(columns: Columns, name: str, inside: np.ndarray) -> Columns:

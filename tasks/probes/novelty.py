@@ -67,7 +67,7 @@ class OpenNovelty(OpenProbe):
         target = self.labels.any(axis=1).astype(int)
         columns = {**self._novelties(found), **self._brightness()}
         patches, more = novelty_patches.by_patches(self, encoder) if self.protocol.patch_grid else ({}, {})
-        more |= novelty_patches.nuisance(self, encoder) if self.protocol.nuisance_films else {}
+        more |= novelty_patches.nuisance(self, encoder, found) if self.protocol.nuisance_films else {}
         by_finding = novelty_scores.by_finding(columns["novelty"], self.labels, self.names)
         areas = {name: auc(values, target) for name, values in columns.items()}
         scores = {name: area for name, area in areas.items() if name.startswith("novelty")}

@@ -15,7 +15,7 @@ import numpy as np
 from eden_bench import seeds
 from eden_bench.statistics.ranking import auc
 from tasks.probes import augmented, novelty_scores
-from tasks.probes.patches import around
+from tasks.probes.patches import around, grid_centres
 
 if TYPE_CHECKING:
     from eden_bench.contracts import Item
@@ -37,7 +37,7 @@ def by_patches(probe: OpenNovelty, encoder: Encoder) -> tuple[dict[str, np.ndarr
         patch lies in a box, patches that tie for it counting alike.
     """
     grid, bank_count = probe.protocol.patch_grid, min(probe.protocol.patch_films, len(probe.train))
-    centres = places(grid, probe.protocol.film_px)
+    centres = grid_centres(grid, probe.protocol.film_px)
     test = range(min(probe.protocol.patch_films, len(probe.test)))
     rows = [*range(bank_count), *(len(probe.train) + k for k in test)]
     boxes = around(centres, probe.protocol.patch_share, probe.protocol.film_px)
@@ -75,28 +75,26 @@ def novel_patches(features: np.ndarray, bank_count: int, centres: np.ndarray, pr
     return found
 
 
-def nuisance(probe: OpenNovelty, encoder: Encoder) -> dict[str, float]:
-    """Return the AUROC of ordinary test films turned, scaled and brightened against the same films as they are."""
+def nuisance(probe: OpenNovelty, encoder: Encoder, films: np.ndarray) -> dict[str, float]:
+    """Return the AUROC of ordinary test films turned, scaled and brightened against the same films as they are.
+
+    Args:
+        probe: the open probe.
+        encoder: what is probed.
+        films: (N, D) features of the probe's films as they are.
+    """
     ordinary = np.flatnonzero(~probe.labels.any(axis=1))[: probe.protocol.nuisance_films]
     side, first = probe.protocol.film_px, len(probe.train)
     views = [augmented.view(probe.films[first + k], *_otherwise(probe.test[k], probe)) for k in ordinary]
-    whole = np.array([0, 0, side, side])
-    bank = probe.embed(encoder, np.arange(first), np.tile(whole, (first, 1)))
-    own = probe.embed(encoder, first + ordinary, np.tile(whole, (len(ordinary), 1)))
+    bank, own = films[:first], films[first + ordinary]
     kept, probe.films = probe.films, np.stack(views)
     try:
-        turned = probe.embed(encoder, np.arange(len(views)), np.tile(whole, (len(views), 1)))
+        turned = probe.embed(encoder, np.arange(len(views)), np.tile([0, 0, side, side], (len(views), 1)))
     finally:
         probe.films = kept
     white = novelty_scores.whitened(np.concatenate([bank, own, turned]), bank)
     far = novelty_scores.distances(white[first:], white[:first], probe.protocol.neighbours)
     return {"nuisance": auc(np.roll(far, len(own)), np.repeat([1, 0], [len(turned), len(own)]))}
-
-
-def places(grid: int, side_px: int) -> np.ndarray:
-    """Return the centres of a grid's cells, (grid², 2) x and y in pixels."""
-    steps = (np.arange(grid) + 0.5) / grid * side_px
-    return np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
 
 
 def in_boxes(probe: OpenNovelty, films: Sequence[Item], centres: np.ndarray) -> np.ndarray:
@@ -125,6 +123,4 @@ def _otherwise(item: Item, probe: OpenNovelty) -> tuple[np.ndarray, float]:
     """Draw how an ordinary film is taken otherwise: its map and its gamma."""
     draw = seeds.generator(probe.protocol.seed, "nuisance", item.id).random(3)
     degrees = probe.protocol.rotation_degrees * (2 * draw[0] - 1)
-    scale = 1 + probe.protocol.scale_change * (2 * draw[1] - 1)
-    mapping = augmented.view_map(degrees, scale, probe.protocol.film_px)
-    return mapping, float(probe.protocol.gamma ** (2 * draw[2] - 1))
+    return augmented.taken(degrees, draw[1:], probe.protocol)

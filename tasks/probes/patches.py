@@ -25,6 +25,12 @@ def around(points: np.ndarray, share: float, size_px: int) -> np.ndarray:
     return np.concatenate([corner, corner + side], axis=-1)
 
 
+def grid_centres(grid: int, size_px: int) -> np.ndarray:
+    """Return the centres of grid × grid equal cells of a square film, row by row, (grid², 2) x and y in pixels."""
+    steps = (np.arange(grid) + 0.5) / grid * size_px
+    return np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
+
+
 def leaves_film(boxes: np.ndarray, size_px: int) -> np.ndarray:
     """Return which boxes (..., 4) leave a square film of a side, (...) bool."""
     return np.asarray((boxes[..., :2] < 0).any(axis=-1) | (boxes[..., 2:] > size_px).any(axis=-1))

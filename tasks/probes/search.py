@@ -7,7 +7,7 @@ import numpy as np
 from eden_bench.encoders import Encoder
 from tasks.probes import landmark_scores
 from tasks.probes.landmarks import OpenLandmarks
-from tasks.probes.patches import around
+from tasks.probes.patches import around, grid_centres
 from tasks.probes.ranks import cosine_table, directions
 
 
@@ -47,8 +47,7 @@ def searched(probe: OpenLandmarks) -> np.ndarray:
 
 def grid(probe: OpenLandmarks) -> np.ndarray:
     """Return the centres of a grid × grid cells over a decoded film, (G, 2)."""
-    steps = (np.arange(probe.protocol.grid) + 0.5) / probe.protocol.grid * probe.protocol.film_px
-    return np.stack(np.meshgrid(steps, steps), axis=-1).reshape(-1, 2)
+    return grid_centres(probe.protocol.grid, probe.protocol.film_px)
 
 
 def _counts(probe: OpenLandmarks) -> dict[str, int]:

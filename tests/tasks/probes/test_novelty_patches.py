@@ -9,6 +9,7 @@ from eden_bench import records, registry
 from eden_bench.contracts import Box, Context
 from eden_bench.encoders import build_encoder
 from tasks.probes import novelty_patches, novelty_scores
+from tasks.probes.patches import grid_centres
 from tasks.probes.ranks import auroc
 from tests.tasks.finetuning.toy_anatomy import toy_index
 from tests.tasks.probes.test_novelty import SMALL, TASK, Labelled
@@ -40,12 +41,12 @@ def told(opened, monkeypatch, rule):
 
 
 def test_places_are_the_centres_of_equal_cells():
-    assert novelty_patches.places(2, 8).tolist() == [[2, 2], [6, 2], [2, 6], [6, 6]]
+    assert grid_centres(2, 8).tolist() == [[2, 2], [6, 2], [2, 6], [6, 6]]
 
 
 def test_a_place_is_in_a_box_where_its_centre_is(opened):
     scale = opened.native_px[0, 0] / opened.protocol.film_px
-    centres = novelty_patches.places(4, opened.protocol.film_px)
+    centres = grid_centres(4, opened.protocol.film_px)
     found = novelty_patches.in_boxes(opened, opened.test, centres)
     for item, inside in zip(opened.test, found, strict=True):
         (box, *_) = item.boxes or (Box("", 0, 0, 0, 0),)
@@ -56,7 +57,7 @@ def test_a_place_is_in_a_box_where_its_centre_is(opened):
 
 def test_a_patch_is_compared_with_those_of_the_bank_at_about_its_place(opened):
     draw = np.random.default_rng(0)
-    centres = novelty_patches.places(4, opened.protocol.film_px)
+    centres = grid_centres(4, opened.protocol.film_px)
     features = draw.normal(size=(9, 16, 3))
     found = novelty_patches.novel_patches(features, 6, centres, opened)
     flat = features.reshape(-1, 3)
@@ -97,9 +98,9 @@ def test_what_is_told_by_exposure_alone_is_a_nuisance(opened, monkeypatch):
     first = len(opened.train)
     ordinary = [first + k for k, item in enumerate(opened.test) if not any(item.labels)][:6]
     monkeypatch.setattr(opened, "embed", Exposed().embed)
-    found = novelty_patches.nuisance(opened, None)["nuisance"]
-    assert opened.films.shape[0] == len(opened.items)  # the probe's own films are back
     features = Exposed().embed(None, np.arange(len(opened.items)), None)
+    found = novelty_patches.nuisance(opened, None, features)["nuisance"]
+    assert opened.films.shape[0] == len(opened.items)  # the probe's own films are back
     views = np.stack(
         [
             novelty_patches.augmented.view(opened.films[row], *novelty_patches._otherwise(opened.items[row], opened))
