@@ -104,7 +104,7 @@ class Plan:
     @property
     def left_out_text(self) -> str:
         """What of the request is not planned, and why; "" if all is."""
-        lacking = f"{', '.join(self.without_protocol)} have no protocol {self.protocol.name!r}: left out"
+        lacking = f"{', '.join(self.without_protocol)}: left out, which have no protocol {self.protocol.name!r}"
         return "; ".join(filter(None, [unfit_text(self.left_out), lacking if self.without_protocol else ""]))
 
     @property
