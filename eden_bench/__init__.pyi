@@ -2,6 +2,7 @@
 # isort: skip_file
 
 from eden_bench.api import (
+    embed as embed,
     pretrain as pretrain,
     results as results,
     run as run,

@@ -7,12 +7,10 @@ done.results().groupby("method")["value"].mean()
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from eden_bench import protocols, records, registry
 from eden_bench.contracts import no_progress
@@ -20,18 +18,20 @@ from eden_bench.contracts.members import is_source
 from eden_bench.data.dataset_folders import pretraining_sets
 from eden_bench.devices import cpu_threads
 from eden_bench.errors import CellsFailed, DataMissing, EdenError
-from eden_bench.execution import locks, request
-from eden_bench.execution.backbones import Backbone, find_checkpoint, make_backbone
+from eden_bench.execution import request
+from eden_bench.execution.backbones import Backbone, make_backbone
+from eden_bench.execution.embed import embed as write_embeddings
 from eden_bench.execution.inputs import Inputs
 from eden_bench.execution.plan import Plan, Slot, make_plan
+from eden_bench.execution.pretrain_now import pretrain_now
 from eden_bench.execution.request import Ask, Names, make_ask
 from eden_bench.execution.runner import Runner, Silent, Watch
-from eden_bench.execution.runner import pretrain as pretrain_backbone
 from eden_bench.records import Record
 from eden_bench.records.frame import frame
 from eden_bench.settings import Settings, gather, resolve
 from eden_bench.trackers import Trackers
 from eden_bench.weights.checkpoints import Checkpoint
+from eden_bench.weights.embeddings import Embeddings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -201,8 +201,8 @@ def pretrain(
         seeds: of the pretrainings.
         plugins: plugin files to load first.
         watch: is told how it goes.
-        data: as in ``run``; likewise the others.
-        out: folder of records, checkpoints and reports.
+        data: as in ``run``.
+        out: likewise the others.
         cache: folder of decoded images.
         device: "auto", "cpu", "mps", "cuda" or "cuda:N".
         threads: CPU threads.
@@ -229,9 +229,42 @@ def pretrain(
         for seed in request.pretrain_seeds_of(seeds):
             backbone = make_backbone(name, recipe, data_name, seed)
             with cpu_threads(inputs.settings.threads):
-                _pretrain_one(backbone, inputs, watch)
+                pretrain_now(backbone, inputs, watch.say)
             made.append(Pretrained(name, seed, Checkpoint(_folder(backbone))))
     return made
+
+
+def embed(
+    method: str,
+    tasks: Names,
+    to: Path | str,
+    *,
+    protocol: str | None = None,
+    plugins: Iterable[Path | str] = (),
+    watch: Watch | None = None,
+    **where: Any,  # noqa: ANN401 - those of settings.resolve
+) -> Embeddings:
+    """Embed every image of some tasks' datasets by a method, and write a file that ``run`` reads as NAME=FILE.
+
+    Args:
+        method: a name, or NAME=PATH of weights; pretrained first if it must be.
+        tasks: names, globs or groups; those with the protocol count.
+        to: the file, which ends in ".npz".
+        protocol: "linear" or "linear-quick"; by the data where it is None.
+        plugins: plugin files to load first.
+        watch: is told how it goes.
+        where: data, out, cache, device, threads and splits, as in ``run``.
+
+    Raises:
+        UsageError: names or values do not fit.
+        DataMissing: a dataset is not at hand.
+    """
+    loaded, watch = load_plugins(plugins), watch or Silent()
+    inputs = open_inputs(resolve(**where), watch)
+    asked = make_ask(method, tasks, seeds="0", plugins=loaded)
+    phantom = inputs.index(registry.tasks.get(asked.tasks[0]).dataset).phantom
+    wanted = replace(asked, protocol=protocol or ("linear-quick" if phantom else "linear"))
+    return write_embeddings(make_plan(wanted, inputs, []), inputs, Path(to), watch.say)
 
 
 def results(
@@ -262,21 +295,6 @@ def load_plugins(files: Iterable[Path | str]) -> tuple[str, ...]:
 def open_inputs(settings: Settings, watch: Watch | None = None, *, build: bool = True) -> Inputs:
     """Return the inputs of a run under some settings. With build=False (dry run), no cache is created."""
     return Inputs(settings, watch.progress if watch else no_progress, build=build)
-
-
-def _pretrain_one(backbone: Backbone, inputs: Inputs, watch: Watch) -> None:
-    """Pretrain under the backbone's lock; under torchrun, process 0 holds it for all."""
-    find_checkpoint(backbone, inputs)
-    out, is_first = inputs.settings.out, os.environ.get("RANK", "0") == "0"
-    with contextlib.ExitStack() as stack:
-        if is_first:
-            stack.enter_context(locks.presence(out))
-            stack.enter_context(locks.claim(out, backbone.name, wait=True))
-        pretrain_backbone(backbone, inputs, watch.say)
-    if backbone.problem is not None:
-        raise backbone.problem.error(backbone.problem.text)
-    if is_first:
-        records.clear_failure(out, backbone.name)
 
 
 def _folder(backbone: Backbone) -> Path:

@@ -18,7 +18,7 @@ from eden_bench.errors import UsageError
 from tasks.finetuning import scores
 from tasks.finetuning.device_images import in_batches
 from tasks.finetuning.frozen.heads import AttentiveHead, heads_of
-from tasks.finetuning.frozen.protocol import AttentiveProtocol, KnnProtocol, LinearProtocol
+from tasks.finetuning.frozen.protocol import AttentiveProtocol, KnnProtocol, LinearProtocol, ReadProtocol
 from tasks.finetuning.frozen.readings import logistic_path, vote
 from tasks.finetuning.labelled import OpenLabelled
 from tasks.finetuning.loop import Problem, fine_tune, finite
@@ -69,8 +69,11 @@ class OpenFrozenClassification(OpenLabelled):
         return Outcome(values, cases, told)
 
     def features(self, encoder: Encoder) -> np.ndarray:
-        """Return the features of all images, from the cache or computed now."""
-        return stored_features(encoder, self.store, self.protocol.features, self.context)
+        """Return the features of all images: from the encoder's file, from the cache, or computed now."""
+        wanted = self.protocol.features
+        if encoder.reads_ids and isinstance(self.protocol, ReadProtocol):
+            return encoder.embed_ids(self.task.dataset, self.store.ids, self.store.digest, wanted)
+        return stored_features(encoder, self.store, wanted, self.context)
 
     def _candidates(self, found: np.ndarray, chosen: Chosen) -> Iterator[Candidate]:
         """Yield what is chosen from, the strongest regularisation or the most neighbours first."""
