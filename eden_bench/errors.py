@@ -60,6 +60,19 @@ class TrainingDiverged(EdenError):
     exit_code = 3
 
 
+class Preempted(BaseException):
+    """The system asked the process to stop, and it did so at a safe point (exit code 75, "try again").
+
+    No Exception, as KeyboardInterrupt is none: whatever turns errors into failed cells lets it pass.
+    """
+
+    exit_code = 75
+
+    def __init__(self, by: str = "the system") -> None:
+        """Say who asked and what to do: ``by`` names the signal."""
+        super().__init__(f"stopped as {by} asked; requeue: the same command goes on")
+
+
 class WeightsMissing(EdenError):
     """A method's weights are not available: its cells are skipped and reported as "weights missing", not as failed.
 

@@ -20,6 +20,7 @@ from typing import TypeVar
 
 import numpy as np
 
+from eden_bench import preemption
 from eden_bench.contracts import Context, Item, Progress
 from eden_bench.digests import digest, file_stamp
 from eden_bench.errors import DataMissing, EdenError, NotBuilt
@@ -50,12 +51,13 @@ def in_threads(work: Callable[[int], R], count: int, tell: Callable[[int], None]
     """Run work(0), work(1), … in a pool of as many threads as this process has cores; yield the results in order.
 
     Decoders and OpenCV release the interpreter lock, so threads are enough. The first error in order is raised and
-    what has not begun is dropped; so it is on Ctrl-C.
+    what has not begun is dropped; so it is on Ctrl-C, and where the system asks to stop.
     """
     pool = ThreadPoolExecutor(available_cores())
     try:
         for done, result in enumerate(pool.map(work, range(count)), 1):
             tell(done)
+            preemption.check()
             yield result
     finally:
         pool.shutdown(cancel_futures=True)

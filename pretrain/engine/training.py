@@ -21,7 +21,7 @@ from torch import Tensor, nn
 from eden_bench import registry, seeds
 from eden_bench.contracts import Context, Method, PretrainConfig, PretrainData, Stage, ViewRecipe, Views
 from eden_bench.encoders import seeded
-from eden_bench.errors import TrainingDiverged, UsageError
+from eden_bench.errors import Preempted, TrainingDiverged, UsageError
 from pretrain.engine import distributed, history, network, selection, state
 from pretrain.engine.optimisation import autocast, set_lr
 from pretrain.views.stream import ViewStream
@@ -84,12 +84,11 @@ class Training:
 
     def run(self) -> None:
         """Train until the last stage has ended."""
-        stages = self.config.stages
-        while self.at.stage < len(stages):
-            stage = stages[self.at.stage]
+        while self.at.stage < len(self.config.stages):
+            stage = self.config.stages[self.at.stage]
             self._start(stage)
             while self.at.epoch < stage.epochs and not self._is_over(stage):
-                self._epoch(stage, is_last=self.at.stage == len(stages) - 1)
+                self._epoch(stage, is_last=self.at.stage == len(self.config.stages) - 1)
             self._end_stage()
 
     def selected(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
@@ -200,12 +199,11 @@ class Training:
         """
         distributed.share_buffers(self._module)
         self._module.eval()
-        turn = next(iter(self._optimisers))
         own = self._data.validation[distributed.rank() :: distributed.size()]
         sums = torch.zeros(2, device=self.device)
         for views in self._stream.epoch(0, own, purpose="validation"):
             with autocast(self.device):
-                losses = self.method.losses(network.laid_out(views), turn)
+                losses = self.method.losses(network.laid_out(views), next(iter(self._optimisers)))
             count = len(views.samples)
             sums[0] += torch.stack(list(losses.values())).sum() * count
             sums[1] += count
@@ -218,15 +216,19 @@ class Training:
             self.at.sums[name] = self.at.sums.get(name, 0) + value.detach().float()
 
     def _look_up(self, stage: Stage) -> None:
-        """Report progress; at intervals check the losses and save."""
+        """Report progress; at intervals check the losses and save; stop if the system asks for it."""
         done = len(self.at.history) * self.steps + self.at.step
         total = sum(s.epochs for s in self.config.stages) * self.steps
         if distributed.rank() == 0:
             self.context.progress(f"{self.name} {stage.name}, epoch {self.at.epoch + 1}/{stage.epochs}", done, total)
-        if self.at.step % CHECK_EVERY_STEPS == 0:
+        is_due = self.at.step % CHECK_EVERY_STEPS == 0
+        asked = distributed.asked_to_stop(self.device, together=is_due)
+        if is_due or asked:
             self._check(stage)
-            if time.monotonic() - self._saved_at >= self.save_every_s:
+            if asked or time.monotonic() - self._saved_at >= self.save_every_s:
                 self._save()
+        if asked:
+            raise Preempted
 
     def _check(self, stage: Stage) -> None:
         """Raise TrainingDiverged if a loss since the last check, or a parameter or buffer, is not finite.

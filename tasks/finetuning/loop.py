@@ -16,7 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from eden_bench import seeds
+from eden_bench import preemption, seeds
 from eden_bench.contracts import steps_per_epoch
 from eden_bench.devices import fast_precision
 from eden_bench.errors import TrainingDiverged
@@ -83,6 +83,7 @@ def fine_tune(problem: Problem, protocol: FinetuneProtocol, seed: int, device: t
     optimiser = make_optimiser(problem.network, protocol, device)
     best, step, losses = _Best(), 0, []
     for step, (epoch, rows) in enumerate(batches(problem.rows, protocol.batch_size, seed, budget.steps), start=1):
+        preemption.check()
         _set_rate(optimiser, learning_rate(step - 1, budget.steps, protocol))
         losses.append(_step(problem, optimiser, rows, epoch))
         if step % budget.validate_every == 0 or step == budget.steps:

@@ -1,6 +1,8 @@
 """The loop: budgets in steps, early stopping, schedule, best weights, divergence."""
 
 import math
+import os
+import signal
 from dataclasses import replace
 
 import numpy as np
@@ -8,7 +10,8 @@ import pytest
 import torch
 from torch import nn
 
-from eden_bench.errors import TrainingDiverged
+from eden_bench import preemption
+from eden_bench.errors import Preempted, TrainingDiverged
 from tasks.finetuning.loop import Problem, batches, budget_of, fine_tune, learning_rate, make_optimiser
 from tasks.finetuning.protocol import QUICK_SEGMENTATION, SegmentationProtocol
 
@@ -144,3 +147,17 @@ def test_the_optimiser_is_the_protocols():
     optimiser = make_optimiser(nn.Linear(1, 1), SegmentationProtocol(optimiser="adam", weight_decay=0.0), CPU)
     assert type(optimiser) is torch.optim.Adam
     assert type(make_optimiser(nn.Linear(1, 1), PROTOCOL, CPU)) is torch.optim.AdamW
+
+
+def test_a_signal_drops_the_cell_between_two_steps():
+    def loss(batch, epoch):
+        steps.append(epoch)
+        if len(steps) == 3:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        return made.network.weight.square().sum()
+
+    steps = []
+    made, _ = problem(loss=loss)
+    with preemption.heeded(), pytest.raises(Preempted, match="SIGUSR1"):
+        fine_tune(made, PROTOCOL, 0, CPU)
+    assert len(steps) == 3
