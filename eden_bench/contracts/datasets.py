@@ -83,11 +83,19 @@ class Item:
     of which reports form groups. Columns of the cases; "" and None where it is not known."""
 
     def __post_init__(self) -> None:
-        """Validate the split: an item in none would be left out unseen. Raises DataDamaged, which names the item."""
+        """Validate the split, since an item in none would be left out unseen, and the labels, which become losses.
+
+        Raises:
+            DataDamaged: names the item.
+        """
         try:
             one_of("split", self.split, _SPLITS)
         except ValueError as error:
             raise DataDamaged(f"{self.id}: {error}") from error
+        if odd := [label for label in self.labels if label not in (0, 1)]:
+            raise DataDamaged(
+                f"{self.id}: one of its labels is {odd[0]!r}, expected 0 or 1: mend it, or drop the image"
+            )
 
 
 ENOUGH_TESTED = 10

@@ -23,7 +23,7 @@ import numpy as np
 from eden_bench import preemption
 from eden_bench.contracts import Context, Item, Progress
 from eden_bench.digests import digest, file_stamp
-from eden_bench.errors import DataMissing, EdenError, NotBuilt
+from eden_bench.errors import DataDamaged, DataMissing, EdenError, NotBuilt
 from eden_bench.files import atomic, plain_text
 from eden_bench.settings import available_cores
 
@@ -171,6 +171,7 @@ def _write_pixels(spec: StoreSpec, path: Path, progress: Progress) -> tuple[np.n
 
         def work(number: int) -> tuple[tuple[int, int], bytes]:
             pixels, native_px = spec.make(spec.items[number])
+            _check_pixels(spec, spec.items[number], pixels)
             content = np.ascontiguousarray(pixels).reshape(-1)
             _write_at(descriptor, content, start + number * size)
             return native_px, _sha256(content)
@@ -178,6 +179,15 @@ def _write_pixels(spec: StoreSpec, path: Path, progress: Progress) -> tuple[np.n
         done = list(in_threads(work, count, lambda k: progress(f"decoding {spec.name}", k, count)))
     shas = np.frombuffer(b"".join(sha for _, sha in done), np.uint8).reshape(count, 32)
     return np.array([native for native, _ in done], np.int64), shas
+
+
+def _check_pixels(spec: StoreSpec, item: Item, pixels: np.ndarray) -> None:
+    """Validate that an item decoded to pixels of the store; others would be written over its neighbours."""
+    if pixels.dtype != np.uint8 or pixels.shape != spec.shape:
+        raise DataDamaged(
+            f"{item.id}: decoded to {pixels.dtype} {pixels.shape}, expected uint8 {spec.shape}: mend the dataset's "
+            "reader"
+        )
 
 
 def _check_room(path: Path, needed: int) -> None:

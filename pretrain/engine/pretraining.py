@@ -17,9 +17,9 @@ from typing import Any
 import torch
 
 from eden_bench.contracts import Context, PretrainConfig, PretrainData
-from eden_bench.devices import fast_precision
+from eden_bench.devices import fast_precision, is_out_of_memory
 from eden_bench.digests import digest
-from eden_bench.errors import EdenError, UsageError
+from eden_bench.errors import EdenError, OutOfMemory, UsageError
 from eden_bench.files import atomic
 from eden_bench.records import provenance
 from eden_bench.weights.checkpoints import Checkpoint, recipe_id, write_checkpoint
@@ -55,7 +55,8 @@ def pretrain(
     Raises:
         UsageError: the folder belongs to another recipe, or the batch does not fit data or processes.
         TrainingDiverged: a loss is not finite; nothing is handed on.
-        EdenError: memory or disk ran out; says what to change.
+        OutOfMemory: the device has no room for a batch.
+        EdenError: the disk is full.
     """
     checkpoint = Checkpoint(folder)
     with distributed.process_group(context.device) as device, _alone(folder):
@@ -160,10 +161,13 @@ def _explained(training: Training) -> Iterator[None]:
     """Convert out-of-memory and disk-full errors to one sentence that says what to do."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise EdenError(
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemory(
             f"{training.name}: out of memory on {training.device} with batch_size {training.config.batch_size} at "
-            f"{training.config.size_px} px: lower batch_size, or use more processes with torchrun"
+            f"{training.config.size_px} px: use more processes with torchrun, which share each batch and keep its "
+            "negatives and its batch-norm groups, or lower batch_size, which is another recipe"
         ) from error
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):

@@ -22,3 +22,10 @@ def test_a_card_has_a_known_modality():
     texts = dict.fromkeys(("title", "citation", "licence", "source"), "x")
     with pytest.raises(ValueError, match=r"^modality must be one of chest-x-ray, fundus, not 'x-ray'"):
         DatasetCard(modality="x-ray", folders=("x",), expected_images=1, **texts)
+
+
+@pytest.mark.trap("inputs", "labels that are neither 0 nor 1, NaN among them", "refused, the image named")
+@pytest.mark.parametrize("label", [float("nan"), -1.0, 0.5, None])
+def test_a_label_is_0_or_1(label):
+    with pytest.raises(DataDamaged, match=rf"^film 7: one of its labels is {label!r}, expected 0 or 1: mend it"):
+        Item(id="film 7", patient="p", split="train", image=Path("7.png"), labels=(0.0, label, 1.0))

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from eden_bench import registry
-from eden_bench.errors import EdenError, TrainingDiverged, UsageError
+from eden_bench.errors import EdenError, OutOfMemory, TrainingDiverged, UsageError
 from eden_bench.weights.checkpoints import Checkpoint
 from pretrain.engine import state, training
 from tests.pretrain.engine.running import run
@@ -91,10 +91,11 @@ def test_a_full_disk_is_one_sentence(tmp_path, monkeypatch):
         run(tmp_path, "moco-v2")
 
 
-def test_out_of_memory_names_the_batch(tmp_path, monkeypatch):
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("tried to allocate"), MemoryError()])
+def test_out_of_memory_names_the_batch_and_what_keeps_its_numbers(tmp_path, monkeypatch, error):
     def exhausted(self, views):
-        raise torch.OutOfMemoryError("tried to allocate")
+        raise error
 
     monkeypatch.setattr(training.Training, "_step", exhausted)
-    with pytest.raises(EdenError, match="out of memory on cpu with batch_size 8 at 64 px: lower batch_size"):
+    with pytest.raises(OutOfMemory, match="out of memory on cpu with batch_size 8 at 64 px: use more processes with"):
         run(tmp_path, "moco-v2")
