@@ -10,8 +10,8 @@ import weakref
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import torch
 from torch import Tensor
+from torch._ops import OpOverload
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
@@ -28,8 +28,8 @@ class Work(TorchDispatchMode):
         self._seen: set[int] = set()
 
     def __torch_dispatch__(
-        self, func: Any, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
-    ) -> Any:
+        self, func: OpOverload, types: Sequence[type], args: Sequence[Any] = (), kwargs: Mapping[str, Any] | None = None
+    ) -> object:
         """Run an operation and count it, unless it only looks at its input in another way."""
         made = func(*args, **(kwargs or {}))
         if not func.is_view:
@@ -62,5 +62,5 @@ def counted(run: Callable[[], object]) -> Work:
     return work
 
 
-def _tensors(tree: Any) -> Iterator[Tensor]:
+def _tensors(tree: object) -> Iterator[Tensor]:
     return (each for each in tree_leaves(tree) if isinstance(each, Tensor))
