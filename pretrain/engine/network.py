@@ -31,12 +31,6 @@ def clip(optimiser: torch.optim.Optimizer, clip_norm: float | None) -> None:
         nn.utils.clip_grad_norm_([p for group in optimiser.param_groups for p in group["params"]], clip_norm)
 
 
-def not_finite(module: nn.Module) -> Tensor:
-    """Count the parameters and buffers that hold a NaN or infinite value, as a scalar float tensor."""
-    values = [value for value in module.state_dict().values() if value.is_floating_point()]
-    return torch.stack([~value.isfinite().all() for value in values]).sum().float()
-
-
 def parallel(network: nn.Module, turns: int) -> nn.Module:
     """Average gradients over processes, if there are several; other turns' parameters are ignored."""
     if distributed.size() == 1:

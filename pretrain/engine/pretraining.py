@@ -39,7 +39,7 @@ def pretrain(
     seed: int,
     folder: Path,
     context: Context,
-    save_every_s: float = 600.0,
+    save_every_s: float = 60.0,
 ) -> Checkpoint:
     """Pretrain a method, or resume an interrupted call, and return its checkpoint.
 
@@ -50,7 +50,7 @@ def pretrain(
         seed: of everything: weights, order, views, shuffles.
         folder: for the checkpoint and, until it is written, the training state; one folder a recipe.
         context: device and progress.
-        save_every_s: the state is saved after every epoch, and within one when this long has passed.
+        save_every_s: the state is saved when this long has passed, in the background, and at the end of every stage.
 
     Raises:
         UsageError: the folder belongs to another recipe, or the batch does not fit data or processes.
