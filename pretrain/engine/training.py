@@ -22,7 +22,7 @@ from eden_bench import registry
 from eden_bench.contracts import Context, Method, PretrainConfig, PretrainData, Stage, ViewRecipe, Views
 from eden_bench.encoders import seeded
 from eden_bench.errors import EdenError, TrainingDiverged, UsageError
-from pretrain.engine import distributed, finite, history, network, selection, state, validation
+from pretrain.engine import distributed, finite, history, network, selection, speedups, state, validation
 from pretrain.engine.feed import Feed
 from pretrain.engine.optimisation import autocast, set_lr
 from pretrain.engine.saving import Saver
@@ -51,12 +51,14 @@ class Training:
     device: torch.device
     recipe: str
     save_every_s: float
+    speedups: tuple[str, ...] = ()
     method: Method = field(init=False)
     at: state.TrainingState = field(init=False)
     _data: PretrainData = field(init=False)
     _network: nn.Module = field(init=False)
     _optimisers: dict[str, torch.optim.Optimizer] = field(init=False, default_factory=dict)
     _feed: Feed = field(init=False)
+    _has_tried: bool = field(init=False, default=False)
     _recent: list[Tensor] = field(init=False, default_factory=list)
     _saver: Saver = field(init=False)
     _saved_at: float = field(init=False, default_factory=time.monotonic)
@@ -87,7 +89,7 @@ class Training:
 
     def run(self) -> None:
         """Train until the last stage has ended, and everything has been saved."""
-        with contextlib.closing(self._saver):
+        with contextlib.closing(self._saver), speedups.tuned(self.speedups):
             while self.at.stage < len(self.config.stages):
                 self._stage(self.config.stages[self.at.stage])
             self._saver.wait()
@@ -108,10 +110,6 @@ class Training:
     @property
     def _module(self) -> nn.Module:
         return cast(nn.Module, self.method)
-
-    @property
-    def _own_batch(self) -> int:
-        return self.config.batch_size // distributed.size()
 
     def _stage(self, stage: Stage) -> None:
         """Train for the rest of a stage, and save."""
@@ -143,7 +141,7 @@ class Training:
             self.recipes(stage),
             stage,
             seed=self.seed,
-            batch_size=self._own_batch,
+            batch_size=self.config.batch_size // distributed.size(),
             device=self.device,
             labels=self._data.labels,
         )
@@ -153,10 +151,12 @@ class Training:
         """Train for the rest of an epoch, validate, log, and save if it is time."""
         self._since = time.perf_counter()
         batches, waited_before_s = self._feed.train(self.at.epoch, self.at.step), self.at.waited_s
-        for views in batches:
+        for given in batches:
             self.at.waited_s = waited_before_s + batches.waited_s
             self._set_rates(stage)
-            self._step(network.laid_out(views))
+            views = network.laid_out(given)
+            self._compile(views)
+            self._step(views)
             self._look_up(stage)
             if batches.ending:
                 self._feed.begin_validation()
@@ -186,6 +186,13 @@ class Training:
     def _validation_losses(self, stage: Stage) -> list[float]:
         """Return the loss of each finished epoch of a stage."""
         return [entry["validation_loss"] for entry in self.at.history if entry["stage"] == stage.name]
+
+    def _compile(self, views: Views) -> None:
+        """Compile the encoders before the first step, if that is asked for and this is the only process."""
+        if "compile" in self.speedups and not self._has_tried and distributed.size() == 1:
+            self._has_tried = True
+            turn = next(iter(self._optimisers))
+            speedups.compile_encoders(self._module, lambda: network.losses(self._network, views, turn), self.device)
 
     def _step(self, views: Views) -> None:
         """Take one optimiser step for each turn, then the method's own update."""
