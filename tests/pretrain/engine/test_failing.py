@@ -26,7 +26,7 @@ def test_a_validation_loss_that_is_not_finite_stops_the_run_and_hands_nothing_on
         match="the validation loss is not finite at stage whole, epoch 2, step 2; nothing is handed on, the last good "
         "state is stage 1, epoch 2, step 0",
     ):
-        run(tmp_path, "moco-v2", epochs=3, select=select)
+        run(tmp_path, "moco-v2", epochs=3, select=select, save_every_s=0.0)
     assert not Checkpoint(tmp_path).exists
 
 
@@ -72,7 +72,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_hands_nothing_on(tmp_path, 
         TrainingDiverged,
         match=rf"not finite at stage whole, epoch {epoch + 1}, step {within + 1}; nothing is handed on.* {kept}: lower",
     ):
-        run(tmp_path, "moco-v2")
+        run(tmp_path, "moco-v2", save_every_s=0.0)
     assert not Checkpoint(tmp_path).exists
     assert (tmp_path / state.FILE).exists() == (epoch > 0)
 
