@@ -41,6 +41,12 @@ class DatasetCard:
     """Methods are pretrained on it, where no other is named, before tasks of its modality."""
     derived_from: Mapping[str, str] = field(default_factory=dict)
     """Dataset whose images it is made of, by name, to the sentence that says so and who says it."""
+    shareable: bool = False
+    """Its licence lets single images and their marks be passed on, so that records, which are shared, may hold some."""
+
+    def shows(self, index: DatasetIndex) -> bool:
+        """Return whether records may hold some of a folder's images: it is the phantom's, or the licence allows it."""
+        return index.phantom or self.shareable
 
     def __post_init__(self) -> None:
         """Validate the modality. Raises ValueError naming the known ones."""
