@@ -61,7 +61,7 @@ class Slot:
         """Return the job that computes it; without the protocol if the task is not open."""
         ask, protocol = plan.ask, plan.protocol
         how: dict[str, Any] = {
-            "base": protocol.base,
+            "base": protocol.of_tasks,
             "protocol_name": protocol.name,
             "protocol_argument": ask.protocol or protocol.name,
             "names_data": ask.pretrain_data is not None,
@@ -96,8 +96,16 @@ class Plan:
     slots: list[Slot] = field(default_factory=list)
     left_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Task to the methods that it would have to fine-tune and that can only be probed."""
+    without_protocol: tuple[str, ...] = ()
+    """Tasks that have not the frozen protocol that was asked for."""
     looked_at: frozenset[str] = frozenset()
     """Tasks whose fine-tuned networks other tasks of the plan look at."""
+
+    @property
+    def left_out_text(self) -> str:
+        """What of the request is not planned, and why; "" if all is."""
+        lacking = f"{', '.join(self.without_protocol)}: left out, which have no protocol {self.protocol.name!r}"
+        return "; ".join(filter(None, [unfit_text(self.left_out), lacking if self.without_protocol else ""]))
 
     @property
     def new(self) -> list[Slot]:
@@ -133,10 +141,11 @@ def make_plan(ask: Ask, inputs: Inputs, past: Sequence[Record]) -> Plan:
         UsageError: names, shots or the protocol do not fit the methods and tasks.
         DataMissing: no task at all has its data.
     """
+    ask, without = _with_protocol(ask)
     asked, ask = ask.tasks, replace(ask, tasks=_with_looked_at(ask.tasks))
     opener = _Opener(ask, inputs, past)
     looked_at = frozenset(registry.tasks.get(name).looks_at for name in ask.tasks)
-    plan = Plan(ask, opener.protocol, opener.phantom, looked_at=looked_at)
+    plan = Plan(ask, opener.protocol, opener.phantom, looked_at=looked_at, without_protocol=without)
     known = {record.id: record for record in past}
     for name in ask.tasks:
         if name not in asked and opener.looked_at_in_vain(name, asked):
@@ -144,14 +153,13 @@ def make_plan(ask: Ask, inputs: Inputs, past: Sequence[Record]) -> Plan:
         task: Task = registry.tasks.get(name)
         opened, problem, looks_at = opener.with_looked_at(task)
         backbones = opener.backbones(name)
-        unfit = {each.label for each in backbones if not fits(each, task)}
+        unfit = {each.label for each in backbones if not fits(each, task, plan.protocol.evaluation)}
         plan.left_out.update({name: tuple(sorted(unfit))} if unfit and name in asked else {})
         for backbone in (each for each in backbones if each.label not in unfit):
-            seeds = ask.seeds if task.repeats == "seeds" or backbone.digest == SEEDED else (0,)
             plan.slots += [
                 Slot(backbone, name, shots, seed, opened, problem, looks_at=looks_at)
                 for shots in ask.shots
-                for seed in seeds
+                for seed in opener.seeds(task, shots, backbone)
             ]
     if not plan.slots:
         raise UsageError(f"nothing to run: {unfit_text(plan.left_out)}")
@@ -163,6 +171,21 @@ def make_plan(ask: Ask, inputs: Inputs, past: Sequence[Record]) -> Plan:
         raise DataMissing(missing[0])
     plan.slots.sort(key=_turn(plan))
     return plan
+
+
+def _with_protocol(ask: Ask) -> tuple[Ask, tuple[str, ...]]:
+    """Return the request for the tasks that have its frozen protocol, and the names of the others.
+
+    Raises:
+        UsageError: none has it.
+    """
+    evaluation = protocols.load(ask.protocol).evaluation if ask.protocol else ""
+    has = {name: not evaluation or evaluation in registry.tasks.get(name).frozen for name in ask.tasks}
+    kept = tuple(name for name in ask.tasks if has[name])
+    if not kept:
+        known = "; ".join(f"{name} has {', '.join(registry.tasks.get(name).frozen) or 'none'}" for name in ask.tasks)
+        raise UsageError(f"--protocol {ask.protocol}: no task asked for has it; of frozen protocols {known}")
+    return replace(ask, tasks=kept), tuple(name for name in ask.tasks if not has[name])
 
 
 def _with_looked_at(tasks: Sequence[str]) -> tuple[str, ...]:
@@ -195,6 +218,11 @@ class _Opener:
             return opened, problem, None
         looks_at, its_problem = self.task(task.looks_at)
         return (opened if looks_at else None), problem or its_problem, looks_at
+
+    def seeds(self, task: Task, shots: int | None, backbone: Backbone) -> tuple[int, ...]:
+        """Return the seeds of a task's cells: those asked for, or one where nothing depends on them."""
+        repeats = task.repeats_for(self.protocol.task_protocol(task), shots)
+        return self._ask.seeds if repeats == "seeds" or backbone.digest == SEEDED else (0,)
 
     def looked_at_in_vain(self, name: str, asked: Sequence[str]) -> bool:
         """Return whether nothing that looks at a task can be opened, so that nobody would want its networks."""

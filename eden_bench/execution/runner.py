@@ -94,6 +94,8 @@ class Runner:
             stack.enter_context(cpu_threads(self.inputs.settings.threads))
             self._before = {path: atomic.identity(path) for path in self._written()}
             self._same = provenance.gather(self.inputs.device, self.inputs.threads)
+            if left_out := self.plan.left_out_text:
+                self.watch.say(left_out)
             waiting = self._sort_out()
             self._total = len(waiting)
             while waiting and not self._stopped:

@@ -21,9 +21,9 @@ from eden_bench.contracts import Item, steps_per_epoch
 from eden_bench.devices import fast_precision, is_out_of_memory
 from eden_bench.errors import OutOfMemory, TrainingDiverged, listed
 from tasks.finetuning.device_images import normalised
-from tasks.finetuning.protocol import FinetuneProtocol
+from tasks.finetuning.protocol import FinetuneProtocol, TrainingProtocol
 
-P = TypeVar("P", bound=FinetuneProtocol)
+P = TypeVar("P", bound=TrainingProtocol)
 
 
 class _Taken(NamedTuple):
@@ -80,7 +80,7 @@ class _Best:
             self.weights = {name: value.clone() for name, value in network.state_dict().items()}
 
 
-def fine_tune(problem: Problem, protocol: FinetuneProtocol, seed: int, device: torch.device) -> dict[str, Any]:
+def fine_tune(problem: Problem, protocol: TrainingProtocol, seed: int, device: torch.device) -> dict[str, Any]:
     """Train the network in place within the budget, and restore the weights of its best step.
 
     Returns:
@@ -108,7 +108,7 @@ def fine_tune(problem: Problem, protocol: FinetuneProtocol, seed: int, device: t
     return _told(protocol, budget, best, step, problem, device)
 
 
-def budget_of(protocol: FinetuneProtocol, images: int, full: int) -> Budget:
+def budget_of(protocol: TrainingProtocol, images: int, full: int) -> Budget:
     """Compute the few-shot budget of a run on some images, of which the full set has ``full``.
 
     Patience is ``patience`` validations but never fewer than ``min_steps`` steps; as it starts after the first
@@ -134,7 +134,7 @@ def batches(rows: np.ndarray, batch_size: int, seed: int, steps: int) -> Iterato
             yield epoch, batch
 
 
-def learning_rate(step: int, steps: int, protocol: FinetuneProtocol) -> float:
+def learning_rate(step: int, steps: int, protocol: TrainingProtocol) -> float:
     """Return the rate of a step counted from 0: a linear warm-up, then half a cosine towards 0."""
     warmup = round(steps * protocol.warmup_share)
     if step < warmup:
@@ -142,11 +142,11 @@ def learning_rate(step: int, steps: int, protocol: FinetuneProtocol) -> float:
     return protocol.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
 
 
-def make_optimiser(network: nn.Module, protocol: FinetuneProtocol, device: torch.device) -> torch.optim.Optimizer:
-    """Return AdamW, or Adam (whose weight decay is an L2 penalty), on every parameter."""
+def make_optimiser(network: nn.Module, protocol: TrainingProtocol, device: torch.device) -> torch.optim.Optimizer:
+    """Return AdamW, or Adam (whose weight decay is an L2 penalty), on every parameter that is trained."""
     kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[protocol.optimiser]
     return kind(
-        network.parameters(),
+        [parameter for parameter in network.parameters() if parameter.requires_grad],
         lr=protocol.lr,
         betas=protocol.betas,
         weight_decay=protocol.weight_decay,
@@ -182,12 +182,16 @@ def logits_of(network: nn.Module, images: Tensor, protocol: FinetuneProtocol) ->
 
 
 def scored_logits(network: nn.Module, images: Tensor, protocol: FinetuneProtocol, step: int) -> Tensor:
-    """Compute ``logits_of`` test images and validate that they are finite; step is named in the error.
+    """Compute ``logits_of`` test images, and validate them as ``finite`` does."""
+    return finite(logits_of(network, images, protocol), step)
+
+
+def finite(logits: Tensor, step: int) -> Tensor:
+    """Return the logits of test images after validating that they are finite; step is named in the error.
 
     Raises:
         TrainingDiverged: one is not finite; nothing else looks at what the last step made of the weights.
     """
-    logits = logits_of(network, images, protocol)
     if not logits.isfinite().all():
         raise TrainingDiverged(_diverged("a test logit", math.nan, step))
     return logits
@@ -258,7 +262,7 @@ def _images(rows: np.ndarray, items: Sequence[Item]) -> str:
 
 
 def _told(
-    protocol: FinetuneProtocol, budget: Budget, best: _Best, step: int, problem: Problem, device: torch.device
+    protocol: TrainingProtocol, budget: Budget, best: _Best, step: int, problem: Problem, device: torch.device
 ) -> dict[str, Any]:
     return {
         "budget": protocol.few_shot_budget,
