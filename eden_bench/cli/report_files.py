@@ -112,5 +112,5 @@ def _figures(report: Report, probes: bool, folder: Path | None) -> Sequence[Figu
         typer.echo(f"warning: the report's figures are not written: {error}", err=True)
         return for_report(report, probes=probes)
     if folder is not None:
-        typer.echo(f"figures in {folder}: {', '.join(each.name for each in drawn) or 'none'}", err=True)
+        typer.echo(f"figures in {folder}: {', '.join(each.name for each in drawn if each.svg) or 'none'}", err=True)
     return drawn

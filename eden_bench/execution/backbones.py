@@ -9,8 +9,8 @@ from typing import Any, Literal, get_args
 
 from eden_bench import registry
 from eden_bench.contracts import Task
-from eden_bench.devices import fast_precision
-from eden_bench.errors import CellsFailed, DataMissing, EdenError, WeightsMissing, WeightsRefused
+from eden_bench.devices import fast_precision, is_out_of_memory
+from eden_bench.errors import CellsFailed, DataMissing, EdenError, OutOfMemory, WeightsMissing, WeightsRefused
 from eden_bench.execution.inputs import Inputs, plain
 from eden_bench.protocols import Protocol, fair, frozen
 from eden_bench.weights.checkpoints import Checkpoint, recipe_id
@@ -39,6 +39,8 @@ class Problem:
         if isinstance(error, WeightsMissing | DataMissing):
             return cls("excused" if isinstance(error, WeightsMissing) else "missing", str(error), error=ours)
         text = str(error) if isinstance(error, EdenError) else f"{type(error).__name__}: {error}"
+        if is_out_of_memory(error):
+            text, ours = f"out of memory ({text}): run fewer things at once, or use a larger device", OutOfMemory
         return cls("failed", text, "".join(traceback.format_exception(error)), ours)
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, Protocol
 
-from eden_bench import records
+from eden_bench import preemption, records
 from eden_bench.contracts import NETWORK_OF, Cell
 from eden_bench.devices import cpu_threads, free_device_memory
 from eden_bench.errors import EdenError, StoreFailed
@@ -143,6 +143,7 @@ class Runner:
 
     def _turn(self, slot: Slot, *, wait: bool) -> bool:
         """Try one cell; return False if another process holds its lock."""
+        preemption.check()
         if self._stopped:
             return True
         if not self._ready(slot.backbone, wait=wait):

@@ -74,9 +74,8 @@ class OpenClassification(OpenLabelled):
         def validation_loss() -> float:
             return self._validation_loss(network, chosen.validation)
 
-        return Problem(
-            network, loss, validation_loss if len(chosen.validation) else None, chosen.train, len(self.splits.train)
-        )
+        checked, full = validation_loss if len(chosen.validation) else None, len(self.splits.train)
+        return Problem(network, loss, checked, chosen.train, full, self.splits.items)
 
     def _validation_loss(self, network: nn.Module, rows: np.ndarray) -> float:
         """Compute the mean cross-entropy over images and labels, on centre crops."""

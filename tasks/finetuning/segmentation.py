@@ -108,9 +108,8 @@ class OpenSegmentation(OpenTask):
         def validation_loss() -> float:
             return self._validation_loss(network, chosen.validation)
 
-        return Problem(
-            network, loss, validation_loss if len(chosen.validation) else None, chosen.train, len(self.splits.train)
-        )
+        checked, full = validation_loss if len(chosen.validation) else None, len(self.splits.train)
+        return Problem(network, loss, checked, chosen.train, full, self.splits.items)
 
     def augmenter(self, seed: int) -> Callable[[np.ndarray, int], tuple[Tensor, Tensor]]:
         """Return what prepares a training batch: (rows, epoch) to augmented images and masks."""

@@ -25,6 +25,7 @@ class OpenProbe(OpenTask):
     """A probe with its films decoded; what it scores is its own.
 
     Attributes:
+        reader: of the dataset.
         train: films that means and fits are made on.
         test: films that are scored.
         films: (N, H, W) uint8, those of ``train``, then those of ``test``; H = W = ``film_px``.
@@ -43,8 +44,8 @@ class OpenProbe(OpenTask):
                     "at least 2 patients"
                 )
         self.items = (*self.train, *self.test)
-        dataset = context.dataset or registry.datasets.get(task.dataset)
-        store = open_images(replace(index, items=self.items), dataset, protocol.film_px, context)
+        self.reader = context.dataset or registry.datasets.get(task.dataset)
+        store = open_images(replace(index, items=self.items), self.reader, protocol.film_px, context)
         self.films = np.asarray(store.images)
         if self.films.ndim != 3:
             raise DataMissing(f"{index.dataset}: {task.name} reads grey films, {index.root} holds colour images")

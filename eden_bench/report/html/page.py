@@ -43,7 +43,7 @@ class Picture(Protocol):
 
     @property
     def svg(self) -> str:
-        """One <svg> element."""
+        """One <svg> element, or "" where the caption says all."""
         ...
 
 
