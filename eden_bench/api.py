@@ -251,9 +251,7 @@ def embed(
         tasks: names, globs or groups; those with the protocol count.
         to: the file, which ends in ".npz".
         protocol: "linear" or "linear-quick"; by the data where it is None.
-        plugins: plugin files to load first.
-        watch: is told how it goes.
-        where: data, out, cache, device, threads and splits, as in ``run``.
+        plugins: as in ``run``; likewise watch, and where: data, out, cache, device, threads and splits.
 
     Raises:
         UsageError: names or values do not fit.

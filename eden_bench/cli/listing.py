@@ -258,8 +258,7 @@ def _pairs(values: Mapping[str, Any]) -> str:
         for key, value in values.items()
         for part, each in (value.items() if isinstance(value, Mapping) else [("", value)])
     }
-    what = flat.pop("what")
-    return f"{what} {', '.join(f'{key} {_text(value)}' for key, value in flat.items())}"
+    return f"{flat.pop('what')} {', '.join(f'{key} {_text(value)}' for key, value in flat.items())}"
 
 
 def _text(value: object) -> str:
