@@ -201,8 +201,7 @@ def pretrain(
         seeds: of the pretrainings.
         plugins: plugin files to load first.
         watch: is told how it goes.
-        data: as in ``run``.
-        out: likewise the others.
+        data: as in ``run``; likewise out.
         cache: folder of decoded images.
         device: "auto", "cpu", "mps", "cuda" or "cuda:N".
         threads: CPU threads.
