@@ -58,6 +58,7 @@ COMMANDS = {
     "data": Entry("eden_bench.cli.data", "app", "Datasets: list, check, audit, splits, phantom."),
     "plugins": Entry("eden_bench.cli.listing", "plugins", "List every plugin and whether it loads."),
     "import-weights": Entry("eden_bench.cli.weights", "import_file", "Import a published checkpoint as an encoder."),
+    "sensitivity": Entry("eden_bench.cli.sensitivity", "sensitivity", "Does the ranking survive other settings?"),
     "embed": Entry("eden_bench.cli.embed", "embed", "Write a method's frozen features to a file."),
     "doctor": Entry("eden_bench.cli.doctor", "doctor", "Check this machine and installation."),
     "paths": Entry("eden_bench.cli.listing", "paths", "Show each setting and where it came from."),
