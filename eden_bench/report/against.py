@@ -16,7 +16,7 @@ from eden_bench.report import published_stars
 from eden_bench.report.findings import Pair
 from eden_bench.report.moments import Contrast, Moments, contrast
 from eden_bench.report.outputs.pair_json import pair_json
-from eden_bench.report.pairs import with_pairs
+from eden_bench.report.pairs import Family, with_pairs
 from eden_bench.report.published import Published, published
 from eden_bench.report.table_differences import other_scores, refusals, settings, weights
 from eden_bench.report.tables import Row, Table, ranges
@@ -143,7 +143,7 @@ def _with_pairs(pages: Sequence[Page], name: str) -> list[Page]:
     """Analyse every two rows that are not refused as the report does its pairs; all of them are one family."""
     open_ = [(page, row) for page in pages for row in page.rows if row.two and not row.refused]
     tables = [replace(page.table, rows=_labelled(row, name), pairs=(), comparisons=()) for page, row in open_]
-    found, _ = with_pairs(tables, allow_unequal=True)
+    found = with_pairs(tables, Family.of(tables, allow_unequal=True))
     pairs = {id(row): table.pairs[0] for (_, row), table in zip(open_, found, strict=True) if table.pairs}
     return [replace(page, rows=tuple(replace(row, pair=pairs.get(id(row))) for row in page.rows)) for page in pages]
 

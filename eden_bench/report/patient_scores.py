@@ -15,6 +15,7 @@ from eden_bench.case_influence import patient_values
 from eden_bench.contracts import ScoreDefinition
 from eden_bench.errors import EdenError
 from eden_bench.records import Record
+from eden_bench.report.case_reader import CaseReader
 from eden_bench.report.patients import Unusable, read_scored
 from eden_bench.report.tables import Row
 
@@ -47,12 +48,12 @@ class PatientScores:
         return replace(self, values=self.values.mean(axis=-1, keepdims=True), patients=np.empty(0, object))
 
 
-def patient_scores(row: Row, score: ScoreDefinition) -> PatientScores:
+def patient_scores(row: Row, score: ScoreDefinition, cases: CaseReader) -> PatientScores:
     """Read a row's scores by patient; by seed alone, and why, where its cases cannot be used."""
     seeds = tuple(sorted(row.seeds))
     records = [[row.cells[each.checkpoint, seed] for seed in seeds] for each in row.pretrainings]
     try:
-        return _with_cases(records, seeds, row.drawn, score)
+        return _with_cases(records, seeds, row.drawn, score, cases)
     except EdenError as error:
         reason = str(error)
     except (LookupError, ValueError, TypeError, ArithmeticError) as error:  # of a statistic, on cases it cannot use
@@ -62,17 +63,22 @@ def patient_scores(row: Row, score: ScoreDefinition) -> PatientScores:
 
 
 def _with_cases(
-    records: Sequence[Sequence[Record]], seeds: tuple[int, ...], drawn: bool, score: ScoreDefinition
+    records: Sequence[Sequence[Record]],
+    seeds: tuple[int, ...],
+    drawn: bool,
+    score: ScoreDefinition,
+    cases: CaseReader,
 ) -> PatientScores:
-    found = [[_read(record, score) for record in several] for several in records]
+    found = [[_read(record, score, cases) for record in several] for several in records]
     _, patients, unit = found[0][0]
     if any(not np.array_equal(names, patients) for several in found for _, names, _ in several):
         raise Unusable("its records are not of the same patients")
     return PatientScores(np.array([[values for values, _, _ in each] for each in found]), seeds, patients, drawn, unit)
 
 
-def _read(record: Record, score: ScoreDefinition) -> tuple[np.ndarray, np.ndarray, str]:
+def _read(record: Record, score: ScoreDefinition, cases: CaseReader) -> tuple[np.ndarray, np.ndarray, str]:
     """Return a record's value of each patient, their names, and "patients" or "cases"."""
-    scored, unit = read_scored(record, score)
-    values = patient_values(scored.columns, score, scored.of_patient)
+    scored, unit = read_scored(record, score, cases)
+    whole = scored.whole if scored.statistic else None
+    values = patient_values(scored.columns, score, scored.of_patient, whole)
     return values + (record.value - values.mean()), scored.names, unit

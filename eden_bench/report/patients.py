@@ -14,6 +14,7 @@ from eden_bench.case_statistics import Statistic, counted_of, statistic_of
 from eden_bench.contracts import ScoreDefinition
 from eden_bench.errors import EdenError
 from eden_bench.records import Record
+from eden_bench.report.case_reader import CaseReader, CellCases, columns_of
 from eden_bench.report.resampling import RESAMPLES, Scored, interval, over_pretrainings, resampled
 from eden_bench.report.tables import PatientInterval, Row
 
@@ -59,30 +60,40 @@ class Sources(NamedTuple):
     unit: str
 
 
+def sources_of(row: Row, score: ScoreDefinition, kind: str, resamples: int, cases: CaseReader) -> Sources | str:
+    """Read what is resampled of a row; return the reason where it cannot be.
+
+    Args:
+        row: of a table.
+        score: of the table.
+        kind: of its task.
+        resamples: how many there will be.
+        cases: reads them.
+    """
+    try:
+        return _sources(row, score, resamples, MOST_DRAWN_CASES.get(kind, MOST_ELSEWHERE), cases)
+    except EdenError as error:
+        return str(error)
+    except (LookupError, ValueError, TypeError, ArithmeticError) as error:  # of a statistic, on cases it cannot use
+        return f"its cases give no {score.name} ({type(error).__name__}: {error})"
+
+
 def draw_rows(
-    rows: Sequence[Row], score: ScoreDefinition, kind: str, resamples: int = RESAMPLES
+    rows: Sequence[Row], found: Mapping[str, Sources | str], resamples: int = RESAMPLES
 ) -> tuple[dict[str, dict[str, Drawn]], dict[str, str]]:
     """Bootstrap a table's rows; rows with the same patients use the same resamples.
 
     Args:
         rows: of one table.
-        score: its score.
-        kind: of its task.
+        found: label to what is resampled, or to why nothing is.
         resamples: how many.
 
     Returns:
         Label to what was drawn: under "" the row's own score, under a control's name what that scores on the same
         cases. Label to the reason, for rows without.
     """
-    sources: dict[str, Sources] = {}
-    lacking: dict[str, str] = {}
-    for row in rows:
-        try:
-            sources[row.label] = _sources(row, score, resamples, MOST_DRAWN_CASES.get(kind, MOST_ELSEWHERE))
-        except EdenError as error:
-            lacking[row.label] = str(error)
-        except (LookupError, ValueError, TypeError, ArithmeticError) as error:  # of a statistic, on cases it cannot use
-            lacking[row.label] = f"its cases give no {score.name} ({type(error).__name__}: {error})"
+    sources = {label: each for label, each in found.items() if isinstance(each, Sources)}
+    lacking = {label: each for label, each in found.items() if isinstance(each, str)}
     by_label = {row.label: row for row in rows}
     drawn: dict[str, dict[str, Drawn]] = {}
     for group in _of_equal_patients(sources):
@@ -154,17 +165,17 @@ def _averaged(row: Row, source: Sources, several: Sequence[Scored], columns: np.
     return Drawn(float(value), draws, several[0].names, source.unit)
 
 
-def _sources(row: Row, score: ScoreDefinition, resamples: int, most: int) -> Sources:
+def _sources(row: Row, score: ScoreDefinition, resamples: int, most: int, cases: CaseReader) -> Sources:
     """Read the cases of a row's records, at most so many where all resamples are drawn and the score is no mean.
 
     Raises:
         EdenError: they give no score; says why.
     """
     found = members(row)
-    cases = sum(each.record.facts.cases.rows for each in found)
-    if score.statistic != "mean" and resamples * cases > most:
-        raise Unusable(f"{resamples:,} resamples of {cases:,} cases are too many for a score that is no mean")
-    read = [_read(each.record, score) for each in found]
+    count = sum(each.record.facts.cases.rows for each in found)
+    if score.statistic != "mean" and resamples * count > most:
+        raise Unusable(f"{resamples:,} resamples of {count:,} cases are too many for a score that is no mean")
+    read = [_read(each.record, score, cases) for each in found]
     own = [scored[""] for scored, _ in read]
     if any(not np.array_equal(each.names, own[0].names) for each in own):
         raise Unusable("its records are not of the same patients")
@@ -172,66 +183,53 @@ def _sources(row: Row, score: ScoreDefinition, resamples: int, most: int) -> Sou
     return Sources(found, own, {name: [scored[name] for scored, _ in read] for name in sorted(shared)}, read[0][1])
 
 
-_RECENT: dict[tuple[int, str], tuple[Record, dict[str, Scored], str]] = {}
-"""What was read of records whose score is a mean of their cases, which intervals and verdicts both ask for."""
-_MOST_RECENT = 4096
-
-
-def _read(record: Record, score: ScoreDefinition) -> tuple[dict[str, Scored], str]:
-    """Read a record once for all that a report asks of it; a score that is no mean holds too many columns to keep."""
-    key = (id(record), score.name)
-    if key not in _RECENT:
-        scored, unit = _read_cases(record, score)
-        if score.statistic != "mean":
-            return scored, unit
-        if len(_RECENT) >= _MOST_RECENT:
-            _RECENT.clear()
-        _RECENT[key] = (record, scored, unit)  # the record too, so that no other gets its id
-    return _RECENT[key][1:]
-
-
-def _read_cases(record: Record, score: ScoreDefinition) -> tuple[dict[str, Scored], str]:
+def _read(record: Record, score: ScoreDefinition, cases: CaseReader) -> tuple[dict[str, Scored], str]:
     """Return the cases of a record as its score, under "", and as the controls that have a column; and the unit."""
+    read, own = _own(record, score, cases)
+    found = {name: _scored(read, score, column) for name in record.controls if (column := _column(name, score, read))}
+    same = {name: each for name, each in found.items() if _is_near(each.value, record.controls[name])}
+    return {"": own, **same}, read.unit
+
+
+def _own(record: Record, score: ScoreDefinition, cases: CaseReader) -> tuple[CellCases, Scored]:
     if not score.statistic or (score.statistic != "mean" and known_statistic(record.cell.task, score) is None):
         raise Unusable(f"no function of cases that is known here gives {score.name}")
-    columns_of = {name: _columns_of(name, score) for name in record.controls}
-    names = {score.name, *(column for several in columns_of.values() for column in several)}
-    frame = record.cases({"case", "patient", *names} if score.statistic == "mean" else ())
-    columns = {str(name): frame[name].to_numpy() for name in frame.columns}
-    unit = "patients" if "patient" in columns else "cases"
-    own = _scored(columns, unit, score, score.name)
+    read = cases.read(record, score)
+    own = _scored(read, score, score.name)
     _refuse_others(own, record, score)
-    places = {name: next((c for c in several if c in columns), "") for name, several in columns_of.items()}
-    found = {name: _scored(columns, unit, score, column) for name, column in places.items() if column}
-    same = {name: each for name, each in found.items() if _is_near(each.value, record.controls[name])}
-    return {"": own, **same}, unit
+    return read, own
 
 
-def read_scored(record: Record, score: ScoreDefinition) -> tuple[Scored, str]:
+def read_scored(record: Record, score: ScoreDefinition, cases: CaseReader) -> tuple[Scored, str]:
     """Read a record's cases as its score; return them and the unit, "patients" or "cases". Raises EdenError."""
-    scored, unit = _read(record, score)
-    return scored[""], unit
+    read, own = _own(record, score, cases)
+    return own, read.unit
 
 
-def _columns_of(control: str, score: ScoreDefinition) -> tuple[str, str]:
-    """Return the columns that may hold a control's cases: its name, or "<score>_of_<its_name>"."""
-    return control, f"{score.name}_of_{control.replace(' ', '_')}"
+def _column(control: str, score: ScoreDefinition, read: CellCases) -> str:
+    """Return the column that holds a control's cases; "" if there is none."""
+    return next((name for name in columns_of(control, score) if name in read.columns), "")
 
 
-def _scored(columns: Mapping[str, np.ndarray], unit: str, score: ScoreDefinition, name: str) -> Scored:
-    patients = columns[unit.removesuffix("s")]
+def _scored(read: CellCases, score: ScoreDefinition, name: str) -> Scored:
+    if name not in read.scored:
+        read.scored[name] = _made(read, score, name)
+    return read.scored[name]
+
+
+def _made(read: CellCases, score: ScoreDefinition, name: str) -> Scored:
     if score.statistic != "mean":
-        return Scored(patients, columns, name, statistic_of(score), counted_of(score))
-    if name not in columns or not np.issubdtype(columns[name].dtype, np.number):
+        return Scored(read.patients, read.columns, name, statistic_of(score), counted_of(score), read.groups)
+    if name not in read.columns or not np.issubdtype(read.columns[name].dtype, np.number):
         raise Unusable(f"its cases have no numbers in a column {name!r}")
-    return Scored(patients, {name: columns[name]}, name)
+    return Scored(read.patients, {name: read.columns[name]}, name, groups=read.groups)
 
 
 def _refuse_others(own: Scored, record: Record, score: ScoreDefinition) -> None:
     if len(own.names) < 2:
         raise Unusable(f"resampling needs at least 2 patients, not {len(own.names)}")
-    if not _is_near(own.value, record.value):
-        raise Unusable(f"its cases give {own.value:.6g}, its record says {score.name} {record.value:.6g}")
+    if not _is_near(own.whole, record.value):
+        raise Unusable(f"its cases give {own.whole:.6g}, its record says {score.name} {record.value:.6g}")
 
 
 def _is_near(value: float, told: float) -> bool:

@@ -46,6 +46,20 @@ class Interval(NamedTuple):
         return self.low > 0 or self.high < 0
 
 
+class Groups(NamedTuple):
+    """The patients of some cases."""
+
+    names: np.ndarray
+    """(P,) each once, in order of name."""
+    of_case: np.ndarray
+    """(N,) index of each case's patient in ``names``."""
+
+    @classmethod
+    def of(cls, patients: np.ndarray) -> Groups:
+        """Group cases by their patients' names, (N,) text."""
+        return cls(*np.unique(patients, return_inverse=True))
+
+
 @dataclass(frozen=True)
 class Scored:
     """The cases of one record, and the score that is a function of them."""
@@ -59,22 +73,29 @@ class Scored:
     """None for the mean of the column, NaN left out."""
     counted: Counted | None = None
     """Fast form of the statistic, where it has one."""
-
-    @cached_property
-    def names(self) -> np.ndarray:
-        """(P,) the patients, each once, in order of name."""
-        return self._groups[0]
+    groups: Groups | None = None
+    """Of the patients, where they are known."""
 
     @property
+    def names(self) -> np.ndarray:
+        """(P,) the patients, each once, in order of name."""
+        return self._groups.names
+
+    @cached_property
+    def whole(self) -> float:
+        """The score of all cases by its statistic; raises what that does of cases that it cannot use."""
+        return self.value if self.statistic is None else float(self.statistic(self.columns, self.name))
+
+    @cached_property
     def value(self) -> float:
-        """The score of all cases; NaN if it has none."""
+        """The score of all cases as a resample that drew each once has it; NaN if it has none."""
         ones = np.ones((1, len(self.names)))
         return float(_drawn_means([self], ones)[0, 0] if self.statistic is None else _drawn_scores(self, ones)[0])
 
-    @cached_property
+    @property
     def of_patient(self) -> np.ndarray:
         """(N,) index of each case's patient in ``names``."""
-        return self._groups[1]
+        return self._groups.of_case
 
     @cached_property
     def sums(self) -> tuple[np.ndarray, np.ndarray]:
@@ -86,9 +107,8 @@ class Scored:
         return totals, np.bincount(self.of_patient, there, length)
 
     @cached_property
-    def _groups(self) -> tuple[np.ndarray, np.ndarray]:
-        names, inverse = np.unique(self.patients, return_inverse=True)
-        return names, inverse
+    def _groups(self) -> Groups:
+        return self.groups or Groups.of(self.patients)
 
 
 @dataclass(frozen=True)

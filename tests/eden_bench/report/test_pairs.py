@@ -9,7 +9,8 @@ import scipy.stats
 from eden_bench.contracts import ScoreDefinition
 from eden_bench.report.build import build
 from eden_bench.report.pair_text import pair_sentence
-from tests.eden_bench.stored import DICE, patients, store
+from eden_bench.report.pairs import Family, with_pairs
+from tests.eden_bench.stored import DICE, patients, store, store_three
 
 DRAWS = np.random.default_rng(11)
 ERROR = ScoreDefinition(name="hd95", text="", unit="px", bounds=(0, None), higher_is_better=False)
@@ -238,3 +239,11 @@ def test_the_best_of_two_agrees_with_their_pair():
 def test_one_score_a_row_has_no_best():
     (table,) = build([store(None, "adam", 0.8, 0), store(None, "densecl", 0.7, 0)]).tables
     assert {best.verdict for best in table.best.values()} == {"no claim"}
+
+
+@pytest.mark.parametrize("method", ["", "densecl", "absent"])
+def test_the_family_is_as_large_as_it_has_pairs(method):
+    stored = [*store_three(None), *store_three(None, task="scr-lung"), store(None, "byol", 0.6, 0, task="montgomery")]
+    tables = build(stored).tables
+    found = with_pairs(tables, family := Family.of(tables, method))
+    assert [sum(pair.in_family for pair in table.pairs) for table in found if table.pairs] == list(family.sizes)
