@@ -8,12 +8,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
-from eden_bench.report import claims, pairs
-from eden_bench.report.case_reader import CaseReader
+from eden_bench.report import claims
+from eden_bench.report.cases.patient_scores import PatientScores, patient_scores
+from eden_bench.report.cases.patients import Sources, sources_of
+from eden_bench.report.cases.reader import CaseReader
 from eden_bench.report.diagnostics.collect import Diagnoses
-from eden_bench.report.pairs import Family
-from eden_bench.report.patient_scores import PatientScores, patient_scores
-from eden_bench.report.patients import Sources, sources_of
+from eden_bench.report.pairs import paired
+from eden_bench.report.pairs.paired import Family
 from eden_bench.report.tables import Table
 
 
@@ -31,8 +32,8 @@ def analysed(tables: Sequence[Table], family: Family, diagnoses: Diagnoses | Non
     for table in tables:
         sources, scores = _read(table, resamples[table.kind == "probe"], family, cases, diagnoses)
         claimed = claims.resampled(table, sources, resamples[table.kind == "probe"])
-        made.append(pairs.paired(claimed, scores, family))
-    return pairs.decided_tables(claims.decided_tables(made))
+        made.append(paired.paired(claimed, scores, family))
+    return paired.decided_tables(claims.decided_tables(made))
 
 
 def _read(

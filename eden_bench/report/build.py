@@ -56,10 +56,10 @@ def build(
         groups.setdefault(_comparable(record), []).append(record)
     tables = [part for group in groups.values() for part in _split_by_pretraining(group)]
     made = [_table(part, method, allow_unequal, audits or {}) for part in tables]
-    from eden_bench.report.across import across
+    from eden_bench.report.across.over_tasks import across
     from eden_bench.report.analysis import analysed
     from eden_bench.report.diagnostics.collect import Diagnoses
-    from eden_bench.report.pairs import Family
+    from eden_bench.report.pairs.paired import Family
 
     ordered = sorted(made, key=_place)
     family, diagnoses = (

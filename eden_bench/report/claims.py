@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from eden_bench.contracts import ENOUGH_TESTED
-from eden_bench.report.patients import Drawn, Sources, draw_rows, intervals
-from eden_bench.report.resampling import RESAMPLES, Interval, differences, interval, p_value
+from eden_bench.report.cases.patients import Drawn, Sources, draw_rows, intervals
+from eden_bench.report.cases.resampling import RESAMPLES, Interval, differences, interval, p_value
 from eden_bench.report.tables import Claim, Row, Table
 from eden_bench.statistics.multiplicity import holm
 from eden_bench.statistics.t_tests import LEVEL

@@ -9,7 +9,7 @@ from eden_bench.contracts import NETWORK_OF
 from eden_bench.digests import digest
 from eden_bench.errors import EdenError
 from eden_bench.records import Record
-from eden_bench.report.case_reader import CaseReader, labels_of
+from eden_bench.report.cases.reader import CaseReader, labels_of
 from eden_bench.report.diagnostics.calibrated import calibrated
 from eden_bench.report.diagnostics.diagnostic import Diagnostic, Kind
 from eden_bench.report.diagnostics.external import dropped

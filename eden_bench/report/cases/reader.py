@@ -10,7 +10,7 @@ import numpy as np
 from eden_bench.case_statistics import SortedColumns
 from eden_bench.contracts import ScoreDefinition
 from eden_bench.records import Record
-from eden_bench.report.resampling import Groups, Scored
+from eden_bench.report.cases.resampling import Groups, Scored
 
 MOST_HELD = 400_000_000
 """Bytes of numbers that are held: a report looks at one row after another, and most rows fit."""

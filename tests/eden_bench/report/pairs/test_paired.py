@@ -8,8 +8,8 @@ import scipy.stats
 
 from eden_bench.contracts import ScoreDefinition
 from eden_bench.report.build import build
-from eden_bench.report.pair_text import pair_sentence
-from eden_bench.report.pairs import Family, with_pairs
+from eden_bench.report.pairs.paired import Family, with_pairs
+from eden_bench.report.pairs.text import pair_sentence
 from tests.eden_bench.stored import DICE, patients, store, store_three
 
 DRAWS = np.random.default_rng(11)

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Sequence
 import numpy as np
 
 from eden_bench.contracts import PERCENT
-from eden_bench.report.across_groups import Group, groups
+from eden_bench.report.across.groups import Group, groups
 from eden_bench.report.number_text import p_text
 from eden_bench.report.tables import Row, Table, ranges
 from eden_bench.statistics.ranks import friedman, iman_davenport, least_p

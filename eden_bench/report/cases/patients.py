@@ -14,8 +14,8 @@ from eden_bench.case_statistics import Statistic, counted_of, statistic_of
 from eden_bench.contracts import ScoreDefinition
 from eden_bench.errors import EdenError
 from eden_bench.records import Record
-from eden_bench.report.case_reader import CaseReader, CellCases, columns_of
-from eden_bench.report.resampling import RESAMPLES, Scored, interval, over_pretrainings, resampled
+from eden_bench.report.cases.reader import CaseReader, CellCases, columns_of
+from eden_bench.report.cases.resampling import RESAMPLES, Scored, interval, over_pretrainings, resampled
 from eden_bench.report.tables import PatientInterval, Row
 
 MOST_DRAWN_CASES = {"probe": 400_000_000}

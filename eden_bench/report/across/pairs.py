@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Mapping
 from itertools import combinations
 from typing import NamedTuple
 
-from eden_bench.report.across_groups import Group
+from eden_bench.report.across.groups import Group
 from eden_bench.report.findings import Finding, Scope
 from eden_bench.report.tables import Table
 from eden_bench.statistics.aggregates import Runs, fixed

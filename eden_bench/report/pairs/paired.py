@@ -10,16 +10,16 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import combinations
 
-from eden_bench.report.best_rows import best_rows
-from eden_bench.report.case_reader import CaseReader
+from eden_bench.report.cases.patient_scores import PatientScores, patient_scores
+from eden_bench.report.cases.reader import CaseReader
 from eden_bench.report.findings import Finding, Pair
-from eden_bench.report.pair_findings import Two, comparable, of_checkpoints, of_methods
-from eden_bench.report.pair_power import power
-from eden_bench.report.pair_tests import posteriors, tests_over_seeds
-from eden_bench.report.pair_text import family_text
-from eden_bench.report.patient_scores import PatientScores, patient_scores
+from eden_bench.report.pairs.best_rows import best_rows
+from eden_bench.report.pairs.power import power
+from eden_bench.report.pairs.seed_tests import posteriors, tests_over_seeds
+from eden_bench.report.pairs.text import family_text
+from eden_bench.report.pairs.two import Two, comparable, of_checkpoints, of_methods
+from eden_bench.report.pairs.verdicts import OUTSIDE, decided
 from eden_bench.report.tables import Row, Table
-from eden_bench.report.verdicts import OUTSIDE, decided
 
 Scores = Mapping[str, PatientScores]
 

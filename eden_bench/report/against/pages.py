@@ -12,13 +12,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
-from eden_bench.report import published_stars
+from eden_bench.report.against import published_stars
+from eden_bench.report.against.moments import Contrast, Moments, contrast
+from eden_bench.report.against.published import Published, published
+from eden_bench.report.against.table_differences import other_scores, refusals, settings, weights
 from eden_bench.report.findings import Pair
-from eden_bench.report.moments import Contrast, Moments, contrast
 from eden_bench.report.outputs.pair_json import pair_json
-from eden_bench.report.pairs import Family, with_pairs
-from eden_bench.report.published import Published, published
-from eden_bench.report.table_differences import other_scores, refusals, settings, weights
+from eden_bench.report.pairs.paired import Family, with_pairs
 from eden_bench.report.tables import Row, Table, ranges
 
 

@@ -7,8 +7,8 @@ import pytest
 
 from eden_bench.contracts import ScoreDefinition
 from eden_bench.records import Record
-from eden_bench.report import case_reader
 from eden_bench.report.build import build
+from eden_bench.report.cases import reader
 from eden_bench.report.outputs import table_json
 from eden_bench.statistics.ranking import auc
 from tests.eden_bench.stored import PRETRAIN, patients, store
@@ -55,15 +55,15 @@ def test_a_cell_is_read_once_a_table(stored, monkeypatch):
 
 def test_cells_that_do_not_fit_are_read_again_with_the_same_result(stored, monkeypatch):
     whole = table_json.render(build(stored, diagnosed=True))
-    monkeypatch.setattr(case_reader, "MOST_HELD", 0)
+    monkeypatch.setattr(reader, "MOST_HELD", 0)
     assert table_json.render(build(stored, diagnosed=True)) == whole
 
 
 def test_what_is_held_is_bounded_and_let_go_of(stored, monkeypatch):
     records = [record for record in stored if record.cell.task == "films"]
     size = sum(values.nbytes for values in records[0].columns().values())
-    monkeypatch.setattr(case_reader, "MOST_HELD", 3 * size)
-    cases = case_reader.CaseReader()
+    monkeypatch.setattr(reader, "MOST_HELD", 3 * size)
+    cases = reader.CaseReader()
     for record in records[:5]:
         cases.read(record, AUC)
         assert len(cases._held) <= 3
@@ -73,7 +73,7 @@ def test_what_is_held_is_bounded_and_let_go_of(stored, monkeypatch):
 
 
 def test_cells_of_the_same_patients_share_their_names(stored):
-    cases = case_reader.CaseReader()
+    cases = reader.CaseReader()
     first, second = (cases.read(record, AUC) for record in (stored[0], stored[2]))
     assert first.groups is second.groups
     changed = store(None, "adam", 0.5, 0, cases=patients([0.5] * 3))

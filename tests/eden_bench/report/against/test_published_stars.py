@@ -5,10 +5,10 @@ import math
 import pytest
 from scipy import stats
 
-from eden_bench.report.moments import Moments, contrast
-from eden_bench.report.published import of_source, stars
-from eden_bench.report.published_stars import checks, few_shot, moments
-from eden_bench.report.published_text import star_sheets
+from eden_bench.report.against.moments import Moments, contrast
+from eden_bench.report.against.published import of_source, stars
+from eden_bench.report.against.published_stars import checks, few_shot, moments
+from eden_bench.report.against.published_text import star_sheets
 from eden_bench.report.sheets import rendered
 from eden_bench.statistics.t_tests import variance
 

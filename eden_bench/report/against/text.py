@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from eden_bench.report.against import Compared, Page, page_json
-from eden_bench.report.moments import Moments
+from eden_bench.report.against.moments import Moments
+from eden_bench.report.against.pages import Compared, Page, page_json
 from eden_bench.report.number_text import p_text, shown, shown_range
 from eden_bench.report.sheets import Sheet
 

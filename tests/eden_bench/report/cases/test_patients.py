@@ -19,7 +19,7 @@ def test_a_statistic_that_is_not_known_is_said():
 
 
 def test_more_resampled_cases_than_seconds_allow_are_said_where_the_score_is_no_mean(monkeypatch):
-    monkeypatch.setattr("eden_bench.report.patients.MOST_ELSEWHERE", 2000 * 4)
+    monkeypatch.setattr("eden_bench.report.cases.patients.MOST_ELSEWHERE", 2000 * 4)
     score = ScoreDefinition(name="auc", text="", statistic="auc")
     cases = [patients([0.0] * 5, "auc", target_a=[0, 0, 1, 1, 1], probability_a=[0.1, 0.5, 0.2, 0.7, 0.9])]
     cases.append({name: column[:4] for name, column in cases[0].items()})
@@ -65,7 +65,7 @@ def test_several_pretrainings_are_drawn_and_seeds_averaged():
 def test_a_report_finds_the_statistic_of_every_task_that_nothing_has_opened():
     """As a process of its own, since opening a task here would register it."""
     code = (
-        "from eden_bench import registry; from eden_bench.report.patients import known_statistic\n"
+        "from eden_bench import registry; from eden_bench.report.cases.patients import known_statistic\n"
         "for name in registry.tasks.names():\n"
         "    score = registry.tasks.get(name).score\n"
         "    assert not score.statistic or known_statistic(name, score), (name, score.statistic)"

@@ -17,9 +17,9 @@ from itertools import combinations
 import numpy as np
 
 from eden_bench.report import findings
-from eden_bench.report.across_groups import Group, groups
-from eden_bench.report.across_notes import heading, notes
-from eden_bench.report.across_pairs import contrasts, scope
+from eden_bench.report.across.groups import Group, groups
+from eden_bench.report.across.notes import heading, notes
+from eden_bench.report.across.pairs import contrasts, scope
 from eden_bench.report.findings import Across
 from eden_bench.report.tables import Table
 from eden_bench.statistics import ranks, separation

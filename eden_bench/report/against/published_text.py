@@ -7,8 +7,8 @@ from dataclasses import asdict
 from typing import Any
 
 from eden_bench.contracts.scores import MARGIN
+from eden_bench.report.against.published_stars import READINGS, FewShot, Reading, Rival, StarCheck, checks, few_shot
 from eden_bench.report.number_text import p_text
-from eden_bench.report.published_stars import READINGS, FewShot, Reading, Rival, StarCheck, checks, few_shot
 from eden_bench.report.sheets import Sheet
 
 _COLUMNS = (

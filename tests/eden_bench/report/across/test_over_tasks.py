@@ -7,10 +7,10 @@ import pytest
 import scipy.stats
 
 from eden_bench.contracts import ScoreDefinition
-from eden_bench.report import across_text
-from eden_bench.report.across import across
-from eden_bench.report.across_groups import groups
-from eden_bench.report.across_notes import absence
+from eden_bench.report.across import text as across_text
+from eden_bench.report.across.groups import groups
+from eden_bench.report.across.notes import absence
+from eden_bench.report.across.over_tasks import across
 from eden_bench.report.build import build
 from eden_bench.report.findings import Finding, Pair
 from eden_bench.statistics.aggregates import resampled

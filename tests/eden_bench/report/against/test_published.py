@@ -3,7 +3,7 @@
 import pytest
 
 from eden_bench import protocols, registry
-from eden_bench.report import published
+from eden_bench.report.against import published
 
 TEXT_TWINS = {
     ("random", "chestxray14"): (80.31, 0.10),

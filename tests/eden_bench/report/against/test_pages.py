@@ -6,8 +6,8 @@ from dataclasses import replace
 import pytest
 from scipy import stats
 
-from eden_bench.report.against import page_json, with_folder, with_published
-from eden_bench.report.against_text import sheets
+from eden_bench.report.against.pages import page_json, with_folder, with_published
+from eden_bench.report.against.text import sheets
 from eden_bench.report.build import build
 from eden_bench.report.sheets import FORMATS, rendered
 from tests.eden_bench.stored import DICE, PRETRAIN, patients, store

@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from typing import Literal, NamedTuple
 
 from eden_bench.contracts.scores import MARGIN
+from eden_bench.report.against.moments import Contrast, Moments, contrast
+from eden_bench.report.against.published import Published, Stars, of_source, printed_gains, stars
 from eden_bench.report.findings import Finding, Pair, Power, Verdict
-from eden_bench.report.moments import Contrast, Moments, contrast
-from eden_bench.report.published import Published, Stars, of_source, printed_gains, stars
 from eden_bench.statistics.effects import hedges_g
 from eden_bench.statistics.multiplicity import holm
 from eden_bench.statistics.power import detectable_effect

@@ -15,8 +15,8 @@ from eden_bench.case_influence import patient_values
 from eden_bench.contracts import ScoreDefinition
 from eden_bench.errors import EdenError
 from eden_bench.records import Record
-from eden_bench.report.case_reader import CaseReader
-from eden_bench.report.patients import Unusable, read_scored
+from eden_bench.report.cases.patients import Unusable, read_scored
+from eden_bench.report.cases.reader import CaseReader
 from eden_bench.report.tables import Row
 
 

@@ -7,10 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from eden_bench.report.cases.patient_scores import PatientScores
 from eden_bench.report.findings import Finding, Scope
-from eden_bench.report.patient_scores import PatientScores
+from eden_bench.report.pairs.verdicts import measured
 from eden_bench.report.tables import Row, ranges
-from eden_bench.report.verdicts import measured
 from eden_bench.statistics.hierarchy import ENOUGH_PRETRAININGS, difference
 
 

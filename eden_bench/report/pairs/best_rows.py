@@ -7,8 +7,8 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from eden_bench.report.cases.patient_scores import PatientScores
 from eden_bench.report.findings import Best
-from eden_bench.report.patient_scores import PatientScores
 from eden_bench.report.tables import Table, ranges
 from eden_bench.statistics.best import with_the_best
 from eden_bench.statistics.hierarchy import Difference, difference

@@ -7,7 +7,7 @@ import pytest
 import scipy.stats
 
 from eden_bench import case_statistics
-from eden_bench.report.resampling import (
+from eden_bench.report.cases.resampling import (
     Interval,
     Scored,
     differences,

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from eden_bench.report.cases.patient_scores import PatientScores
 from eden_bench.report.findings import Power, Scope
-from eden_bench.report.patient_scores import PatientScores
 from eden_bench.statistics.hierarchy import ENOUGH_PRETRAININGS, PATIENTS, PRETRAININGS, SEEDS, explained
 from eden_bench.statistics.power import ENDLESS, Components, Counts, Design, detectable, needed
 from eden_bench.statistics.t_tests import LEVEL
