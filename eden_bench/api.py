@@ -23,10 +23,12 @@ from eden_bench.errors import CellsFailed, DataMissing, EdenError
 from eden_bench.execution import locks, request
 from eden_bench.execution.backbones import Backbone, find_checkpoint, make_backbone
 from eden_bench.execution.inputs import Inputs
+from eden_bench.execution.launchers.launcher import Launch
 from eden_bench.execution.plan import Plan, Slot, make_plan
+from eden_bench.execution.pretraining import pretrain as pretrain_backbone
 from eden_bench.execution.request import Ask, Names, make_ask
-from eden_bench.execution.runner import Runner, Silent, Watch
-from eden_bench.execution.runner import pretrain as pretrain_backbone
+from eden_bench.execution.runner import Runner
+from eden_bench.execution.watch import Silent, Watch
 from eden_bench.records import Record
 from eden_bench.records.frame import frame
 from eden_bench.settings import Settings, gather, resolve
@@ -98,6 +100,7 @@ def run(
     threads: int | str | None = None,
     splits: Path | str | None = None,
     track: str | None = None,
+    launch: Launch | None = None,
 ) -> Result:
     """Pretrain what is missing, fine-tune and score. Finished cells are reused.
 
@@ -123,6 +126,7 @@ def run(
         threads: CPU threads.
         splits: folder of list files that replace the datasets' own splits.
         track: trackers that scores and curves are sent to as well, for example "tensorboard" or "module:function".
+        launch: where cells are computed; in this process where it is None.
 
     Raises:
         UsageError: names or values do not fit.
@@ -142,7 +146,9 @@ def run(
         keep_masks=keep_masks,
     )
     settings = resolve(data=data, out=out, cache=cache, device=device, threads=threads, splits=splits, track=track)
-    return carry_out(wanted, settings, watch or Silent(), force=force, only_failed=only_failed, on_error=on_error)
+    return carry_out(
+        wanted, settings, watch or Silent(), force=force, only_failed=only_failed, on_error=on_error, launch=launch
+    )
 
 
 def carry_out(
@@ -153,6 +159,7 @@ def carry_out(
     force: bool = False,
     only_failed: bool = False,
     on_error: Literal["continue", "stop"] = "continue",
+    launch: Launch | None = None,
     planned: Callable[[Result, Inputs], None] = lambda result, inputs: None,
 ) -> Result:
     """Plan and run the requested cells. ``run`` and the command line both call this.
@@ -164,6 +171,7 @@ def carry_out(
         force: as in ``run``.
         only_failed: as in ``run``.
         on_error: as in ``run``.
+        launch: as in ``run``.
         planned: called with the result-to-be before anything runs; an interrupted caller can count what is stored.
     """
     trackers = Trackers.named(settings.track, watch.say)
@@ -173,7 +181,7 @@ def carry_out(
     if not force and (lacking := done.plan.without_masks()):
         cells = f"{len(lacking)} of {len(done.slots)} cells"
         watch.say(f"{cells} are stored without masks and stay so: repeat them with --force to keep masks")
-    Runner(done.plan, inputs, watch, trackers, force=force, only_failed=only_failed, on_error=on_error).run()
+    Runner(done.plan, inputs, watch, trackers, force, only_failed, on_error, launch or Launch()).run()
     return done
 
 
