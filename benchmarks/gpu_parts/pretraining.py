@@ -22,11 +22,11 @@ from typing import Any, NamedTuple
 import cv2
 import numpy as np
 import torch
-from benchmarks.launches import hot_loop
 from PIL import Image
 from torch.utils.data import DataLoader, Dataset
 
 from benchmarks import train_step, views
+from benchmarks.launches import hot_loop
 from benchmarks.timing import Bar, Equality, Side, compare, machine, skipped
 from eden_bench import registry
 from eden_bench.contracts import Context, PretrainConfig, PretrainData, View

@@ -1,22 +1,62 @@
-"""Write the frozen features of a method to a file of embeddings, which ``--methods NAME=FILE.npz`` reads."""
+"""Embed datasets by a method, from Python as the command line does, to a file that ``--methods NAME=FILE`` reads."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
+from eden_bench import registry
+from eden_bench.api import load_plugins, open_inputs
 from eden_bench.devices import cpu_threads
 from eden_bench.errors import DataMissing, UsageError
 from eden_bench.execution.execute import encoder_of
 from eden_bench.execution.inputs import Inputs
-from eden_bench.execution.plan import Plan, Slot
-from eden_bench.execution.pretrain_now import pretrain_now
+from eden_bench.execution.plan import Plan, Slot, make_plan
+from eden_bench.execution.pretraining import pretrain_now
+from eden_bench.execution.request import Names, make_ask
+from eden_bench.execution.watch import Silent, Watch
 from eden_bench.protocols import frozen
+from eden_bench.settings import resolve
 from eden_bench.weights import embeddings
 from eden_bench.weights.embeddings import Embeddings
 
 
-def embed(plan: Plan, inputs: Inputs, path: Path, say: Callable[[str], None]) -> Embeddings:
+def embed(
+    method: str,
+    tasks: Names,
+    to: Path | str,
+    *,
+    protocol: str | None = None,
+    plugins: Iterable[Path | str] = (),
+    watch: Watch | None = None,
+    **where: Any,  # noqa: ANN401 - those of settings.resolve
+) -> Embeddings:
+    """Embed every image of some tasks' datasets by a method, and write a file that ``run`` reads as NAME=FILE.
+
+    Args:
+        method: a name, or NAME=PATH of weights; pretrained first if it must be.
+        tasks: names, globs or groups; those with the protocol count.
+        to: the file, which ends in ".npz".
+        protocol: "linear" or "linear-quick"; by the data where it is None.
+        plugins: plugin files to load first.
+        watch: is told how it goes.
+        **where: data, out, cache, device, threads and splits, as in ``run``.
+
+    Raises:
+        UsageError: names or values do not fit.
+        DataMissing: a dataset is not at hand.
+    """
+    loaded, watch = load_plugins(plugins), watch or Silent()
+    inputs = open_inputs(resolve(**where), watch)
+    asked = make_ask(method, tasks, seeds="0", plugins=loaded)
+    phantom = inputs.index(registry.tasks.get(asked.tasks[0]).dataset).phantom
+    wanted = replace(asked, protocol=protocol or ("linear-quick" if phantom else "linear"))
+    return write(make_plan(wanted, inputs, []), inputs, Path(to), watch.say)
+
+
+def write(plan: Plan, inputs: Inputs, path: Path, say: Callable[[str], None]) -> Embeddings:
     """Embed every image of a plan's datasets by its one method, and write the file.
 
     Args:
