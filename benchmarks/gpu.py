@@ -58,6 +58,7 @@ def main() -> None:
     if options.part:
         _measure(options)
         return
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))  # so that the part at work is ended too
     outcomes = []
     for outcome in run_parts(options):
         outcomes.append(outcome)
@@ -132,6 +133,8 @@ def _measure(options: argparse.Namespace) -> None:
     import torch
 
     part = importlib.import_module(f"{options.parts}.{options.part}")
+    if options.small:
+        torch.set_num_threads(1)  # a rehearsal shares its processor
     with Path(options.to).open("w") as file:
         for bar in part.measure(torch.device(options.device), options.small):
             file.write(json.dumps(asdict(bar), allow_nan=False) + "\n")

@@ -52,9 +52,9 @@ class Sources(NamedTuple):
 class Published:
     """The peer's transform of one PIL image."""
 
-    def __init__(self) -> None:
+    def __init__(self, size_px: int = 224) -> None:
         self.transform = transforms.Compose([
-            transforms.RandomResizedCrop(224, scale=(0.2, 1.0)),
+            transforms.RandomResizedCrop(size_px, scale=(0.2, 1.0)),
             transforms.RandomApply([transforms.ColorJitter(0.4, 0.4, 0.4, 0.1)], p=0.8),
             transforms.RandomApply([_blur], p=0.5),
             transforms.RandomRotation(30),

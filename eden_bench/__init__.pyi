@@ -2,7 +2,6 @@
 # isort: skip_file
 
 from eden_bench.api import (
-    embed as embed,
     pretrain as pretrain,
     results as results,
     run as run,
@@ -42,6 +41,9 @@ from eden_bench.contracts import (
 )
 from eden_bench.contracts.pretrain_method import (
     PretrainMethod as PretrainMethod,
+)
+from eden_bench.embedding import (
+    embed as embed,
 )
 from eden_bench.encoders import (
     Encoder as Encoder,

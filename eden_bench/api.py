@@ -8,9 +8,9 @@ done.results().groupby("method")["value"].mean()
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Literal, NamedTuple
 
 from eden_bench import protocols, records, registry
 from eden_bench.contracts import no_progress
@@ -20,18 +20,18 @@ from eden_bench.devices import cpu_threads
 from eden_bench.errors import CellsFailed, DataMissing, EdenError
 from eden_bench.execution import request
 from eden_bench.execution.backbones import Backbone, make_backbone
-from eden_bench.execution.embed import embed as write_embeddings
 from eden_bench.execution.inputs import Inputs
+from eden_bench.execution.launchers.launcher import Launch
 from eden_bench.execution.plan import Plan, Slot, make_plan
-from eden_bench.execution.pretrain_now import pretrain_now
+from eden_bench.execution.pretraining import pretrain_now
 from eden_bench.execution.request import Ask, Names, make_ask
-from eden_bench.execution.runner import Runner, Silent, Watch
+from eden_bench.execution.runner import Runner
+from eden_bench.execution.watch import Silent, Watch
 from eden_bench.records import Record
 from eden_bench.records.frame import frame
 from eden_bench.settings import Settings, gather, resolve
 from eden_bench.trackers import Trackers
 from eden_bench.weights.checkpoints import Checkpoint
-from eden_bench.weights.embeddings import Embeddings
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -98,6 +98,7 @@ def run(
     threads: int | str | None = None,
     splits: Path | str | None = None,
     track: str | None = None,
+    launch: Launch | None = None,
 ) -> Result:
     """Pretrain what is missing, fine-tune and score. Finished cells are reused.
 
@@ -123,6 +124,7 @@ def run(
         threads: CPU threads.
         splits: folder of list files that replace the datasets' own splits.
         track: trackers that scores and curves are sent to as well, for example "tensorboard" or "module:function".
+        launch: where cells are computed; in this process where it is None.
 
     Raises:
         UsageError: names or values do not fit.
@@ -142,7 +144,9 @@ def run(
         keep_masks=keep_masks,
     )
     settings = resolve(data=data, out=out, cache=cache, device=device, threads=threads, splits=splits, track=track)
-    return carry_out(wanted, settings, watch or Silent(), force=force, only_failed=only_failed, on_error=on_error)
+    return carry_out(
+        wanted, settings, watch or Silent(), force=force, only_failed=only_failed, on_error=on_error, launch=launch
+    )
 
 
 def carry_out(
@@ -153,6 +157,7 @@ def carry_out(
     force: bool = False,
     only_failed: bool = False,
     on_error: Literal["continue", "stop"] = "continue",
+    launch: Launch | None = None,
     planned: Callable[[Result, Inputs], None] = lambda result, inputs: None,
 ) -> Result:
     """Plan and run the requested cells. ``run`` and the command line both call this.
@@ -164,6 +169,7 @@ def carry_out(
         force: as in ``run``.
         only_failed: as in ``run``.
         on_error: as in ``run``.
+        launch: as in ``run``.
         planned: called with the result-to-be before anything runs; an interrupted caller can count what is stored.
     """
     trackers = Trackers.named(settings.track, watch.say)
@@ -173,7 +179,7 @@ def carry_out(
     if not force and (lacking := done.plan.without_masks()):
         cells = f"{len(lacking)} of {len(done.slots)} cells"
         watch.say(f"{cells} are stored without masks and stay so: repeat them with --force to keep masks")
-    Runner(done.plan, inputs, watch, trackers, force=force, only_failed=only_failed, on_error=on_error).run()
+    Runner(done.plan, inputs, watch, trackers, force, only_failed, on_error, launch or Launch()).run()
     return done
 
 
@@ -201,7 +207,8 @@ def pretrain(
         seeds: of the pretrainings.
         plugins: plugin files to load first.
         watch: is told how it goes.
-        data: as in ``run``; likewise out.
+        data: as in ``run``.
+        out: folder of records, checkpoints and reports.
         cache: folder of decoded images.
         device: "auto", "cpu", "mps", "cuda" or "cuda:N".
         threads: CPU threads.
@@ -231,37 +238,6 @@ def pretrain(
                 pretrain_now(backbone, inputs, watch.say)
             made.append(Pretrained(name, seed, Checkpoint(_folder(backbone))))
     return made
-
-
-def embed(
-    method: str,
-    tasks: Names,
-    to: Path | str,
-    *,
-    protocol: str | None = None,
-    plugins: Iterable[Path | str] = (),
-    watch: Watch | None = None,
-    **where: Any,  # noqa: ANN401 - those of settings.resolve
-) -> Embeddings:
-    """Embed every image of some tasks' datasets by a method, and write a file that ``run`` reads as NAME=FILE.
-
-    Args:
-        method: a name, or NAME=PATH of weights; pretrained first if it must be.
-        tasks: names, globs or groups; those with the protocol count.
-        to: the file, which ends in ".npz".
-        protocol: "linear" or "linear-quick"; by the data where it is None.
-        plugins: as in ``run``; likewise watch, and where: data, out, cache, device, threads and splits.
-
-    Raises:
-        UsageError: names or values do not fit.
-        DataMissing: a dataset is not at hand.
-    """
-    loaded, watch = load_plugins(plugins), watch or Silent()
-    inputs = open_inputs(resolve(**where), watch)
-    asked = make_ask(method, tasks, seeds="0", plugins=loaded)
-    phantom = inputs.index(registry.tasks.get(asked.tasks[0]).dataset).phantom
-    wanted = replace(asked, protocol=protocol or ("linear-quick" if phantom else "linear"))
-    return write_embeddings(make_plan(wanted, inputs, []), inputs, Path(to), watch.say)
 
 
 def results(

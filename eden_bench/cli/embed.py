@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from eden_bench import api
+from eden_bench import embedding
 from eden_bench.cli.options import Cache, Data, Device, Json, Out, Plugins, Splits, Threads
 from eden_bench.cli.output import print_json, print_pairs
 from eden_bench.cli.watching import watching
@@ -33,7 +33,7 @@ def embed(
     """
     with watching(quiet=as_json) as watch:
         where = {"data": data, "out": out, "cache": cache, "splits": splits, "device": device, "threads": threads}
-        made = api.embed(method, tasks, to, protocol=protocol, plugins=plugin or (), watch=watch, **where)
+        made = embedding.embed(method, tasks, to, protocol=protocol, plugins=plugin or (), watch=watch, **where)
     told = {name: f"{len(made.ids[name]):,} images, pixels {digest[:12]}" for name, digest in made.data.items()}
     width = {name: vectors.shape[1] for name, vectors in made.vectors.items()}
     if as_json:

@@ -12,6 +12,7 @@ import typer
 
 from eden_bench import api, preemption
 from eden_bench.cli.dry_run import cells_text, opening, show_plan
+from eden_bench.cli.launching import Launcher, Pack, PerGpu, RayAddress, Retries, Workers, launching
 from eden_bench.cli.options import Cache, Data, Device, Json, Out, Plugins, Splits, Threads, Track
 from eden_bench.cli.output import print_json, print_table
 from eden_bench.cli.replay import replay_and_show
@@ -79,12 +80,20 @@ def run(
         str | None, typer.Option(metavar="ID", help="Repeat one record's cell and compare bit for bit.")
     ] = None,
     track: Track = None,
+    launcher: Launcher = "local",
+    workers: Workers = None,
+    per_gpu: PerGpu = 1,
+    pack: Pack = 1,
+    retries: Retries = 2,
+    ray_address: RayAddress = None,
     as_json: Json = False,
     quiet: Quiet = False,
 ) -> None:
     """Pretrain what is missing, fine-tune, score, print the table. Repeat the command to resume."""
     _refuse_torchrun()
     stops = _on_error(on_error)
+    where: Any = {"launcher": launcher, "workers": workers, "per_gpu": per_gpu, "pack": pack, "retries": retries}
+    launch, device = launching(device, ray_address=ray_address, **where)
     plugins = api.load_plugins(plugin or ())
     settings = resolve(data=data, out=out, cache=cache, device=device, threads=threads, splits=splits, track=track)
     if replay is not None:
@@ -105,7 +114,8 @@ def run(
     if dry_run:
         show_plan(wanted, api.open_inputs(settings, build=False), as_json)
         return
-    done = _carry_out(wanted, settings, force=force, only_failed=only_failed, on_error=stops, quiet=quiet)
+    how = {"force": force, "only_failed": only_failed, "on_error": stops, "launch": launch}
+    done = _carry_out(wanted, settings, quiet, how)
     _show_result(done, settings.out, as_json)
     if only_failed and all(slot.state in ("pending", "reused") for slot in done.slots):
         typer.echo("nothing failed before: nothing to do", err=True)
@@ -156,9 +166,7 @@ def pretrain(
         print_table(("method", "seed", "folder", "weights"), [list(map(str, row.values())) for row in rows])
 
 
-def _carry_out(
-    wanted: Ask, settings: Settings, *, force: bool, only_failed: bool, on_error: OnError, quiet: bool
-) -> Result:
+def _carry_out(wanted: Ask, settings: Settings, quiet: bool, how: dict[str, Any]) -> Result:
     """Plan and run; if interrupted, print how many cells are stored."""
     begun: list[Result] = []
 
@@ -169,9 +177,7 @@ def _carry_out(
                 begun.append(result)
                 watch.say(opening(result.plan, inputs))
 
-            return api.carry_out(
-                wanted, settings, watch, force=force, only_failed=only_failed, on_error=on_error, planned=planned
-            )
+            return api.carry_out(wanted, settings, watch, planned=planned, **how)
     except (KeyboardInterrupt, Preempted) as stop:
         stored = len(begun[0].records) if begun else 0
         cells = cells_text(len(begun[0].slots)) if begun else "the cells"

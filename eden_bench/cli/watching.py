@@ -11,7 +11,7 @@ import typer
 
 from eden_bench.cli.progress import bars
 from eden_bench.contracts import Progress, no_progress
-from eden_bench.execution.runner import Silent, Watch
+from eden_bench.execution.watch import Silent, Watch
 from eden_bench.printable import printable
 
 _EVERY_S = 10.0

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from eden_bench import registry
@@ -60,6 +60,11 @@ class Job:
     """The command line named the pretraining data."""
     plugins: tuple[str, ...] = ()
     """Plugin files to load first."""
+
+    def of_seeds(self, seeds: Iterable[int]) -> Job:
+        """Return the job of other seeds, its own and those of the networks it looks at."""
+        chosen = tuple(seeds)
+        return replace(self, seeds=chosen, looks_at=self.looks_at and self.looks_at.of_seeds(chosen))
 
     def to_json(self) -> str:
         """Serialise to JSON."""

@@ -22,6 +22,11 @@ def forget(out: Path, name: str) -> None:
         _lock(out, name).unlink(missing_ok=True)
 
 
+def exists(out: Path, name: str) -> bool:
+    """Return whether there is such a lock; whoever does not see the driver's works in another folder."""
+    return _lock(out, name).is_file()
+
+
 @contextlib.contextmanager
 def presence(out: Path) -> Iterator[None]:
     """Mark this process as a writer of out; the first one alone removes temporary files of killed processes.
@@ -47,3 +52,34 @@ def _sweep(out: Path, keep: Path) -> None:
 
 def _lock(out: Path, name: str) -> Path:
     return out / "locks" / f"{name}.lock"
+
+
+class Claims:
+    """What a driver has claimed: cells and pretrainings, until their results are stored."""
+
+    def __init__(self, out: Path) -> None:
+        self._out = out
+        self._held: dict[str, contextlib.ExitStack] = {}
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._held
+
+    def take(self, name: str) -> bool:
+        """Claim a cell or a pretraining; return whether it was free."""
+        stack = contextlib.ExitStack()
+        if not stack.enter_context(claim(self._out, name, wait=False)):
+            stack.close()
+            return False
+        self._held[name] = stack
+        return True
+
+    def release(self, name: str, *, done: bool = False) -> None:
+        """Let go; with done, delete the lock too."""
+        if done:
+            forget(self._out, name)
+        self._held.pop(name).close()
+
+    def close(self) -> None:
+        """Let everything go."""
+        for name in list(self._held):
+            self.release(name)

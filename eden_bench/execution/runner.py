@@ -1,63 +1,50 @@
-"""Run a plan's cells in this process: lock, pretrain, execute, store; a failed cell does not stop the others.
+"""Run a plan's cells: lock, pretrain, launch, store what comes back; a failed cell does not stop the others.
 
 Several processes may work on one output folder: a cell or a pretraining is claimed by a kernel file lock, which
 dies with its process, so nothing is done twice and nobody waits for the dead. What another process holds is put
-off and looked at again.
+off and looked at again. Workers compute; only this process claims and stores.
 """
 
 from __future__ import annotations
 
 import contextlib
+import itertools
 import time
-from collections.abc import Callable
+import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Literal, Protocol
+from typing import Literal
 
 from eden_bench import preemption, records
-from eden_bench.contracts import NETWORK_OF, Cell
-from eden_bench.devices import cpu_threads, free_device_memory
+from eden_bench.contracts import Cell
+from eden_bench.devices import cpu_threads
 from eden_bench.errors import EdenError, StoreFailed
-from eden_bench.execution import locks, networks, record_sections
+from eden_bench.execution import locks, pretraining
 from eden_bench.execution.backbones import STATES, Backbone, Problem, find_checkpoint
-from eden_bench.execution.execute import Result, execute
+from eden_bench.execution.execute import Result
 from eden_bench.execution.inputs import Inputs
-from eden_bench.execution.job import pretraining_job
+from eden_bench.execution.job import Job, pretraining_job
+from eden_bench.execution.launchers.choice import make_launcher
+from eden_bench.execution.launchers.launcher import Launch, Launcher
+from eden_bench.execution.ledger import Ledger
 from eden_bench.execution.plan import Plan, Slot
-from eden_bench.files import atomic
-from eden_bench.records import provenance
+from eden_bench.execution.queue import Queue
+from eden_bench.execution.watch import Silent, Watch
 from eden_bench.trackers import Trackers
 
 OnError = Literal["continue", "stop"]
+_LOOK_AGAIN_S = 0.1
+"""Between two looks at what other processes hold."""
 
 
-class Watch(Protocol):
-    """Receives messages and progress of a run."""
+@dataclass
+class _Work:
+    """What a launcher was given under one ticket: a pretraining, or cells by seed."""
 
-    def say(self, line: str) -> None:
-        """Show one line."""
-        ...
-
-    def cell(self, done: int, total: int, line: str) -> None:
-        """Report that a cell has ended."""
-        ...
-
-    def progress(self, what: str, done: int, total: int) -> None:
-        """Report the progress of a part of the work."""
-        ...
-
-
-class Silent:
-    """A ``Watch`` that discards all messages."""
-
-    def say(self, line: str) -> None:
-        """Discard it."""
-
-    def cell(self, done: int, total: int, line: str) -> None:
-        """Discard it."""
-
-    def progress(self, what: str, done: int, total: int) -> None:
-        """Discard it."""
+    backbone: Backbone | None = None
+    cells: dict[int, tuple[Slot, Cell]] = field(default_factory=dict)
+    started: float = field(default_factory=time.perf_counter)
 
 
 @dataclass
@@ -67,7 +54,8 @@ class Runner:
     Attributes:
         force: run cells anew although they are stored; the old record moves to ``superseded/``.
         only_failed: run only what failed before.
-        on_error: "stop" ends the run at the first failure.
+        on_error: "stop" ends the run at the first failure, and what other workers compute then.
+        launch: where jobs are computed.
     """
 
     plan: Plan
@@ -77,8 +65,13 @@ class Runner:
     force: bool = False
     only_failed: bool = False
     on_error: OnError = "continue"
+    launch: Launch = field(default_factory=Launch)
     _stopped: bool = False
     _total: int = 0
+    _ended: int = 0
+    _told: bool = False
+    _running: dict[int, _Work] = field(default_factory=dict)
+    _tickets: Iterator[int] = field(default_factory=itertools.count)
 
     def run(self) -> None:
         """Run every cell that is not done; set the state of each slot of the plan."""
@@ -92,18 +85,16 @@ class Runner:
                     slot.state = "reused"
                 return
             stack.enter_context(cpu_threads(self.inputs.settings.threads))
-            self._before = {path: atomic.identity(path) for path in self._written()}
-            self._same = provenance.gather(self.inputs.device, self.inputs.threads)
             if left_out := self.plan.left_out_text:
                 self.watch.say(left_out)
+            self._claims = stack.enter_context(contextlib.closing(locks.Claims(self.out)))
+            self._ledger = Ledger(self.plan, self.inputs, self.trackers)
             waiting = self._sort_out()
             self._total = len(waiting)
-            while waiting and not self._stopped:
-                left = [slot for slot in waiting if not self._turn(slot, wait=False)]
-                if len(left) == len(waiting) and not self._stopped:
-                    self.watch.say(f"another process works on the {len(left)} cells that are left: waiting for it")
-                    self._turn(left.pop(0), wait=True)
-                waiting = left
+            self._queue = Queue(waiting, self.plan.looked_at)
+            if waiting and not self._stopped:
+                self._launcher = stack.enter_context(self._launched())
+                self._work_off()
 
     @property
     def out(self) -> Path:
@@ -141,154 +132,167 @@ class Runner:
         names = {f"task-{slot.task}", slot.backbone.name}
         return names if slot.backbone.digest is None else {*names, slot.cell(self.inputs.threads).id}
 
-    def _turn(self, slot: Slot, *, wait: bool) -> bool:
-        """Try one cell; return False if another process holds its lock."""
-        preemption.check()
-        if self._stopped:
-            return True
-        if not self._ready(slot.backbone, wait=wait):
+    def _work_off(self) -> None:
+        """Start what can be started, store what has ended, until nothing is left."""
+        while (self._queue or self._running) and not self._stopped:
+            preemption.check()
+            self._start_what_can()
+            if self._running:
+                self._receive(*self._launcher.wait())
+            elif self._queue and not self._stopped:
+                self._wait_for_others()
+
+    @contextlib.contextmanager
+    def _launched(self) -> Iterator[Launcher]:
+        token, plugins = f"driver-{uuid.uuid4().hex[:12]}", self.plan.ask.plugins
+        with locks.claim(self.out, token, wait=False):
+            try:
+                made = make_launcher(self.launch, self.inputs, token=token, plugins=plugins, say=self.watch.say)
+                with contextlib.closing(made):
+                    yield made
+            finally:
+                locks.forget(self.out, token)
+
+    def _wait_for_others(self) -> None:
+        if not self._told:
+            self._told = True
+            self.watch.say(f"another process works on the {len(self._queue)} cells that are left: waiting for it")
+        time.sleep(_LOOK_AGAIN_S)
+
+    def _start_what_can(self) -> None:
+        """Start jobs in the plan's order while there is room; cells that have to wait keep their places.
+
+        Pretrainings, which others wait for, go first where there are several workers; one is left to the cells.
+        """
+        held, launcher = set[str](), self._launcher
+        for backbone in self._queue.unpretrained if launcher.workers > 1 else ():
+            pretrainings = sum(work.backbone is not None for work in self._running.values())
+            if launcher.free and pretrainings + 1 < launcher.workers and not self._stopped:
+                self._bring(backbone, held)
+        for slot in self._queue.look():
+            if not launcher.free or self._stopped:
+                break
+            if self._begin(slot, held):
+                self._queue.take(slot)
+
+    def _begin(self, slot: Slot, held: set[str]) -> bool:
+        """Start a cell, or end it where there is nothing to compute; return False if it has to wait."""
+        if not self._bring(slot.backbone, held):
             return False
         if slot.backbone.problem:
             self._give_up(slot)
             return True
+        work = _Work()
+        if self._queue.waits_for_network(slot) or not self._claim(slot, work):
+            return False
+        if work.cells:
+            self._add_mates(slot, work)
+            self._start(slot.job(self.plan).of_seeds(work.cells), work)
+        return True
+
+    def _add_mates(self, slot: Slot, work: _Work) -> None:
+        """Let other seeds of the same task, backbone and shots share a cell's job, as many as make a pack."""
+        for mate in self._queue.mates(slot) if self.launch.pack > 1 else ():
+            if self._claim(mate, work):
+                self._queue.take(mate)
+            if len(work.cells) >= self.launch.pack or self._stopped:
+                return
+
+    def _claim(self, slot: Slot, work: _Work) -> bool:
+        """Claim a cell for a job, or end it where it is known; return False if another process holds it."""
         cell = slot.cell(self.inputs.threads)
-        with locks.claim(self.out, cell.id, wait=wait) as got:
-            if got:
-                self._settle(slot, cell)
-            if slot.record is not None:
-                locks.forget(self.out, cell.id)
-        return got
-
-    def _settle(self, slot: Slot, cell: Cell) -> None:
-        """Reuse a record stored by now, or run the cell."""
-        stored = records.stored(self.out, cell.id)
-        if stored is not None and (not self.force or self._is_fresh(stored.folder)):
+        if not self._claims.take(cell.id):
+            return False
+        stored = self._ledger.stored(cell, only_fresh=self.force)
+        if stored is not None:
             slot.record, slot.state = stored, "reused"
-        elif self._is_fresh_failure(cell.id):
-            slot.problem = Problem("failed", "it failed in another process just now")
-            self._end(slot, slot.problem)
-        elif (of := cell.protocol.get(NETWORK_OF)) and self._is_fresh_failure(str(of)):
-            problem = Problem("failed", "the fine-tuning whose network it looks at failed in this run")
-            self._store_failure(cell.id, problem, slot, cell)
+            self._let_go(slot, cell)
+        elif (problem := self._ledger.known_problem(slot, cell)) is not None:
             self._end(slot, problem)
+            self._let_go(slot, cell)
         else:
-            self._compute(slot, cell)
+            work.cells[slot.seed] = (slot, cell)
+        return True
 
-    def _compute(self, slot: Slot, cell: Cell) -> None:
-        """Execute a cell's job, and store its record or failure."""
-        job = slot.job(self.plan)
-        (result,) = execute(job, self.inputs)
-        slot.problem = result.problem
-        if result.problem is None:
-            self._store(slot, result)
-            if result.note:
-                self.watch.say(f"{slot}: {result.note}")
-        else:
-            if result.problem.kind == "failed":
-                self._store_failure(cell.id, result.problem, slot, cell)
-            free_device_memory(self.inputs.device)
-        self._end(slot, slot.problem)
-
-    def _store(self, slot: Slot, result: Result) -> None:
-        records.supersede(self.out, result.cell_id)
-        if result.network:
-            networks.put(self.out, result.cell_id, result.network)
-        slot.record = records.put(self.out, result.cell_id, result.files)
-        records.clear_failure(self.out, result.cell_id)
-        self.trackers.cell(slot.record)
-        if looked_at := slot.record.cell.protocol.get(NETWORK_OF):
-            networks.discard(self.out, looked_at)
-
-    def _ready(self, backbone: Backbone, *, wait: bool) -> bool:
-        """Pretrain a backbone unless it exists; return False if another process holds its lock."""
+    def _bring(self, backbone: Backbone, held: set[str]) -> bool:
+        """Find a backbone's weights or start to pretrain it; return whether it is there, or known not to come."""
         if backbone.digest or backbone.problem:
             return True
-        with locks.claim(self.out, backbone.name, wait=wait) as got:
-            if got:
-                try:
-                    self._pretrain(backbone)
-                except StoreFailed:
-                    raise
-                except (Exception, SystemExit) as error:  # the runner's edge
-                    backbone.problem = Problem.of(error)
-        return got
+        name = backbone.name
+        if name in self._claims or name in held:
+            return False
+        if not self._claims.take(name):
+            held.add(name)
+            return False
+        try:
+            find_checkpoint(backbone, self.inputs)
+            if backbone.digest is None and self._ledger.is_fresh_failure(name):
+                raise EdenError(f"pretraining {backbone.label} failed in another process just now")
+        except StoreFailed:
+            raise
+        except (Exception, SystemExit) as error:  # the runner's edge
+            backbone.problem = Problem.of(error)
+        if backbone.digest is None and backbone.problem is None:
+            self.watch.say(pretraining.beginning(backbone))
+            self._start(pretraining_job(backbone), _Work(backbone))
+            return False
+        self._claims.release(name)
+        return True
 
-    def _pretrain(self, backbone: Backbone) -> None:
-        find_checkpoint(backbone, self.inputs)
-        if backbone.digest is not None:
-            return
-        if self._is_fresh_failure(backbone.name):
-            raise EdenError(f"pretraining {backbone.label} failed in another process just now")
-        pretrain(backbone, self.inputs, self.watch.say)
+    def _start(self, job: Job, work: _Work) -> None:
+        ticket = next(self._tickets)
+        self._running[ticket] = work
+        self._launcher.start(ticket, job)
+
+    def _receive(self, ticket: int, result: Result) -> None:
+        """Store what a worker has computed."""
+        work = self._running[ticket]
+        if work.backbone is not None:
+            self._pretrained(work.backbone, result, work.started)
+        elif result.seed is not None:
+            self._finish(*work.cells.pop(result.seed), result)
+        if not work.cells:
+            del self._running[ticket]
+
+    def _pretrained(self, backbone: Backbone, result: Result, started: float) -> None:
+        pretraining.take_over(backbone, result, started, self.watch.say)
         if backbone.problem is None:
             records.clear_failure(self.out, backbone.name)
             self.trackers.pretraining(self.out / "checkpoints" / backbone.name, backbone.label, backbone.seed)
+        self._claims.release(backbone.name)
+
+    def _finish(self, slot: Slot, cell: Cell, result: Result) -> None:
+        slot.problem = result.problem
+        if result.problem is None and result.cell_id != cell.id:
+            text = f"its worker computed cell {result.cell_id[:12]}, expected {cell.id[:12]}: it has other data or code"
+            slot.problem = Problem("failed", text)
+        if slot.problem is None:
+            self._ledger.store(slot, result)
+            if result.note:
+                self.watch.say(f"{slot}: {result.note}")
+        elif slot.problem.kind == "failed":
+            self._ledger.store_failure(cell.id, slot.problem, slot, cell)
+        self._end(slot, slot.problem)
+        self._let_go(slot, cell)
+
+    def _let_go(self, slot: Slot, cell: Cell) -> None:
+        self._queue.ended(slot)
+        self._claims.release(cell.id, done=slot.record is not None)
 
     def _give_up(self, slot: Slot) -> None:
         """Skip a cell whose task or backbone is not available; store a failure or missing weights once."""
         problem = slot.problem or slot.backbone.problem
         name = f"task-{slot.task}" if slot.problem else slot.backbone.name
-        if problem is not None and problem.kind in ("failed", "excused") and not self._is_fresh_failure(name):
-            self._store_failure(name, problem, slot)
+        if problem is not None and problem.kind in ("failed", "excused") and not self._ledger.is_fresh_failure(name):
+            self._ledger.store_failure(name, problem, slot)
         self._end(slot, problem)
 
     def _end(self, slot: Slot, problem: Problem | None) -> None:
         slot.problem = problem
         slot.state = problem.kind if problem else "ran"
         self._stopped = self._stopped or (slot.state == "failed" and self.on_error == "stop")
-        ended = sum(other.state in ("ran", "failed", "missing", "excused") for other in self.plan.slots)
-        self.watch.cell(ended, max(ended, self._total), f"{slot}: {_ending(slot)}")
-
-    def _store_failure(self, name: str, problem: Problem, slot: Slot, cell: Cell | None = None) -> None:
-        content = {
-            "what": str(slot) if cell else name,
-            "kind": problem.kind,
-            "method": slot.backbone.label,
-            "tasks": sorted({other.task for other in self.plan.slots if other.backbone is slot.backbone}),
-            "error": problem.text,
-            "traceback": problem.traceback,
-            "cell": cell and cell.__dict__,
-            "command": self._redo_command(slot),
-            "provenance": self._same,
-        }
-        try:
-            records.write_failure(self.out, name, content)
-        except StoreFailed as error:
-            raise StoreFailed(f"{error}; the failure was: {problem.text}") from error
-
-    def _redo_command(self, slot: Slot) -> str:
-        return record_sections.redo_command(slot.job(self.plan), slot.seed, self.inputs)
-
-    def _written(self) -> list[Path]:
-        """List the files of all records and failures."""
-        return [*(self.out / "records").glob("[!.]*"), *(self.out / "failures").glob("[!.]*")]
-
-    def _is_fresh(self, path: Path) -> bool:
-        """Return whether a file was written since this run began, by another process; clocks are not compared."""
-        return atomic.identity(path) not in (None, self._before.get(path))
-
-    def _is_fresh_failure(self, name: str) -> bool:
-        return self._is_fresh(self.out / "failures" / f"{name}.json")
-
-
-def pretrain(backbone: Backbone, inputs: Inputs, say: Callable[[str], None]) -> None:
-    """Pretrain a backbone in its folder, resuming an interrupted pretraining. The caller holds its lock.
-
-    Where it fails, ``backbone.problem`` says why.
-    """
-    started = time.perf_counter()
-    say(f"pretraining {backbone.label} on {backbone.dataset}{_seed(backbone)}")
-    (result,) = execute(pretraining_job(backbone), inputs)
-    if result.problem is not None:
-        backbone.problem = result.problem
-        return
-    backbone.digest = result.weights
-    took = time.perf_counter() - started
-    say(f"pretrained {backbone.label}{_seed(backbone)} in {took:.0f} s: {backbone.folder}")
-
-
-def _seed(backbone: Backbone) -> str:
-    return f", seed {backbone.seed}" if backbone.seed else ""
+        self._ended += 1
+        self.watch.cell(self._ended, max(self._ended, self._total), f"{slot}: {_ending(slot)}")
 
 
 def _ending(slot: Slot) -> str:

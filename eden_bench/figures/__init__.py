@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Warn = Callable[[str], None]
 _FROM_SCORES = ("scores", "few_shot", "ablations", "estimation", "critical_difference", "profiles", "reliability")
-_FROM_ARRAYS = ("locality", "part_whole", "cross_scale", "matching", "correspondences", "class_maps")
+_FROM_ARRAYS = ("locality", "part_whole", "cross_scale", "matching", "correspondences", "class_maps", "examples")
 
 
 class Figure(NamedTuple):

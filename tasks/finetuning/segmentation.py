@@ -13,11 +13,11 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from eden_bench.contracts import Context, Dataset, DatasetIndex, OpenTask, Outcome
-from eden_bench.data.image_store import ImageStore, MaskStore, open_images, open_masks
+from eden_bench.data.image_store import ImageStore, MaskStore, open_images, open_masks, resized
 from eden_bench.digests import digest
 from eden_bench.encoders import Encoder
 from eden_bench.errors import DataMissing
-from eden_bench.records.masks import bundle, packed
+from eden_bench.records.masks import bundle, examples, packed, worst_median_best
 from tasks.finetuning.augmentation import Augmentation
 from tasks.finetuning.device_images import Resident, in_batches
 from tasks.finetuning.loop import Problem, fine_tune, finite, logits_of, on_device, resolved
@@ -29,6 +29,10 @@ from tasks.finetuning.surfaces import Surfaces
 
 if TYPE_CHECKING:
     from tasks.finetuning.definitions import SegmentationTask
+
+
+_FILM_PX = 192
+"""Longest side of a film that is kept with its masks."""
 
 
 class _Tested(NamedTuple):
@@ -60,6 +64,7 @@ class OpenSegmentation(OpenTask):
         self._stored = masks.masks
         _need_drawn(index, task.structures, masks, truth)
         self.truth = Resident(truth.masks, self.device)
+        self._shows_films = dataset.card.shows(index)
         self.region = Resident(region.masks, self.device) if region else None
         self.data: dict[str, Any] = {
             **self.splits.provenance(index),
@@ -147,7 +152,17 @@ class OpenSegmentation(OpenTask):
         predicted = bundle(np.concatenate([each.packed for each in tested]), (side_px, side_px), names)
         cases = {**described(self.splits.tested), **counts.cases(names), **surfaces.cases(names)}
         scores = {**counts.scores(names), **surfaces.scores(names)}
+        if self._shows_films:
+            predicted |= self._examples(counts.dice)
         return Outcome(scores, cases, training, masks=predicted, network=network)
+
+    def _examples(self, dice: np.ndarray) -> dict[str, np.ndarray]:
+        """Return films and true masks of the worst, the median and the best test image."""
+        chosen = np.array(worst_median_best(dice.tolist()))
+        films = self.images(np.array(self.splits.test)[chosen]).permute(0, 2, 3, 1).squeeze(-1).cpu().numpy()
+        small = np.stack([resized(film, min(len(film), _FILM_PX)) for film in films])
+        truth = packed(self.truth(chosen).bool().cpu().numpy())
+        return examples([self.splits.tested[row].id for row in chosen], truth, small)
 
     def _test(self, network: nn.Module, batch: np.ndarray, step: int) -> _Tested:
         logits = finite(self.logits(network, self.inputs(np.array(self.splits.test)[batch])), step)

@@ -39,7 +39,7 @@ def found(tmp_path_factory):
     (package / "__init__.py").touch()
     for name, text in PARTS.items():
         (package / f"{name}.py").write_text(HEAD + text)
-    (folder / "torch.py").write_text("device = str\n")
+    (folder / "torch.py").write_text("device = str\nset_num_threads = print\n")
     code = (
         "import sys; from benchmarks import gpu, gpu_page; "
         "gpu_page.surroundings = lambda device: dict(date='2026-11-28T00:00', commit='c', machine='m', torch='t', "

@@ -21,7 +21,7 @@ def fakes(monkeypatch):
         monkeypatch.setattr(kind, "_origins", dict(kind._origins))
     monkeypatch.setattr(registry, "engine", registry.engine)
     monkeypatch.setattr(inputs, "pretraining_sets", lambda: {"chest-x-ray": "fake-set"})
-    for name in ("FAKE_LOG", "FAKE_BREAK", "FAKE_SLEEP_S"):
+    for name in ("FAKE_LOG", "FAKE_BREAK", "FAKE_SLEEP_S", "FAKE_DIE"):
         monkeypatch.delenv(name, raising=False)
     registry.load_plugin_file(FAKES)
     return sys.modules["eden_bench_plugin_fakes"]

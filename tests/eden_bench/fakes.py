@@ -1,10 +1,12 @@
 """A plugin file with a dataset, two tasks, methods and an engine that take milliseconds, through the real contracts.
 
 Loaded with ``--plugin`` or ``load_plugin_file``. The environment steers it: FAKE_LOG names a file that gets a line
-for every cell that starts, FAKE_BREAK names a seed whose cells fail, FAKE_SLEEP_S makes each cell take longer.
+for every cell that starts, FAKE_BREAK names a seed whose cells fail, FAKE_SLEEP_S makes each cell take longer,
+FAKE_DIE="1:2 3:9" kills the process in which seed 1 starts, the first 2 times, and seed 3 the first 9 times.
 """
 
 import os
+import signal
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +43,14 @@ def log(line):
     if path := os.environ.get("FAKE_LOG"):
         with Path(path).open("a") as file:
             file.write(line + "\n")
+
+
+def die(line, seed):
+    """Kill this process as the kernel does, as long as FAKE_DIE has it."""
+    for each in os.environ.get("FAKE_DIE", "").split():
+        number, _, times = each.partition(":")
+        if number == str(seed) and Path(os.environ["FAKE_LOG"]).read_text().splitlines().count(line) <= int(times):
+            os.kill(os.getpid(), signal.SIGKILL)
 
 
 class FakeSet:
@@ -91,6 +101,7 @@ class FakeOpen(OpenTask):
 
     def run(self, encoder, seed, shots=None):
         log(f"{self.task} {seed} {shots}")
+        die(f"{self.task} {seed} {shots}", seed)
         time.sleep(float(os.environ.get("FAKE_SLEEP_S", "0")))
         if str(seed) == os.environ.get("FAKE_BREAK"):
             raise RuntimeError("planted fault")
