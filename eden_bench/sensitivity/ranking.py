@@ -71,8 +71,13 @@ def _sensitivity(key: tuple[str, int | None], tables: Sequence[tuple[Setting, Ta
     base = tables[0][1]
     if base is None:
         raise ValueError(f"{key} is in no table of the first setting")
-    rankings = tuple(_ranking(setting, table, base) for setting, table in tables if table is not None)
+    rankings = tuple(_ranking(setting, table, base) if table else _none(setting, base) for setting, table in tables)
     return Sensitivity(task=key[0], shots=key[1], higher_is_better=base.score.higher_is_better, rankings=rankings)
+
+
+def _none(setting: Setting, base: Table) -> Ranking:
+    """Return the ranking of a setting under which no row could be computed."""
+    return Ranking(setting=setting, means={}, tau=None, cost=math.nan, absent=tuple(row.label for row in base.rows))
 
 
 def _ranking(setting: Setting, table: Table, base: Table) -> Ranking:

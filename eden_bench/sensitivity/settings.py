@@ -93,7 +93,7 @@ def settings(protocol: Protocol, tasks: Sequence[str], axes: Sequence[str], *, p
         every = [dict(zip(names, chosen, strict=True)) for chosen in itertools.product(*values.values())]
         changed: list[dict[str, Any]] = [{k: v for k, v in one.items() if v != _now(k, own)} for one in every]
     else:
-        changed = [{name: value} for name in names for value in values[name] if value != _now(name, own)]
+        changed = [_alone(name, value, own) for name in names for value in values[name] if value != _now(name, own)]
     return [Setting({}), *(Setting(one) for one in _valid(changed, own))]
 
 
@@ -113,6 +113,12 @@ def _values(axis: str, own: Any) -> tuple[Any, ...]:  # noqa: ANN401
     if axis == "size_px":
         return now, max(32, now // 2), now * 2
     return (now, *(value for value in AXES[axis] if value != now))
+
+
+def _alone(axis: str, value: object, own: Any) -> dict[str, Any]:  # noqa: ANN401
+    """Return one choice changed; another layer or norm of a map is pooled by its mean, the encoder's own knows one."""
+    pooled = axis in ("layer", "norm") and own.features.pooling == "embed"
+    return {axis: value, **({"pooling": "mean"} if pooled else {})}
 
 
 def _valid(changed: Sequence[dict[str, Any]], own: Any) -> Iterator[dict[str, Any]]:  # noqa: ANN401

@@ -20,17 +20,17 @@ def rows(found: Sensitivity) -> list[tuple[str, ...]]:
     return [
         (
             one.setting.name,
-            " > ".join(f"{label} {100 * mean:.2f}" for label, mean in one.means.items()),
+            " > ".join(f"{label} {100 * mean:.2f}" for label, mean in one.means.items()) or "no row",
             "–" if one.tau is None else f"{one.tau:.2f}",
             _changes(one),
-            f"{one.cost:.2f}",
+            f"{one.cost:.2f}" if one.means else "–",
         )
         for one in found.rankings
     ]
 
 
 def _changes(one: Ranking) -> str:
-    absent = [f"{label} has no row" for label in one.absent]
+    absent = [f"no row of {', '.join(one.absent)}"] if one.absent else []
     return "; ".join([*one.flips, *absent]) or "none"
 
 
@@ -60,7 +60,7 @@ def as_json(found: Sequence[Sensitivity]) -> list[dict[str, Any]]:
                     "tau": one.tau,
                     "flips": list(one.flips),
                     "absent": list(one.absent),
-                    "cost": one.cost,
+                    "cost": one.cost if one.means else None,
                     "keeps": one.keeps,
                 }
                 for one in each.rankings
