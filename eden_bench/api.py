@@ -174,7 +174,7 @@ def carry_out(
     """
     trackers = Trackers.named(settings.track, watch.say)
     inputs = open_inputs(settings, watch)
-    done = Result(make_plan(wanted, inputs, records.load(settings.out, watch.say)))
+    done = Result(make_plan(wanted, inputs, records.glance(settings.out, watch.say)))
     planned(done, inputs)
     if not force and (lacking := done.plan.without_masks()):
         cells = f"{len(lacking)} of {len(done.slots)} cells"

@@ -35,7 +35,7 @@ def opening(plan: Plan, inputs: Inputs) -> str:
 
 def show_plan(wanted: Ask, inputs: Inputs, as_json: bool) -> None:
     """Print what a run would compute and cost, per task, number of shots and method, without creating any cache."""
-    past = records.load(inputs.settings.out)
+    past = records.glance(inputs.settings.out, keep=False)
     plan = make_plan(wanted, inputs, past)
     cost = estimate(plan, past, inputs.settings.out)
     rows = _plan_rows(plan)

@@ -20,7 +20,7 @@ class Opener:
 
     def __init__(self, ask: Ask, inputs: Inputs, past: Sequence[Record]) -> None:
         self._ask, self._inputs = ask, inputs
-        self._recorded = {record.cell.task for record in past}
+        self._recorded = set() if inputs.build else {record.cell.task for record in past}
         self._backbones: dict[tuple[str, str | None, int], Backbone] = {}
         self._tasks: dict[str, tuple[OpenedTask | None, Problem | None]] = {}
         self.phantom = self._is_phantom()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -142,7 +142,6 @@ def make_plan(ask: Ask, inputs: Inputs, past: Sequence[Record]) -> Plan:
     opener = Opener(ask, inputs, past)
     looked_at = frozenset(registry.tasks.get(name).looks_at for name in ask.tasks)
     plan = Plan(ask, opener.protocol, opener.phantom, looked_at=looked_at, without_protocol=without)
-    known = {record.id: record for record in past}
     for name in ask.tasks:
         if name not in asked and opener.looked_at_in_vain(name, asked):
             continue
@@ -159,14 +158,23 @@ def make_plan(ask: Ask, inputs: Inputs, past: Sequence[Record]) -> Plan:
             ]
     if not plan.slots:
         raise UsageError(f"nothing to run: {unfit_text(plan.left_out)}")
-    for slot in plan.slots:
-        if slot.opened is not None and slot.backbone.digest is not None:
-            slot.record = known.get(slot.cell(inputs.threads).id)
+    _look_up(plan, {record.id: record for record in past}, inputs.threads)
     missing = [slot.problem.text for slot in plan.slots if slot.problem and slot.problem.kind == "missing"]
     if missing and len(missing) == len(plan.slots):
         raise DataMissing(missing[0])
     plan.slots.sort(key=_turn(plan))
     return plan
+
+
+def _look_up(plan: Plan, known: Mapping[str, Record], threads: int) -> None:
+    """Find the record of each slot by its cell's id; cells that differ in their seed alone are made from one."""
+    made: dict[tuple[Backbone, str, int | None], Cell] = {}
+    for slot in plan.slots:
+        if slot.opened is not None and slot.backbone.digest is not None:
+            like = None if slot.looks_at else made.get((slot.backbone, slot.task, slot.shots))
+            cell = replace(like, seed=slot.seed) if like else slot.cell(threads)
+            made[slot.backbone, slot.task, slot.shots] = cell
+            slot.record = known.get(cell.id)
 
 
 def _with_protocol(ask: Ask) -> tuple[Ask, tuple[str, ...]]:
