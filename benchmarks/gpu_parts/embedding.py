@@ -54,10 +54,10 @@ def measure(device: torch.device, small: bool) -> Iterator[Bar]:
             ours = Side(f"store, {_CUTTERS} threads, {precision}", embed, ours_count)
             equal = agreement(embed(), theirs.embedded)
             yield compare(id, "landmark patches of 224 px embedded", ours, peer, target=TARGET, equality=equal)
-        patches = np.concatenate(list(cut_ahead(store, rows[:count], boxes[:count], 224, 0)))[: 8 if small else 256]
-        yield hot_loop(
-            "G13-embedding", "a batch", lambda: features(encoder, patches, Features(precision="fast")), device
-        )
+        count = 8 if small else 256
+        (patches,) = cut_ahead(store, rows[:count], boxes[:count], 224, 0)
+        wanted = Features(precision="fast")
+        yield hot_loop("G13-embedding", f"{len(patches)} patches", lambda: features(encoder, patches, wanted), device)
 
 
 def _films(folder: Path, count: int) -> tuple[np.ndarray, list[Path]]:
