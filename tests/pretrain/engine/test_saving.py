@@ -7,7 +7,8 @@ import threading
 import pytest
 import torch
 
-from eden_bench.errors import EdenError
+from eden_bench import preemption, registry
+from eden_bench.errors import EdenError, TrainingDiverged
 from pretrain.engine import state, training
 from pretrain.engine.saving import Saver, snapshot
 from pretrain.engine.state import TrainingState
@@ -115,6 +116,16 @@ def test_a_run_stopped_at_a_random_step_ends_with_the_same_weights(tmp_path, mon
     assert resumed.encoder_digest == whole[0].encoder_digest
     assert resumed.card["selected"] == whole[0].card["selected"]
     assert history(tmp_path) == whole[1]
+
+
+def test_a_diverged_network_is_not_saved_because_the_system_asks_to_stop(tmp_path, monkeypatch):
+    monkeypatch.setattr(preemption, "requested", lambda: True)
+    losses = registry.methods.get("moco-v2").losses
+    poisoned = lambda self, *given: {k: v * float("nan") for k, v in losses(self, *given).items()}  # noqa: E731
+    monkeypatch.setattr(registry.methods.get("moco-v2"), "losses", poisoned)
+    with pytest.raises(TrainingDiverged):
+        run(tmp_path, "moco-v2")
+    assert not (tmp_path / state.FILE).exists()
 
 
 @pytest.mark.parametrize("name", ["adam", "moco-v2"])
