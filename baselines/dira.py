@@ -32,6 +32,7 @@ from pretrain.parts.queue import KeyQueue
 from pretrain.parts.teacher import follow, make_teacher
 from pretrain.published import adams_figure
 from pretrain.views.recipes import ANCHORS, moco_recipe
+from pretrain.views.uploading import uploaded
 
 CUT_OUT_UP_TO, OUTER_UP_TO, SHUFFLE_UP_TO = 0.3, 0.35, 0.65
 """A uniform number picks one distortion, or none above the last."""
@@ -175,8 +176,9 @@ class DiRA(PretrainMethod):
         """Return SGD on the student; in the last stage also Adam on the discriminator, whose turn comes second."""
         turns: dict[str, torch.optim.Optimizer] = {"main": sgd(self.student.parameters(), self.config)}
         if self._stage == "dira":
-            rate, betas = self.config.discriminator_lr, (0.5, 0.999)
-            turns["discriminator"] = torch.optim.Adam(self.discriminator.parameters(), lr=rate, betas=betas)
+            trained, rate = list(self.discriminator.parameters()), self.config.discriminator_lr
+            fused = trained[0].is_cuda  # a CPU keeps the order of its sums
+            turns["discriminator"] = torch.optim.Adam(trained, lr=rate, betas=(0.5, 0.999), fused=fused)
         return turns
 
     def schedule(self, turn: str) -> Schedule:
@@ -261,7 +263,7 @@ def distorted(images: Tensor, generator: torch.Generator | None) -> Tensor:
     holes = draw_blocks(numbers, (scaled(10, size), scaled(70, size)), size, border).where(present & cut_out)
     kept = draw_blocks(numbers, (size - scaled(70, size), size - scaled(50, size)), size, border)
     kept = kept.where(present & outer)
-    is_outer = torch.from_numpy(outer).to(images.device)[:, :, None, None]
+    is_outer = uploaded(torch.from_numpy(outer), images.device)[:, :, None, None]
     black = holes.mask(size, images.device) | (is_outer & ~kept.mask(size, images.device))
     return _shuffled(images.masked_fill(black, 0.0), np.flatnonzero(shuffled), generator)
 
@@ -275,6 +277,6 @@ def _shuffled(images: Tensor, rows: np.ndarray, generator: torch.Generator | Non
         integers(numbers[..., 4 + i], border, size - border - side)
         for i, side in enumerate((first.height, first.width))
     )
-    chosen = torch.from_numpy(rows).to(images.device)
+    chosen = uploaded(torch.from_numpy(rows), images.device)
     moved = taken(images[chosen], swapped(first, first._replace(top=top, left=left), size))
     return images.index_copy(0, chosen, moved)

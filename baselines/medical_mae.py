@@ -26,6 +26,7 @@ from pretrain.engine.optimisation import adamw
 from pretrain.parts.masking import masking_recipe, patchify, shuffled_places
 from pretrain.published import adams_figure
 from pretrain.views.recipes import ANCHORS
+from pretrain.views.uploading import uploaded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -156,7 +157,7 @@ class MedicalMAE(PretrainMethod):
         """Compute the squared error of the hidden patches."""
         (images,) = views.images[:1]
         places = self.encoder.pos_embed.shape[1] - 1
-        order = shuffled_places(len(images), places, views.generator).to(images.device)
+        order = uploaded(shuffled_places(len(images), places, views.generator), images.device)
         visible = order[:, : visible_patches(places, self.config.mask_ratio)]
         predicted = self.decoder(self.encoder.norm(self.encoder.encode(images, visible)), visible)
         hidden = torch.ones_like(order).scatter(1, visible, 0)

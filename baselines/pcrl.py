@@ -32,6 +32,7 @@ from pretrain.parts.queue import KeyQueue
 from pretrain.parts.teacher import follow, make_teacher
 from pretrain.published import adams_figure
 from pretrain.views.recipes import ANCHORS, moco_recipe
+from pretrain.views.uploading import uploaded
 
 INDICATORS = 6
 _ATTENTION_WIDTH = 256
@@ -222,7 +223,7 @@ class PCRL(PretrainMethod):
 
         The student's attention tells both, and learns from both.
         """
-        moves = [draw_moves(len(first), generator).to(first) for _ in range(2)]
+        moves = [uploaded(draw_moves(len(first), generator), first.device).to(first) for _ in range(2)]
         mine, theirs = (self.student.attended(of.maps, by) for of, by in zip((own, other), moves, strict=True))
         return mine, theirs, moved(first, moves[0]), moved(second, moves[1])
 

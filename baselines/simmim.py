@@ -26,6 +26,7 @@ from pretrain.engine.optimisation import adamw
 from pretrain.parts.masking import draw_mask, enlarged, masking_recipe
 from pretrain.published import adams_figure
 from pretrain.views.recipes import ANCHORS
+from pretrain.views.uploading import uploaded
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -140,7 +141,8 @@ class SimMIM(PretrainMethod):
     def losses(self, views: Views, turn: str = "main") -> dict[str, Tensor]:
         """Compute L1 between the hidden pixels and their predictions."""
         (images,) = views.images[:1]
-        units = draw_mask(len(images), self.config.units, self.config.masked_units, views.generator).to(images.device)
+        masked = draw_mask(len(images), self.config.units, self.config.masked_units, views.generator)
+        units = uploaded(masked, images.device)
         predicted = self.decoder(self.encode(images, units))
         return {"l1": masked_l1(predicted, images, enlarged(units, self.config.mask_unit_px))}
 

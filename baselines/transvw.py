@@ -7,13 +7,13 @@ Not as in the paper: two dimensions, whose settings were never released; see ``T
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any, ClassVar
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from baselines._transvw.autoencoder import AutoEncoder
@@ -212,9 +212,9 @@ class TransVW(PretrainMethod):
 
     def optimisers(self) -> dict[str, torch.optim.Optimizer]:
         """Return Adam on what the stage trains."""
-        trained: Iterable[nn.Parameter] = (p for p in self.parameters() if p.requires_grad)
-        config = self.config
-        return {"main": torch.optim.Adam(trained, lr=config.lr, weight_decay=config.weight_decay)}
+        trained, config = [p for p in self.parameters() if p.requires_grad], self.config
+        fused = trained[0].is_cuda  # a CPU keeps the order of its sums
+        return {"main": torch.optim.Adam(trained, lr=config.lr, weight_decay=config.weight_decay, fused=fused)}
 
     def schedule(self, turn: str) -> Schedule:
         """Return a constant rate for the auto-encoder, one that halves for the words."""

@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.null_matrices import WORLDS, Design, World, drawn_in_parts
 from eden_bench.contracts.scores import MARGIN
 from eden_bench.report.findings import Finding, Scope
-from eden_bench.report.verdicts import decided, measured
+from eden_bench.report.pairs.verdicts import decided, measured
 from eden_bench.statistics.hierarchy import Difference, difference
 from eden_bench.statistics.t_tests import LEVEL
 

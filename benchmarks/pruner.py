@@ -1,7 +1,6 @@
-"""C2, C2b (and G2, G2b, G2c on a GPU): pruned InfoNCE, forward and backward, at 256 × 65,536 × 128.
+"""C2, C2b: pruned InfoNCE, forward and backward, at 256 × 65,536 × 128, on the CPU.
 
-    python -m benchmarks.pruner                  # C2, C2-plain, C2-kind, C2b on the CPU
-    python -m benchmarks.pruner --device cuda    # G2, G2b, G2c
+    python -m benchmarks.pruner                  # C2, C2-plain, C2-kind, C2b; on a card: benchmarks/gpu_parts/loss.py
 
 Peers, written here from their description: the released pruner's way, which selects and scores sample by sample, and
 MoCo's plain way, which concatenates all logits and calls cross-entropy. Equality: gradients against float64.
@@ -18,18 +17,18 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
-from benchmarks.timing import Bar, Equality, Side, arguments, compare, report, skipped, wanted
+from benchmarks.timing import Bar, Equality, Side, arguments, compare, report, wanted
 from pretrain.parts.contrast import info_nce
 
 BATCH, DIM, QUEUE = 256, 128, 65_536
 TEMPERATURE, PRUNE_FROM = 0.2, 0.8
 
 
-def problem(device: str) -> tuple[Tensor, Tensor, Tensor]:
-    """Draw queries, keys and a queue of which 3 % are close to some query."""
+def problem(device: str, size: int = QUEUE) -> tuple[Tensor, Tensor, Tensor]:
+    """Draw queries, keys and a queue, of which 3 % are close to some query where it has its full size."""
     draw = torch.Generator().manual_seed(0)
     query, key = (F.normalize(torch.randn(BATCH, DIM, generator=draw), dim=1) for _ in range(2))
-    queue = torch.randn(DIM, QUEUE, generator=draw)
+    queue = torch.randn(DIM, size, generator=draw)
     similar = query.T.repeat(1, 8)
     queue[:, : similar.shape[1]] = similar + 0.03 * queue[:, : similar.shape[1]]
     return query.to(device), key.to(device), F.normalize(queue, dim=0).to(device)
@@ -93,49 +92,34 @@ def equality(parts: tuple[Tensor, Tensor, Tensor], *rest: float) -> Equality:
     return Equality(error <= 1e-5, f"relative gradient error against float64 {error:.1e} <= 1e-05")
 
 
-def bar(id: str, title: str, peer: Loss, peer_rest: tuple[float, ...], target: float, repeats: int, device: str) -> Bar:
+def bar(id: str, title: str, peer: Loss, peer_rest: tuple[float, ...], target: float, repeats: int) -> Bar:
     """Time our pruned loss against a peer."""
-    parts = problem(device)
+    parts = problem("cpu")
     ours = Side("fused, pruned", lambda: gradient(fused, parts, PRUNE_FROM))
     theirs = Side(peer.__name__, lambda: gradient(peer, parts, *peer_rest))
     clause = equality(parts, PRUNE_FROM)
     return compare(id, title, ours, theirs, target=target, equality=clause, repeats=repeats)
 
 
-def unpruned(id: str, title: str, target: float, repeats: int, device: str) -> Bar:
+def unpruned(id: str, title: str, target: float, repeats: int) -> Bar:
     """Time our loss without a threshold against MoCo's."""
-    parts = problem(device)
+    parts = problem("cpu")
     ours = Side("fused", lambda: gradient(fused, parts))
     theirs = Side("einsum, cat, cross-entropy", lambda: gradient(plain, parts))
-    return compare(id, title, ours, theirs, target=target, equality=memory(equality(parts), device), repeats=repeats)
+    return compare(id, title, ours, theirs, target=target, equality=memory(equality(parts)), repeats=repeats)
 
 
-def overhead(repeats: int, device: str) -> Bar:
-    """Measure G2c on the loss alone: the cost of pruning; on a step it is a far smaller share."""
-    parts = problem(device)
-    ours = Side("pruned", lambda: gradient(fused, parts, PRUNE_FROM))
-    theirs = Side("not pruned", lambda: gradient(fused, parts))
-    clause = Equality(True, "same code, with and without a threshold")
-    return compare("G2c", "loss without / with pruning", ours, theirs, target=0.8, equality=clause, repeats=repeats)
-
-
-def memory(clause: Equality, device: str) -> Equality:
+def memory(clause: Equality) -> Equality:
     """Check the memory clause: at most an eighth of the plain version's peak."""
-    ours, theirs = (peak_bytes(way, device) for way in ("fused", "plain"))
+    ours, theirs = (peak_bytes(way) for way in ("fused", "plain"))
     text = f"{clause.text}; peak memory {ours / 2**20:.0f} MiB, peer {theirs / 2**20:.0f} MiB, <= 1/8"
     return Equality(clause.holds and ours * 8 <= theirs, text)
 
 
-def peak_bytes(way: str, device: str) -> int:
-    """Measure peak memory of one forward and backward above the inputs; on the CPU in a process of its own."""
-    if device == "cpu":
-        command = [sys.executable, "-m", "benchmarks.pruner", "--peak", way]
-        return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
-    parts = problem(device)
-    before = torch.cuda.memory_allocated()
-    torch.cuda.reset_peak_memory_stats()
-    gradient({"fused": fused, "plain": plain}[way], parts)
-    return torch.cuda.max_memory_allocated() - before
+def peak_bytes(way: str) -> int:
+    """Measure peak memory of one forward and backward above the inputs, in a process of its own."""
+    command = [sys.executable, "-m", "benchmarks.pruner", "--peak", way]
+    return int(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
 def print_peak(way: str) -> None:
@@ -155,22 +139,19 @@ def resident_bytes(field: str) -> int:
     return 1024 * next(int(line.split()[1]) for line in lines if line.startswith(field))
 
 
-def bars(only: Callable[[str], bool], repeats: int, device: str) -> list[Bar]:
-    """Run the bars of a device."""
+def bars(only: Callable[[str], bool], repeats: int) -> list[Bar]:
+    """Run the bars."""
     loop = "pruned InfoNCE, forward and backward, against a loop over samples"
     logits = "InfoNCE against MoCo's logits and cross-entropy"
-    first, second, target, second_target = ("C2", "C2b", 60, 2.5) if device == "cpu" else ("G2", "G2b", 200, 4)
     made = []
-    if only(first):
-        made.append(bar(first, loop, sample_by_sample, (PRUNE_FROM,), target, repeats, device))
-    if only(f"{first}-plain"):
-        made.append(bar(f"{first}-plain", f"pruned, {logits} unpruned", plain, (), 1.0, repeats, device))
-    if only(f"{first}-kind"):
-        made.append(bar(f"{first}-kind", loop, kind_loop, (PRUNE_FROM,), 1.0, repeats, device))
-    if only(second):
-        made.append(unpruned(second, logits, second_target, repeats, device))
-    if device != "cpu" and only("G2c"):
-        made.append(overhead(repeats, device))
+    if only("C2"):
+        made.append(bar("C2", loop, sample_by_sample, (PRUNE_FROM,), 60, repeats))
+    if only("C2-plain"):
+        made.append(bar("C2-plain", f"pruned, {logits} unpruned", plain, (), 1.0, repeats))
+    if only("C2-kind"):
+        made.append(bar("C2-kind", loop, kind_loop, (PRUNE_FROM,), 1.0, repeats))
+    if only("C2b"):
+        made.append(unpruned("C2b", logits, 2.5, repeats))
     return made
 
 
@@ -179,6 +160,4 @@ if __name__ == "__main__":
         print_peak(sys.argv[2])
     else:
         options = arguments(str(__doc__).partition("\n")[0])
-        if options.device != "cpu" and not torch.cuda.is_available():
-            report([skipped("G2", "pruned InfoNCE on a GPU", "no GPU here")], as_json=options.json)
-        report(bars(lambda id: wanted(options, id), options.repeats, options.device), as_json=options.json)
+        report(bars(lambda id: wanted(options, id), options.repeats), as_json=options.json)

@@ -55,7 +55,7 @@ class Bar:
 
     id: str
     title: str
-    verdict: Literal["pass", "miss", "unequal", "unsteady", "skipped"]
+    verdict: Literal["pass", "miss", "unequal", "unsteady", "stated", "skipped"]
     ours: str = ""
     peer: str = ""
     ours_s: float = 0.0
@@ -121,9 +121,41 @@ def compare(
     )
 
 
+def against_rate(
+    id: str, title: str, ours: Side, rate: float, *, equality: Equality, repeats: int = MIN_REPEATS
+) -> Bar:
+    """Time ours alone, after one untimed run, against a rate it has to reach, in units a second.
+
+    What stands for the peer's halves is ours'.
+    """
+    ours.run()
+    times = [_seconds(ours) for _ in range(repeats)]
+    ours_s, halves = statistics.median(times), _halves(times)
+    return Bar(
+        id=id,
+        title=title,
+        verdict=_verdict(1 / (ours_s * rate), 1.0, halves, equality),
+        ours=ours.name,
+        peer=f"{rate:,g} a second",
+        ours_s=ours_s,
+        peer_s=1 / rate,
+        ratio=1 / (ours_s * rate),
+        target=1.0,
+        repeats=repeats,
+        peer_halves=halves,
+        equality=equality.text,
+        machine=machine(),
+    )
+
+
 def skipped(id: str, title: str, reason: str) -> Bar:
     """Record a bar that was skipped, and why."""
     return Bar(id=id, title=title, verdict="skipped", equality=reason, machine=machine())
+
+
+def stated(id: str, title: str, text: str, ours: str, ours_s: float) -> Bar:
+    """Record a figure of which nothing is asked: seconds per unit of work, and what else was found."""
+    return Bar(id=id, title=title, verdict="stated", ours=ours, ours_s=ours_s, equality=text, machine=machine())
 
 
 def wanted(options: argparse.Namespace, id: str) -> bool:
@@ -139,7 +171,7 @@ def report(bars: Sequence[Bar], *, as_json: bool = False) -> None:
         print(machine())
         for bar in bars:
             print(_line(bar))
-    sys.exit(any(bar.verdict not in ("pass", "skipped") for bar in bars))
+    sys.exit(any(bar.verdict not in ("pass", "stated", "skipped") for bar in bars))
 
 
 def machine() -> str:
@@ -200,15 +232,18 @@ def _verdict(
 def _line(bar: Bar) -> str:
     if bar.verdict == "skipped":
         return f"{bar.id:5} skipped   {bar.title}: {bar.equality}"
+    if bar.verdict == "stated":
+        return f"{bar.id:5} stated    {bar.title}: {time_text(bar.ours_s)} ({bar.ours}); {bar.equality}"
     return (
         f"{bar.id:5} {bar.verdict:9} {bar.title}: {bar.ratio:.1f}x (target {bar.target:g}x, median of {bar.repeats})\n"
-        f"      ours {_time(bar.ours_s)} ({bar.ours}), peer {_time(bar.peer_s)} ({bar.peer}), "
+        f"      ours {time_text(bar.ours_s)} ({bar.ours}), peer {time_text(bar.peer_s)} ({bar.peer}), "
         f"peer's halves differ {bar.peer_halves:.0%}\n"
         f"      equality: {bar.equality}"
     )
 
 
-def _time(seconds: float) -> str:
+def time_text(seconds: float) -> str:
+    """Format a time to three digits, from seconds to nanoseconds."""
     for scale, unit in ((1.0, "s"), (1e-3, "ms"), (1e-6, "µs")):
         if seconds >= scale:
             return f"{seconds / scale:.3g} {unit}"

@@ -1,4 +1,4 @@
-"""Views of anchors against the torchvision PIL loader that released code uses: C1, C1b, C1c, and G3 on a GPU.
+"""Views of anchors against the torchvision PIL loader that released code uses: C1, C1b, C1c.
 
 Run ``python -m benchmarks.views`` from the repository root; ``--images FOLDER`` takes radiographs of your own (PNG),
 else smooth noise is drawn. Both sides deliver normalised float32 batches (B, 3, 224, 224), two views an anchor.
@@ -52,9 +52,9 @@ class Sources(NamedTuple):
 class Published:
     """The peer's transform of one PIL image."""
 
-    def __init__(self) -> None:
+    def __init__(self, size_px: int = 224) -> None:
         self.transform = transforms.Compose([
-            transforms.RandomResizedCrop(224, scale=(0.2, 1.0)),
+            transforms.RandomResizedCrop(size_px, scale=(0.2, 1.0)),
             transforms.RandomApply([transforms.ColorJitter(0.4, 0.4, 0.4, 0.1)], p=0.8),
             transforms.RandomApply([_blur], p=0.5),
             transforms.RandomRotation(30),
@@ -87,8 +87,6 @@ def main() -> None:
     with tempfile.TemporaryDirectory() as folder:
         images = sources(Path(folder), options.images)
         bars = [*end_to_end(options, images, Path(folder)), *in_memory(options, images.decoded)]
-        if options.device == "cuda" and wanted(options, "G3"):
-            bars.append(on_the_device(images.decoded, options.repeats))
     report(bars, as_json=options.json)
 
 
@@ -139,20 +137,6 @@ def library(name: str, pil: list[Image.Image]) -> Side | None:
     chain = kornia_chain()
     batch = torch.stack([transforms.functional.to_tensor(image) for image in pil[:16]])
     return Side("kornia on the CPU", lambda: [chain(batch), chain(batch)], 2 * 16)
-
-
-def on_the_device(decoded: list[np.ndarray], repeats: int) -> Bar:
-    """Measure G3: 2 × 256 views rendered on the GPU with a draw per sample."""
-    if importlib.util.find_spec("kornia") is None:
-        return skipped("G3", "2 × 256 views on the GPU, against kornia", "kornia is not installed")
-    chain, cells = kornia_chain(), (decoded * 4)[:256]
-    colour = torch.from_numpy(np.stack(cells)).cuda()[:, None].expand(-1, 3, -1, -1).float() / 255
-    draws = [draw_views(uniforms(256, view), ADAM, 256, 256) for view in range(2)]
-    stacks = [torch_renderer.stack(windows_of(cells, draw)).to(torch.device("cuda")) for draw in draws]
-    pairs = list(zip(stacks, draws, strict=True))
-    ours = Side("render_torch", lambda: synchronised([torch_renderer.render(*pair, ADAM) for pair in pairs]), 512)
-    peer = Side("kornia", lambda: synchronised([chain(colour), chain(colour)]), 512)
-    return compare("G3", "one view on the GPU", ours, peer, target=10, equality=equality(decoded), repeats=repeats)
 
 
 def kornia_chain() -> Callable[[torch.Tensor], torch.Tensor]:

@@ -42,6 +42,9 @@ from eden_bench.contracts import (
 from eden_bench.contracts.pretrain_method import (
     PretrainMethod as PretrainMethod,
 )
+from eden_bench.embedding import (
+    embed as embed,
+)
 from eden_bench.encoders import (
     Encoder as Encoder,
     build_encoder as build_encoder,

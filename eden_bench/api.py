@@ -7,8 +7,6 @@ done.results().groupby("method")["value"].mean()
 
 from __future__ import annotations
 
-import contextlib
-import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -20,12 +18,12 @@ from eden_bench.contracts.members import is_source
 from eden_bench.data.dataset_folders import pretraining_sets
 from eden_bench.devices import cpu_threads
 from eden_bench.errors import CellsFailed, DataMissing, EdenError
-from eden_bench.execution import locks, request
-from eden_bench.execution.backbones import Backbone, find_checkpoint, make_backbone
+from eden_bench.execution import request
+from eden_bench.execution.backbones import Backbone, make_backbone
 from eden_bench.execution.inputs import Inputs
 from eden_bench.execution.launchers.launcher import Launch
 from eden_bench.execution.plan import Plan, Slot, make_plan
-from eden_bench.execution.pretraining import pretrain as pretrain_backbone
+from eden_bench.execution.pretraining import pretrain_now
 from eden_bench.execution.request import Ask, Names, make_ask
 from eden_bench.execution.runner import Runner
 from eden_bench.execution.watch import Silent, Watch
@@ -176,7 +174,7 @@ def carry_out(
     """
     trackers = Trackers.named(settings.track, watch.say)
     inputs = open_inputs(settings, watch)
-    done = Result(make_plan(wanted, inputs, records.load(settings.out, watch.say)))
+    done = Result(make_plan(wanted, inputs, records.glance(settings.out, watch.say)))
     planned(done, inputs)
     if not force and (lacking := done.plan.without_masks()):
         cells = f"{len(lacking)} of {len(done.slots)} cells"
@@ -209,7 +207,7 @@ def pretrain(
         seeds: of the pretrainings.
         plugins: plugin files to load first.
         watch: is told how it goes.
-        data: as in ``run``; likewise the others.
+        data: as in ``run``.
         out: folder of records, checkpoints and reports.
         cache: folder of decoded images.
         device: "auto", "cpu", "mps", "cuda" or "cuda:N".
@@ -237,7 +235,7 @@ def pretrain(
         for seed in request.pretrain_seeds_of(seeds):
             backbone = make_backbone(name, recipe, data_name, seed)
             with cpu_threads(inputs.settings.threads):
-                _pretrain_one(backbone, inputs, watch)
+                pretrain_now(backbone, inputs, watch.say)
             made.append(Pretrained(name, seed, Checkpoint(_folder(backbone))))
     return made
 
@@ -270,21 +268,6 @@ def load_plugins(files: Iterable[Path | str]) -> tuple[str, ...]:
 def open_inputs(settings: Settings, watch: Watch | None = None, *, build: bool = True) -> Inputs:
     """Return the inputs of a run under some settings. With build=False (dry run), no cache is created."""
     return Inputs(settings, watch.progress if watch else no_progress, build=build)
-
-
-def _pretrain_one(backbone: Backbone, inputs: Inputs, watch: Watch) -> None:
-    """Pretrain under the backbone's lock; under torchrun, process 0 holds it for all."""
-    find_checkpoint(backbone, inputs)
-    out, is_first = inputs.settings.out, os.environ.get("RANK", "0") == "0"
-    with contextlib.ExitStack() as stack:
-        if is_first:
-            stack.enter_context(locks.presence(out))
-            stack.enter_context(locks.claim(out, backbone.name, wait=True))
-        pretrain_backbone(backbone, inputs, watch.say)
-    if backbone.problem is not None:
-        raise backbone.problem.error(backbone.problem.text)
-    if is_first:
-        records.clear_failure(out, backbone.name)
 
 
 def _folder(backbone: Backbone) -> Path:

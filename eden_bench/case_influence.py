@@ -14,7 +14,17 @@ from typing import TypeVar
 
 import numpy as np
 
-from eden_bench.case_statistics import Columns, Counted, Statistic, counted_of, iou_inputs, labels_of, statistic_of
+from eden_bench.case_statistics import (
+    Columns,
+    Counted,
+    Statistic,
+    counted_of,
+    iou_inputs,
+    labels_of,
+    of_label,
+    order_of,
+    statistic_of,
+)
 from eden_bench.contracts import ScoreDefinition
 
 Influence = Callable[[Columns, str], np.ndarray]
@@ -37,13 +47,16 @@ def register_influence(name: str) -> Callable[[F], F]:
     return register
 
 
-def patient_values(columns: Columns, score: ScoreDefinition, of_patient: np.ndarray) -> np.ndarray:
+def patient_values(
+    columns: Columns, score: ScoreDefinition, of_patient: np.ndarray, value: float | None = None
+) -> np.ndarray:
     """Return one value a patient, whose mean is the score and whose variance is the score's over patients, times P.
 
     Args:
         columns: of N cases.
         score: whose statistic is known.
         of_patient: (N,) index of each case's patient, 0 to P - 1.
+        value: the score of all cases, where it is known.
 
     Returns:
         (P,) score plus the influence of all cases of the patient.
@@ -58,7 +71,8 @@ def patient_values(columns: Columns, score: ScoreDefinition, of_patient: np.ndar
     if closed is None:
         return left_out(columns, score.name, of_patient, statistic, counted_of(score))
     found = closed(columns, score.name)
-    return statistic(columns, score.name) + np.bincount(of_patient, found, patients) * (patients / len(found))
+    whole = statistic(columns, score.name) if value is None else value
+    return whole + np.bincount(of_patient, found, patients) * (patients / len(found))
 
 
 def influence(columns: Columns, score: ScoreDefinition) -> np.ndarray:
@@ -121,17 +135,17 @@ def of_mean_over_labels(columns: Columns, name: str) -> np.ndarray:
 @register_influence("auc")
 def of_mean_auc(columns: Columns, name: str) -> np.ndarray:
     """Average the influence on the AUC over the labels that have both values."""
-    found = [of_auc(columns[f"probability_{each}"], columns[f"target_{each}"]) for each in labels_of(columns)]
+    found = [of_auc(*of_label(columns, each), order_of(columns, f"probability_{each}")) for each in labels_of(columns)]
     return np.mean(found, axis=0)
 
 
 @register_influence("auc_of_column")
 def of_auc_of_column(columns: Columns, name: str) -> np.ndarray:
     """Return the influence on the AUC of the column of the score's name for column "target"."""
-    return of_auc(columns[name], columns["target"])
+    return of_auc(columns[name], columns["target"], order_of(columns, name))
 
 
-def of_auc(probability: np.ndarray, target: np.ndarray) -> np.ndarray:
+def of_auc(probability: np.ndarray, target: np.ndarray, order: np.ndarray | None = None) -> np.ndarray:
     """Return the influence on an AUC A: N (V - A) / n, with V the share of the n' other class that a case beats.
 
     V of a positive is the share of negatives below it, of a negative the share of positives above it, ties half; n is
@@ -141,14 +155,14 @@ def of_auc(probability: np.ndarray, target: np.ndarray) -> np.ndarray:
     [0.25, -0.25, -0.25, 0.25]
     """
     positive = np.asarray(target) == 1
-    below = _share_below(np.asarray(probability), positive)
+    below = _share_below(np.asarray(probability), positive, order)
     sizes = np.where(positive, positive.sum(), (~positive).sum())
     return (below - below[positive].mean()) * len(positive) / sizes
 
 
-def _share_below(probability: np.ndarray, positive: np.ndarray) -> np.ndarray:
+def _share_below(probability: np.ndarray, positive: np.ndarray, order: np.ndarray | None) -> np.ndarray:
     """Return the share of negatives below each positive, and of positives above each negative, ties half, (N,)."""
-    order = np.argsort(probability)
+    order = np.argsort(probability) if order is None else order
     ranked, signs = probability[order], positive[order]
     new = np.concatenate([[True], ranked[1:] != ranked[:-1]])
     starts = np.flatnonzero(new)

@@ -13,10 +13,26 @@ import numpy as np
 
 from eden_bench.contracts import ScoreDefinition
 from eden_bench.errors import PluginError
-from eden_bench.statistics.ranking import auc, auc_of_counts, average_precision
+from eden_bench.statistics.ranking import auc, auc_of_counts, average_precision, stable_order
 
 Columns = Mapping[str, np.ndarray]
 """Column name to (N,) values, one a case."""
+
+
+class SortedColumns(dict[str, np.ndarray]):
+    """Columns that keep the order of each that was asked for, since a report asks several times."""
+
+    def __init__(self, columns: Columns) -> None:
+        super().__init__(columns)
+        self._orders: dict[str, np.ndarray] = {}
+
+    def order(self, name: str) -> np.ndarray:
+        """Return the ``stable_order`` of a column, (N,)."""
+        if name not in self._orders:
+            self._orders[name] = stable_order(self[name])
+        return self._orders[name]
+
+
 Statistic = Callable[[Columns, str], float]
 """Called with the columns and the score's name."""
 Pixels = int | np.ndarray
@@ -133,7 +149,18 @@ def counted_mean_over_labels(columns: Columns, name: str, counts: np.ndarray) ->
 @register_statistic("auc")
 def mean_auc(columns: Columns, name: str) -> float:
     """Average ``auc`` over the labels (columns "probability_<label>", "target_<label>") that have both values."""
-    return _mean_of_labels(columns, auc)
+    found = [auc(*of_label(columns, label), order_of(columns, f"probability_{label}")) for label in labels_of(columns)]
+    return float(np.mean(found)) if found else np.nan
+
+
+def of_label(columns: Columns, label: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the probabilities and targets of a label."""
+    return columns[f"probability_{label}"], columns[f"target_{label}"]
+
+
+def order_of(columns: Columns, name: str) -> np.ndarray | None:
+    """Return the order of a column where the columns keep it; None where whoever ranks it has to sort."""
+    return columns.order(name) if isinstance(columns, SortedColumns) else None
 
 
 def labels_of(columns: Columns) -> list[str]:
@@ -145,11 +172,7 @@ def labels_of(columns: Columns) -> list[str]:
 @register_statistic("auprc")
 def mean_auprc(columns: Columns, name: str) -> float:
     """Average ``average_precision`` over the labels that have both values."""
-    return _mean_of_labels(columns, average_precision)
-
-
-def _mean_of_labels(columns: Columns, score: Callable[[np.ndarray, np.ndarray], float]) -> float:
-    found = [score(columns[f"probability_{label}"], columns[f"target_{label}"]) for label in labels_of(columns)]
+    found = [average_precision(*of_label(columns, label)) for label in labels_of(columns)]
     return float(np.mean(found)) if found else np.nan
 
 
@@ -158,7 +181,7 @@ def counted_auc(columns: Columns, name: str, counts: np.ndarray) -> np.ndarray:
     """Compute ``mean_auc`` of R resamples; NaN where a resample has no label with both values."""
     total, known = np.zeros(len(counts)), np.zeros(len(counts))
     for label in labels_of(columns):
-        found = auc_of_counts(columns[f"probability_{label}"], columns[f"target_{label}"], counts)
+        found = auc_of_counts(*of_label(columns, label), counts, order_of(columns, f"probability_{label}"))
         there = ~np.isnan(found)
         total[there] += found[there]
         known += there
@@ -173,13 +196,13 @@ def auc_of_column(columns: Columns, name: str) -> float:
     1.0
     """
     target = np.asarray(columns["target"])
-    return auc(np.asarray(columns[name]), target) if len(np.unique(target)) > 1 else np.nan
+    return auc(np.asarray(columns[name]), target, order_of(columns, name)) if len(np.unique(target)) > 1 else np.nan
 
 
 @register_counted("auc_of_column")
 def counted_auc_of_column(columns: Columns, name: str, counts: np.ndarray) -> np.ndarray:
     """Compute ``auc_of_column`` of R resamples; NaN where one has only one of the two classes."""
-    return auc_of_counts(np.asarray(columns[name]), np.asarray(columns["target"]), counts)
+    return auc_of_counts(np.asarray(columns[name]), np.asarray(columns["target"]), counts, order_of(columns, name))
 
 
 @register_statistic("iou_thresholds")

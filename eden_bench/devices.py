@@ -10,6 +10,9 @@ Precision = Literal["float32", "bfloat16"]
 CPU_PROBES: Mapping[str, str] = {"AMX": "_is_amx_tile_supported", "AVX512-bf16": "_is_avx512_bf16_supported"}
 """Instructions of a processor that multiply bfloat16 faster than float32, and torch's question for each."""
 
+_NO_MEMORY = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
+"""What RuntimeErrors say of it: CUDA and MPS, torch's CPU allocator, cuBLAS."""
+
 
 def fast_precision(device: str) -> Precision:
     """Return "bfloat16" if a kind of device multiplies it faster than float32; the one rule of every run.
@@ -43,6 +46,12 @@ def cpu_threads(threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Return whether an error says that memory ran out: Python's, NumPy's, or one of torch's allocators."""
+    told = isinstance(error, RuntimeError) and any(text in str(error) for text in _NO_MEMORY)
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError" or told
 
 
 def free_device_memory(device: str) -> None:

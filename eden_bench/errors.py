@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 
 class EdenError(Exception):
@@ -60,6 +60,25 @@ class TrainingDiverged(EdenError):
     exit_code = 3
 
 
+class OutOfMemory(EdenError):
+    """Memory ran out on a device; the message says what was asked of it and what to change."""
+
+    exit_code = 3
+
+
+class Preempted(BaseException):
+    """The system asked the process to stop, and it did so at a safe point (exit code 75, "try again").
+
+    No Exception, as KeyboardInterrupt is none: whatever turns errors into failed cells lets it pass.
+    """
+
+    exit_code = 75
+
+    def __init__(self, by: str = "the system") -> None:
+        """Say who asked and what to do: ``by`` names the signal."""
+        super().__init__(f"stopped as {by} asked; requeue: the same command goes on")
+
+
 class WeightsMissing(EdenError):
     """A method's weights are not available: its cells are skipped and reported as "weights missing", not as failed.
 
@@ -91,3 +110,13 @@ def unknown(kind: str, name: str, names: Iterable[str]) -> UsageError:
     """Build the error for an unknown name, with the nearest known one."""
     names = sorted(names)
     return UsageError(f"unknown {kind} {name!r}.{nearest(name, names)} Known: {', '.join(names) or 'none'}.")
+
+
+def listed(names: Sequence[str], most: int = 32) -> str:
+    """Return names for a sentence, and how many more there are.
+
+    >>> listed(["007", "008", "009"], most=2)
+    '007, 008 and 1 more'
+    """
+    more = f" and {len(names) - most:,} more" if len(names) > most else ""
+    return ", ".join(names[:most]) + more

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from eden_bench.report.published import of_source
+from eden_bench.report.against.published import of_source
 
 _READ = "(digitised from Fig. 3 of arXiv:2309.15358: mean ± half the error bar; s.d. or s.e. not stated)"
 _DRIVE = "(digitised from a figure of arXiv:2309.15358, pretrained on EyePACS)"

@@ -65,6 +65,7 @@ class ChestXDet:
         source="ChestX-Det-Dataset (Deepwise; linked from its repository)",
         folders=("chestx-det", "chestx_det", "ChestX-Det", "ChestX_Det"),
         expected_images=3_578,
+        shareable=True,
         derived_from={
             "chestxray14": "all 3,578 images of ChestX-Det were taken from ChestX-ray14 and renumbered (its authors' "
             "README)"

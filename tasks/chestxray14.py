@@ -69,6 +69,7 @@ class ChestXray14:
         source="NIH Clinical Center, https://nihcc.app.box.com/v/ChestXray-NIHCC",
         folders=("chestxray14", "nih_chestxray14", "ChestX-ray14", "NIH", "CXR8"),
         expected_images=112_120,
+        shareable=True,
         pretraining_set=True,
     )
     phantom_patients = 320

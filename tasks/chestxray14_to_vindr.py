@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from typing import ClassVar
 
 from eden_bench.contracts import Context, DatasetIndex, OpenTask, ScoreDefinition
 from eden_bench.data.dataset_folders import reader
@@ -52,6 +53,7 @@ class ExternalTask(ClassificationTask):
     """Score the classifier that another task fine-tuned on a dataset that it has never seen."""
 
     looks_at: str  # type: ignore[misc]  # a field here, as tasks are data
+    frozen: ClassVar[tuple[str, ...]] = ()
     shared: Mapping[str, tuple[str, ...]]
     """Finding of this dataset to the labels of the other's classifier."""
 

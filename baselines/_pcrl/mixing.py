@@ -10,6 +10,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from pretrain.parts.distortions import Blocks, integers, scaled, table
+from pretrain.views.uploading import uploaded
 
 HOLES, HOLE_PX = 3, 32
 
@@ -39,7 +40,7 @@ def blended(values: Tensor, others: Tensor, share: float) -> Tensor:
 def draw_mixing(count: int, generator: torch.Generator | None, device: torch.device) -> Mixing:
     """Draw partners and the three coefficients of a batch."""
     share, transformed, mixed = (max(beta, 1 - beta) for beta in table(1, 3, generator)[0].tolist())
-    return Mixing(share, torch.randperm(count, generator=generator).to(device), transformed, mixed)
+    return Mixing(share, uploaded(torch.randperm(count, generator=generator), device), transformed, mixed)
 
 
 def draw_moves(count: int, generator: torch.Generator | None) -> Tensor:

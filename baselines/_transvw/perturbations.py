@@ -15,6 +15,7 @@ from torch import Tensor
 from torch.nn import functional as F  # noqa: N812
 
 from pretrain.parts.distortions import Blocks, draw_blocks, integers, table, taken
+from pretrain.views.uploading import uploaded
 
 ALPHA, SIGMA_PX, FIELD_PX, DEPTH_PX = 991.0, 8.0, 64, 32
 """Strength and smoothness of the deformation on the patches they are published for, 64 px square and 32 deep."""
@@ -34,7 +35,7 @@ def _perturbed(patches: Tensor, generator: torch.Generator | None) -> Tensor:
     which = integers(table(len(patches), 1, generator)[:, 0], 0, 3)
     bent = elastic(patches, generator)
     for kind, change in enumerate((shuffled, bezier, in_painted, out_painted)):
-        rows = torch.from_numpy(np.flatnonzero(which == kind)).to(patches.device)
+        rows = uploaded(torch.from_numpy(np.flatnonzero(which == kind)), patches.device)
         if len(rows):
             bent = bent.index_copy(0, rows, change(bent[rows], generator))
     return bent
@@ -54,7 +55,7 @@ def elastic(patches: Tensor, generator: torch.Generator | None) -> Tensor:
     shift = F.interpolate(shift_px * 2 / FIELD_PX, (size, size), mode="bilinear", align_corners=False)
     centres = (2 * torch.arange(size) + 1) / size - 1
     y, x = torch.meshgrid(centres, centres, indexing="ij")
-    places = (torch.stack([x, y]) + shift).permute(0, 2, 3, 1).to(patches.device)
+    places = uploaded((torch.stack([x, y]) + shift).permute(0, 2, 3, 1), patches.device)
     return F.grid_sample(patches, places.to(patches), padding_mode="reflection", align_corners=False)
 
 
@@ -77,7 +78,7 @@ def bezier(patches: Tensor, generator: torch.Generator | None) -> Tensor:
     """Map intensities by a cubic Bézier curve from (0, 0) to (1, 1), falling instead of rising for half the patches."""
     numbers = table(len(patches), 5, generator)
     curves = np.stack([_curve(row[:2], row[2:4], falling=row[4] < 0.5) for row in numbers])
-    levels = torch.from_numpy(curves).to(patches)
+    levels = uploaded(torch.from_numpy(curves), patches.device).to(patches)
     at = patches.clamp(0, 1).flatten(1) * (_CURVE - 1)
     low = at.floor().clamp(max=_CURVE - 2)
     near, far = levels.gather(1, low.long()), levels.gather(1, low.long() + 1)
@@ -104,8 +105,8 @@ def _block(count: int, sides_px: tuple[int, int], size: int, generator: torch.Ge
 
 def _filled(patches: Tensor, blocks: Blocks, generator: torch.Generator | None, *, outside: bool) -> Tensor:
     mask = blocks.mask(patches.shape[3], patches.device)
-    noise = torch.rand(len(patches), 1, *patches.shape[2:], generator=generator).to(patches)
-    return torch.where(mask != outside, noise, patches)
+    noise = torch.rand(len(patches), 1, *patches.shape[2:], generator=generator)
+    return torch.where(mask != outside, uploaded(noise, patches.device).to(patches), patches)
 
 
 def _curve(x: np.ndarray, y: np.ndarray, *, falling: bool) -> np.ndarray:

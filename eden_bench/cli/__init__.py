@@ -18,7 +18,7 @@ from typing import Annotated, Any, NamedTuple, TextIO
 import typer
 
 from eden_bench.cli.fast_start import LeanCommand, LeanGroup
-from eden_bench.errors import EdenError, OutputFailed, PluginError, UsageError, nearest
+from eden_bench.errors import EdenError, OutputFailed, PluginError, Preempted, UsageError, nearest
 from eden_bench.plugins.name_conflicts import shadows
 from eden_bench.printable import legible
 
@@ -32,9 +32,9 @@ _WORKING = ("run", "pretrain")
 """Commands that leave work undone when their output is cut off."""
 _EXIT_CODES = (
     "Exit codes: 0 all done, 1 internal error, 2 wrong usage or set-up, 3 some cells failed, 4 data missing or "
-    "damaged, 130 interrupted, 141 output cut off. Data go to stdout, progress and messages to stderr. Every option "
-    "that names a folder or device can be set by EDEN_BENCH_DATA, _OUT, _CACHE, _DEVICE, _THREADS or in "
-    "./eden-bench.toml."
+    "damaged, 75 stopped by SIGTERM or SIGUSR1 (requeue), 130 interrupted, 141 output cut off. Data go to stdout, "
+    "progress and messages to stderr. Every option that names a folder or device can be set by EDEN_BENCH_DATA, _OUT, "
+    "_CACHE, _DEVICE, _THREADS or in ./eden-bench.toml."
 )
 
 
@@ -58,6 +58,8 @@ COMMANDS = {
     "data": Entry("eden_bench.cli.data", "app", "Datasets: list, check, audit, splits, phantom."),
     "plugins": Entry("eden_bench.cli.listing", "plugins", "List every plugin and whether it loads."),
     "import-weights": Entry("eden_bench.cli.weights", "import_file", "Import a published checkpoint as an encoder."),
+    "sensitivity": Entry("eden_bench.cli.sensitivity", "sensitivity", "Does the ranking survive other settings?"),
+    "embed": Entry("eden_bench.cli.embed", "embed", "Write a method's frozen features to a file."),
     "doctor": Entry("eden_bench.cli.doctor", "doctor", "Check this machine and installation."),
     "paths": Entry("eden_bench.cli.listing", "paths", "Show each setting and where it came from."),
 }
@@ -128,6 +130,9 @@ def _run(arguments: list[str], debug: bool) -> int:
         sys.stdout.flush()
     except (KeyboardInterrupt, typer.Abort):
         code = _INTERRUPTED
+    except Preempted as stop:
+        typer.echo(str(stop), err=True)
+        code = stop.exit_code
     except (BrokenPipeError, SystemExit) as error:
         return _end_early(error, arguments)
     except Exception as error:  # noqa: BLE001, RUF100 - the edge: nothing may reach the user as a traceback

@@ -10,10 +10,10 @@ import typer
 from eden_bench import records
 from eden_bench.cli.options import Json, Out
 from eden_bench.errors import UsageError
-from eden_bench.report.against import with_folder, with_published
-from eden_bench.report.against_text import sheets
+from eden_bench.report.against.pages import with_folder, with_published
+from eden_bench.report.against.published_text import star_sheets
+from eden_bench.report.against.text import sheets
 from eden_bench.report.build import build, need, select
-from eden_bench.report.published_text import star_sheets
 from eden_bench.report.sheets import need_format, rendered
 from eden_bench.settings import gather
 

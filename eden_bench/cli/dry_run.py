@@ -9,7 +9,7 @@ import typer
 
 from eden_bench import records
 from eden_bench.cli.output import print_json, print_table
-from eden_bench.execution.backbones import STATES, unfit_text
+from eden_bench.execution.backbones import STATES
 from eden_bench.execution.estimate import estimate
 from eden_bench.execution.plan import make_plan
 from eden_bench.execution.request import shots_text
@@ -25,7 +25,7 @@ def opening(plan: Plan, inputs: Inputs) -> str:
     """Return the line that announces a run: cells, seeds, device."""
     marks = "PHANTOM data" if plan.phantom else "real data"
     reused = sum(slot.record is not None for slot in plan.slots)
-    left_out = unfit_text(plan.left_out)
+    left_out = plan.left_out_text
     return (
         f"{cells_text(len(plan.slots))}, {reused} of them stored; protocol {plan.protocol.name}, {marks}, "
         f"{inputs.device}, {inputs.settings.threads} threads, results in {inputs.settings.out}"
@@ -35,7 +35,7 @@ def opening(plan: Plan, inputs: Inputs) -> str:
 
 def show_plan(wanted: Ask, inputs: Inputs, as_json: bool) -> None:
     """Print what a run would compute and cost, per task, number of shots and method, without creating any cache."""
-    past = records.load(inputs.settings.out)
+    past = records.glance(inputs.settings.out, keep=False)
     plan = make_plan(wanted, inputs, past)
     cost = estimate(plan, past, inputs.settings.out)
     rows = _plan_rows(plan)

@@ -15,6 +15,7 @@ from eden_bench.cli.output import print_json, print_pairs, print_table
 from eden_bench.cli.progress import bars
 from eden_bench.errors import EdenError, PluginError, unknown
 from eden_bench.plugins.template import write_package
+from eden_bench.protocols import frozen
 
 _REGISTRIES = {"methods": registry.methods, "tasks": registry.tasks, "datasets": registry.datasets}
 _KINDS = (*_REGISTRIES, "protocols")
@@ -144,7 +145,11 @@ def _setting(found: settings.Settings, name: str) -> str:
 
 
 def _names(kind: str) -> list[str]:
-    return _REGISTRIES[kind].names() if kind in _REGISTRIES else [*protocols.names(), *protocols.ablations()]
+    return (
+        _REGISTRIES[kind].names()
+        if kind in _REGISTRIES
+        else [*protocols.names(), *frozen.names(), *protocols.ablations()]
+    )
 
 
 def _rows(kind: str) -> list[Mapping[str, str]]:
@@ -204,7 +209,14 @@ def _task_card(name: str) -> dict[str, Any]:
         "score": score,
         "beside": beside,
         "protocol": {each: asdict(protocols.load(each).task_protocol(task)) for each in protocols.names()},
+        "frozen": {name: _frozen_protocol(task, name) for name in task.frozen},
     }
+
+
+def _frozen_protocol(task: Any, name: str) -> dict[str, Any]:  # noqa: ANN401 - each kind has its own
+    own, fine_tuned = asdict(task.protocol(name)), asdict(task.protocol("paper"))
+    told = {key: value for key, value in own.items() if fine_tuned.get(key, ...) != value}
+    return {"what": frozen.TITLES[name], **told}
 
 
 def _dataset_card(name: str) -> dict[str, Any]:
@@ -217,6 +229,8 @@ def _flat(card: Mapping[str, Any]) -> dict[str, str]:
     for name, value in card.items():
         if name in ("config", "protocol"):
             lines |= _side_by_side(name, value)
+        elif name == "frozen":
+            lines |= {f"{name}.{key}": _pairs(part) for key, part in value.items()}
         elif isinstance(value, Mapping):
             lines |= {f"{name}.{key}": _text(part) for key, part in value.items()}
         else:
@@ -235,6 +249,16 @@ def _side_by_side(name: str, protocol_values: Mapping[str, Mapping[str, Any]]) -
 
 def _differing(texts: Mapping[str, str]) -> str:
     return ", ".join(f"{each}: {text}" for each, text in texts.items())
+
+
+def _pairs(values: Mapping[str, Any]) -> str:
+    """Format a frozen protocol: what it does, then what differs from the task's fine-tuning."""
+    flat = {
+        f"{key}.{part}" if part else key: each
+        for key, value in values.items()
+        for part, each in (value.items() if isinstance(value, Mapping) else [("", value)])
+    }
+    return f"{flat.pop('what')} {', '.join(f'{key} {_text(value)}' for key, value in flat.items())}"
 
 
 def _text(value: object) -> str:

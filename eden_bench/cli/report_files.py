@@ -47,8 +47,6 @@ def of_folder(
         UsageError: there are no records, or none of these names.
         DataMissing: all records are damaged.
     """
-    from eden_bench.report.diagnostics.collect import diagnostics
-
     damaged: list[str] = []
 
     def left_out(line: str) -> None:
@@ -67,10 +65,9 @@ def of_folder(
     chosen = select(stored, tasks)
     added = reference.beside(chosen, reference_in) if reference_in else reference.NONE
     everything, tested = [*chosen, *added.records], method or added.tested(chosen)
-    built = added.noted(build(everything, method=tested, allow_unequal=allow_unequal, audits=audits))
+    built = added.noted(build(everything, method=tested, allow_unequal=allow_unequal, audits=audits, diagnosed=True))
     tables = tuple(with_absent(built.tables, excused(failed)))
-    said = diagnostics(everything)
-    return replace(built, tables=tables, diagnostics=said, failures=(*built.failures, *damaged, *failure_notes(failed)))
+    return replace(built, tables=tables, failures=(*built.failures, *damaged, *failure_notes(failed)))
 
 
 def rendered(out: Path, report: Report, *, probes: bool = True, figures: bool = False) -> dict[str, str]:
@@ -112,5 +109,5 @@ def _figures(report: Report, probes: bool, folder: Path | None) -> Sequence[Figu
         typer.echo(f"warning: the report's figures are not written: {error}", err=True)
         return for_report(report, probes=probes)
     if folder is not None:
-        typer.echo(f"figures in {folder}: {', '.join(each.name for each in drawn) or 'none'}", err=True)
+        typer.echo(f"figures in {folder}: {', '.join(each.name for each in drawn if each.svg) or 'none'}", err=True)
     return drawn

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from eden_bench import api
+from eden_bench import api, preemption
 from eden_bench.cli.dry_run import cells_text, opening, show_plan
 from eden_bench.cli.launching import Launcher, Pack, PerGpu, RayAddress, Retries, Workers, launching
 from eden_bench.cli.options import Cache, Data, Device, Json, Out, Plugins, Splits, Threads, Track
@@ -19,7 +19,7 @@ from eden_bench.cli.replay import replay_and_show
 from eden_bench.cli.report import show
 from eden_bench.cli.report_files import of_folder, rendered, write
 from eden_bench.cli.watching import watching
-from eden_bench.errors import UsageError
+from eden_bench.errors import Preempted, UsageError
 from eden_bench.execution.backbones import STATES
 from eden_bench.execution.request import make_ask
 from eden_bench.report import build
@@ -141,7 +141,7 @@ def pretrain(
 ) -> None:
     """Pretrain methods without fine-tuning; on several GPUs, torchrun -m eden_bench pretrain. Resumes."""
     is_first = os.environ.get("RANK", "0") == "0"
-    with watching(quiet or not is_first) as watch:
+    with preemption.heeded(), watching(quiet or not is_first) as watch:
         made = api.pretrain(
             _given(methods, "--methods"),
             data_name=pretrain_data,
@@ -171,18 +171,18 @@ def _carry_out(wanted: Ask, settings: Settings, quiet: bool, how: dict[str, Any]
     begun: list[Result] = []
 
     try:
-        with watching(quiet) as watch:
+        with preemption.heeded(), watching(quiet) as watch:
 
             def planned(result: Result, inputs: Inputs) -> None:
                 begun.append(result)
                 watch.say(opening(result.plan, inputs))
 
             return api.carry_out(wanted, settings, watch, planned=planned, **how)
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Preempted) as stop:
         stored = len(begun[0].records) if begun else 0
         cells = cells_text(len(begun[0].slots)) if begun else "the cells"
         typer.echo(f"{stored} of {cells} are stored in {settings.out}", err=True)
-        raise typer.Exit(_INTERRUPTED) from None
+        raise (stop if isinstance(stop, Preempted) else typer.Exit(_INTERRUPTED)) from None
 
 
 def _show_result(done: Result, out: Path, as_json: bool) -> None:

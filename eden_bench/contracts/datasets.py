@@ -41,6 +41,12 @@ class DatasetCard:
     """Methods are pretrained on it, where no other is named, before tasks of its modality."""
     derived_from: Mapping[str, str] = field(default_factory=dict)
     """Dataset whose images it is made of, by name, to the sentence that says so and who says it."""
+    shareable: bool = False
+    """Its licence lets single images and their marks be passed on, so that records, which are shared, may hold some."""
+
+    def shows(self, index: DatasetIndex) -> bool:
+        """Return whether records may hold some of a folder's images: it is the phantom's, or the licence allows it."""
+        return index.phantom or self.shareable
 
     def __post_init__(self) -> None:
         """Validate the modality. Raises ValueError naming the known ones."""
@@ -83,11 +89,19 @@ class Item:
     of which reports form groups. Columns of the cases; "" and None where it is not known."""
 
     def __post_init__(self) -> None:
-        """Validate the split: an item in none would be left out unseen. Raises DataDamaged, which names the item."""
+        """Validate the split, since an item in none would be left out unseen, and the labels, which become losses.
+
+        Raises:
+            DataDamaged: names the item.
+        """
         try:
             one_of("split", self.split, _SPLITS)
         except ValueError as error:
             raise DataDamaged(f"{self.id}: {error}") from error
+        if odd := [label for label in self.labels if label not in (0, 1)]:
+            raise DataDamaged(
+                f"{self.id}: one of its labels is {odd[0]!r}, expected 0 or 1: mend it, or drop the image"
+            )
 
 
 ENOUGH_TESTED = 10

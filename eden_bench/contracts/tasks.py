@@ -104,6 +104,8 @@ class TaskDefaults:
     repeats: ClassVar[Seeds] = "seeds"
     """"seeds": one cell a seed. "once": one cell a checkpoint (nothing of it depends on a seed, as in a probe of frozen
     features); methods whose weights are drawn from the seed have a checkpoint a seed."""
+    frozen: ClassVar[tuple[str, ...]] = ()
+    """Names of the frozen protocols (``eden_bench.protocols.frozen``) that its ``protocol`` knows, in both sizes."""
     looks_at: ClassVar[str] = ""
     """Name of the task whose fine-tuned network it is given in place of an encoder (Grad-CAM); "" for none."""
     groups: tuple[str, ...] = ()
@@ -113,6 +115,10 @@ class TaskDefaults:
     for: ceilings in a report, never floors."""
     statistics: ClassVar[tuple[str, ...]] = ()
     """Modules that register its scores' statistics, where importing the task does not: a report imports them."""
+
+    def repeats_for(self, protocol: Any, shots: int | None) -> Seeds:  # noqa: ANN401 - each kind has its own
+        """Return ``repeats`` under a protocol: what a frozen protocol computes of all images may depend on no seed."""
+        return self.repeats
 
     def lists(self, index: DatasetIndex, protocol: Any) -> tuple[dict[str, list[str]], str] | None:  # noqa: ANN401
         """Return the image ids of "train", "validation" and "test", and the split rule in words.

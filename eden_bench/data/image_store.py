@@ -14,7 +14,7 @@ import numpy as np
 
 from eden_bench.contracts import Anchor, Context, Dataset, DatasetIndex, Item
 from eden_bench.data.pixel_store import Store, StoreSpec, open_store
-from eden_bench.errors import DataMissing
+from eden_bench.errors import DataDamaged, DataMissing
 
 LEVELS_PX = (1024, 512, 256)
 """Sides of a pyramid's levels, finest first: released code crops from 1024 px; large crops are made from the others."""
@@ -127,7 +127,7 @@ def open_masks(
     drawn = tuple({s: item.drawn[s] for s in structures if s in item.drawn} for item in index.items)
 
     def make(item: Item) -> tuple[np.ndarray, tuple[int, int]]:
-        masks = [dataset.read_mask(item, structure).astype(np.uint8) for structure in structures]
+        masks = [_mask(dataset.read_mask(item, structure), item, structure) for structure in structures]
         return np.stack([resized(m, size_px, nearest=True) for m in masks]), masks[0].shape
 
     name, kind = f"{index.dataset}-masks", "masks:" + "|".join(structures)
@@ -174,6 +174,15 @@ def with_channels(image: np.ndarray, channels: int) -> np.ndarray:
     if channels == 3:
         return image if image.ndim == 3 else np.repeat(image[:, :, None], 3, axis=2)
     return image if image.ndim == 2 else np.asarray(cv2.cvtColor(image, cv2.COLOR_RGB2GRAY))
+
+
+def _mask(mask: np.ndarray, item: Item, structure: str) -> np.ndarray:
+    """Convert a mask to uint8 in {0, 1}; one of numbers, among which NaN would become background, is refused."""
+    if mask.dtype != bool:
+        raise DataDamaged(
+            f"{item.id}: its mask of {structure} is {mask.dtype}, expected bool: mend the dataset's reader"
+        )
+    return mask.astype(np.uint8)
 
 
 def _images(index: DatasetIndex) -> tuple[tuple[Path, ...], ...]:

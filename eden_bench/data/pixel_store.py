@@ -20,9 +20,10 @@ from typing import TypeVar
 
 import numpy as np
 
+from eden_bench import preemption
 from eden_bench.contracts import Context, Item, Progress
 from eden_bench.digests import digest, file_stamp
-from eden_bench.errors import DataMissing, EdenError, NotBuilt
+from eden_bench.errors import DataDamaged, DataMissing, EdenError, NotBuilt
 from eden_bench.files import atomic, plain_text
 from eden_bench.settings import available_cores
 
@@ -50,12 +51,13 @@ def in_threads(work: Callable[[int], R], count: int, tell: Callable[[int], None]
     """Run work(0), work(1), … in a pool of as many threads as this process has cores; yield the results in order.
 
     Decoders and OpenCV release the interpreter lock, so threads are enough. The first error in order is raised and
-    what has not begun is dropped; so it is on Ctrl-C.
+    what has not begun is dropped; so it is on Ctrl-C, and where the system asks to stop.
     """
     pool = ThreadPoolExecutor(available_cores())
     try:
         for done, result in enumerate(pool.map(work, range(count)), 1):
             tell(done)
+            preemption.check()
             yield result
     finally:
         pool.shutdown(cancel_futures=True)
@@ -169,6 +171,7 @@ def _write_pixels(spec: StoreSpec, path: Path, progress: Progress) -> tuple[np.n
 
         def work(number: int) -> tuple[tuple[int, int], bytes]:
             pixels, native_px = spec.make(spec.items[number])
+            _check_pixels(spec, spec.items[number], pixels)
             content = np.ascontiguousarray(pixels).reshape(-1)
             _write_at(descriptor, content, start + number * size)
             return native_px, _sha256(content)
@@ -176,6 +179,15 @@ def _write_pixels(spec: StoreSpec, path: Path, progress: Progress) -> tuple[np.n
         done = list(in_threads(work, count, lambda k: progress(f"decoding {spec.name}", k, count)))
     shas = np.frombuffer(b"".join(sha for _, sha in done), np.uint8).reshape(count, 32)
     return np.array([native for native, _ in done], np.int64), shas
+
+
+def _check_pixels(spec: StoreSpec, item: Item, pixels: np.ndarray) -> None:
+    """Validate that an item decoded to pixels of the store; others would be written over its neighbours."""
+    if pixels.dtype != np.uint8 or pixels.shape != spec.shape:
+        raise DataDamaged(
+            f"{item.id}: decoded to {pixels.dtype} {pixels.shape}, expected uint8 {spec.shape}: mend the dataset's "
+            "reader"
+        )
 
 
 def _check_room(path: Path, needed: int) -> None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 import torch
 from torch import Tensor, nn
 
 from eden_bench import seeds
+from eden_bench.contracts import Features
 from eden_bench.errors import UsageError
 
 if TYPE_CHECKING:
@@ -33,12 +35,14 @@ class Encoder(nn.Module):
         strides: input pixels per map pixel, finest first.
         out_channels: length of the pooled embedding.
         reads_boxes: it encodes where patches lie, by ``embed_boxes``, and no pixel: a control of probes.
+        reads_ids: it looks vectors up by images' ids, by ``embed_ids``, and encodes no pixel.
     """
 
     arch: str
     channels: tuple[int, ...]
     strides: tuple[int, ...]
     reads_boxes: bool = False
+    reads_ids: bool = False
 
     @property
     def out_channels(self) -> int:
@@ -72,6 +76,20 @@ class Encoder(nn.Module):
             UsageError: the encoder reads pixels.
         """
         raise UsageError(f"features: {self.arch} reads pixels, expected an encoder that reads where patches lie")
+
+    def embed_ids(self, dataset: str, ids: Sequence[str], digest: str, wanted: Features) -> np.ndarray:
+        """Return the vectors of a dataset's images, (N, D), in the order of their ids.
+
+        Args:
+            dataset: its name.
+            ids: of its images.
+            digest: of their pixels.
+            wanted: the feature contract.
+
+        Raises:
+            UsageError: the encoder reads pixels.
+        """
+        raise UsageError(f"features: {self.arch} reads pixels, expected embeddings from a file")
 
     def for_size(self, size_px: int) -> Encoder:
         """Return this encoder for square inputs of a side; unchanged unless its size is fixed (transformers)."""

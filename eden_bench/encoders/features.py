@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 import numpy as np
 import torch
 from torch import Tensor
@@ -12,9 +14,13 @@ from eden_bench.devices import fast_precision
 from eden_bench.encoders.base import Encoder
 from eden_bench.errors import UsageError
 
+_BATCH = {"cpu": 64, "cuda": 256}
+
 
 @torch.inference_mode()
-def features(encoder: Encoder, images: np.ndarray | Tensor, wanted: Features, batch_size: int = 64) -> np.ndarray:
+def features(
+    encoder: Encoder, images: np.ndarray | Tensor, wanted: Features, batch_size: int | None = None
+) -> np.ndarray:
     """Return the features of square images, one row an image, float32.
 
     The encoder is put in eval mode on its own device; it sees each image resized to ``wanted.size_px``, grey ones in
@@ -24,7 +30,7 @@ def features(encoder: Encoder, images: np.ndarray | Tensor, wanted: Features, ba
         encoder: any; it is neither changed nor trained.
         images: (N, H, W) or (N, H, W, 3) uint8, as an image store has them; or (N, 3, H, W) float in [0, 1].
         wanted: layer, pooling, norm, normalisation and size.
-        batch_size: images encoded at once; a memory matter only.
+        batch_size: images encoded at once, a memory matter only; 64 on a CPU, 256 on an accelerator unless given.
 
     Returns:
         (N, D), or (N, D, h, w) where the pooling is "map".
@@ -37,27 +43,38 @@ def features(encoder: Encoder, images: np.ndarray | Tensor, wanted: Features, ba
     fast = wanted.precision == "fast" and fast_precision(device.type) == "bfloat16"
     if fast:
         encoder = encoder.to(memory_format=torch.channels_last)  # where values lie, not what they are
+    mean, std = (torch.tensor(values)[:, None, None].to(device) for values in NORMALISATIONS[wanted.normalisation])
+    parts = []
     with torch.autocast(device.type, torch.bfloat16, enabled=fast):
-        parts = [
-            _pooled(encoder, _prepared(images[start : start + batch_size], wanted, device, fast), wanted).float().cpu()
-            for start in range(0, len(images), batch_size)
-        ]
-    return torch.cat(parts).numpy()
+        for batch in _uploaded(images, device, batch_size or _BATCH.get(device.type, _BATCH["cuda"])):
+            ready = (_resized(batch, wanted).expand(-1, 3, -1, -1) - mean) / std
+            laid_out = ready.contiguous(memory_format=torch.channels_last) if fast else ready
+            found = _pooled(encoder, laid_out, wanted).float()
+            parts.append(
+                found.cpu() if wanted.pooling == "map" else found
+            )  # vectors wait on the device, maps are large
+    return torch.cat(parts).cpu().numpy()
 
 
-def _prepared(images: np.ndarray | Tensor, wanted: Features, device: torch.device, channels_last: bool) -> Tensor:
-    """Return (B, 3, size, size) float32, normalised."""
-    batch = (images if isinstance(images, Tensor) else torch.from_numpy(np.array(images))).to(device)
+def _uploaded(images: np.ndarray | Tensor, device: torch.device, batch_size: int) -> Iterator[Tensor]:
+    """Yield batches on the device; to a GPU they go from pinned memory, so that nothing waits for the copy."""
+    for start in range(0, len(images), batch_size):
+        part = images[start : start + batch_size]
+        batch = part if isinstance(part, Tensor) else torch.from_numpy(np.array(part))
+        pinned = device.type == "cuda" and batch.device.type == "cpu"
+        yield batch.pin_memory().to(device, non_blocking=True) if pinned else batch.to(device)
+
+
+def _resized(batch: Tensor, wanted: Features) -> Tensor:
+    """Return (B, 1 or 3, size, size) float32 in [0, 1]."""
     if batch.dtype == torch.uint8:
         batch = (batch[:, None] if batch.ndim == 3 else batch.permute(0, 3, 1, 2)).float() / 255
     size = (wanted.size_px, wanted.size_px)
     if batch.shape[-1] > wanted.size_px:
-        batch = functional.interpolate(batch, size, mode="area")
-    elif batch.shape[-1] < wanted.size_px:
-        batch = functional.interpolate(batch, size, mode="bilinear", align_corners=False)
-    mean, std = (torch.tensor(values, device=device)[:, None, None] for values in NORMALISATIONS[wanted.normalisation])
-    ready = (batch.expand(-1, 3, -1, -1) - mean) / std
-    return ready.contiguous(memory_format=torch.channels_last) if channels_last else ready
+        return functional.interpolate(batch, size, mode="area")
+    if batch.shape[-1] < wanted.size_px:
+        return functional.interpolate(batch, size, mode="bilinear", align_corners=False)
+    return batch
 
 
 def _pooled(encoder: Encoder, images: Tensor, wanted: Features) -> Tensor:

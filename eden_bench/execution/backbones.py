@@ -9,10 +9,10 @@ from typing import Any, Literal, get_args
 
 from eden_bench import registry
 from eden_bench.contracts import Task
-from eden_bench.devices import fast_precision
-from eden_bench.errors import CellsFailed, DataMissing, EdenError, WeightsMissing, WeightsRefused
+from eden_bench.devices import fast_precision, is_out_of_memory
+from eden_bench.errors import CellsFailed, DataMissing, EdenError, OutOfMemory, WeightsMissing, WeightsRefused
 from eden_bench.execution.inputs import Inputs, plain
-from eden_bench.protocols import Protocol, fair
+from eden_bench.protocols import Protocol, fair, frozen
 from eden_bench.weights.checkpoints import Checkpoint, recipe_id
 
 State = Literal["pending", "reused", "ran", "failed", "missing", "excused"]
@@ -39,6 +39,8 @@ class Problem:
         if isinstance(error, WeightsMissing | DataMissing):
             return cls("excused" if isinstance(error, WeightsMissing) else "missing", str(error), error=ours)
         text = str(error) if isinstance(error, EdenError) else f"{type(error).__name__}: {error}"
+        if is_out_of_memory(error):
+            text, ours = f"out of memory ({text}): run fewer things at once, or use a larger device", OutOfMemory
         return cls("failed", text, "".join(traceback.format_exception(error)), ours)
 
 
@@ -83,11 +85,10 @@ def make_backbone(label: str, protocol: Protocol, dataset: str | None, seed: int
     return Backbone(method, config, dataset, seed, label=label, images_seen=images_seen)
 
 
-def fits(backbone: Backbone, task: Task) -> bool:
-    """Return whether a task can score a backbone: one that can only be probed is never fine-tuned."""
-    return not getattr(registry.methods.get(backbone.method), "probe_only", False) or (
-        task.kind == "probe" and not task.looks_at
-    )
+def fits(backbone: Backbone, task: Task, evaluation: str) -> bool:
+    """Return whether a task can score a backbone: one that can only be read is never fine-tuned."""
+    read = evaluation in frozen.READS_ANY or (task.kind == "probe" and not task.looks_at)
+    return read or not getattr(registry.methods.get(backbone.method), "probe_only", False)
 
 
 def unfit_text(left_out: Mapping[str, Sequence[str]]) -> str:

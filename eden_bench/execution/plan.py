@@ -2,27 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from eden_bench import protocols, registry
-from eden_bench.contracts import SEEDED, Cell, Task, shots_are_valid
-from eden_bench.contracts.members import is_source
-from eden_bench.data.dataset_folders import own_folder, reader
-from eden_bench.errors import DataMissing, NotBuilt, UsageError, WeightsRefused
+from eden_bench.contracts import Cell, Task
+from eden_bench.errors import DataMissing, UsageError
 from eden_bench.execution.backbones import (
     Backbone,
     Problem,
     State,
-    checkpoint_folders,
-    find_checkpoint,
     fits,
-    make_backbone,
     unfit_text,
 )
-from eden_bench.execution.inputs import Inputs, OpenedTask, pretraining_dataset
+from eden_bench.execution.inputs import Inputs, OpenedTask
 from eden_bench.execution.job import Job, cell_of, pretraining_job
+from eden_bench.execution.opener import Opener
 from eden_bench.execution.request import Ask, shots_text
 from eden_bench.protocols import Protocol
 from eden_bench.records import Record
@@ -61,7 +57,7 @@ class Slot:
         """Return the job that computes it; without the protocol if the task is not open."""
         ask, protocol = plan.ask, plan.protocol
         how: dict[str, Any] = {
-            "base": protocol.base,
+            "base": protocol.of_tasks,
             "protocol_name": protocol.name,
             "protocol_argument": ask.protocol or protocol.name,
             "names_data": ask.pretrain_data is not None,
@@ -96,8 +92,16 @@ class Plan:
     slots: list[Slot] = field(default_factory=list)
     left_out: dict[str, tuple[str, ...]] = field(default_factory=dict)
     """Task to the methods that it would have to fine-tune and that can only be probed."""
+    without_protocol: tuple[str, ...] = ()
+    """Tasks that have not the frozen protocol that was asked for."""
     looked_at: frozenset[str] = frozenset()
     """Tasks whose fine-tuned networks other tasks of the plan look at."""
+
+    @property
+    def left_out_text(self) -> str:
+        """What of the request is not planned, and why; "" if all is."""
+        lacking = f"{', '.join(self.without_protocol)}: left out, which have no protocol {self.protocol.name!r}"
+        return "; ".join(filter(None, [unfit_text(self.left_out), lacking if self.without_protocol else ""]))
 
     @property
     def new(self) -> list[Slot]:
@@ -133,31 +137,28 @@ def make_plan(ask: Ask, inputs: Inputs, past: Sequence[Record]) -> Plan:
         UsageError: names, shots or the protocol do not fit the methods and tasks.
         DataMissing: no task at all has its data.
     """
+    ask, without = _with_protocol(ask)
     asked, ask = ask.tasks, replace(ask, tasks=_with_looked_at(ask.tasks))
-    opener = _Opener(ask, inputs, past)
+    opener = Opener(ask, inputs, past)
     looked_at = frozenset(registry.tasks.get(name).looks_at for name in ask.tasks)
-    plan = Plan(ask, opener.protocol, opener.phantom, looked_at=looked_at)
-    known = {record.id: record for record in past}
+    plan = Plan(ask, opener.protocol, opener.phantom, looked_at=looked_at, without_protocol=without)
     for name in ask.tasks:
         if name not in asked and opener.looked_at_in_vain(name, asked):
             continue
         task: Task = registry.tasks.get(name)
         opened, problem, looks_at = opener.with_looked_at(task)
         backbones = opener.backbones(name)
-        unfit = {each.label for each in backbones if not fits(each, task)}
+        unfit = {each.label for each in backbones if not fits(each, task, plan.protocol.evaluation)}
         plan.left_out.update({name: tuple(sorted(unfit))} if unfit and name in asked else {})
         for backbone in (each for each in backbones if each.label not in unfit):
-            seeds = ask.seeds if task.repeats == "seeds" or backbone.digest == SEEDED else (0,)
             plan.slots += [
                 Slot(backbone, name, shots, seed, opened, problem, looks_at=looks_at)
                 for shots in ask.shots
-                for seed in seeds
+                for seed in opener.seeds(task, shots, backbone)
             ]
     if not plan.slots:
         raise UsageError(f"nothing to run: {unfit_text(plan.left_out)}")
-    for slot in plan.slots:
-        if slot.opened is not None and slot.backbone.digest is not None:
-            slot.record = known.get(slot.cell(inputs.threads).id)
+    _look_up(plan, {record.id: record for record in past}, inputs.threads)
     missing = [slot.problem.text for slot in plan.slots if slot.problem and slot.problem.kind == "missing"]
     if missing and len(missing) == len(plan.slots):
         raise DataMissing(missing[0])
@@ -165,114 +166,36 @@ def make_plan(ask: Ask, inputs: Inputs, past: Sequence[Record]) -> Plan:
     return plan
 
 
+def _look_up(plan: Plan, known: Mapping[str, Record], threads: int) -> None:
+    """Find the record of each slot by its cell's id; cells that differ in their seed alone are made from one."""
+    made: dict[tuple[Backbone, str, int | None], Cell] = {}
+    for slot in plan.slots:
+        if slot.opened is not None and slot.backbone.digest is not None:
+            like = None if slot.looks_at else made.get((slot.backbone, slot.task, slot.shots))
+            cell = replace(like, seed=slot.seed) if like else slot.cell(threads)
+            made[slot.backbone, slot.task, slot.shots] = cell
+            slot.record = known.get(cell.id)
+
+
+def _with_protocol(ask: Ask) -> tuple[Ask, tuple[str, ...]]:
+    """Return the request for the tasks that have its frozen protocol, and the names of the others.
+
+    Raises:
+        UsageError: none has it.
+    """
+    evaluation = protocols.load(ask.protocol).evaluation if ask.protocol else ""
+    has = {name: not evaluation or evaluation in registry.tasks.get(name).frozen for name in ask.tasks}
+    kept = tuple(name for name in ask.tasks if has[name])
+    if not kept:
+        known = "; ".join(f"{name} has {', '.join(registry.tasks.get(name).frozen) or 'none'}" for name in ask.tasks)
+        raise UsageError(f"--protocol {ask.protocol}: no task asked for has it; of frozen protocols {known}")
+    return replace(ask, tasks=kept), tuple(name for name in ask.tasks if not has[name])
+
+
 def _with_looked_at(tasks: Sequence[str]) -> tuple[str, ...]:
     """Insert before each task the one whose fine-tuned network it inspects."""
     each = [(registry.tasks.get(name).looks_at, name) for name in tasks]
     return tuple(dict.fromkeys(name for pair in each for name in pair if name))
-
-
-class _Opener:
-    """Opens each task and backbone of a plan once, and collects the problems."""
-
-    def __init__(self, ask: Ask, inputs: Inputs, past: Sequence[Record]) -> None:
-        self._ask, self._inputs = ask, inputs
-        self._recorded = {record.cell.task for record in past}
-        self._backbones: dict[tuple[str, str | None, int], Backbone] = {}
-        self._tasks: dict[str, tuple[OpenedTask | None, Problem | None]] = {}
-        self.phantom = self._is_phantom()
-        self.protocol = protocols.load(ask.protocol or ("quick" if self.phantom else "paper"))
-
-    def task(self, name: str) -> tuple[OpenedTask | None, Problem | None]:
-        """Open a task. Errors in the protocol are raised, problems with the data are stored."""
-        if name not in self._tasks:
-            self._tasks[name] = self._open(name)
-        return self._tasks[name]
-
-    def with_looked_at(self, task: Task) -> tuple[OpenedTask | None, Problem | None, OpenedTask | None]:
-        """Open a task and the one that it looks at, without which it cannot be opened either."""
-        opened, problem = self.task(task.name)
-        if not task.looks_at:
-            return opened, problem, None
-        looks_at, its_problem = self.task(task.looks_at)
-        return (opened if looks_at else None), problem or its_problem, looks_at
-
-    def looked_at_in_vain(self, name: str, asked: Sequence[str]) -> bool:
-        """Return whether nothing that looks at a task can be opened, so that nobody would want its networks."""
-        tasks = [registry.tasks.get(other) for other in asked]
-        return all(self.with_looked_at(task)[1] for task in tasks if task.looks_at == name)
-
-    def _open(self, name: str) -> tuple[OpenedTask | None, Problem | None]:
-        task = registry.tasks.get(name)
-        self.protocol.task_protocol(task)
-        try:
-            if not self._inputs.build:
-                self._glance(task)
-                if name not in self._recorded:
-                    return None, None
-            opened = self._inputs.task(name, self.protocol)
-        except NotBuilt:
-            return None, None
-        except (Exception, SystemExit) as error:  # the edge: one task's data must not stop the others
-            return None, _problem(error)
-        for shots in self._ask.shots:
-            shots_are_valid(shots, opened.open.data["train"])
-        return opened, None
-
-    def _glance(self, task: Task) -> None:
-        """In a dry run, validate ``--shots`` against the training split without building any cache."""
-        if self._inputs.settings.data is not None:
-            self._inputs.index(task.dataset)
-        if any(self._ask.shots):
-            made = task.lists(self._inputs.index(task.dataset), self.protocol.task_protocol(task))
-            for shots in self._ask.shots if made else ():
-                shots_are_valid(shots, len(made[0]["train"]) if made else 0)
-
-    def backbones(self, task: str) -> list[Backbone]:
-        """Return the backbones of all methods and variants for a task, one a pretraining; tasks of a modality share."""
-        found = []
-        for method in self._ask.methods:
-            made = registry.methods.get(self.protocol.method_of(method))
-            brought = is_source(made)
-            dataset = None if brought else self._ask.pretrain_data or pretraining_dataset(registry.tasks.get(task))
-            seeds = (0,) if brought else self._ask.pretrain_seeds
-            found += [self._backbone(method, dataset, seed) for seed in seeds]
-        return found
-
-    def _backbone(self, method: str, dataset: str | None, seed: int) -> Backbone:
-        if (method, dataset, seed) not in self._backbones:
-            backbone = make_backbone(method, self.protocol, dataset, seed)
-            self._backbones[method, dataset, seed] = backbone
-            try:
-                self._identify(backbone)
-            except NotBuilt:
-                pass  # its checkpoint cannot be told from another's: its cells count as new
-            except (Exception, SystemExit) as error:  # the edge: one method must not stop the others
-                backbone.problem = _problem(error)
-        return self._backbones[method, dataset, seed]
-
-    def _identify(self, backbone: Backbone) -> None:
-        if backbone.dataset is None:
-            backbone.digest = backbone.source.weights_digest()
-        elif self._inputs.build or checkpoint_folders(self._inputs.settings.out, backbone.method):
-            find_checkpoint(backbone, self._inputs)
-
-    def _is_phantom(self) -> bool:
-        for name in self._ask.tasks:
-            dataset = registry.tasks.get(name).dataset
-            if self._inputs.settings.data is None and own_folder(reader(dataset)) is None:
-                return True
-            try:
-                return self._inputs.index(dataset).phantom
-            except DataMissing:
-                continue
-        return False
-
-
-def _problem(error: Exception | SystemExit) -> Problem:
-    """Return what keeps a cell from running; raise what the user must fix first."""
-    if isinstance(error, UsageError) and not isinstance(error, WeightsRefused):
-        raise error
-    return Problem.of(error)
 
 
 def _turn(plan: Plan) -> Any:  # noqa: ANN401 - a sort key

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import time
 from collections.abc import Callable
 
-from eden_bench.execution.backbones import Backbone
+from eden_bench import records
+from eden_bench.execution import locks
+from eden_bench.execution.backbones import Backbone, find_checkpoint
 from eden_bench.execution.execute import Result, execute
 from eden_bench.execution.inputs import Inputs
 from eden_bench.execution.job import pretraining_job
@@ -46,3 +50,22 @@ def take_over(backbone: Backbone, result: Result, started: float, say: Callable[
 
 def _seed(backbone: Backbone) -> str:
     return f", seed {backbone.seed}" if backbone.seed else ""
+
+
+def pretrain_now(backbone: Backbone, inputs: Inputs, say: Callable[[str], None]) -> None:
+    """Pretrain under the backbone's lock, resuming what was interrupted; under torchrun, process 0 holds it for all.
+
+    Raises:
+        EdenError: it fails; the backbone's problem.
+    """
+    find_checkpoint(backbone, inputs)
+    out, is_first = inputs.settings.out, os.environ.get("RANK", "0") == "0"
+    with contextlib.ExitStack() as stack:
+        if is_first:
+            stack.enter_context(locks.presence(out))
+            stack.enter_context(locks.claim(out, backbone.name, wait=True))
+        pretrain(backbone, inputs, say)
+    if backbone.problem is not None:
+        raise backbone.problem.error(backbone.problem.text)
+    if is_first:
+        records.clear_failure(out, backbone.name)

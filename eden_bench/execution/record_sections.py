@@ -9,6 +9,7 @@ from eden_bench import registry
 from eden_bench.contracts import SEEDED
 from eden_bench.execution.inputs import Inputs, OpenedTask, rebuilt
 from eden_bench.execution.job import Job
+from eden_bench.protocols import frozen
 from eden_bench.weights.checkpoints import Checkpoint
 
 _CARD = (
@@ -21,6 +22,7 @@ def sections(job: Job, opened: OpenedTask, seed: int, inputs: Inputs) -> dict[st
     """Build the sections of a cell's record that follow from the cell."""
     task, data = opened.task, opened.open.data
     method = registry.methods.get(job.method)
+    repeats = task.repeats_for(rebuilt(task.protocol(job.base), job.protocol), job.shots)
     card, groups = method.card, list(registry.groups_of(method))
     return {
         "task": {
@@ -28,7 +30,7 @@ def sections(job: Job, opened: OpenedTask, seed: int, inputs: Inputs) -> dict[st
             "title": task.title,
             "kind": task.kind,
             "dataset": task.dataset,
-            **({"repeats": task.repeats} if task.repeats != "seeds" else {}),
+            **({"repeats": repeats} if repeats != "seeds" else {}),
             **({"looks_at": task.looks_at} if task.looks_at else {}),
             **({"ceilings": list(task.ceilings)} if task.ceilings else {}),
         },
@@ -44,7 +46,7 @@ def sections(job: Job, opened: OpenedTask, seed: int, inputs: Inputs) -> dict[st
         "data": {**data, "licence": registry.datasets.get(task.dataset).card.licence},
         "marks": {
             "phantom": bool(data["phantom"]),
-            "quick": job.base == "quick",
+            "quick": frozen.is_quick(job.base),
             "part": data["part"],
             "protocol": job.protocol_name,
             "base": job.base,

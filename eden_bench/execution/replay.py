@@ -17,6 +17,7 @@ from eden_bench.execution.execute import Result, execute, opened_task
 from eden_bench.execution.inputs import Inputs
 from eden_bench.execution.job import Job, job_of
 from eden_bench.records import Record
+from eden_bench.records.arrays import decode, encode
 from eden_bench.weights.checkpoints import Checkpoint
 from eden_bench.weights.file_method import register_file
 
@@ -28,7 +29,7 @@ class Replayed:
     record: Record
     scores: dict[str, float]
     same_cases: bool
-    """Cases, and arrays where there are some, agree to the last bit."""
+    """The columns of cases and the arrays that are stored agree to the last bit."""
 
     @property
     def identical(self) -> bool:
@@ -67,8 +68,16 @@ def _compared(record: Record, result: Result) -> Replayed:
     if result.problem is not None:
         raise result.problem.error(result.problem.text)
     cases, arrays = (result.files.get(name, b"") for name in (records.CASES, records.ARRAYS))
-    same = _holds(cases, record.cases_bytes()) and record.arrays_bytes() == arrays
+    same = _holds(cases, record.cases_bytes()) and _holds_arrays(arrays, record)
     return Replayed(record, records.scores_in(result.files), same)
+
+
+def _holds_arrays(arrays: bytes, record: Record) -> bool:
+    """Return whether arrays have every array that is stored, as it is stored."""
+    if arrays == record.arrays_bytes():
+        return True
+    new, old = decode(arrays) if arrays else {}, record.arrays()
+    return all(name in new and encode({name: new[name]}) == encode({name: old[name]}) for name in old)
 
 
 def _holds(cases: bytes, stored: bytes) -> bool:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from eden_bench import records
+from eden_bench import preemption, records
 from eden_bench.contracts import Cell
 from eden_bench.devices import cpu_threads
 from eden_bench.errors import EdenError, StoreFailed
@@ -85,6 +85,8 @@ class Runner:
                     slot.state = "reused"
                 return
             stack.enter_context(cpu_threads(self.inputs.settings.threads))
+            if left_out := self.plan.left_out_text:
+                self.watch.say(left_out)
             self._claims = stack.enter_context(contextlib.closing(locks.Claims(self.out)))
             self._ledger = Ledger(self.plan, self.inputs, self.trackers)
             waiting = self._sort_out()
@@ -133,6 +135,7 @@ class Runner:
     def _work_off(self) -> None:
         """Start what can be started, store what has ended, until nothing is left."""
         while (self._queue or self._running) and not self._stopped:
+            preemption.check()
             self._start_what_can()
             if self._running:
                 self._receive(*self._launcher.wait())

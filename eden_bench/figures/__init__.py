@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 Warn = Callable[[str], None]
 _FROM_SCORES = ("scores", "few_shot", "ablations", "estimation", "critical_difference", "profiles", "reliability")
-_FROM_ARRAYS = ("locality", "part_whole", "cross_scale", "matching", "class_maps")
+_FROM_ARRAYS = ("locality", "part_whole", "cross_scale", "matching", "correspondences", "class_maps", "examples")
 
 
 class Figure(NamedTuple):
@@ -30,7 +30,7 @@ class Figure(NamedTuple):
     caption: str
     """What is drawn, of how many, and what the marks mean."""
     svg: str
-    """One <svg> element, to stand in a page as it is; its ids begin with the name."""
+    """One <svg> element, to stand in a page as it is; its ids begin with the name. "" where the caption says all."""
 
 
 def for_report(

@@ -23,7 +23,9 @@ COLUMNS = 6
 _COLOURS = "cividis"
 """Rises in brightness, and looks alike to colour-blind readers."""
 _SIDE_IN = 1.02
-_NEEDED = ("cases", "labels", "films", "maps", "boxes", "iou")
+_NO_FILM = 96
+"""Grey of the frame where a record holds no film."""
+_NEEDED = ("cases", "labels", "maps", "boxes", "iou")
 
 
 def figures(report: Report) -> list[Drawn]:
@@ -31,11 +33,32 @@ def figures(report: Report) -> list[Drawn]:
     made = []
     for table, found in stored(report, _NEEDED):
         films = found[0].arrays["cases"].tolist()
-        records = [each.record for each in found if each.arrays["cases"].tolist() == films]
+        alike = [each for each in found if each.arrays["cases"].tolist() == films]
+        records = [each.record for each in alike if each.arrays["maps"][_columns(each.arrays)].any()]
+        name, title = style.slug(f"{table.task} maps"), f"Where fine-tuned networks look, {table.task}"
+        left_out = _left_out([each.record.label for each in alike if each.record not in records])
         for page in (records[k : k + MOST_ROWS] for k in range(0, len(records), MOST_ROWS)):
-            name, title = style.slug(f"{table.task} maps"), f"Where fine-tuned networks look, {table.task}"
-            made.append(Drawn(name, title, caption(page), draw(page, marks=table.marks.words)))
+            made.append(Drawn(name, title, caption(page) + left_out, draw(page, marks=table.marks.words)))
+        if not records:
+            made.append(Drawn(name, title, left_out.strip(), None))
     return made
+
+
+def _columns(arrays: Mapping[str, np.ndarray]) -> list[int]:
+    """Return the cases that are shown: of each finding the first that is stored."""
+    return _first_of_each(arrays["labels"])[:COLUMNS]
+
+
+def _left_out(labels: Sequence[str]) -> str:
+    """Say why rows are not drawn whose maps would all be empty."""
+    if not labels:
+        return ""
+    return (
+        f" Not drawn, since all their maps here are empty: {', '.join(labels)}. A map shows what speaks for the "
+        "finding, less what speaks against it, and is cut at 0: it is empty where no place speaks for the finding, as "
+        "in a network that has hardly learned it (after the few steps of the protocol quick). The score counts such a "
+        "map as the box's share of the film."
+    )
 
 
 def draw(records: Sequence[Record], columns: int = COLUMNS, marks: Sequence[str] = ()) -> Figure:
@@ -81,10 +104,11 @@ def caption(records: Sequence[Record]) -> str:
     counts = style.count_text(record.facts.cases.rows for record in records)
     hits = ", ".join(f"{record.label} {_percent(record.value)}" for record in records)
     empty = sum(not one.any() for record in records for one in record.arrays()["maps"])
+    films = "" if "films" in records[0].arrays() else f" {style.NO_FILMS}"
     return (
         "Grad-CAM of fine-tuned classifiers, each map scaled to [0, 1]; dashed: the box; below: IoU with it. The first "
         f"film of each finding is shown, chosen by no score. Pointing score over n = {counts} boxes, seeds as shown: "
-        f"{hits}. Stored maps that are empty: {empty:,}."
+        f"{hits}. Stored maps that are empty: {empty:,}.{films}"
     )
 
 
@@ -106,9 +130,10 @@ def _first_of_each(labels: np.ndarray) -> list[int]:
 
 
 def _panel(axes: Axes, arrays: Mapping[str, np.ndarray], row: int) -> None:
-    film, one = arrays["films"][row], arrays["maps"][row].astype(np.float32)
+    one = arrays["maps"][row].astype(np.float32)
+    film = arrays["films"][row] if "films" in arrays else np.full(one.shape, _NO_FILM)
     edge = (0, film.shape[1], film.shape[0], 0)
-    axes.imshow(film, cmap="gray", vmin=0, vmax=255, extent=edge)
+    axes.imshow(film, cmap="gray", vmin=0, vmax=255, extent=edge, interpolation="none")
     axes.imshow(one, cmap=_COLOURS, vmin=0, vmax=1, alpha=0.75 * one, extent=edge)
     for place, *shares in arrays["boxes"]:
         if int(place) == row:

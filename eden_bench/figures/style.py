@@ -37,6 +37,7 @@ LINES: tuple[Any, ...] = ("-", (0, (5, 1.5)), (0, (1, 1)), (0, (5, 1, 1, 1)))
 HATCHES = ("", "////", "....", "xxxx", "----", "\\\\\\\\", "++++", "oooo")
 MARK_COLOUR = "#A00000"
 GREY, PALE = "#595959", "#D0D0D0"
+NO_FILMS = "The films are not drawn: the licence of the data does not let records hold them."
 _LONGEST = 30
 _DOTS_PER_INCH = 200
 """Of films and maps; all else is vectors."""
@@ -50,6 +51,7 @@ _SETTINGS: dict[Any, Any] = {
     "svg.fonttype": "none",
     "svg.hashsalt": "eden-bench",
     "pdf.fonttype": 42,
+    "image.composite_image": False,  # a film that several panels show stays one image
     "axes.linewidth": 0.6,
     **dict.fromkeys(("axes.spines.top", "axes.spines.right"), False),
     **dict.fromkeys(("xtick.major.width", "ytick.major.width", "grid.linewidth"), 0.5),
@@ -63,6 +65,11 @@ _SETTINGS: dict[Any, Any] = {
     "figure.constrained_layout.h_pad": 0.03,
     "figure.constrained_layout.w_pad": 0.03,
 }
+_IMAGE = re.compile(
+    r'<image xlink:href="(?P<data>data:[^"]*)" id="[^"]*" (?P<size>width="\d+" height="\d+") '
+    r'transform="(?P<place>matrix[^"]*)"[^>]*/>'
+)
+"""As matplotlib writes one that it does not resample."""
 
 
 class Look(NamedTuple):
@@ -80,7 +87,8 @@ class Drawn(NamedTuple):
     name: str
     title: str
     caption: str
-    figure: Figure
+    figure: Figure | None
+    """None where there is nothing to draw, and the caption says why."""
 
 
 @contextmanager
@@ -169,15 +177,16 @@ def legend_below(figure: Figure, panels: Iterable[Axes], columns: int, also: Seq
 
 
 def finished(drawn: Drawn, name: str, folder: Path | None = None) -> str:
-    """Return a figure as one <svg> element, and write it to a folder as NAME.svg and NAME.pdf.
+    """Return a figure as one <svg> element, and write it to a folder as NAME.svg and NAME.pdf; "" for a mere caption.
 
     Raises:
         StoreFailed: the folder cannot be written.
     """
+    if drawn.figure is None:
+        return ""
     with applied():
-        svg = _element(
-            _saved(drawn.figure, "svg", dict.fromkeys(("Date", "Creator", "Format", "Type"))).decode(), drawn, name
-        )
+        untold = dict.fromkeys(("Date", "Creator", "Format", "Type"))
+        svg = _element(_saved(drawn.figure, "svg", untold).decode(), drawn, name)
         if folder is not None:
             told = {"Title": drawn.title, "CreationDate": None, "Creator": "eden-bench", "Producer": None}
             atomic.write_text(folder / f"{name}.svg", f'<?xml version="1.0" encoding="utf-8"?>\n{svg}')
@@ -193,9 +202,24 @@ def _saved(figure: Figure, form: str, metadata: dict[str, Any]) -> bytes:
     return target.getvalue()
 
 
+def _images_once(svg: str) -> str:
+    """Keep each image once, and let every place that shows it refer to it."""
+    kept: dict[str, str] = {}
+
+    def shown(found: re.Match[str]) -> str:
+        image, place = kept.setdefault(found["data"], f"film-{len(kept)}"), found["place"]
+        return f'<use xlink:href="#{image}" transform="{place}"/>'
+
+    sizes = {found["data"]: found["size"] for found in _IMAGE.finditer(svg)}
+    body = _IMAGE.sub(shown, svg)
+    images = "".join(f'<image id="{kept[data]}" {size} xlink:href="{data}"/>' for data, size in sizes.items())
+    return body.replace("<defs>", f"<defs>{images}", 1) if images else body
+
+
 def _element(svg: str, drawn: Drawn, name: str) -> str:
     """Cut off what precedes the element; make its ids its own, and let its title and caption be read aloud."""
-    own = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", svg[svg.index("<svg") :])
+    whole = _images_once(svg[svg.index("<svg") :])
+    own = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{name}-", whole)
     start, rest = own.split(">", 1)
     start = re.sub(r' id="[^"]*"', "", start)
     told = (

@@ -14,14 +14,18 @@ import json
 import os
 import shutil
 import stat
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from eden_bench import preemption
 from eden_bench.errors import StoreFailed
 
 _ASIDE = ".aside-"
+_RETRY_S = 0.05
+"""Between two tries of a lock: what waits goes on within a tenth of a second."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
 
 
@@ -106,12 +110,20 @@ def locked(path: Path, *, wait: bool = True, shared: bool = False) -> Iterator[b
     with file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise StoreFailed(f"{path} is no regular file, expected a lock: remove it")
+        yield _lock(file.fileno(), fcntl.LOCK_SH if shared else fcntl.LOCK_EX, wait)
+
+
+def _lock(descriptor: int, kind: int, wait: bool) -> bool:
+    """Try to lock a file, again and again if it waits: blocked in the kernel, it would not see that it must stop."""
+    while True:
         try:
-            fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | (0 if wait else fcntl.LOCK_NB))
+            fcntl.flock(descriptor, kind | fcntl.LOCK_NB)
+            return True
         except BlockingIOError:
-            yield False
-            return
-        yield True
+            if not wait:
+                return False
+        preemption.check()
+        time.sleep(_RETRY_S)
 
 
 def _make_parent(path: Path) -> None:

@@ -40,7 +40,7 @@ from eden_bench.contracts import PretrainConfig, with_overrides
 from eden_bench.errors import PluginError, UsageError, nearest, unknown
 from eden_bench.files import plain_text
 from eden_bench.plugin_modules import in_a_line
-from eden_bench.protocols import fair
+from eden_bench.protocols import fair, frozen
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,7 +49,9 @@ class Protocol:
 
     name: str
     base: str
-    """The built-in protocol it starts from; names the tasks' own protocol and marks every table."""
+    """The built-in protocol it starts from: the size of pretraining, and of tasks."""
+    evaluation: str = ""
+    """Name of a frozen protocol (``protocols.frozen``); "" where encoders are fine-tuned."""
     title: str = ""
     """One line for lists."""
     pretrain: Mapping[str, Any] = field(default_factory=dict)
@@ -66,6 +68,11 @@ class Protocol:
     """Name to "method", the method it is a variant of, and overrides of its config."""
     fair: Mapping[str, Any] = field(default_factory=dict)
     """Switches of ``eden_bench.protocols.fair``."""
+
+    @property
+    def of_tasks(self) -> str:
+        """Name of the tasks' own protocol."""
+        return frozen.of_tasks(self.evaluation, self.base)
 
     def method_of(self, name: str) -> str:
         """Return the registered method behind a name: a variant's, or the name itself."""
@@ -90,7 +97,7 @@ class Protocol:
             UsageError: the task has no protocol of the base's name, or not a field that is overridden.
             PluginError: its protocol cannot be made.
         """
-        own = _protocol_of(task, self.base)
+        own = _protocol_of(task, self.of_tasks)
         if task.kind == "probe":
             known = {f.name for f in fields(own)}
             overrides = {key: value for key, value in self.probes.items() if key in known}
@@ -153,7 +160,7 @@ def ablations() -> list[str]:
 
 
 def load(name: str) -> Protocol:
-    """Return a built-in protocol or ablation, or read one from a TOML file.
+    """Return a built-in or frozen protocol or an ablation, or read one from a TOML file.
 
     Raises:
         UsageError: no such name or file, broken TOML, an unknown key, or a value of the wrong kind.
@@ -196,7 +203,9 @@ def _check_tasks(protocol: Protocol, tasks: Sequence[Any]) -> None:
     for name in protocol.tasks:
         if name not in names:
             raise UsageError(f"protocol {protocol.name}: [tasks.{name}]: {unknown('task', name, names)}")
-    probes = [_protocol_of(task, protocol.base) for task in tasks if task.kind == "probe"]
+    probes = [
+        _protocol_of(task, protocol.of_tasks) for task in tasks if task.kind == "probe" and not protocol.evaluation
+    ]
     known = {each.name for probe in probes for each in fields(probe)}
     for key in protocol.probes if probes else ():
         if key not in known:
@@ -212,10 +221,12 @@ def _load(name: str, above: tuple[str, ...]) -> Protocol:
         return _BUILT_IN[name]
     if name in ablations():
         return _ablation(name)
-    path = Path(name)
+    if name in frozen.names():
+        return _frozen(name)
+    path, known = Path(name), [*_BUILT_IN, *frozen.names(), *ablations()]
     if path.suffix != ".toml":
-        raise unknown("protocol", name, [*_BUILT_IN, *ablations(), "a file ending in .toml"])
-    if path.stem in (*_BUILT_IN, *ablations()):
+        raise unknown("protocol", name, [*known, "a file ending in .toml"])
+    if path.stem in known:
         raise UsageError(f"protocol {path}: {path.stem!r} is a built-in protocol: give the file another name")
     place = os.path.abspath(path)  # noqa: PTH100 - Path.absolute keeps '..'
     if place in above:
@@ -230,6 +241,11 @@ def _ablation(name: str) -> Protocol:
     return replace(
         base, name=name, title=f"As {base.name}, with the variants {', '.join(variants)}.", variants=variants
     )
+
+
+def _frozen(name: str) -> Protocol:
+    evaluation, base = frozen.of(name)
+    return replace(_BUILT_IN[base], name=name, evaluation=evaluation, title=frozen.TITLES[evaluation])
 
 
 def _read(path: Path) -> dict[str, Any]:
@@ -278,4 +294,6 @@ def _from_toml(path: Path, above: tuple[str, ...]) -> Protocol:
         own = content.get(name, {})
         tables[name] = {**tables[name], **{key: {**getattr(base, name).get(key, {}), **own[key]} for key in own}}
     fair.check(tables["fair"], f"protocol {path}: [fair]")
-    return Protocol(name=path.stem, base=base.base, title=f"{path}, from {base.name}.", **tables)
+    return Protocol(
+        name=path.stem, base=base.base, evaluation=base.evaluation, title=f"{path}, from {base.name}.", **tables
+    )

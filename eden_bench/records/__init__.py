@@ -10,6 +10,7 @@ the paths in ``command`` is a function of the cell, and repeats byte for byte.
 from eden_bench.records.arrays import encode
 from eden_bench.records.content import FailureContent
 from eden_bench.records.failures import clear_failure, failures, write_failure
+from eden_bench.records.overview import glance
 from eden_bench.records.record import ARRAYS, CASES, Record, RecordDamaged
 from eden_bench.records.store import (
     SCHEMA,
@@ -45,6 +46,7 @@ __all__ = [
     "failures",
     "find",
     "folder_of",
+    "glance",
     "load",
     "put",
     "read",

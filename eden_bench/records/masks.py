@@ -45,6 +45,27 @@ def bundle(packed: np.ndarray, shape: Sequence[int], structures: Sequence[str]) 
     return {"masks": packed, "mask_shape": np.array(shape), "mask_structures": np.array(structures)}
 
 
+def worst_median_best(values: Sequence[float]) -> list[int]:
+    """Return where the lowest, the lower median and the highest of some values stand; of equal ones the first.
+
+    >>> worst_median_best([0.9, 0.2, 0.5, 0.2, 0.7])
+    [1, 2, 0]
+    """
+    order = sorted(range(len(values)), key=lambda place: (values[place], place))
+    highest = max(range(len(values)), key=lambda place: (values[place], -place), default=0)
+    return list(dict.fromkeys([*order[:1], *order[(len(order) - 1) // 2 :][:1], highest])) if order else []
+
+
+def examples(cases: Sequence[str], truth: np.ndarray, films: np.ndarray) -> dict[str, np.ndarray]:
+    """Return what goes along of a few cases: their true masks (n, S, p), packed, and films (n, H, W) or (n, H, W, 3).
+
+    A task hands it over as part of ``Outcome.masks``, and only where records may hold them (``DatasetCard.shows``).
+    """
+    import numpy as np
+
+    return {"example_cases": np.array(cases, dtype=str), "example_truth": truth, "example_films": films}
+
+
 def beside(outcome: Outcome) -> tuple[Outcome, str]:
     """Return an outcome with its masks among its arrays, and a sentence where not all of them fit."""
     import numpy as np
@@ -52,7 +73,8 @@ def beside(outcome: Outcome) -> tuple[Outcome, str]:
     if not outcome.masks:
         return outcome, ""
     found, cases = outcome.masks["masks"], list(outcome.cases["case"])
-    room = arrays.MOST_BYTES - _SPARED - sum(array.nbytes for array in outcome.arrays.values())
+    others = [*outcome.arrays.values(), *(array for name, array in outcome.masks.items() if name != "masks")]
+    room = arrays.MOST_BYTES - _SPARED - sum(array.nbytes for array in others)
     kept = min(len(cases), max(0, room) // found[0].nbytes)
     note = "" if kept == len(cases) else (
         f"masks of the first {kept:,} of {len(cases):,} test images are kept, since a record's arrays may take "

@@ -73,11 +73,11 @@ def versions() -> dict[str, str]:
 @functools.cache
 def git_commit() -> str:
     """Return the commit of the source, with "+changes" if files differ; "" outside a checkout."""
-    git, here = shutil.which("git"), Path(__file__).parent
-    if git is None or not (here.parent / ".git").exists():
+    git, root = shutil.which("git"), Path(__file__).absolute().parents[2]
+    if git is None or not (root / ".git").exists():
         return ""
-    commit = _output(git, "-C", str(here), "rev-parse", "HEAD")
-    changed = _output(git, "-C", str(here), "status", "--porcelain", "--untracked-files=no")
+    commit = _output(git, "-C", str(root), "rev-parse", "HEAD")
+    changed = _output(git, "-C", str(root), "status", "--porcelain", "--untracked-files=no")
     return commit + ("+changes" if commit and changed else "")
 
 

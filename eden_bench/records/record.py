@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
-import math
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +13,7 @@ from eden_bench.contracts import Cell, ScoreDefinition
 from eden_bench.errors import DataMissing
 from eden_bench.files import plain_text
 from eden_bench.records import arrays
+from eden_bench.records.columns import columns
 from eden_bench.records.content import (
     CheckpointFacts,
     Content,
@@ -35,9 +33,6 @@ if TYPE_CHECKING:
     import pandas as pd
 
 CASES, ARRAYS = "cases.csv", "arrays.npz"
-_NAMES = ("case", "patient")
-_HEAD = 1 << 16
-"""Bytes in which a header and a first line are looked for."""
 REMEDY = "issue its 'eden-bench run' again, which keeps this one in superseded/, or put the file back"
 
 
@@ -166,15 +161,13 @@ class Record:
         """
         import pandas as pd
 
-        content = self.cases_bytes()
+        found = self.columns(only)
+        return pd.DataFrame({name: pd.Series(values, dtype=values.dtype) for name, values in found.items()})
+
+    def columns(self, only: Collection[str] = ()) -> dict[str, np.ndarray]:
+        """Read the per-case scores as arrays, by column, text as objects. Arguments and errors as of ``cases``."""
         wanted = [name for name in self.facts.cases.columns if not only or name in only]
-        first = next(csv.DictReader(io.StringIO(content[:_HEAD].decode("utf-8", "ignore"))), {})
-        texts = {name for name in wanted if name in _NAMES or _is_text(first.get(name) or "")}
-        try:
-            return _read_as(content, {name: object if name in texts else float for name in wanted})
-        except (ValueError, OverflowError):  # a column that begins with a number or nothing holds text further down
-            found = _read_as(content, dict.fromkeys(wanted, object))
-            return pd.DataFrame({name: _typed(name, found[name].tolist()) for name in found.columns})
+        return columns(self.cases_bytes(), wanted, self.facts.cases.rows)
 
     def cases_bytes(self) -> bytes:
         """Return the file of the cases.
@@ -214,49 +207,3 @@ class Record:
 def reason(error: Exception) -> str:
     """Format an error's message; of the operating system's, only the sentence."""
     return error.strerror or str(error) if isinstance(error, OSError) else str(error)
-
-
-def _read_as(content: bytes, kinds: Mapping[str, type]) -> pd.DataFrame:
-    """Read columns as text or as numbers, which pandas rounds as Python does; an empty entry of numbers is NaN.
-
-    Raises:
-        ValueError: a column of numbers holds text.
-    """
-    import pandas as pd
-
-    empty = {name: [""] for name, kind in kinds.items() if kind is float}
-    exact: dict[str, Any] = {} if _parts(pd.__version__) >= (3, 1) else {"float_precision": "round_trip"}
-    found: pd.DataFrame = pd.read_csv(
-        io.BytesIO(content),
-        usecols=list(kinds),
-        dtype=dict(kinds),
-        na_values=empty,
-        na_filter=bool(empty),
-        keep_default_na=False,
-        index_col=False,
-        **exact,  # the default since
-    )
-    return found
-
-
-def _parts(version: str) -> tuple[int, int]:
-    major, minor = version.split(".")[:2]
-    return int(major), int(minor)
-
-
-def _is_text(value: str) -> bool:
-    try:
-        float(value or "0")
-    except ValueError:
-        return True
-    return False
-
-
-def _typed(name: str, texts: list[str]) -> list[str] | list[float]:
-    """Convert a column's text to numbers; names of cases and patients stay text, even if numeric."""
-    if name in _NAMES:
-        return texts
-    try:
-        return [float(text) if text else math.nan for text in texts]
-    except ValueError:
-        return texts

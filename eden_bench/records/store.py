@@ -19,15 +19,14 @@ from eden_bench.errors import EdenError, UsageError
 from eden_bench.files import atomic, plain_text
 from eden_bench.printable import printable_line
 from eden_bench.records import arrays
-from eden_bench.records.content import Content
 from eden_bench.records.record import ARRAYS, CASES, REMEDY, Record, RecordDamaged, reason
-from eden_bench.records.shape import Misshapen, is_number, parse
+from eden_bench.records.shape import Misshapen, is_number
 
 SCHEMA = 3
 """3: scores with unit, bounds and statistic, controls, arrays. 2: with a digest of itself; read as well. An edit of a
 record without one could not be seen, so it is left out."""
 _READABLE = (2, SCHEMA)
-_RECORD = "record.json"
+RECORD = "record.json"
 Warn = Callable[[str], None]
 Files = Mapping[str, bytes]
 """File name to content: a record before it is stored."""
@@ -66,9 +65,9 @@ def render(cell: Cell, score: ScoreDefinition, outcome: Outcome, sections: Mappi
         **sections,
     }
     sealed = seal(json.loads(to_json(content)))
-    if wrong := misshapen(sealed):
+    if wrong := misshapen(Record(Path(), sealed)):
         raise EdenError(f"the record of {cell.method} on {cell.task} cannot be stored: {wrong}")
-    return {CASES: table, **({ARRAYS: stored} if stored else {}), _RECORD: to_json(sealed).encode()}
+    return {CASES: table, **({ARRAYS: stored} if stored else {}), RECORD: to_json(sealed).encode()}
 
 
 def put(out: Path, cell_id: str, files: Files) -> Record:
@@ -85,7 +84,7 @@ def put(out: Path, cell_id: str, files: Files) -> Record:
 
 def scores_in(files: Files) -> dict[str, float]:
     """Parse the scores of a rendered record."""
-    scores: dict[str, float] = json.loads(files[_RECORD])["scores"]
+    scores: dict[str, float] = json.loads(files[RECORD])["scores"]
     return scores
 
 
@@ -154,10 +153,9 @@ def read(folder: Path) -> Record:
         RecordDamaged: names the folder and what is wrong.
     """
     try:
-        content = plain_text.read_json(folder / _RECORD)
-        _refuse_others(folder, content)
-        record = Record(folder, content)
-        _ = Cell(**content["cell"]), record.score  # which have the fields of this version
+        record = Record(folder, plain_text.read_json(folder / RECORD))
+        _refuse_others(record)
+        _ = Cell(**record.content["cell"])  # which has the fields of this version
     except (OSError, ValueError, TypeError) as error:
         raise RecordDamaged(f"record {folder} cannot be read ({reason(error)}): {REMEDY}") from error
     if not record.cell.id == record.id == folder.name:
@@ -166,24 +164,25 @@ def read(folder: Path) -> Record:
     return record
 
 
-def _refuse_others(folder: Path, content: Mapping[str, Any]) -> None:
+def _refuse_others(record: Record) -> None:
     """Validate that a record is of this version, not edited, and usable by reports."""
+    folder, content = record.folder, record.content
     if content.get("schema") not in _READABLE:
         raise RecordDamaged(
             f"record {folder} has schema {content.get('schema')!s:.20}, this version reads {SCHEMA}: run its cell again"
         )
     if content.get("digest") != seal(content)["digest"]:
         raise RecordDamaged(f"record {folder} was edited after it was written: {REMEDY}")
-    if wrong := misshapen(content):
+    if wrong := misshapen(record):
         raise RecordDamaged(f"record {folder} cannot be used, {wrong}: {REMEDY}")
 
 
-def misshapen(content: Mapping[str, Any]) -> str:
+def misshapen(record: Record) -> str:
     """Return what is invalid in a record's content, as a clause; "" if nothing is."""
     try:
-        facts = parse(Content, content)
-        _ = Record(Path(), content).pretraining
-        score = ScoreDefinition.from_json(content["score"])
+        facts = record.facts
+        _ = record.pretraining
+        score = record.score
     except Misshapen as error:
         return str(error)
     except (ValueError, TypeError) as error:
@@ -201,7 +200,7 @@ def _outside(name: str, value: float, score: ScoreDefinition) -> str:
 def load(out: Path, warn: Warn = warn_stderr) -> list[Record]:
     """Read all records of a run, sorted by id; damaged ones are skipped with a warning that names them."""
     records = []
-    for folder in _folders(out / "records"):
+    for folder in folders(out / "records"):
         try:
             records.append(read(folder))
         except RecordDamaged as error:
@@ -217,7 +216,7 @@ def find(out: Path, prefix: str) -> Record:
     """
     if not re.fullmatch(r"[0-9a-f]{4,64}", prefix):
         raise UsageError(f"record {prefix!r}: expected 4 to 64 hex digits, as `eden-bench report --json` prints them")
-    found = [folder for folder in _folders(out / "records") if folder.name.startswith(prefix)]
+    found = [folder for folder in folders(out / "records") if folder.name.startswith(prefix)]
     if len(found) != 1:
         known = f"{len(found)} records begin so: give more digits" if found else f"{out} has no such record"
         raise UsageError(f"record {prefix!r}: {known}")
@@ -248,10 +247,11 @@ def _facts(content: bytes) -> dict[str, Any]:
     return {"sha256": hashlib.sha256(content).hexdigest(), "bytes": len(content)}
 
 
-def _folders(parent: Path) -> list[Path]:
+def folders(parent: Path) -> list[Path]:
+    """List the folders of records, sorted by id; none where there is no such folder."""
     if not parent.is_dir():
         return []
-    return sorted(folder for folder in parent.iterdir() if not folder.name.startswith("."))
+    return [parent / name for name in sorted(os.listdir(parent)) if not name.startswith(".")]  # noqa: PTH208 - sorts text
 
 
 def _plain(value: Any) -> Any:  # noqa: ANN401 - a column holds text, integers or floats

@@ -27,7 +27,12 @@ from eden_bench.report.tables import Report, Row, Table, ranges
 
 
 def build(
-    records: Iterable[Record], *, method: str = "", allow_unequal: bool = False, audits: Audits | None = None
+    records: Iterable[Record],
+    *,
+    method: str = "",
+    allow_unequal: bool = False,
+    audits: Audits | None = None,
+    diagnosed: bool = False,
 ) -> Report:
     """Build a report: its tables, sorted by task and shots, and what may be claimed of their rows.
 
@@ -37,6 +42,7 @@ def build(
             headline, else each table's best, and all pairs.
         allow_unequal: compare rows of different seeds too.
         audits: what ``data audit`` found, for the notes on leakage.
+        diagnosed: with what stored probabilities say beside the scores.
 
     Raises:
         UsageError: no record has this method.
@@ -50,12 +56,19 @@ def build(
         groups.setdefault(_comparable(record), []).append(record)
     tables = [part for group in groups.values() for part in _split_by_pretraining(group)]
     made = [_table(part, method, allow_unequal, audits or {}) for part in tables]
-    from eden_bench.report.across import across
-    from eden_bench.report.claims import with_patients
-    from eden_bench.report.pairs import with_pairs
+    from eden_bench.report.across.over_tasks import across
+    from eden_bench.report.analysis import analysed
+    from eden_bench.report.diagnostics.collect import Diagnoses
+    from eden_bench.report.pairs.paired import Family
 
-    compared, family = with_pairs(with_patients(sorted(made, key=_place)), method, allow_unequal=allow_unequal)
-    return Report(tables=tuple(compared), family=family, across=across(compared))
+    ordered = sorted(made, key=_place)
+    family, diagnoses = (
+        Family.of(ordered, method, allow_unequal=allow_unequal),
+        Diagnoses(records) if diagnosed else None,
+    )
+    compared = analysed(ordered, family, diagnoses)
+    said = diagnoses.all() if diagnoses else ()
+    return Report(tables=tuple(compared), family=family.text, across=across(compared), diagnostics=said)
 
 
 def select(records: Iterable[Record], patterns: Iterable[str]) -> list[Record]:

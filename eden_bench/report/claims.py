@@ -15,8 +15,8 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from eden_bench.contracts import ENOUGH_TESTED
-from eden_bench.report.patients import Drawn, draw_rows, intervals
-from eden_bench.report.resampling import RESAMPLES, Interval, differences, interval, p_value
+from eden_bench.report.cases.patients import Drawn, Sources, draw_rows, intervals
+from eden_bench.report.cases.resampling import RESAMPLES, Interval, differences, interval, p_value
 from eden_bench.report.tables import Claim, Row, Table
 from eden_bench.statistics.multiplicity import holm
 from eden_bench.statistics.t_tests import LEVEL
@@ -39,13 +39,33 @@ class Floor:
     """Why they cannot."""
 
 
-def with_patients(tables: Sequence[Table]) -> list[Table]:
-    """Add patient intervals to tables, and claims to those of probes."""
+def resamples_of(tables: Sequence[Table]) -> tuple[int, int]:
+    """Return how many resamples the rows of a report's tables have: of tasks that fine-tune, and of probes."""
     asked = sum(not row.control for table in tables if table.kind == "probe" for row in table.rows)
-    made = [_resampled(table, max(RESAMPLES, _FOR_EACH_CLAIM * asked)) for table in tables]
-    p = [claim.p for table in made for claim in table.claims.values() if claim.p is not None]
+    return RESAMPLES, max(RESAMPLES, _FOR_EACH_CLAIM * asked)
+
+
+def resampled(table: Table, sources: Mapping[str, Sources | str], resamples: int) -> Table:
+    """Add to a table its rows' patient intervals, and to that of a probe its claims, without verdicts yet.
+
+    Args:
+        table: of a report.
+        sources: label of a row to what is resampled of it, or to why nothing is.
+        resamples: how many.
+    """
+    drawn, lacking = draw_rows(table.rows, sources, resamples)
+    is_probe = table.kind == "probe"
+    found = {row.label: _claim(row, table, drawn, lacking) for row in table.rows} if is_probe else {}
+    return replace(table, patients=intervals(table.rows, drawn, lacking), claims=found)
+
+
+def decided_tables(tables: Sequence[Table]) -> list[Table]:
+    """Decide the claims of a report's tables together."""
+    p = [claim.p for table in tables for claim in table.claims.values() if claim.p is not None]
     adjusted = iter(holm(p))
-    return [replace(table, claims={k: _decided(v, adjusted, table) for k, v in table.claims.items()}) for table in made]
+    return [
+        replace(table, claims={k: _decided(v, adjusted, table) for k, v in table.claims.items()}) for table in tables
+    ]
 
 
 def skill(row: Row, rows: Sequence[Row]) -> float | None:
@@ -58,13 +78,6 @@ def skill(row: Row, rows: Sequence[Row]) -> float | None:
     if chance is None or oracle is None or oracle == chance:
         return None
     return (row.summary.mean - chance) / (oracle - chance)
-
-
-def _resampled(table: Table, resamples: int) -> Table:
-    is_probe = table.kind == "probe"
-    drawn, lacking = draw_rows(table.rows, table.score, table.kind, resamples if is_probe else RESAMPLES)
-    found = {row.label: _claim(row, table, drawn, lacking) for row in table.rows} if is_probe else {}
-    return replace(table, patients=intervals(table.rows, drawn, lacking), claims=found)
 
 
 def _claim(row: Row, table: Table, drawn: Mapping[str, Mapping[str, Drawn]], lacking: Mapping[str, str]) -> Claim:

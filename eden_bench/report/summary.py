@@ -127,7 +127,7 @@ def _methods_not_asked(report: Report) -> list[str]:
 
 def _no_order(report: Report) -> list[str]:
     """Say why tables are not compared over tasks, where there are several."""
-    from eden_bench.report.across_notes import absence  # with numpy, which help texts do without
+    from eden_bench.report.across.notes import absence  # with numpy, which help texts do without
 
     if len({table.task for table in report.tables}) < 2:
         return []

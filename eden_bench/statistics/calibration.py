@@ -37,6 +37,37 @@ def brier(probability: np.ndarray, target: np.ndarray) -> float:
     return float(np.mean((np.asarray(probability, dtype=float) - target) ** 2))
 
 
+class Bins(NamedTuple):
+    """The bins of some probabilities."""
+
+    ends: np.ndarray
+    """(B + 1,)."""
+    of: np.ndarray
+    """(N,) number of each probability's bin."""
+
+
+def bins_of(probability: np.ndarray, kind: Kind = "width", bins: int = BINS, order: np.ndarray | None = None) -> Bins:
+    """Divide probabilities (N,) in [0, 1] into bins of equal width or of equal mass; their order, where it is known."""
+    p = np.asarray(probability, dtype=float)
+    order = np.argsort(p) if order is None else order
+    ranked = p[order]
+    ends = np.linspace(0, 1, bins + 1) if kind == "width" else _quantiles(ranked, bins)
+    inner = np.searchsorted(ranked, ends[1:-1], side="right")
+    of = np.empty(len(p), dtype=int)
+    of[order] = np.repeat(np.arange(bins), np.diff(inner, prepend=0, append=len(p)))
+    return Bins(ends, of)
+
+
+def curve(found: Bins, probability: np.ndarray, target: np.ndarray) -> Reliability:
+    """Compare mean probability (N,) and share of positives, target (N,) 0 or 1, within each bin."""
+    bins = len(found.ends) - 1
+    p, hit = np.asarray(probability, dtype=float), np.asarray(target, dtype=float)
+    count, sums, hits = (np.bincount(found.of, weights, bins) for weights in (None, p, hit))
+    there = count > 0
+    told = found.ends[:-1], found.ends[1:], count, sums / np.maximum(count, 1), hits / np.maximum(count, 1)
+    return Reliability(*(tuple(values[there].tolist()) for values in told))
+
+
 def reliability(probability: np.ndarray, target: np.ndarray, kind: Kind = "width", bins: int = BINS) -> Reliability:
     """Compare mean probability and share of positives in bins of equal width or of equal mass.
 
@@ -46,18 +77,11 @@ def reliability(probability: np.ndarray, target: np.ndarray, kind: Kind = "width
         kind: what is equal among the bins.
         bins: how many.
     """
-    p = np.asarray(probability, dtype=float)
-    ends = np.linspace(0, 1, bins + 1) if kind == "width" else _quantiles(p, bins)
-    of = np.searchsorted(ends[1:-1], p, side="left")
-    count, sums, hits = (np.bincount(of, weights, bins) for weights in (None, p, np.asarray(target, dtype=float)))
-    there = count > 0
-    told = ends[:-1], ends[1:], count, sums / np.maximum(count, 1), hits / np.maximum(count, 1)
-    return Reliability(*(tuple(values[there].tolist()) for values in told))
+    return curve(bins_of(probability, kind, bins), probability, target)
 
 
-def _quantiles(values: np.ndarray, parts: int) -> np.ndarray:
+def _quantiles(ordered: np.ndarray, parts: int) -> np.ndarray:
     """Return the ends of parts of equal mass; a place that is a case's is met exactly, which no share of 1 / 3 is."""
-    ordered = np.sort(values)
     place = (len(ordered) - 1) * np.arange(parts + 1) / parts
     low = place.astype(int)
     above = ordered[np.minimum(low + 1, len(ordered) - 1)]

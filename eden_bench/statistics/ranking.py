@@ -5,12 +5,31 @@ from __future__ import annotations
 import numpy as np
 
 
-def auc(probability: np.ndarray, target: np.ndarray) -> float:
+def stable_order(values: np.ndarray) -> np.ndarray:
+    """Return the places of values from low to high, (N,), equal ones in order of place; NaN last.
+
+    Ties alone are put in order afterwards, which takes half the time of a stable sort where there are few.
+
+    >>> stable_order(np.array([0.5, 0.1, 0.5, 0.1])).tolist()
+    [1, 3, 0, 2]
+    """
+    order = np.argsort(values)
+    ranked = values[order]
+    level = _level(ranked)
+    tied = np.flatnonzero(np.append(level, False) | np.append(False, level))
+    if len(tied):
+        run = np.cumsum(np.append(True, ~level))[tied]
+        order[tied] = order[tied][np.lexsort((order[tied], run))]
+    return order
+
+
+def auc(probability: np.ndarray, target: np.ndarray, order: np.ndarray | None = None) -> float:
     """Compute the area under the ROC curve: the chance that a positive outranks a negative, ties counting half.
 
     Args:
         probability: (N,) any score that rises with belief.
         target: (N,) 0 or 1; both must occur.
+        order: (N,) ``stable_order`` of the probabilities, where it is known.
 
     Raises:
         ValueError: only one of the two classes occurs, so that there is no AUC.
@@ -22,7 +41,7 @@ def auc(probability: np.ndarray, target: np.ndarray) -> float:
     positives, negatives = int(positive.sum()), int((~positive).sum())
     if not positives or not negatives:
         raise ValueError(f"no AUC: {positives} positive and {negatives} negative cases, expected at least 1 of each")
-    rank_sum = mean_ranks(probability)[positive].sum()
+    rank_sum = mean_ranks(probability, order)[positive].sum()
     return float((rank_sum - positives * (positives + 1) / 2) / (positives * negatives))
 
 
@@ -48,7 +67,9 @@ def average_precision(probability: np.ndarray, target: np.ndarray) -> float:
     return float((np.diff(found, prepend=0) * precision).sum() / found[-1])
 
 
-def auc_of_counts(probability: np.ndarray, target: np.ndarray, counts: np.ndarray) -> np.ndarray:
+def auc_of_counts(
+    probability: np.ndarray, target: np.ndarray, counts: np.ndarray, order: np.ndarray | None = None
+) -> np.ndarray:
     """Compute ``auc`` of R resamples, (R,); NaN where one has only one of the two classes.
 
     A positive outranks the cases drawn below it and half of those level with it, itself and other positives among them:
@@ -58,11 +79,12 @@ def auc_of_counts(probability: np.ndarray, target: np.ndarray, counts: np.ndarra
         probability: (N,).
         target: (N,) 0 or 1.
         counts: (R, N) how often each resample drew each case.
+        order: (N,) of the probabilities, where it is known.
 
     >>> auc_of_counts(np.array([0.1, 0.8, 0.8]), np.array([0, 0, 1]), np.array([[1, 1, 1], [2, 0, 1]])).tolist()
     [0.75, 1.0]
     """
-    order = np.argsort(probability)
+    order = np.argsort(probability) if order is None else order
     ranked, positive = np.asarray(probability)[order], np.flatnonzero(np.asarray(target)[order] == 1)
     first, last = (np.searchsorted(ranked, ranked[positive], side) for side in ("left", "right"))
     drawn = counts[:, order]
@@ -75,12 +97,22 @@ def auc_of_counts(probability: np.ndarray, target: np.ndarray, counts: np.ndarra
     return np.divide(above, pairs, out=np.full(len(counts), np.nan), where=pairs > 0)
 
 
-def mean_ranks(values: np.ndarray) -> np.ndarray:
+def mean_ranks(values: np.ndarray, order: np.ndarray | None = None) -> np.ndarray:
     """Rank values from 1, equal ones sharing the mean of theirs.
 
     >>> mean_ranks(np.array([5, 3, 5]))
     array([2.5, 1. , 2.5])
     """
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    last = np.cumsum(counts)
-    return (last - (counts - 1) / 2)[inverse]
+    order = np.argsort(values) if order is None else order
+    ranked = np.asarray(values)[order]
+    starts = np.flatnonzero(np.append(True, ~_level(ranked)))
+    sizes = np.diff(np.append(starts, len(ranked)))
+    found = np.empty(len(ranked))
+    found[order] = np.repeat(starts + (sizes + 1) / 2, sizes)
+    return found
+
+
+def _level(ranked: np.ndarray) -> np.ndarray:
+    """Return whether each value is as large as the one before it, (N - 1,); NaN are level with each other."""
+    none = ranked != ranked
+    return np.asarray((ranked[1:] == ranked[:-1]) | (none[1:] & none[:-1]))

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 from eden_bench.contracts import EncoderSource, MethodCard, MethodConfig
 from eden_bench.errors import UsageError
 from eden_bench.registry import Registry
+from eden_bench.weights import embeddings
 from eden_bench.weights.checkpoints import Checkpoint
 from eden_bench.weights.paths import is_there, wrong_folder
 
@@ -69,6 +70,42 @@ class FileWeights(EncoderSource):
         return _read(path, *_changed(path))
 
 
+class FileEmbeddings(FileWeights):
+    """Method whose vectors are in a user's file; read by frozen protocols alone."""
+
+    probe_only = True
+    card = MethodCard(
+        title="Embeddings from a file",
+        paper="none: brought along by the user",
+        licence="the file's own",
+        backbone="not at hand",
+        data="not known here",
+        differences=("it was embedded elsewhere: what its user did to the images is not checked beyond their pixels",),
+    )
+
+    def weights_digest(self) -> str:
+        """Return the SHA-256 of the file.
+
+        Raises:
+            WeightsMissing: there is no such file.
+            WeightsRefused: it is no file of embeddings.
+        """
+        return self._found().digest
+
+    def load_encoder(self, seed: int) -> Encoder:
+        """Return the encoder that looks vectors up, the same for every seed. Raises as ``weights_digest``."""
+        return embeddings.encoder_of(self._found())
+
+    def told(self) -> dict[str, str]:
+        """Return the provenance of the file for a record. Raises as ``weights_digest``."""
+        found = self._found()
+        return {"file": self.file, "from": f"embeddings of {found.model}, weights {found.weights[:12] or 'not told'}"}
+
+    def _found(self) -> embeddings.Embeddings:
+        path = Path(self.file).expanduser()
+        return embeddings.read(path, *_changed(path))
+
+
 @dataclass(frozen=True)
 class _Weights:
     digest: str
@@ -95,7 +132,8 @@ def register_file(registry: Registry, text: str, taken: Collection[str] = ()) ->
     known = registry.get(name) if name in registry.names() else FileWeights
     if name in taken or not issubclass(known, FileWeights):
         raise UsageError(f"--methods {text!r}: {name!r} is already a method here: choose another name for your weights")
-    registry.register(name, type(name, (FileWeights,), {"file": file, "__module__": __name__}), module=__name__)
+    kind = FileEmbeddings if file.endswith(embeddings.ENDING) else FileWeights
+    registry.register(name, type(name, (kind,), {"file": file, "__module__": __name__}), module=__name__)
     return name
 
 

@@ -11,6 +11,8 @@ import torch
 from torch import Tensor, nn
 from torch import distributed as dist
 
+from eden_bench import preemption
+
 
 @contextlib.contextmanager
 def process_group(device: str) -> Iterator[torch.device]:
@@ -93,6 +95,14 @@ def summed(value: Tensor) -> Tensor:
     if size() > 1:
         dist.all_reduce(value)
     return value
+
+
+def asked_to_stop(device: torch.device, *, together: bool) -> bool:
+    """Return whether the system asked a process to stop; of several, only where all ask this together."""
+    asked = preemption.requested()
+    if size() == 1 or not together:
+        return asked and size() == 1
+    return bool(summed(torch.tensor(float(asked), device=device)) > 0)
 
 
 def share_buffers(module: nn.Module) -> None:

@@ -11,6 +11,7 @@ from torch.nn.parallel import DistributedDataParallel
 
 from eden_bench.contracts import Method, Views
 from pretrain.engine import distributed
+from pretrain.engine.optimisation import autocast
 
 
 class Losses(nn.Module):
@@ -31,12 +32,6 @@ def clip(optimiser: torch.optim.Optimizer, clip_norm: float | None) -> None:
         nn.utils.clip_grad_norm_([p for group in optimiser.param_groups for p in group["params"]], clip_norm)
 
 
-def not_finite(module: nn.Module) -> Tensor:
-    """Count the parameters and buffers that hold a NaN or infinite value, as a scalar float tensor."""
-    values = [value for value in module.state_dict().values() if value.is_floating_point()]
-    return torch.stack([~value.isfinite().all() for value in values]).sum().float()
-
-
 def parallel(network: nn.Module, turns: int) -> nn.Module:
     """Average gradients over processes, if there are several; other turns' parameters are ignored."""
     if distributed.size() == 1:
@@ -50,3 +45,11 @@ def laid_out(views: Views) -> Views:
     """Convert views to the channels-last layout, in which convolutions are fast."""
     images = (view.image.contiguous(memory_format=torch.channels_last) for view in views.views)
     return replace(views, views=tuple(replace(v, image=image) for v, image in zip(views.views, images, strict=True)))
+
+
+def losses(module: nn.Module, views: Views, turn: str) -> dict[str, Tensor]:
+    """Return the losses of a step that is only looked at: it draws the numbers that the step itself then draws."""
+    draws = None if views.generator is None else views.generator.clone_state()
+    with autocast(views.images[0].device):
+        found: dict[str, Tensor] = module(replace(views, generator=draws), turn)
+    return found

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,15 +17,16 @@ from typing import Any
 import torch
 
 from eden_bench.contracts import Context, PretrainConfig, PretrainData
-from eden_bench.devices import fast_precision
+from eden_bench.devices import fast_precision, is_out_of_memory
 from eden_bench.digests import digest
-from eden_bench.errors import EdenError, UsageError
+from eden_bench.errors import EdenError, OutOfMemory, UsageError
 from eden_bench.files import atomic
 from eden_bench.records import provenance
 from eden_bench.weights.checkpoints import Checkpoint, recipe_id, write_checkpoint
 from pretrain.engine import distributed, state
 from pretrain.engine import history as histories
 from pretrain.engine.data import open_data
+from pretrain.engine.speedups import validated
 from pretrain.engine.training import Training
 
 __all__ = ["PretrainData", "open_data", "pretrain"]
@@ -39,7 +40,8 @@ def pretrain(
     seed: int,
     folder: Path,
     context: Context,
-    save_every_s: float = 600.0,
+    save_every_s: float = 60.0,
+    speedups: Sequence[str] = (),
 ) -> Checkpoint:
     """Pretrain a method, or resume an interrupted call, and return its checkpoint.
 
@@ -50,18 +52,21 @@ def pretrain(
         seed: of everything: weights, order, views, shuffles.
         folder: for the checkpoint and, until it is written, the training state; one folder a recipe.
         context: device and progress.
-        save_every_s: the state is saved after every epoch, and within one when this long has passed.
+        save_every_s: the state is saved when this long has passed, in the background, and at the end of every stage.
+        speedups: of ``SPEEDUPS``; they move last digits and are part of the recipe.
 
     Raises:
-        UsageError: the folder belongs to another recipe, or the batch does not fit data or processes.
+        UsageError: the folder belongs to another recipe, there is no such speed-up, or the batch does not fit data or
+            processes.
         TrainingDiverged: a loss is not finite; nothing is handed on.
-        EdenError: memory or disk ran out; says what to change.
+        OutOfMemory: the device has no room for a batch.
+        EdenError: the disk is full.
     """
     checkpoint = Checkpoint(folder)
     with distributed.process_group(context.device) as device, _alone(folder):
-        recipe = recipe_id(
-            method_name, config, data.digest, seed, threads(device), precision=fast_precision(device.type)
-        )
+        asked = validated(speedups)
+        precision = "+".join((fast_precision(device.type), *asked))
+        recipe = recipe_id(method_name, config, data.digest, seed, threads(device), precision=precision)
         if not _is_finished(checkpoint, recipe, device):
             training = Training(
                 name=method_name,
@@ -73,6 +78,7 @@ def pretrain(
                 device=device,
                 recipe=recipe,
                 save_every_s=save_every_s,
+                speedups=asked,
             )
             with _explained(training):
                 training.run()
@@ -125,6 +131,7 @@ def _card(training: Training, selected: dict[str, Any]) -> dict[str, Any]:
         "stages": histories.of_stages(history),
         "parent": None,
         "precision": fast_precision(training.device.type),
+        **({"speedups": list(training.speedups)} if training.speedups else {}),
         "processes": distributed.size(),
         "history": {"first": history[0], "last": history[-1], "seconds": sum(e["seconds"] for e in history)},
         **provenance.gather(str(training.device), threads(training.device)),
@@ -160,10 +167,13 @@ def _explained(training: Training) -> Iterator[None]:
     """Convert out-of-memory and disk-full errors to one sentence that says what to do."""
     try:
         yield
-    except (torch.OutOfMemoryError, MemoryError) as error:
-        raise EdenError(
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemory(
             f"{training.name}: out of memory on {training.device} with batch_size {training.config.batch_size} at "
-            f"{training.config.size_px} px: lower batch_size, or use more processes with torchrun"
+            f"{training.config.size_px} px: use more processes with torchrun, which share each batch and keep its "
+            "negatives and its batch-norm groups, or lower batch_size, which is another recipe"
         ) from error
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):

@@ -6,28 +6,30 @@ had not been stopped, bit for bit on a CPU with equal threads.
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, cast
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 
-from eden_bench import registry, seeds
+from eden_bench import registry
 from eden_bench.contracts import Context, Method, PretrainConfig, PretrainData, Stage, ViewRecipe, Views
 from eden_bench.encoders import seeded
-from eden_bench.errors import TrainingDiverged, UsageError
-from pretrain.engine import distributed, history, network, selection, state
+from eden_bench.errors import EdenError, Preempted, TrainingDiverged, UsageError
+from pretrain.engine import distributed, finite, history, network, selection, speedups, state, validation
+from pretrain.engine.feed import Feed
 from pretrain.engine.optimisation import autocast, set_lr
+from pretrain.engine.saving import Saver
 from pretrain.views.stream import ViewStream
 
 CHECK_EVERY_STEPS = 20
-"""Losses are looked at this often, because looking makes an accelerator wait."""
+"""Losses are looked at, and the state may be saved, this often, because looking makes an accelerator wait."""
 _log = logging.getLogger("eden_bench")
 
 
@@ -49,13 +51,16 @@ class Training:
     device: torch.device
     recipe: str
     save_every_s: float
+    speedups: tuple[str, ...] = ()
     method: Method = field(init=False)
     at: state.TrainingState = field(init=False)
     _data: PretrainData = field(init=False)
     _network: nn.Module = field(init=False)
     _optimisers: dict[str, torch.optim.Optimizer] = field(init=False, default_factory=dict)
-    _stream: ViewStream = field(init=False)
+    _feed: Feed = field(init=False)
+    _has_tried: bool = field(init=False, default=False)
     _recent: list[Tensor] = field(init=False, default_factory=list)
+    _saver: Saver = field(init=False)
     _saved_at: float = field(init=False, default_factory=time.monotonic)
     _since: float = field(init=False, default_factory=time.perf_counter)
 
@@ -72,7 +77,7 @@ class Training:
             )
         with seeded(self.seed, "method"):
             self.method = registry.methods.get(self.name)(self.config)
-        self.at = state.load(self.folder, self.recipe)
+        self.at, self._saver = state.load(self.folder, self.recipe), Saver(self.folder)
         if self.at.method:
             self._module.load_state_dict(self.at.method)
         self._module.to(self.device).to(memory_format=torch.channels_last)
@@ -83,14 +88,11 @@ class Training:
         return len(self._data.train) // self.config.batch_size
 
     def run(self) -> None:
-        """Train until the last stage has ended."""
-        stages = self.config.stages
-        while self.at.stage < len(stages):
-            stage = stages[self.at.stage]
-            self._start(stage)
-            while self.at.epoch < stage.epochs and not self._is_over(stage):
-                self._epoch(stage, is_last=self.at.stage == len(stages) - 1)
-            self._end_stage()
+        """Train until the last stage has ended, and everything has been saved."""
+        with contextlib.closing(self._saver), speedups.tuned(self.speedups):
+            while self.at.stage < len(self.config.stages):
+                self._stage(self.config.stages[self.at.stage])
+            self._saver.wait()
 
     def selected(self) -> tuple[dict[str, Tensor], dict[str, Any]]:
         """Return the selected encoder's weights and their epoch."""
@@ -109,9 +111,16 @@ class Training:
     def _module(self) -> nn.Module:
         return cast(nn.Module, self.method)
 
-    @property
-    def _own_batch(self) -> int:
-        return self.config.batch_size // distributed.size()
+    def _stage(self, stage: Stage) -> None:
+        """Train for the rest of a stage, and save."""
+        self._start(stage)
+        is_last = stage == self.config.stages[-1]
+        while self.at.epoch < stage.epochs and not self._is_over(stage):
+            self._epoch(stage, is_last=is_last)
+        self._feed.close()
+        self.at.stage, self.at.optimisers, self._optimisers = self.at.stage + 1, {}, {}
+        self.at.begin_epoch(0)
+        self._save()
 
     def _start(self, stage: Stage) -> None:
         """Build data, optimisers, schedule and views of a stage; when resuming, restore the optimisers' state."""
@@ -127,23 +136,30 @@ class Training:
         for name, saved in self.at.optimisers.items():
             self._optimisers[name].load_state_dict(saved)
         self._network = network.parallel(network.Losses(self.method), turns=len(self._optimisers))
-        self._stream = ViewStream(
+        stream = ViewStream(
             self._data.pyramid,
             self.recipes(stage),
             stage,
             seed=self.seed,
-            batch_size=self._own_batch,
+            batch_size=self.config.batch_size // distributed.size(),
             device=self.device,
             labels=self._data.labels,
         )
+        self._feed = Feed(stream, self._data, stage)
 
     def _epoch(self, stage: Stage, *, is_last: bool) -> None:
-        """Train for the rest of an epoch, validate, log and save."""
+        """Train for the rest of an epoch, validate, log, and save if it is time."""
         self._since = time.perf_counter()
-        for views in self._awaited(self._stream.epoch(self.at.epoch, self._order(stage), first_batch=self.at.step)):
+        batches, waited_before_s = self._feed.train(self.at.epoch, self.at.step), self.at.waited_s
+        for given in batches:
+            self.at.waited_s = waited_before_s + batches.waited_s
             self._set_rates(stage)
-            self._step(network.laid_out(views))
+            views = network.laid_out(given)
+            self._compile(views)
+            self._step(views)
             self._look_up(stage)
+            if batches.ending:
+                self._feed.begin_validation()
         self._check(stage)
         loss = self._validate()
         if not math.isfinite(loss):
@@ -152,8 +168,10 @@ class Training:
         self._warn_if_exhausted(stage)
         if is_last:
             selection.keep_if_best(self.at, self.method, loss)
+        if distributed.rank() == 0:
+            self._saver.note(self.at.history)
         self.at.begin_epoch(self.at.epoch + 1)
-        self._save()
+        self._save_if_due()
 
     def _set_rates(self, stage: Stage) -> None:
         """Set each turn's learning rate for the coming step."""
@@ -168,6 +186,13 @@ class Training:
     def _validation_losses(self, stage: Stage) -> list[float]:
         """Return the loss of each finished epoch of a stage."""
         return [entry["validation_loss"] for entry in self.at.history if entry["stage"] == stage.name]
+
+    def _compile(self, views: Views) -> None:
+        """Compile the encoders before the first step, if that is asked for and this is the only process."""
+        if "compile" in self.speedups and not self._has_tried and distributed.size() == 1:
+            self._has_tried = True
+            turn = next(iter(self._optimisers))
+            speedups.compile_encoders(self._module, lambda: network.losses(self._network, views, turn), self.device)
 
     def _step(self, views: Views) -> None:
         """Take one optimiser step for each turn, then the method's own update."""
@@ -185,30 +210,12 @@ class Training:
         self.method.after_step()
         self.at.step += 1
 
-    def _order(self, stage: Stage) -> np.ndarray:
-        """Return this process's share of the shuffled training images, whole batches only."""
-        train = self._data.train
-        order = train[seeds.shuffled(len(train), self.seed, "order", stage.name, self.at.epoch)]
-        batches = order[: self.steps * self.config.batch_size].reshape(self.steps, distributed.size(), self._own_batch)
-        return batches[:, distributed.rank()].reshape(-1)
-
-    @torch.no_grad()
     def _validate(self) -> float:
-        """Return the mean loss of the first turn on held-out patients, in eval mode on fixed views.
-
-        Not as in Adam's released code, which enqueues validation keys and moves the teacher.
-        """
+        """Return the mean loss of the first turn on held-out patients, in eval mode on fixed views."""
         distributed.share_buffers(self._module)
         self._module.eval()
-        turn = next(iter(self._optimisers))
-        own = self._data.validation[distributed.rank() :: distributed.size()]
-        sums = torch.zeros(2, device=self.device)
-        for views in self._stream.epoch(0, own, purpose="validation"):
-            with autocast(self.device):
-                losses = self.method.losses(network.laid_out(views), turn)
-            count = len(views.samples)
-            sums[0] += torch.stack(list(losses.values())).sum() * count
-            sums[1] += count
+        held_out = self._feed.validation(next_epoch=self.at.epoch + 1)
+        sums = validation.summed_loss(self.method, next(iter(self._optimisers)), held_out, self.device)
         self._module.train()
         total, images = distributed.summed(sums).tolist()
         return float(total / max(images, 1))
@@ -218,15 +225,16 @@ class Training:
             self.at.sums[name] = self.at.sums.get(name, 0) + value.detach().float()
 
     def _look_up(self, stage: Stage) -> None:
-        """Report progress; at intervals check the losses and save."""
+        """Report progress; at intervals check the losses and save; stop if asked to."""
         done = len(self.at.history) * self.steps + self.at.step
         total = sum(s.epochs for s in self.config.stages) * self.steps
         if distributed.rank() == 0:
             self.context.progress(f"{self.name} {stage.name}, epoch {self.at.epoch + 1}/{stage.epochs}", done, total)
+        self._saver.look()
         if self.at.step % CHECK_EVERY_STEPS == 0:
             self._check(stage)
-            if time.monotonic() - self._saved_at >= self.save_every_s:
-                self._save()
+            self._save_if_due()
+        self._stop_if_asked(stage)
 
     def _check(self, stage: Stage) -> None:
         """Raise TrainingDiverged if a loss since the last check, or a parameter or buffer, is not finite.
@@ -235,15 +243,16 @@ class Training:
         """
         if not self._recent:
             return
-        bad = distributed.summed((~torch.isfinite(torch.stack(self._recent))).float()) > 0
+        bad = finite.first_bad(self._recent)
         self._recent.clear()
-        if bad.any():
-            step = self.at.step + 1 + (int(bad.float().argmax()) - len(bad)) // len(self._optimisers)
-            raise self._diverged("loss", stage, step)
-        if distributed.summed(network.not_finite(self._module)) > 0:
+        if bad is not None:
+            raise self._diverged("loss", stage, self.at.step + 1 + bad // len(self._optimisers))
+        if not finite.is_finite(self._module):
             raise self._diverged("network", stage, self.at.step)
 
     def _diverged(self, what: str, stage: Stage, step: int) -> TrainingDiverged:
+        with contextlib.suppress(EdenError, OSError):
+            self._saver.wait()
         kept = state.load(self.folder, self.recipe)
         return TrainingDiverged(
             f"{self.name}: the {what} is not finite at stage {stage.name}, epoch {self.at.epoch + 1}, step {step}; "
@@ -266,33 +275,30 @@ class Training:
         if distributed.rank() == 0 and (said := history.exhaustion(self.at.history, stage.name)):
             _log.warning("%s, stage %s, %s", self.name, stage.name, said)
 
-    def _end_stage(self) -> None:
-        self.at.stage, self.at.optimisers, self._optimisers = self.at.stage + 1, {}, {}
-        self.at.begin_epoch(0)
-        self._save()
+    def _stop_if_asked(self, stage: Stage) -> None:
+        """Save and raise Preempted if the system asks to end; several processes decide together, at intervals."""
+        together = self.at.step % CHECK_EVERY_STEPS == 0
+        if distributed.asked_to_stop(self.device, together=together):
+            self._check(stage)
+            self._save()
+            self._saver.wait()
+            raise Preempted
+
+    def _save_if_due(self) -> None:
+        if time.monotonic() - self._saved_at >= self.save_every_s:
+            self._save()
 
     def _save(self) -> None:
-        """Save state and history; process 0 only."""
+        """Begin to save the state; process 0 only."""
         self._saved_at = time.monotonic()
         self._clock()
         if distributed.rank() != 0:
             return
         self.at.method = self._module.state_dict()
         self.at.optimisers = {name: optimiser.state_dict() for name, optimiser in self._optimisers.items()}
-        state.save(self.folder, self.at)
-        history.write(self.folder, self.at.history)
+        self._saver.save(self.at)
 
     def _clock(self) -> None:
         """Add the time since the last call to the epoch's."""
         now = time.perf_counter()
         self.at.seconds, self._since = self.at.seconds + now - self._since, now
-
-    def _awaited(self, stream: Iterator[Views]) -> Iterator[Views]:
-        """Yield from a stream, and measure the time that training waits for it."""
-        while True:
-            start = time.perf_counter()
-            views = next(stream, None)
-            self.at.waited_s += time.perf_counter() - start
-            if views is None:
-                return
-            yield views

@@ -1,8 +1,9 @@
 """Grouped and shuffled batch norm, so that a query and its key are normalised beside different images.
 
 Batch statistics otherwise tell the network which key belongs to which query (He et al., CVPR 2020, arXiv:1911.05722,
-section 3.3). The paper's four GPUs normalise 64 images each; on one device the batch is cut into as many groups
-and run group by group, which costs what one pass costs. With several processes keys are shuffled across all of them.
+section 3.3). The paper's four GPUs normalise 64 images each; on one device the batch is cut into as many groups. A CPU
+runs group by group, which costs what one pass costs; a GPU, which likes large batches, runs once and cuts at the batch
+norms alone (``grouped_norm``). With several processes keys are shuffled across all of them.
 Running statistics follow the first group alone, as those of the paper's first GPU, which are saved, follow its images.
 In eval mode batch norm uses its running statistics, and both functions simply call the network.
 """
@@ -18,10 +19,12 @@ from torch import Tensor, nn
 from torch.nn.modules.batchnorm import _BatchNorm
 
 from pretrain.engine import distributed
+from pretrain.parts import grouped_norm
+from pretrain.views.uploading import uploaded
 
 
 def in_groups(network: nn.Module, images: Tensor, groups: int, *maps: tuple[Tensor, ...]) -> Any:  # noqa: ANN401 - what the network returns
-    """Run a network over images group by group, and concatenate the outputs.
+    """Run a network over images, each group of them normalised alone; return the outputs of all.
 
     Args:
         network: returns a tensor, or a (named) tuple of tensors, batch first.
@@ -32,6 +35,9 @@ def in_groups(network: nn.Module, images: Tensor, groups: int, *maps: tuple[Tens
     own = max(1, groups // distributed.size())
     if own == 1 or not network.training:
         return network(images, *maps)
+    if _at_once(images.device) and grouped_norm.allows(network):
+        with grouped_norm.normalising_by_groups(network, own):
+            return network(images, *maps)
     parts = (zip(*(one.tensor_split(own) for one in each), strict=True) for each in maps)
     first, *others = zip(images.tensor_split(own), *parts, strict=True)
     outputs = [network(*first)]
@@ -53,11 +59,16 @@ def shuffled_in_groups(network: nn.Module, images: Tensor, groups: int, generato
     if not network.training:
         return network(images)
     everyone = distributed.gathered(images)
-    order = distributed.from_first(torch.randperm(len(everyone), generator=generator).to(images.device))
+    order = distributed.from_first(uploaded(torch.randperm(len(everyone), generator=generator), images.device))
     own = slice(distributed.rank() * len(images), (distributed.rank() + 1) * len(images))
     mixed = everyone[order[own]].contiguous(memory_format=torch.channels_last)
     home = torch.argsort(order)[own]
     return _each(in_groups(network, mixed, groups), lambda rows: distributed.gathered(rows)[home])
+
+
+def _at_once(device: torch.device) -> bool:
+    """Return whether a device runs groups in one pass; a CPU keeps the order of its sums."""
+    return device.type == "cuda"
 
 
 @contextlib.contextmanager

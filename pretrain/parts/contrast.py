@@ -5,11 +5,13 @@ is at least a threshold are the same anatomy in another patient and leave the su
 
 Cosines are at most 1, so 1/τ is a valid fixed shift for the log-sum-exp: one pass over the queue, tile by tile,
 without a maximum. The gradient is summed in the same pass, so no (B, K) tensor ever exists and nothing of the queue
-has to outlive the call: it may be written to before ``backward``.
+has to outlive the call: it may be written to before ``backward``. On a CPU a tile fits the cache; on an accelerator,
+where each operation costs a launch, it is as large as a quarter of the plain way's memory allows.
 """
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple, cast
 
 import torch
@@ -18,8 +20,10 @@ from torch.autograd.function import once_differentiable
 
 LOWEST_TEMPERATURE = 0.025
 """Below it exp((s − 1) / τ) leaves float32's normal range for cosines near -1."""
-_TILE = {"cpu": (256, 2048), "cuda": (2048, 8192)}
-"""Rows and columns of the similarity matrix held at once: a CPU's tile fits its cache."""
+_TILE = (256, 2048)
+"""Rows and columns of the similarity matrix held at once on a CPU."""
+_WIDE_ROWS, _WIDE_TERMS = 2048, 2**23
+"""On an accelerator: most rows, and rows times columns (32 MiB)."""
 
 
 class Contrast(NamedTuple):
@@ -72,7 +76,8 @@ class _FusedInfoNCE(torch.autograd.Function):
     ) -> tuple[Tensor, Tensor]:
         positive = (query * key).sum(1)
         weighted = torch.zeros_like(query) if ctx.needs_input_grad[0] else None
-        total, kept = _sum_negatives(query, queue, temperature, prune_from, weighted)
+        sums = _sum_negatives if query.device.type == "cpu" else _sum_wide
+        total, kept = sums(query, queue, temperature, prune_from, weighted)
         own = ((positive - 1) / temperature).exp_()
         total += own
         pull = (own / total - 1) / (temperature * len(query))
@@ -97,7 +102,7 @@ def _sum_negatives(
     query: Tensor, queue: Tensor, temperature: float, prune_from: float | None, weighted: Tensor | None
 ) -> tuple[Tensor, Tensor]:
     """Return Σ_i e^{(s_i − 1)/τ} and the number kept, both (B,); add Σ_i e^{(s_i − 1)/τ} n_i to weighted, (B, C)."""
-    rows, columns = _TILE.get(query.device.type, _TILE["cuda"])
+    rows, columns = _TILE
     total = query.new_zeros(len(query))
     kept = query.new_full((len(query),), queue.shape[1])
     for top in range(0, len(query), rows):
@@ -119,3 +124,36 @@ def _distances(query: Tensor, negatives: Tensor, prune_from: float | None) -> Te
     if prune_from is not None:  # keeps -s > -γ, which is s < γ, in one pass and without a mask in memory
         torch.threshold_(opposite, -prune_from, float("inf"))
     return opposite.add_(1)
+
+
+def _sum_wide(
+    query: Tensor, queue: Tensor, temperature: float, prune_from: float | None, weighted: Tensor | None
+) -> tuple[Tensor, Tensor]:
+    """Return and add the same in few launches and passes: large tiles, e^{s/τ} unshifted, the shift on the sums."""
+    rows = min(len(query), _WIDE_ROWS)
+    tiles = torch.split(queue, _WIDE_TERMS // rows, dim=1)
+    opposite, totals = query.neg(), query.new_empty(len(tiles), len(query))
+    kept = torch.empty_like(totals) if prune_from is not None else None
+    for top in range(0, len(query), rows):
+        block = slice(top, top + rows)
+        for number, negatives in enumerate(tiles):
+            terms = _wide_terms(opposite[block], negatives, temperature, prune_from)
+            torch.sum(terms, 1, out=totals[number, block])
+            if kept is not None:  # kept terms are at least e^-40, pruned ones are 0
+                torch.linalg.vector_norm(terms, 0, dim=1, out=kept[number, block])
+            if weighted is not None:
+                weighted[block].addmm_(terms, negatives.T)
+            del terms  # before the next tile is made, or two are held
+    shift = math.exp(-1 / temperature)
+    if weighted is not None:
+        weighted *= shift
+    all_kept = query.new_full((len(query),), queue.shape[1]) if kept is None else kept.sum(0)
+    return totals.sum(0).mul_(shift), all_kept
+
+
+def _wide_terms(opposite: Tensor, negatives: Tensor, temperature: float, prune_from: float | None) -> Tensor:
+    """Return e^{s/τ} ≤ e^40, (rows, columns), 0 where pruned, by the same comparison as on a CPU."""
+    terms = torch.mm(opposite, negatives)
+    if prune_from is not None:
+        torch.threshold_(terms, -prune_from, float("inf"))
+    return torch.pow(math.exp(-1 / temperature), terms, out=terms)  # one pass, where · 1/τ and exp are two

@@ -12,6 +12,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from pretrain.views.uploading import uploaded
+
 REFERENCE_PX = 224
 
 
@@ -34,7 +36,7 @@ class Blocks(NamedTuple):
             torch.from_numpy(((pixels >= start[..., None]) & (pixels < (start + length)[..., None])).astype(np.float32))
             for start, length in ((self.top, self.height), (self.left, self.width))
         )
-        return torch.bmm(rows.to(device).transpose(1, 2), columns.to(device))[:, None] > 0
+        return torch.bmm(uploaded(rows, device).transpose(1, 2), uploaded(columns, device))[:, None] > 0
 
     def where(self, chosen: np.ndarray) -> Blocks:
         """Return the blocks with those not chosen, (B, 1) or (B, N) bool, made absent."""
@@ -97,7 +99,7 @@ def swapped(first: Blocks, second: Blocks, size_px: int) -> Tensor:
 def taken(images: Tensor, source: Tensor) -> Tensor:
     """Gather images (B, C, S, S) from source pixels (B, S²)."""
     flat = images.flatten(2)
-    moved = torch.take_along_dim(flat, source[:, None].to(images.device), 2)
+    moved = torch.take_along_dim(flat, uploaded(source[:, None], images.device), 2)
     return moved.view_as(images).contiguous(memory_format=torch.channels_last)
 
 

@@ -79,36 +79,35 @@ def resample(windows: Stack, size_px: int) -> Tensor:
     """Smooth windows and resample their crops bilinearly to (B, C, size_px, size_px) whole levels."""
     pixels = windows.pixels
     images = pixels[:, None] if pixels.ndim == 3 else pixels.permute(0, 3, 1, 2)
-    crops = np.array([window.crop for window in windows.windows])
-    shapes = np.array([window.pixels.shape[:2] for window in windows.windows])
-    along_y, along_x = antialiasing(windows.windows, size_px)
-    rows = _blend(images, *_taps(crops[:, 0], crops[:, 2], shapes[:, 0], along_y, size_px), dim=2)
-    return _round(_blend(rows, *_taps(crops[:, 1], crops[:, 3], shapes[:, 1], along_x, size_px), dim=3))
+    places = np.array([(*window.crop, *window.pixels.shape[:2]) for window in windows.windows], np.float64)
+    top, left, height, width, *ends = torch.from_numpy(places.T).to(images.device, non_blocking=True)
+    along_y, along_x = (_send(weights, images) for weights in antialiasing(windows.windows, size_px))
+    rows = _blend(images, *_taps(top, height, ends[0], along_y, size_px), dim=2)
+    return _round(_blend(rows, *_taps(left, width, ends[1], along_x, size_px), dim=3))
 
 
-def _taps(
-    start: np.ndarray, length: np.ndarray, available: np.ndarray, smoothing: np.ndarray, size_px: int
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the neighbours (B, K + 1, S) of each view pixel along one axis, and their weights.
+def _taps(start: Tensor, length: Tensor, available: Tensor, smoothing: Tensor, size_px: int) -> tuple[Tensor, Tensor]:
+    """Return the neighbours (B, K + 1, S) of each view pixel along one axis, and their weights, on the device.
 
-    Smoothing (B, K) and linear interpolation in one. Neighbours stay within the window; its edge pixel goes on outside.
+    Smoothing (B, K) and linear interpolation in one, in float64. Neighbours stay within the window; its edge pixel goes
+    on outside. Made there, since their upload would take longer than the windows'.
     """
     step, last, radius = length[:, None] / size_px, available[:, None] - 1, smoothing.shape[1] // 2
-    at = np.clip((np.arange(size_px) + 0.5) * step + start[:, None] - 0.5, 0, last)
-    low = np.floor(at)
+    centres = torch.arange(size_px, dtype=torch.float64, device=start.device) + 0.5
+    at = torch.minimum((centres * step + start[:, None] - 0.5).clamp(min=0), last)
+    low = torch.floor(at)
     share = (at - low)[:, None]
-    index = np.clip(low[:, None] + np.arange(-radius, radius + 2)[:, None], 0, last[:, None])
-    near, far = (np.pad(smoothing, ((0, 0), ends))[:, :, None] for ends in ((0, 1), (1, 0)))
-    return index.astype(np.int64), ((1 - share) * near + share * far).astype(np.float32)
+    offsets = torch.arange(-radius, radius + 2, device=start.device)[:, None]
+    index = torch.minimum((low[:, None] + offsets).clamp(min=0), last[:, None])
+    near, far = (functional.pad(smoothing, ends)[:, :, None] for ends in ((0, 1), (1, 0)))
+    return index.long(), ((1 - share) * near + share * far).float()
 
 
-def _blend(images: Tensor, index: np.ndarray, weights: np.ndarray, *, dim: int) -> Tensor:
+def _blend(images: Tensor, index: Tensor, weights: Tensor, *, dim: int) -> Tensor:
     shape = (len(index), 1, -1, 1) if dim == 2 else (len(index), 1, 1, -1)
     blended: Tensor | float = 0.0
-    for place, weight in zip(index.swapaxes(0, 1), weights.swapaxes(0, 1), strict=True):
-        at, by = (torch.from_numpy(np.ascontiguousarray(values)).to(images.device, non_blocking=True).view(shape)
-                  for values in (place, weight))  # fmt: skip
-        blended = blended + by * torch.take_along_dim(images, at, dim)
+    for at, by in zip(index.unbind(1), weights.unbind(1), strict=True):
+        blended = blended + by.reshape(shape) * torch.take_along_dim(images, at.reshape(shape), dim)
     return torch.as_tensor(blended)
 
 

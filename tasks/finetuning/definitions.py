@@ -4,21 +4,33 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, replace
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 from eden_bench import registry
 from eden_bench.contracts import Context, Dataset, DatasetIndex, OpenTask, ScoreDefinition, Task
+from eden_bench.contracts.tasks import Seeds
 from eden_bench.errors import unknown
+from tasks.finetuning.frozen.protocol import (
+    CLASSIFICATION,
+    SEGMENTATION,
+    AttentiveProtocol,
+    FrozenSegProtocol,
+    ReadProtocol,
+    of_classification,
+    of_segmentation,
+)
 from tasks.finetuning.protocol import (
     PAPER_CLASSIFICATION,
     PAPER_SEGMENTATION,
     QUICK_CLASSIFICATION,
     QUICK_SEGMENTATION,
     ClassificationProtocol,
-    FinetuneProtocol,
     SegmentationProtocol,
+    SplitProtocol,
 )
 
+OfSegmentation = SegmentationProtocol | FrozenSegProtocol
+OfClassification = ClassificationProtocol | ReadProtocol | AttentiveProtocol
 _MASKS = (
     "P the pixels whose probability is above {threshold}, T the true mask, both at score_px × score_px of the protocol "
     "(the mask resized to the nearest pixel, the logits bilinearly)"
@@ -143,6 +155,7 @@ class SegmentationTask(Task):
     score: ScoreDefinition = DICE
     kind: Literal["segmentation"] = "segmentation"
     groups: tuple[str, ...] = ()
+    frozen: ClassVar[tuple[str, ...]] = SEGMENTATION
 
     def __post_init__(self) -> None:
         """Define distances in mm where the images' side is known.
@@ -159,23 +172,29 @@ class SegmentationTask(Task):
         others = {**self.score.alternatives, **surfaces_in("mm")}
         object.__setattr__(self, "score", replace(self.score, alternatives=others))
 
-    def protocol(self, name: str) -> SegmentationProtocol:
-        """Return the protocol "paper" or "quick".
+    def protocol(self, name: str) -> OfSegmentation:
+        """Return the protocol "paper" or "quick", or a frozen one.
 
         Raises:
             UsageError: the task has no protocol of that name.
         """
-        return _named(self.name, name, {"paper": self.paper, "quick": self.quick})
+        own = {"paper": self.paper, "quick": self.quick}
+        return _named(self.name, name, {**own, **of_segmentation(self.paper, self.quick)})
 
-    def lists(self, index: DatasetIndex, protocol: SegmentationProtocol) -> tuple[dict[str, list[str]], str]:
+    def lists(self, index: DatasetIndex, protocol: SplitProtocol) -> tuple[dict[str, list[str]], str]:
         """Return the image ids of "train", "validation" and "test", and the rule in words."""
         return _lists(index, protocol)
 
-    def open(self, index: DatasetIndex, protocol: SegmentationProtocol, context: Context) -> OpenTask:
+    def open(self, index: DatasetIndex, protocol: OfSegmentation, context: Context) -> OpenTask:
         """Decode the data (or map them from the cache) and make the splits."""
+        dataset = _dataset(self.dataset, context)
+        if isinstance(protocol, FrozenSegProtocol):
+            from tasks.finetuning.frozen.segmentation import OpenFrozenSegmentation
+
+            return OpenFrozenSegmentation(self, index, protocol, context, dataset)
         from tasks.finetuning.segmentation import OpenSegmentation
 
-        return OpenSegmentation(self, index, protocol, context, _dataset(self.dataset, context))
+        return OpenSegmentation(self, index, protocol, context, dataset)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,24 +210,35 @@ class ClassificationTask(Task):
     score: ScoreDefinition = AUC
     kind: Literal["classification"] = "classification"
     groups: tuple[str, ...] = ()
+    frozen: ClassVar[tuple[str, ...]] = CLASSIFICATION
 
-    def protocol(self, name: str) -> ClassificationProtocol:
-        """Return the protocol "paper" or "quick".
+    def protocol(self, name: str) -> OfClassification:
+        """Return the protocol "paper" or "quick", or a frozen one.
 
         Raises:
             UsageError: the task has no protocol of that name.
         """
-        return _named(self.name, name, {"paper": self.paper, "quick": self.quick})
+        own = {"paper": self.paper, "quick": self.quick}
+        return _named(self.name, name, {**own, **of_classification(self.paper, self.quick)})
 
-    def lists(self, index: DatasetIndex, protocol: ClassificationProtocol) -> tuple[dict[str, list[str]], str]:
+    def repeats_for(self, protocol: SplitProtocol, shots: int | None) -> Seeds:
+        """Return "once" where features of all images are read: nothing of that depends on a seed."""
+        return "once" if isinstance(protocol, ReadProtocol) and shots is None else "seeds"
+
+    def lists(self, index: DatasetIndex, protocol: SplitProtocol) -> tuple[dict[str, list[str]], str]:
         """Return the image ids of "train", "validation" and "test", and the rule in words."""
         return _lists(index, protocol)
 
-    def open(self, index: DatasetIndex, protocol: ClassificationProtocol, context: Context) -> OpenTask:
+    def open(self, index: DatasetIndex, protocol: OfClassification, context: Context) -> OpenTask:
         """Decode the data (or map them from the cache) and make the splits."""
+        dataset = _dataset(self.dataset, context)
+        if isinstance(protocol, ReadProtocol | AttentiveProtocol):
+            from tasks.finetuning.frozen.classification import OpenFrozenClassification
+
+            return OpenFrozenClassification(self, index, protocol, context, dataset)
         from tasks.finetuning.classification import OpenClassification
 
-        return OpenClassification(self, index, protocol, context, _dataset(self.dataset, context))
+        return OpenClassification(self, index, protocol, context, dataset)
 
 
 def _named(task: str, name: str, protocols: dict[str, Any]) -> Any:  # noqa: ANN401 - one of two dataclasses
@@ -217,7 +247,7 @@ def _named(task: str, name: str, protocols: dict[str, Any]) -> Any:  # noqa: ANN
     return protocols[name]
 
 
-def _lists(index: DatasetIndex, protocol: FinetuneProtocol) -> tuple[dict[str, list[str]], str]:
+def _lists(index: DatasetIndex, protocol: SplitProtocol) -> tuple[dict[str, list[str]], str]:
     from tasks.finetuning.splits import split
 
     made = split(index, protocol.validation_share)

@@ -32,6 +32,7 @@ _KEYS: Mapping[str, type | tuple[type, ...]] = {
     "side_mm": float,
     "bits": int,
     "licence": str,
+    "shareable": bool,
     "citation": str,
     "source": str,
     "patient": str,
@@ -42,7 +43,14 @@ _KEYS: Mapping[str, type | tuple[type, ...]] = {
     "paper": dict,
     "quick": dict,
 }
-_WORDS = {str: "text", int: "a whole number", float: "a number", dict: "a table", (str, dict): "text or a table"}
+_WORDS = {
+    bool: "true or false",
+    str: "text",
+    int: "a whole number",
+    float: "a number",
+    dict: "a table",
+    (str, dict): "text or a table",
+}
 _MASK_KEYS = {"folder": str, "suffix": str, "value": int}
 
 
@@ -111,7 +119,7 @@ def _check_types(content: Mapping[str, Any], keys: Mapping[str, Any], where: str
         if key not in keys:
             raise ValueError(f"unknown key {where}{key!r}.{nearest(key, keys)} Known: {', '.join(keys)}.")
         expected = (int, float) if keys[key] is float else keys[key]
-        if not isinstance(value, expected) or isinstance(value, bool):
+        if not isinstance(value, expected) or (isinstance(value, bool) and expected is not bool):
             raise ValueError(f"{where}{key} must be {_WORDS[keys[key]]}, not {value!r}")
 
 
@@ -125,6 +133,7 @@ def _dataset(content: Mapping[str, Any], root: Path) -> FolderDataset:
         source=content.get("source", f"the user's own folder {root}"),
         folders=(name,),
         expected_images=0,
+        shareable=content.get("shareable", False),
     )
     return FolderDataset(
         name=name,

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -16,14 +16,22 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
-from eden_bench import seeds
-from eden_bench.contracts import steps_per_epoch
-from eden_bench.devices import fast_precision
-from eden_bench.errors import TrainingDiverged
+from eden_bench import preemption, seeds
+from eden_bench.contracts import Item, steps_per_epoch
+from eden_bench.devices import fast_precision, is_out_of_memory
+from eden_bench.errors import OutOfMemory, TrainingDiverged, listed
 from tasks.finetuning.device_images import normalised
-from tasks.finetuning.protocol import FinetuneProtocol
+from tasks.finetuning.protocol import FinetuneProtocol, TrainingProtocol
 
-P = TypeVar("P", bound=FinetuneProtocol)
+P = TypeVar("P", bound=TrainingProtocol)
+
+
+class _Taken(NamedTuple):
+    """A step that was taken."""
+
+    step: int
+    rows: np.ndarray
+    loss: Tensor
 
 
 class Budget(NamedTuple):
@@ -45,6 +53,7 @@ class Problem:
         validation_loss: the loss over all validation images, without augmentation; None without such images.
         rows: (n,) the training images.
         full: number of training images of the full set, on which the budget "steps" is counted.
+        items: the dataset's, by row; a loss that is not finite names those of its batch.
     """
 
     network: nn.Module
@@ -52,6 +61,7 @@ class Problem:
     validation_loss: Callable[[], float] | None
     rows: np.ndarray
     full: int
+    items: Sequence[Item] = ()
 
 
 @dataclass
@@ -70,7 +80,7 @@ class _Best:
             self.weights = {name: value.clone() for name, value in network.state_dict().items()}
 
 
-def fine_tune(problem: Problem, protocol: FinetuneProtocol, seed: int, device: torch.device) -> dict[str, Any]:
+def fine_tune(problem: Problem, protocol: TrainingProtocol, seed: int, device: torch.device) -> dict[str, Any]:
     """Train the network in place within the budget, and restore the weights of its best step.
 
     Returns:
@@ -78,15 +88,19 @@ def fine_tune(problem: Problem, protocol: FinetuneProtocol, seed: int, device: t
 
     Raises:
         TrainingDiverged: a loss is NaN or infinite.
+        OutOfMemory: the device has no room for a batch.
     """
     budget = budget_of(protocol, len(problem.rows), problem.full)
     optimiser = make_optimiser(problem.network, protocol, device)
-    best, step, losses = _Best(), 0, []
+    best, step = _Best(), 0
+    recent: list[_Taken] = []
     for step, (epoch, rows) in enumerate(batches(problem.rows, protocol.batch_size, seed, budget.steps), start=1):
+        preemption.check()
         _set_rate(optimiser, learning_rate(step - 1, budget.steps, protocol))
-        losses.append(_step(problem, optimiser, rows, epoch))
+        with _memory_explained(protocol, device, step):
+            recent.append(_Taken(step, rows, _step(problem, optimiser, rows, epoch)))
         if step % budget.validate_every == 0 or step == budget.steps:
-            _check_losses(losses, step)
+            _check_losses(recent, problem.items)
             if _stops(problem, best, step, budget):
                 break
     if best.weights:
@@ -94,7 +108,7 @@ def fine_tune(problem: Problem, protocol: FinetuneProtocol, seed: int, device: t
     return _told(protocol, budget, best, step, problem, device)
 
 
-def budget_of(protocol: FinetuneProtocol, images: int, full: int) -> Budget:
+def budget_of(protocol: TrainingProtocol, images: int, full: int) -> Budget:
     """Compute the few-shot budget of a run on some images, of which the full set has ``full``.
 
     Patience is ``patience`` validations but never fewer than ``min_steps`` steps; as it starts after the first
@@ -120,7 +134,7 @@ def batches(rows: np.ndarray, batch_size: int, seed: int, steps: int) -> Iterato
             yield epoch, batch
 
 
-def learning_rate(step: int, steps: int, protocol: FinetuneProtocol) -> float:
+def learning_rate(step: int, steps: int, protocol: TrainingProtocol) -> float:
     """Return the rate of a step counted from 0: a linear warm-up, then half a cosine towards 0."""
     warmup = round(steps * protocol.warmup_share)
     if step < warmup:
@@ -128,11 +142,11 @@ def learning_rate(step: int, steps: int, protocol: FinetuneProtocol) -> float:
     return protocol.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
 
 
-def make_optimiser(network: nn.Module, protocol: FinetuneProtocol, device: torch.device) -> torch.optim.Optimizer:
-    """Return AdamW, or Adam (whose weight decay is an L2 penalty), on every parameter."""
+def make_optimiser(network: nn.Module, protocol: TrainingProtocol, device: torch.device) -> torch.optim.Optimizer:
+    """Return AdamW, or Adam (whose weight decay is an L2 penalty), on every parameter that is trained."""
     kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[protocol.optimiser]
     return kind(
-        network.parameters(),
+        [parameter for parameter in network.parameters() if parameter.requires_grad],
         lr=protocol.lr,
         betas=protocol.betas,
         weight_decay=protocol.weight_decay,
@@ -168,12 +182,16 @@ def logits_of(network: nn.Module, images: Tensor, protocol: FinetuneProtocol) ->
 
 
 def scored_logits(network: nn.Module, images: Tensor, protocol: FinetuneProtocol, step: int) -> Tensor:
-    """Compute ``logits_of`` test images and validate that they are finite; step is named in the error.
+    """Compute ``logits_of`` test images, and validate them as ``finite`` does."""
+    return finite(logits_of(network, images, protocol), step)
+
+
+def finite(logits: Tensor, step: int) -> Tensor:
+    """Return the logits of test images after validating that they are finite; step is named in the error.
 
     Raises:
         TrainingDiverged: one is not finite; nothing else looks at what the last step made of the weights.
     """
-    logits = logits_of(network, images, protocol)
     if not logits.isfinite().all():
         raise TrainingDiverged(_diverged("a test logit", math.nan, step))
     return logits
@@ -191,6 +209,21 @@ def _step(problem: Problem, optimiser: torch.optim.Optimizer, rows: np.ndarray, 
     loss.backward()  # type: ignore[no-untyped-call]
     optimiser.step()
     return loss.detach()
+
+
+@contextlib.contextmanager
+def _memory_explained(protocol: FinetuneProtocol, device: torch.device, step: int) -> Iterator[None]:
+    """Convert running out of memory to a sentence. A step is never done in parts, which would be another protocol."""
+    try:
+        yield
+    except (MemoryError, RuntimeError) as error:
+        if not is_out_of_memory(error):
+            raise
+        raise OutOfMemory(
+            f"out of memory on {device} at step {step} with batch_size {protocol.batch_size} at {protocol.size_px} px; "
+            "batch norm and Dice are of the whole batch, so it is not split: run less beside it, use a larger device, "
+            "or lower batch_size in a protocol, for all methods alike"
+        ) from error
 
 
 def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
@@ -211,21 +244,25 @@ def _stops(problem: Problem, best: _Best, step: int, budget: Budget) -> bool:
     return step - best.step >= budget.patience_steps
 
 
-def _check_losses(losses: list[Tensor], step: int) -> None:
+def _check_losses(recent: list[_Taken], items: Sequence[Item]) -> None:
     """Validate that the losses since the last check are finite; at intervals, since a GPU is waited for."""
-    values = torch.stack(losses).tolist()
-    for back, value in enumerate(values):
+    values = torch.stack([taken.loss for taken in recent]).tolist()
+    for taken, value in zip(recent, values, strict=True):
         if not math.isfinite(value):
-            raise TrainingDiverged(_diverged("training loss", value, step - len(values) + 1 + back))
-    losses.clear()
+            raise TrainingDiverged(_diverged("training loss", value, taken.step) + _images(taken.rows, items))
+    recent.clear()
 
 
 def _diverged(what: str, value: float, step: int) -> str:
     return f"{what} became {value} at step {step}, expected a finite number: lower the protocol's lr"
 
 
+def _images(rows: np.ndarray, items: Sequence[Item]) -> str:
+    return f", or look at the images of that step: {listed([items[row].id for row in rows])}" if items else ""
+
+
 def _told(
-    protocol: FinetuneProtocol, budget: Budget, best: _Best, step: int, problem: Problem, device: torch.device
+    protocol: TrainingProtocol, budget: Budget, best: _Best, step: int, problem: Problem, device: torch.device
 ) -> dict[str, Any]:
     return {
         "budget": protocol.few_shot_budget,

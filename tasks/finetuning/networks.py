@@ -2,15 +2,45 @@
 
 from __future__ import annotations
 
+from typing import Literal, Self
+
 import torch
 from torch import Tensor, nn
 
 from eden_bench.encoders import Encoder, seeded
 from eden_bench.encoders.unet import UNetDecoder
+from tasks.finetuning import lora
 from tasks.finetuning.protocol import FinetuneProtocol
 
 
-class UNet(nn.Module):
+class OnEncoder(nn.Module):
+    """A network on an encoder, all of which is trained, or the head alone, or the head and low-rank updates."""
+
+    encoder: Encoder
+    encoder_is: Literal["trained", "frozen", "lora"] = "trained"
+
+    def fix(self, protocol: FinetuneProtocol, seed: int) -> None:
+        """Freeze the encoder, or give it low-rank updates drawn from the seed, as a protocol says.
+
+        Raises:
+            UsageError: low-rank updates of an encoder without attention.
+        """
+        self.encoder_is = protocol.encoder
+        if protocol.encoder != "trained":
+            self.encoder.requires_grad_(False)
+        if protocol.encoder == "lora":
+            with seeded(seed, "lora"):
+                lora.add(self.encoder, protocol.lora_rank, protocol.lora_alpha)
+
+    def train(self, mode: bool = True) -> Self:
+        """Set the mode of what is trained; an encoder that is not stays in eval mode, its drop-path off."""
+        super().train(mode)
+        if self.encoder_is != "trained":
+            self.encoder.eval()
+        return self
+
+
+class UNet(OnEncoder):
     """An encoder with a U-Net decoder (Ronneberger et al., MICCAI 2015, arXiv:1505.04597)."""
 
     def __init__(self, encoder: Encoder, structures: int, decoder_channels: tuple[int, ...], seed: int) -> None:
@@ -25,7 +55,7 @@ class UNet(nn.Module):
         return logits
 
 
-class Classifier(nn.Module):
+class Classifier(OnEncoder):
     """Globally pooled features and one linear layer, weights N(0, 0.01²), bias 0."""
 
     protocol: FinetuneProtocol

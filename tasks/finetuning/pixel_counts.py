@@ -61,12 +61,17 @@ class Counts:
             parts[0].pixels,
         )
 
+    @property
+    def dice(self) -> np.ndarray:
+        """(N,) Dice of each image, mean over structures."""
+        return np.asarray(statistics.dice(*self.whole).mean(axis=1))
+
     def scores(self, structures: Sequence[str]) -> dict[str, float]:
         """Compute every score of the test set."""
         (overlap, predicted), true = self.levels.sum(axis=0), self.whole.true.sum()
         mean_iou = statistics.iou_thresholds(overlap, predicted, true, self.pixels * len(self.levels))
         values = {**scores.segmentation_scores(*self.whole), "iou_thresholds": float(mean_iou)}
-        of_images = {"dice": statistics.dice(*self.whole).mean(axis=1)}
+        of_images = {"dice": self.dice}
         values["dice_worst5"] = statistics.lowest_5_percent(of_images, "dice_worst5")
         if self.region is not None:
             inside = scores.segmentation_scores(*self.region)
@@ -81,7 +86,7 @@ class Counts:
         """Return the columns of the cases, one row an image: its scores, and the counts for every pooled score."""
         dice, iou, true = statistics.dice(*self.whole), statistics.iou(*self.whole), self.whole.true.sum(axis=1)
         columns = {
-            "dice": dice.mean(axis=1),
+            "dice": self.dice,
             "iou": iou.mean(axis=1),
             "iou_thresholds": statistics.iou_thresholds(self.levels[:, 0], self.levels[:, 1], true, self.pixels),
             **_summed(self.whole),

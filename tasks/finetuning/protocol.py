@@ -18,13 +18,30 @@ _STRIDE = 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class FinetuneProtocol:
-    """Fine-tuning settings shared by segmentation and classification: data, budget, optimiser."""
+class SplitProtocol:
+    """Which labelled images a run is shown, and which of them choose."""
 
-    size_px: int = 224
-    """Side of the network's square input; a multiple of 32."""
-    mean: tuple[float, float, float] = NORMALISATIONS["imagenet"][0]
-    std: tuple[float, float, float] = NORMALISATIONS["imagenet"][1]
+    validation_share: float = 0.1
+    """Share of the training images that only choose the step (or the strength, or the neighbours) that is tested."""
+    few_shot_subset: Literal["resample-per-seed", "fixed-subset"] = "resample-per-seed"
+    """The paper says "randomly sampled"; its released loader shuffles once with a constant, so that all runs use
+    the same images. Either way the subsets are nested and every method gets the same."""
+    few_shot_validation: Literal["full", "within", "none"] = "full"
+    """"full": k images train and the whole validation list (``validation_share`` of all training images) chooses
+    the step, so that a run has looked at the labels of k plus that many images. "within": the validation images
+    are taken out of the k (``validation_share`` of them, at least one), so k is all the labels there are. "none":
+    all k train and the last step is tested. The paper does not say which it used."""
+
+    def __post_init__(self) -> None:
+        """Validate field values. Raises ValueError naming the field, its bounds and the value."""
+        in_range("validation_share", self.validation_share, 0.001, 0.9)
+        check_choices(self, _CHOICES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainingProtocol(SplitProtocol):
+    """Settings of whatever is trained on a task, an encoder or a head on a frozen one: budget and optimiser."""
+
     optimiser: Literal["adamw", "adam"] = "adamw"
     lr: float = 2e-4
     """Highest learning rate; a half cosine takes it to 0 over the planned steps, step by step."""
@@ -46,19 +63,9 @@ class FinetuneProtocol:
     min_steps: int = 200
     """…but never in fewer steps than this since the last improvement. 200 steps are 50 epochs of SCR, the
     patience of the group's newer code; 0 stops a 3-shot run as early as the released code does."""
-    validation_share: float = 0.1
-    """Share of the training images that only choose the step whose weights are tested."""
     few_shot_budget: Literal["steps", "epochs"] = "steps"
     """"steps": a k-shot run takes as many optimiser steps as a run on the full set. "epochs": as many passes over
     its own images, as released code does, so that three images make one step an epoch."""
-    few_shot_subset: Literal["resample-per-seed", "fixed-subset"] = "resample-per-seed"
-    """The paper says "randomly sampled"; its released loader shuffles once with a constant, so that all runs use
-    the same images. Either way the subsets are nested and every method gets the same."""
-    few_shot_validation: Literal["full", "within", "none"] = "full"
-    """"full": k images train and the whole validation list (``validation_share`` of all training images) chooses
-    the step, so that a run has looked at the labels of k plus that many images. "within": the validation images
-    are taken out of the k (``validation_share`` of them, at least one), so k is all the labels there are. "none":
-    all k train and the last step is tested. The paper does not say which it used."""
     eval_batch_size: int = 64
     """Images a forward pass in validation and test; no score depends on it beyond rounding."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
@@ -66,7 +73,7 @@ class FinetuneProtocol:
 
     def __post_init__(self) -> None:
         """Validate field values. Raises ValueError naming the field, its bounds and the value."""
-        _check_size("size_px", self.size_px)
+        super().__post_init__()
         for name in ("batch_size", "epochs", "patience", "eval_batch_size"):
             at_least(name, getattr(self, name), 2 if name == "batch_size" else 1)
         for name in ("max_steps", "validate_every"):
@@ -75,8 +82,28 @@ class FinetuneProtocol:
         for name in ("lr", "weight_decay", "min_steps"):
             at_least(name, getattr(self, name), 0)
         in_range("warmup_share", self.warmup_share, 0, 1)
-        in_range("validation_share", self.validation_share, 0.001, 0.9)
-        _check_choices(self, _CHOICES)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FinetuneProtocol(TrainingProtocol):
+    """Fine-tuning settings shared by segmentation and classification: the network's input and what of it is trained."""
+
+    size_px: int = 224
+    """Side of the network's square input; a multiple of 32."""
+    mean: tuple[float, float, float] = NORMALISATIONS["imagenet"][0]
+    std: tuple[float, float, float] = NORMALISATIONS["imagenet"][1]
+    encoder: Literal["trained", "frozen", "lora"] = field(default="trained", metadata=LATER)
+    """"frozen": in eval mode, not a bit of it changes. "lora": its attention projections get low-rank updates."""
+    lora_rank: int = field(default=8, metadata=LATER)
+    """Rank r of the updates W + (α / r) B A (Hu et al., ICLR 2022, arXiv:2106.09685)."""
+    lora_alpha: float = field(default=16.0, metadata=LATER)
+
+    def __post_init__(self) -> None:
+        """Validate field values. Raises ValueError naming the field, its bounds and the value."""
+        super().__post_init__()
+        _check_size("size_px", self.size_px)
+        at_least("lora_rank", self.lora_rank, 1)
+        at_least("lora_alpha", self.lora_alpha, 0)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -165,7 +192,7 @@ class ClassificationProtocol(FinetuneProtocol):
             raise ValueError(f"crop_scale must rise within (0, 1], not {self.crop_scale}")
         if not 0 < self.crop_ratio[0] <= 1 <= self.crop_ratio[1] < math.inf:
             raise ValueError(f"crop_ratio must hold 1, the shape of the image, not {self.crop_ratio}")
-        _check_choices(self, {"test_crops": ("ten", "centre")})
+        check_choices(self, {"test_crops": ("ten", "centre")})
 
 
 _CHOICES = {
@@ -175,10 +202,12 @@ _CHOICES = {
     "few_shot_validation": ("full", "within", "none"),
     "precision": ("auto", "fp32", "bf16"),
     "loss": ("dice", "bce"),
+    "encoder": ("trained", "frozen", "lora"),
 }
 
 
-def _check_choices(protocol: FinetuneProtocol, choices: dict[str, tuple[str, ...]]) -> None:
+def check_choices(protocol: SplitProtocol, choices: dict[str, tuple[str, ...]]) -> None:
+    """Validate the fields that have a few values. Raises ValueError naming the field, its values and the one found."""
     for name in {each.name for each in fields(protocol)} & set(choices):
         value = getattr(protocol, name)
         if value not in choices[name]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from functools import cached_property
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -13,14 +13,14 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from eden_bench.contracts import Context, Dataset, DatasetIndex, OpenTask, Outcome
-from eden_bench.data.image_store import ImageStore, MaskStore, open_images, open_masks
+from eden_bench.data.image_store import ImageStore, MaskStore, open_images, open_masks, resized
 from eden_bench.digests import digest
 from eden_bench.encoders import Encoder
 from eden_bench.errors import DataMissing
-from eden_bench.records.masks import bundle, packed
+from eden_bench.records.masks import bundle, examples, packed, worst_median_best
 from tasks.finetuning.augmentation import Augmentation
 from tasks.finetuning.device_images import Resident, in_batches
-from tasks.finetuning.loop import Problem, fine_tune, logits_of, on_device, resolved, scored_logits
+from tasks.finetuning.loop import Problem, fine_tune, finite, logits_of, on_device, resolved
 from tasks.finetuning.networks import UNet, soft_dice_loss, soft_dice_of, soft_dice_sums
 from tasks.finetuning.pixel_counts import Counts
 from tasks.finetuning.protocol import SegmentationProtocol
@@ -29,6 +29,10 @@ from tasks.finetuning.surfaces import Surfaces
 
 if TYPE_CHECKING:
     from tasks.finetuning.definitions import SegmentationTask
+
+
+_FILM_PX = 192
+"""Longest side of a film that is kept with its masks."""
 
 
 class _Tested(NamedTuple):
@@ -55,10 +59,12 @@ class OpenSegmentation(OpenTask):
         self.protocol = protocol = resolved(protocol, self.device)
         self.splits = split(index, protocol.validation_share)
         stores = images, masks, truth, region = _open_stores(self, index, context, dataset)
+        self.store = images
         self.images, self.masks = Resident(images.images, self.device), Resident(masks.masks, self.device)
         self._stored = masks.masks
         _need_drawn(index, task.structures, masks, truth)
         self.truth = Resident(truth.masks, self.device)
+        self._shows_films = dataset.card.shows(index)
         self.region = Resident(region.masks, self.device) if region else None
         self.data: dict[str, Any] = {
             **self.splits.provenance(index),
@@ -81,7 +87,9 @@ class OpenSegmentation(OpenTask):
     def network(self, encoder: Encoder, seed: int) -> nn.Module:
         """Build a U-Net on the encoder at the protocol's size, decoder drawn from the seed, on the device."""
         encoder = encoder.for_size(self.protocol.size_px)
-        return on_device(UNet(encoder, len(self.task.structures), self.protocol.decoder_channels, seed), self.device)
+        network = UNet(encoder, len(self.task.structures), self.protocol.decoder_channels, seed)
+        network.fix(self.protocol, seed)
+        return on_device(network, self.device)
 
     @cached_property
     def _shown(self) -> np.ndarray:
@@ -93,11 +101,11 @@ class OpenSegmentation(OpenTask):
         return [name for column, name in enumerate(self.task.structures) if not drawn[:, column].any()]
 
     def _problem(self, network: nn.Module, chosen: Chosen, seed: int) -> Problem:
-        augment = Augmentation(self.protocol, seed, self.device)
+        prepared = self.augmenter(seed)
 
         def loss(rows: np.ndarray, epoch: int) -> Tensor:
-            images, masks = augment(self.images(rows), self.masks(rows), rows, epoch)
-            logits = logits_of(network, images, self.protocol)
+            inputs, masks = prepared(rows, epoch)
+            logits = self.logits(network, inputs)
             if self.protocol.loss == "bce":
                 return functional.binary_cross_entropy_with_logits(logits, masks)
             return soft_dice_loss(logits, masks)
@@ -105,15 +113,27 @@ class OpenSegmentation(OpenTask):
         def validation_loss() -> float:
             return self._validation_loss(network, chosen.validation)
 
-        return Problem(
-            network, loss, validation_loss if len(chosen.validation) else None, chosen.train, len(self.splits.train)
-        )
+        checked, full = validation_loss if len(chosen.validation) else None, len(self.splits.train)
+        return Problem(network, loss, checked, chosen.train, full, self.splits.items)
+
+    def augmenter(self, seed: int) -> Callable[[np.ndarray, int], tuple[Tensor, Tensor]]:
+        """Return what prepares a training batch: (rows, epoch) to augmented images and masks."""
+        augment = Augmentation(self.protocol, seed, self.device)
+        return lambda rows, epoch: augment(self.images(rows), self.masks(rows), rows, epoch)
+
+    def inputs(self, rows: np.ndarray) -> Tensor:
+        """Return what the network is given of some images that are not augmented."""
+        return self.images(rows) / 255
+
+    def logits(self, network: nn.Module, inputs: Tensor) -> Tensor:
+        """Compute the network's logits, (B, S, H, W)."""
+        return logits_of(network, inputs, self.protocol)
 
     def _validation_loss(self, network: nn.Module, rows: np.ndarray) -> float:
         """Compute the loss of all validation images as of one batch."""
         sums, entropy = torch.zeros(2, device=self.device), torch.zeros((), device=self.device)
         for batch in in_batches(rows, self.protocol.eval_batch_size):
-            logits, masks = logits_of(network, self.images(batch) / 255, self.protocol), self.masks(batch).float()
+            logits, masks = self.logits(network, self.inputs(batch)), self.masks(batch).float()
             sums += soft_dice_sums(logits, masks)
             entropy += functional.binary_cross_entropy_with_logits(logits, masks) * (len(batch) / len(rows))
         return float(entropy if self.protocol.loss == "bce" else soft_dice_of(sums))
@@ -132,11 +152,20 @@ class OpenSegmentation(OpenTask):
         predicted = bundle(np.concatenate([each.packed for each in tested]), (side_px, side_px), names)
         cases = {**described(self.splits.tested), **counts.cases(names), **surfaces.cases(names)}
         scores = {**counts.scores(names), **surfaces.scores(names)}
+        if self._shows_films:
+            predicted |= self._examples(counts.dice)
         return Outcome(scores, cases, training, masks=predicted, network=network)
 
+    def _examples(self, dice: np.ndarray) -> dict[str, np.ndarray]:
+        """Return films and true masks of the worst, the median and the best test image."""
+        chosen = np.array(worst_median_best(dice.tolist()))
+        films = self.images(np.array(self.splits.test)[chosen]).permute(0, 2, 3, 1).squeeze(-1).cpu().numpy()
+        small = np.stack([resized(film, min(len(film), _FILM_PX)) for film in films])
+        truth = packed(self.truth(chosen).bool().cpu().numpy())
+        return examples([self.splits.tested[row].id for row in chosen], truth, small)
+
     def _test(self, network: nn.Module, batch: np.ndarray, step: int) -> _Tested:
-        images = self.images(np.array(self.splits.test)[batch]) / 255
-        logits = scored_logits(network, images, self.protocol, step)
+        logits = finite(self.logits(network, self.inputs(np.array(self.splits.test)[batch])), step)
         truth = self.truth(batch).bool()
         if logits.shape[-1] != truth.shape[-1]:
             logits = functional.interpolate(logits, truth.shape[-2:], mode="bilinear", align_corners=False)

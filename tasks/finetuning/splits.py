@@ -18,7 +18,7 @@ from eden_bench import seeds
 from eden_bench.contracts import DatasetIndex, Item, shots_are_valid
 from eden_bench.digests import digest
 from eden_bench.errors import DataMissing
-from tasks.finetuning.protocol import FinetuneProtocol
+from tasks.finetuning.protocol import SplitProtocol
 
 _FIXED_SUBSET_SEED = 99
 """The constant of the group's released loaders (whose very permutation depends on their unreleased list)."""
@@ -95,7 +95,7 @@ def split(index: DatasetIndex, share: float) -> Splits:
 
 
 def choose(
-    splits: Splits, protocol: FinetuneProtocol, seed: int, shots: int | None, shown: np.ndarray | None = None
+    splits: Splits, protocol: SplitProtocol, seed: int, shots: int | None, shown: np.ndarray | None = None
 ) -> Chosen:
     """Choose the training images of one run, few-shot or all; the draw does not depend on the method.
 
@@ -120,7 +120,7 @@ def choose(
     return _chosen_shots(train[ahead[:shots]], train[rest[: max(0, shots - len(ahead))]], validation, protocol)
 
 
-def nested_order(count: int, protocol: FinetuneProtocol, seed: int) -> np.ndarray:
+def nested_order(count: int, protocol: SplitProtocol, seed: int) -> np.ndarray:
     """Return the permutation of range(count) that shots are drawn by, nested: more shots include fewer."""
     drawn_from = _FIXED_SUBSET_SEED if protocol.few_shot_subset == "fixed-subset" else seed
     return seeds.shuffled(count, drawn_from, "shots")
@@ -141,7 +141,7 @@ def _first_to_show(shown: np.ndarray) -> list[int]:
     return rows
 
 
-def _chosen_shots(ahead: np.ndarray, rest: np.ndarray, validation: np.ndarray, protocol: FinetuneProtocol) -> Chosen:
+def _chosen_shots(ahead: np.ndarray, rest: np.ndarray, validation: np.ndarray, protocol: SplitProtocol) -> Chosen:
     """Split a subset; images chosen first for coverage do not validate, as long as there are others."""
     subset = np.concatenate([ahead, rest])
     if protocol.few_shot_validation == "full":

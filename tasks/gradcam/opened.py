@@ -50,6 +50,7 @@ class OpenGradCam(OpenTask):
         images = open_images(replace(index, items=films), dataset, protocol.size_px, context)
         self.images = Resident(images.images, self.device)
         self.truth = truth_of(films, images.native_px)
+        self.shows_films = dataset.card.shows(index)
         self.columns = {label: column for column, label in enumerate(index.label_names)}
         self.findings = self.truth.findings(index.label_names)
         self._masks = self.truth.masks(protocol.size_px)
@@ -209,10 +210,11 @@ class OpenGradCam(OpenTask):
         if not len(rows):
             return {}
         edges = [(place, *shares) for place, row in enumerate(rows) for shares in self._shares(int(row))]
+        films = self.images(self.truth.films[rows]).cpu().numpy()[:, 0] if self.shows_films else None
         return {
             "cases": self._described()["case"][rows],
             "labels": np.array(self.truth.labels)[rows],
-            "films": self.images(self.truth.films[rows]).cpu().numpy()[:, 0],
+            **({} if films is None else {"films": films}),
             "maps": maps[rows].astype(np.float16),
             "boxes": np.array(edges, dtype=np.float32),
             "iou": own["iou"][rows],

@@ -14,17 +14,21 @@ from eden_bench.contracts import Context, DatasetIndex, Item, OpenTask
 from eden_bench.data.image_store import open_images
 from eden_bench.digests import digest
 from eden_bench.errors import DataMissing
-from tasks.probes.patches import cut
+from tasks.probes.patches import cut_ahead
 
 if TYPE_CHECKING:
     from eden_bench.encoders import Encoder
     from tasks.probes.definitions import ProbeTask
+
+_CUTTERS = 4
+"""Threads that cut patches while an accelerator encodes those before."""
 
 
 class OpenProbe(OpenTask):
     """A probe with its films decoded; what it scores is its own.
 
     Attributes:
+        reader: of the dataset.
         train: films that means and fits are made on.
         test: films that are scored.
         films: (N, H, W) uint8, those of ``train``, then those of ``test``; H = W = ``film_px``.
@@ -43,8 +47,8 @@ class OpenProbe(OpenTask):
                     "at least 2 patients"
                 )
         self.items = (*self.train, *self.test)
-        dataset = context.dataset or registry.datasets.get(task.dataset)
-        store = open_images(replace(index, items=self.items), dataset, protocol.film_px, context)
+        self.reader = context.dataset or registry.datasets.get(task.dataset)
+        store = open_images(replace(index, items=self.items), self.reader, protocol.film_px, context)
         self.films = np.asarray(store.images)
         if self.films.ndim != 3:
             raise DataMissing(f"{index.dataset}: {task.name} reads grey films, {index.root} holds colour images")
@@ -104,13 +108,7 @@ class OpenProbe(OpenTask):
             return np.asarray(encoder.embed_boxes(boxes / self.protocol.film_px), dtype=np.float32)
         wanted = self.protocol.features
         encoder = encoder.for_size(wanted.size_px).to(self.device)  # once, since a transformer is built anew for a size
-        step = 512  # patches cut at once: 25 MB at 224 px
-        parts = [
-            features(encoder, self._patches(rows[i : i + step], boxes[i : i + step], mirrored), wanted)
-            for i in range(0, len(boxes), step)
-        ]
-        return np.concatenate(parts)
-
-    def _patches(self, rows: np.ndarray, boxes: np.ndarray, mirrored: bool) -> np.ndarray:
-        found = cut(self.films, rows, boxes, self.protocol.features.size_px)
-        return np.ascontiguousarray(found[:, :, ::-1]) if mirrored else found
+        return np.concatenate([
+            features(encoder, np.ascontiguousarray(patches[:, :, ::-1]) if mirrored else patches, wanted)
+            for patches in cut_ahead(self.films, rows, boxes, wanted.size_px, 0 if self.device == "cpu" else _CUTTERS)
+        ])  # fmt: skip

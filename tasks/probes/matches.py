@@ -25,6 +25,16 @@ def best_places(similarity: np.ndarray) -> np.ndarray:
     return best / best.sum(axis=1, keepdims=True)
 
 
+def only_places(weights: np.ndarray, centres: np.ndarray) -> np.ndarray:
+    """Return the one best place of each query, (Q, 2); NaN where several tie.
+
+    >>> only_places(np.array([[0.0, 1.0], [0.5, 0.5]]), np.array([[1.0, 2.0], [3.0, 4.0]])).tolist()
+    [[3.0, 4.0], [nan, nan]]
+    """
+    single = weights.max(axis=1, keepdims=True) == 1
+    return np.asarray(np.where(single, centres[weights.argmax(axis=1)], np.nan))
+
+
 def far(centres: np.ndarray, truth: np.ndarray) -> np.ndarray:
     """Return the distance of each place of a grid (G, 2) from each true place (Q, 2), (Q, G)."""
     return np.asarray(np.linalg.norm(centres[None] - truth[:, None], axis=2))

@@ -18,7 +18,7 @@ from eden_bench import seeds
 from eden_bench.contracts import Context, DatasetIndex, Item, Outcome
 from eden_bench.digests import digest
 from eden_bench.encoders import Encoder
-from tasks.probes import augmented, matches, refilmed
+from tasks.probes import augmented, drawn_pairs, matches, refilmed
 from tasks.probes.definitions import ProbeTask
 from tasks.probes.landmarks import OpenLandmarks
 from tasks.probes.matching_protocol import LIMITS, MatchingProtocol
@@ -26,6 +26,8 @@ from tasks.probes.patches import around, grid_centres
 from tasks.probes.ranks import directions
 
 Columns = dict[str, np.ndarray]
+OTHER_PATIENT = "other patient"
+"""Kind of the search in the next test film, whose scores have no prefix."""
 
 
 class Others(NamedTuple):
@@ -39,6 +41,15 @@ class Others(NamedTuple):
     """(K, L) bool: in the extent of the finding that was added, where one was."""
 
 
+class Found(NamedTuple):
+    """One film searched for another's landmarks."""
+
+    columns: Columns
+    """(L,) each."""
+    places: np.ndarray
+    """(L, 2) x and y of the one place found, NaN where several tie or the film does not show the landmark."""
+
+
 class OpenMatching(OpenLandmarks):
     """Matching with its films decoded; ``films`` goes on with the test films' ``others``, kind by kind."""
 
@@ -46,6 +57,7 @@ class OpenMatching(OpenLandmarks):
 
     def __init__(self, task: ProbeTask, index: DatasetIndex, protocol: MatchingProtocol, context: Context) -> None:
         super().__init__(task, index, protocol, context)
+        self.shows_films = self.reader.card.shows(index)
         self.data["split_rule"] = f"{self.data['split_rule']}, of the test list one a patient"
         drawn = [_view_of(item, protocol) for item in self.test]
         self.maps = [mapping for mapping, _ in drawn]
@@ -81,9 +93,10 @@ class OpenMatching(OpenLandmarks):
 
     def run(self, encoder: Encoder, seed: int, shots: int | None = None) -> Outcome:
         """Score the encoder on the landmarks of the test films; see ``contracts.OpenTask.run``."""
-        found = self.patches(encoder, self.protocol.patch_share).reshape(len(self.items), len(self.names), -1)
-        mean = found[self.is_train].mean(axis=(0, 1))
-        columns = _joined(self._pairs(encoder, found[~self.is_train], mean))
+        features = self.patches(encoder, self.protocol.patch_share).reshape(len(self.items), len(self.names), -1)
+        mean = features[self.is_train].mean(axis=(0, 1))
+        pairs = self._pairs(encoder, features[~self.is_train], mean)
+        columns = _joined(pairs)
         scores = {name: float(np.nanmean(values)) for name, values in columns.items() if not np.isnan(values).all()}
         cases = {
             "case": [f"{item.id} {name}" for item in self.test for name in self.names],
@@ -91,9 +104,23 @@ class OpenMatching(OpenLandmarks):
             **{name: values.tolist() for name, values in columns.items()},
         }
         told = {name: scores[f"pck_5_of_{name.replace(' ', '_')}"] for name in _CONTROLS}
-        return Outcome(scores, cases, controls=told)
+        return Outcome(scores, cases, controls=told, arrays=self._drawn(pairs[0]))
 
-    def _pairs(self, encoder: Encoder, marks: np.ndarray, mean: np.ndarray) -> list[Columns]:
+    def _drawn(self, found: Mapping[str, Found]) -> dict[str, np.ndarray]:
+        """Return what the first test film's lines are drawn from; films only where a record may hold them."""
+        first = len(self.train)
+        other = Others(self.films[first + 1 : first + 2], self.places[first + 1 : first + 2])
+        searched = {**self.others, OTHER_PATIENT: other}
+        films = [self.films[first], *(each.films[0] for each in searched.values())]
+        return drawn_pairs.arrays(
+            self.names,
+            {kind: (each.truth[0], found[kind].places) for kind, each in searched.items()},
+            self.places[first],
+            self.protocol.film_px,
+            films if self.shows_films else (),
+        )
+
+    def _pairs(self, encoder: Encoder, marks: np.ndarray, mean: np.ndarray) -> list[dict[str, Found]]:
         """Match each test film with the next one, the last with the first, and with others of the same patient."""
         first, count = len(self.train), len(self.test)
         own = start = self._grid(encoder, first)
@@ -102,10 +129,10 @@ class OpenMatching(OpenLandmarks):
             following = (k + 1) % count
             other = self._grid(encoder, first + following) if following else start
             place = self.places[first + k]
-            pair = self._matched(marks[k], own, other, place, self.places[first + following], mean)
+            pair = {OTHER_PATIENT: self._matched(marks[k], own, other, place, self.places[first + following], mean)}
             for j, name in enumerate(self.others, 1):
                 shown = self._grid(encoder, first + j * count + k)
-                pair |= self._matched_other(name, k, marks[k], own, shown, mean)
+                pair[name] = self._matched_other(name, k, marks[k], own, shown, mean)
             pairs.append(pair)
             own = other
         return pairs
@@ -117,16 +144,19 @@ class OpenMatching(OpenLandmarks):
 
     def _matched_other(
         self, name: str, k: int, marks: np.ndarray, own: np.ndarray, shown: np.ndarray, mean: np.ndarray
-    ) -> Columns:
+    ) -> Found:
         """Match a film with another of the patient; landmarks that the other does not show have no score."""
         other, place = self.others[name], self.places[len(self.train) + k]
         truth = other.truth[k]
         there = ((truth >= 0) & (truth <= self.protocol.film_px)).all(axis=1)
         found = self._matched(marks, own, shown, place, truth, mean)
         columns = {
-            f"{name}_{score}": np.where(there, values, np.nan) for score, values in found.items() if "raw" not in score
+            f"{name}_{score}": np.where(there, values, np.nan)
+            for score, values in found.columns.items()
+            if "raw" not in score
         }
-        return columns if other.inside is None else columns | _parted(columns, name, other.inside[k])
+        parted = {} if other.inside is None else _parted(columns, name, other.inside[k])
+        return Found({**columns, **parted}, np.where(there[:, None], found.places, np.nan))
 
     def _matched(
         self,
@@ -136,19 +166,20 @@ class OpenMatching(OpenLandmarks):
         place: np.ndarray,
         truth: np.ndarray,
         mean: np.ndarray,
-    ) -> Columns:
-        """Return the scores of one film's landmarks, (L,) each, and those of the controls."""
+    ) -> Found:
+        """Return the scores of one film's landmarks, (L,) each, those of the controls, and the places found."""
         distance = self._percent(matches.far(self.centres, truth))
         near = self._percent(matches.far(self.centres, place)) <= LIMITS["pck_5"]
         query, here, there = (directions(features, mean) for features in (marks, own, other))
         found = matches.best_places(query @ there.T)
         raw = matches.best_places(directions(marks) @ directions(other).T)
-        return {
+        columns = {
             **matches.off(found, distance, LIMITS),
             "cycle": matches.led_back(found, matches.best_places(there @ here.T), near),
             "pck_5_raw": matches.off(raw, distance, LIMITS)["pck_5"],
             **self._controls(distance, place, truth),
         }
+        return Found(columns, matches.only_places(found, self.centres))
 
     def _controls(self, distance: np.ndarray, place: np.ndarray, truth: np.ndarray) -> Columns:
         """Return the scores of what looks at no feature."""
@@ -196,5 +227,10 @@ def _parted(columns: Columns, name: str, inside: np.ndarray) -> Columns:
     }
 
 
-def _joined(pairs: Sequence[Columns]) -> Columns:
-    return {name: np.concatenate([pair[name] for pair in pairs]) for name in pairs[0]}
+def _joined(pairs: Sequence[Mapping[str, Found]]) -> Columns:
+    """Return the columns of all films, in the order of the searches."""
+    return {
+        name: np.concatenate([pair[kind].columns[name] for pair in pairs])
+        for kind, found in pairs[0].items()
+        for name in found.columns
+    }

@@ -6,7 +6,14 @@ then repeated.
 
 from __future__ import annotations
 
+from collections import deque
+from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
+
 import numpy as np
+
+_PART = 512
+"""Patches cut at once: 25 MB at 224 px."""
 
 
 def around(points: np.ndarray, share: float, size_px: int) -> np.ndarray:
@@ -57,6 +64,31 @@ def cut(films: np.ndarray, rows: np.ndarray, boxes: np.ndarray, size_px: int) ->
         shrunk = cv2.resize(patch, (width, height), interpolation=cv2.INTER_AREA)
         patches[number] = cv2.resize(shrunk, (size_px, size_px), interpolation=cv2.INTER_LINEAR)
     return patches
+
+
+def cut_ahead(
+    films: np.ndarray, rows: np.ndarray, boxes: np.ndarray, size_px: int, threads: int
+) -> Iterator[np.ndarray]:
+    """Yield what ``cut`` returns, 512 patches at a time; threads cut as many parts ahead while one is worked on.
+
+    Args:
+        films: (N, H, W) uint8.
+        rows: (M,) which film each box is of.
+        boxes: (M, 4) int.
+        size_px: side of the patches.
+        threads: 0 cuts each part when it is asked for.
+    """
+    parts = [slice(start, start + _PART) for start in range(0, len(boxes), _PART)]
+    if not threads:
+        yield from (cut(films, rows[part], boxes[part], size_px) for part in parts)
+        return
+    with ThreadPoolExecutor(threads, "patches") as pool:
+        waiting: deque[Future[np.ndarray]] = deque()
+        for part in parts:
+            waiting.append(pool.submit(cut, films, rows[part], boxes[part], size_px))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        yield from (each.result() for each in waiting)
 
 
 def _inside(film: np.ndarray, box: np.ndarray) -> np.ndarray:

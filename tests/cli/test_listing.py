@@ -32,7 +32,7 @@ def test_our_own_names_are_listed(capsys):
     assert {"adam", "densecl", "moco-v2", "random"} <= names["methods"]
     assert {"scr-heart", "scr-clavicle", "chestxray14"} <= names["tasks"]
     assert {"scr", "chestxray14"} <= names["datasets"]
-    assert names["protocols"] == {"paper", "quick", *protocols.ablations()}
+    assert names["protocols"] == {"paper", "quick", *protocols.frozen.names(), *protocols.ablations()}
 
 
 def test_one_kind_is_listed_alone(capsys):

@@ -14,6 +14,7 @@ import pytest
 
 from eden_bench import cli
 from tests.eden_bench.conftest import FAKES, fakes, here  # noqa: F401 - fixtures
+from tests.eden_bench.execution.test_runner import stored as stored_in
 
 BASE = ("run", "--tasks", "fake-heart", "--threads", "1", "--device", "cpu", "--plugin", str(FAKES))
 
@@ -216,23 +217,49 @@ def test_a_run_under_torchrun_is_refused(command, monkeypatch):
     assert "use torchrun with 'eden-bench pretrain'" in one_error(command(*BASE, "--methods", "fake-random"), 2)
 
 
-def test_ctrl_c_exits_with_130_and_says_what_is_stored(tmp_path):
+@pytest.fixture
+def begun(tmp_path):
+    """Start slow cells and send a signal after the third; return exit code, stderr, and names of the records."""
     log = tmp_path / "log.txt"
     log.touch()
-    environment = {**os.environ, "FAKE_LOG": str(log), "FAKE_SLEEP_S": "0.2", "OMP_NUM_THREADS": "1"}
+    environment = {**os.environ, "FAKE_LOG": str(log), "OMP_NUM_THREADS": "1"}
     environment |= {"EDEN_BENCH_OUT": str(tmp_path / "runs"), "EDEN_BENCH_CACHE": str(tmp_path / "cache")}
-    process = subprocess.Popen(
-        [sys.executable, "-m", "eden_bench", *BASE, "--methods", "fake-random", "--seeds", "0-99"],
-        cwd=tmp_path, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
-        preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
-    )  # fmt: skip
-    while len(log.read_text().splitlines()) < 3 and process.poll() is None:
-        time.sleep(0.05)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=60)
-    assert process.returncode == 130, err
-    assert "Traceback" not in err
-    stored = len(list((tmp_path / "runs" / "records").iterdir()))
-    assert stored >= 2
-    assert f"{stored} of 100 cells are stored in {tmp_path / 'runs'}" in err
+
+    def start(number, seeds, slow="0.2"):
+        process = subprocess.Popen(
+            [sys.executable, "-m", "eden_bench", *BASE, "--methods", "fake-random", "--seeds", seeds],
+            cwd=tmp_path, env={**environment, "FAKE_SLEEP_S": slow}, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            text=True,
+            preexec_fn=lambda: signal.signal(signal.SIGINT, signal.SIG_DFL),  # a shell's background job ignores it
+        )  # fmt: skip
+        while number and len(log.read_text().splitlines()) < 3 and process.poll() is None:
+            time.sleep(0.05)
+        process.send_signal(number)
+        _, err = process.communicate(timeout=60)
+        assert "Traceback" not in err
+        return process.returncode, err, sorted(path.name for path in (tmp_path / "runs" / "records").iterdir())
+
+    return start
+
+
+def test_ctrl_c_exits_with_130_and_says_what_is_stored(tmp_path, begun):
+    code, err, stored = begun(signal.SIGINT, "0-99")
+    assert code == 130, err
+    assert len(stored) >= 2
+    assert f"{len(stored)} of 100 cells are stored in {tmp_path / 'runs'}" in err
     assert "the same command goes on from there" in err
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_preempted_run_exits_with_75_between_cells_and_the_same_command_goes_on(tmp_path, begun, command, number):
+    code, err, stored = begun(number, "0-11")
+    assert code == 75, err
+    assert f"{number.name}: stopping at the next safe point" in err
+    assert f"{len(stored)} of 12 cells are stored in {tmp_path / 'runs'}" in err
+    assert "requeue: the same command goes on" in err.splitlines()[-1]
+    assert not (tmp_path / "runs" / "failures").exists()
+    code, err, all_of_them = begun(0, "0-11", slow="0")
+    assert (code, len(all_of_them)) == (0, 12), err
+    assert f"{len(stored)} reused, {12 - len(stored)} ran" in err
+    assert command(*BASE, "--methods", "fake-random", "--seeds", "0-11")[0] == 0
+    assert stored_in(tmp_path / "runs") == stored_in(command.out)

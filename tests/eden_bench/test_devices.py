@@ -3,10 +3,13 @@
 import ast
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 
 from eden_bench import devices, doctor
+from eden_bench.errors import OutOfMemory
+from eden_bench.execution.backbones import Problem
 from pretrain.engine.optimisation import autocast_dtype
 from tasks.finetuning.loop import resolve_precision
 
@@ -61,3 +64,28 @@ def _words(file):
             yield node.attr
         elif isinstance(node, ast.Constant) and isinstance(node.value, str):
             yield node.value
+
+
+def test_memory_that_ran_out_is_known_whoever_says_it():
+    with pytest.raises(RuntimeError) as torchs:
+        torch.empty(1 << 60, dtype=torch.uint8)
+    with pytest.raises(MemoryError) as numpys:
+        np.empty(1 << 60, np.uint8)
+    said = "CUDA error: out of memory", "CUDA error: CUBLAS_STATUS_ALLOC_FAILED when calling `cublasCreate(handle)`"
+    errors = [
+        torchs.value,
+        numpys.value,
+        MemoryError(),
+        torch.OutOfMemoryError("CUDA out of memory"),
+        *map(RuntimeError, said),
+    ]
+    assert [devices.is_out_of_memory(error) for error in errors] == [True] * 6
+    assert not devices.is_out_of_memory(RuntimeError("shapes do not fit"))
+    assert not devices.is_out_of_memory(ValueError("the word list is out of memory"))
+
+
+def test_a_cell_that_ran_out_of_memory_says_so_and_not_only_the_name_of_an_exception():
+    problem = Problem.of(MemoryError())
+    assert (problem.kind, problem.error) == ("failed", OutOfMemory)
+    assert problem.text == "out of memory (MemoryError: ): run fewer things at once, or use a larger device"
+    assert Problem.of(OutOfMemory("out of memory on cpu at step 3")).text == "out of memory on cpu at step 3"

@@ -1,15 +1,20 @@
 """Run by ``test_engine_distributed.py`` in each process: a run of two stages, whole and stopped in the first one.
 
-Each process leaves the weights that it ended with.
+Each process leaves the weights that it ended with. A third run is stopped by a signal that one process alone gets.
 """
 
+import os
+import signal
 import sys
 from pathlib import Path
+from unittest import mock
 
 import torch
 
+from eden_bench import preemption
 from eden_bench.contracts import Context
-from pretrain.engine import distributed
+from eden_bench.errors import Preempted
+from pretrain.engine import distributed, training
 from pretrain.engine.training import Training
 from tests.pretrain.tiny import config, data
 
@@ -27,10 +32,19 @@ class Stopping(Training):
             raise Stopped
 
 
+class Asked(Training):
+    """Is asked to stop in its third step, process 1 alone."""
+
+    def _step(self, views):
+        super()._step(views)
+        if distributed.rank() == 1 and (self.at.epoch, self.at.step) == (1, 1):
+            os.kill(os.getpid(), signal.SIGTERM)
+
+
 def trained(folder, kind=Training):
     made = kind(
         name="adam", config=config("adam", levels=(0, 2), size_px=32), data=data(), seed=0, folder=folder,
-        context=Context(cache=folder), device=torch.device("cpu"), recipe="adam", save_every_s=600.0,
+        context=Context(cache=folder), device=torch.device("cpu"), recipe="adam", save_every_s=0.0,
     )  # fmt: skip
     folder.mkdir(parents=True, exist_ok=True)
     made.run()
@@ -47,3 +61,11 @@ if __name__ == "__main__":
         except Stopped:
             distributed.wait_for_all()
         trained(stopped)
+        asked = Path(sys.argv[1]) / "asked"
+        with preemption.heeded(), mock.patch.object(training, "CHECK_EVERY_STEPS", 1):
+            try:
+                trained(asked, Asked)
+            except Preempted:
+                distributed.wait_for_all()
+        assert not (asked / f"{distributed.rank()}.pt").exists()
+        trained(asked)

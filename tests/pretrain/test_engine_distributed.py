@@ -80,8 +80,10 @@ def test_processes_that_draw_apart_end_together(together, name):
 
 
 def test_processes_that_resume_within_a_stage_end_alike_and_as_if_they_had_not_stopped(tmp_path):
-    """The old stage's momentum is nobody's in the next one."""
+    """The old stage's momentum is nobody's in the next one; a signal to one process stops both."""
     in_two_processes("stopped_in_processes", str(tmp_path))
-    first, *others = (torch.load(tmp_path / run / f"{rank}.pt") for run in ("whole", "stopped") for rank in range(2))
+    first, *others = (
+        torch.load(tmp_path / run / f"{rank}.pt") for run in ("whole", "stopped", "asked") for rank in range(2)
+    )
     for other in others:
         assert all(value.equal(other[name]) for name, value in first.items())

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from eden_bench.report.diagnostics.predicted import Predicted
-from eden_bench.statistics.calibration import BINS, Kind, brier, calibration_error, reliability
+from eden_bench.statistics.calibration import BINS, Bins, Kind, Reliability, bins_of, brier, calibration_error, curve
 
 COLUMNS = (
     "label",
@@ -21,40 +22,42 @@ COLUMNS = (
 )
 """Errors are in bins of equal width, and of equal mass."""
 MEAN = "mean over labels"
+_KINDS: tuple[Kind, Kind] = ("width", "mass")
 
 
 def calibrated(found: Predicted) -> dict[str, Any]:
     """Return the fields of a ``Diagnostic``: one row a label, and their mean; each value the mean over the cells."""
-    rows = [_row(found, column) for column in range(len(found.labels))]
+    told = [_label(found, column) for column in range(len(found.labels))]
+    rows = [row for row, _ in told]
     mean = [float(np.mean([row[place] for row in rows])) for place in range(len(rows[0]))]
     whole = (len(found.patients), *mean[1:])
-    curves = {
-        label: reliability(
-            found.probabilities[:, :, column].ravel(), np.tile(found.targets[:, column], len(found.cells))
-        )
-        for column, label in enumerate(found.labels)
-    }
     named = [(label, *row) for label, row in zip(found.labels, rows, strict=True)]
     return {
         "title": "Calibration",
         "formula": "classwise-calibration",
         "columns": COLUMNS,
         "rows": ((MEAN, *whole), *named) if len(rows) > 1 else tuple(named),
-        "curves": curves,
+        "curves": {label: pooled for label, (_, pooled) in zip(found.labels, told, strict=True)},
         "sentences": (_brier_text(mean), _error_text(mean)),
     }
 
 
-def _row(found: Predicted, column: int) -> tuple[int | float, ...]:
+def _label(found: Predicted, column: int) -> tuple[tuple[int | float, ...], Reliability]:
+    """Return a label's row, and the reliability curve of all cells' predictions together."""
     target = found.targets[:, column]
     each = [found.probabilities[cell, :, column] for cell in range(len(found.cells))]
+    orders = [found.order(cell, column) for cell in range(len(found.cells))]
+    widths, masses = ([bins_of(p, kind, order=o) for p, o in zip(each, orders, strict=True)] for kind in _KINDS)
     share = float(target.mean())
-
-    def error(kind: Kind) -> float:
-        return float(np.mean([calibration_error(reliability(p, target, kind)) for p in each]))
-
     scores = float(np.mean(each)), float(np.mean([brier(p, target) for p in each])), share * (1 - share)
-    return (len(target), share, *scores, error("width"), error("mass"))
+    together = Bins(widths[0].ends, np.concatenate([one.of for one in widths]))
+    pooled = curve(together, np.concatenate(each), np.tile(target, len(each)))
+    return (len(target), share, *scores, _error(widths, each, target), _error(masses, each, target)), pooled
+
+
+def _error(bins: Sequence[Bins], each: Sequence[np.ndarray], target: np.ndarray) -> float:
+    """Return the calibration error, mean over the cells."""
+    return float(np.mean([calibration_error(curve(one, p, target)) for one, p in zip(bins, each, strict=True)]))
 
 
 def _brier_text(mean: list[float]) -> str:

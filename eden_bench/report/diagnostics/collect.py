@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from eden_bench.contracts import NETWORK_OF
 from eden_bench.digests import digest
 from eden_bench.errors import EdenError
 from eden_bench.records import Record
+from eden_bench.report.cases.reader import CaseReader, labels_of
 from eden_bench.report.diagnostics.calibrated import calibrated
 from eden_bench.report.diagnostics.diagnostic import Diagnostic, Kind
 from eden_bench.report.diagnostics.external import dropped
 from eden_bench.report.diagnostics.groups import grouped, groups_of
 from eden_bench.report.diagnostics.missed import missed
-from eden_bench.report.diagnostics.predicted import Predicted, Unusable, labels_of, read
+from eden_bench.report.diagnostics.predicted import Predicted, Unusable, read
 from eden_bench.report.marks import Marks
 
 _TITLES: Mapping[Kind, str] = {
@@ -35,8 +36,31 @@ def diagnostics(records: Sequence[Record]) -> tuple[Diagnostic, ...]:
         One each for calibration, groups (where cases tell sex, age or view), missed findings (of tasks that fine-tune)
         and external validation; where one cannot be had, its sentence says why.
     """
-    known = {record.id: record for record in records}
-    return tuple(one for row in _rows(records) for one in _of_row(row, known))
+    return Diagnoses(records).all()
+
+
+class Diagnoses:
+    """The diagnostics of records, computed while their cases are held by whoever reads them for something else."""
+
+    def __init__(self, records: Sequence[Record]) -> None:
+        self._known = {record.id: record for record in records}
+        self._rows = _rows(records)
+        self._of = {record.id: number for number, row in enumerate(self._rows) for record in row}
+        self._found: dict[int, list[Diagnostic]] = {}
+
+    def add(self, records: Iterable[Record], cases: CaseReader) -> None:
+        """Compute those of the rows that some records are of; once each."""
+        for number in sorted({self._of[record.id] for record in records if record.id in self._of}):
+            if number not in self._found:
+                self._found[number] = list(_of_row(self._rows[number], self._known, cases))
+
+    def all(self) -> tuple[Diagnostic, ...]:
+        """Return all, in order of task, shots and label; those that were not added are computed now."""
+        cases = CaseReader(diagnosed=True)
+        for row in self._rows:
+            self.add(row[:1], cases)
+            cases.forget()
+        return tuple(one for number in range(len(self._rows)) for one in self._found[number])
 
 
 def _rows(records: Sequence[Record]) -> list[list[Record]]:
@@ -56,9 +80,9 @@ def _place(record: Record) -> tuple[Any, ...]:
     return (cell.task, shots, digest(protocol), cell.data, cell.splits, cell.code, *who)
 
 
-def _of_row(row: list[Record], known: Mapping[str, Record]) -> Iterator[Diagnostic]:
+def _of_row(row: list[Record], known: Mapping[str, Record], cases: CaseReader) -> Iterator[Diagnostic]:
     try:
-        found = read(row)
+        found = read(row, cases)
     except EdenError as error:
         yield _made(row, "calibration", _nothing("calibration", error))
         return
@@ -66,12 +90,12 @@ def _of_row(row: list[Record], known: Mapping[str, Record]) -> Iterator[Diagnost
     if groups_of(found):
         yield _made(row, "groups", grouped(found))
     if row[0].cell.protocol.get(NETWORK_OF):
-        yield _attempt(row, "external", lambda: _external(row, found, known))
+        yield _attempt(row, "external", lambda: _external(row, found, known, cases))
     else:
         yield _attempt(row, "missed", lambda: missed(found, [record.training.thresholds for record in row]))
 
 
-def _external(row: list[Record], outside: Predicted, known: Mapping[str, Record]) -> dict[str, Any]:
+def _external(row: list[Record], outside: Predicted, known: Mapping[str, Record], cases: CaseReader) -> dict[str, Any]:
     shared = row[0].data.shared_labels
     if not shared:
         raise Unusable("its records name no labels that both datasets share")
@@ -79,7 +103,7 @@ def _external(row: list[Record], outside: Predicted, known: Mapping[str, Record]
     if lacking := [name for name in ids if name not in known]:
         raise Unusable(f"the record {lacking[0][:12]} of its network's own test set is not here")
     own = [known[name] for name in ids]
-    return dropped(read(own), outside, shared, (own[0].task.dataset, row[0].task.dataset))
+    return dropped(read(own, cases), outside, shared, (own[0].task.dataset, row[0].task.dataset))
 
 
 def _attempt(row: list[Record], kind: Kind, compute: Callable[[], dict[str, Any]]) -> Diagnostic:

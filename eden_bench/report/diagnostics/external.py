@@ -64,7 +64,7 @@ def united(found: Predicted, shared: Mapping[str, Sequence[str]]) -> Predicted:
         raise Unusable("its own records have none of the labels that stand for the findings")
     targets = np.stack([found.targets[:, each].any(axis=1) for each in columns], axis=1)
     probabilities = np.stack([found.probabilities[:, :, each].max(axis=2) for each in columns], axis=2)
-    return replace(found, labels=tuple(there), targets=targets, probabilities=probabilities)
+    return replace(found, labels=tuple(there), targets=targets, probabilities=probabilities, columns=())
 
 
 def _has_both(found: Predicted, label: str) -> bool:

@@ -76,7 +76,7 @@ def mean_aucs(found: Predicted, masks: Masks, labels: list[int]) -> tuple[np.nda
     for cell in range(len(found.cells)):
         for column in labels:
             p = found.probabilities[cell, :, column]
-            order = np.argsort(p, kind="stable")
+            order = found.order(cell, column)
             for place, mask in enumerate(masks.values()):
                 rows = order[mask[order]]
                 one = auc_shares(p[rows], found.targets[rows, column])

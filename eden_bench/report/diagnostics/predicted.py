@@ -3,30 +3,25 @@
 from __future__ import annotations
 
 import functools
-import io
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
+from eden_bench.case_statistics import SortedColumns
 from eden_bench.errors import EdenError
 from eden_bench.records import Record
-from eden_bench.report.resampling import RESAMPLES, interval, patient_counts
+from eden_bench.report.cases.reader import CaseReader, P, T, labels_of
+from eden_bench.report.cases.resampling import RESAMPLES, interval, patient_counts
+from eden_bench.statistics.ranking import stable_order
 
-_P, _T = "probability_", "target_"
 ABOUT = ("sex", "age", "view")
 """Columns of cases of which groups are formed."""
 
 
 class Unusable(EdenError):
     """Records have no usable probabilities; the message gives the reason."""
-
-
-def labels_of(record: Record) -> list[str]:
-    """Return the labels of which a record's cases have a probability and a target; [] where there are none."""
-    columns = record.facts.cases.columns
-    return [name.removeprefix(_P) for name in columns if name.startswith(_P) and _T + name.removeprefix(_P) in columns]
 
 
 @dataclass(frozen=True)
@@ -43,6 +38,14 @@ class Predicted:
     """(K, N, L) in [0, 1]."""
     about: Mapping[str, np.ndarray]
     """"sex", "age" and "view" of each case, where the cases tell them."""
+    columns: tuple[SortedColumns, ...] = ()
+    """Of each cell, which keep the order of its probabilities; () where these are not what the cell stored."""
+
+    def order(self, cell: int, label: int) -> np.ndarray:
+        """Return the ``stable_order`` of a cell's probabilities of a label, (N,)."""
+        if self.columns:
+            return self.columns[cell].order(P + self.labels[label])
+        return stable_order(self.probabilities[cell, :, label])
 
     @cached_property
     def of_patient(self) -> np.ndarray:
@@ -67,7 +70,7 @@ class Predicted:
         return np.concatenate([part.astype(float) @ sums for part in _parts(self.count)])
 
 
-def read(records: Sequence[Record]) -> Predicted:
+def read(records: Sequence[Record], cases: CaseReader) -> Predicted:
     """Read the probabilities of records of the same test images.
 
     Raises:
@@ -75,22 +78,28 @@ def read(records: Sequence[Record]) -> Predicted:
         RecordDamaged: a file of cases is not the one that was written.
     """
     labels = labels_of(records[0])
-    first = _columns(records[0], labels, whole=True)
-    told = {name: first[name] for name in ABOUT if name in first}
-    each = [np.stack([first[_P + label] for label in labels], axis=1)]
+    first = _numbers(records[0], [*(P + label for label in labels), *(T + label for label in labels), "age"], cases)
+    several = [first]
     for record in records[1:]:
         if labels_of(record) != labels:
             raise Unusable("its records are not of the same labels")
-        other = _columns(record, labels, whole=False)
+        other = _numbers(record, [P + label for label in labels], cases)
         if not np.array_equal(other["case"], first["case"]):
             raise Unusable("its records are not of the same test images")
-        each.append(np.stack([other[_P + label] for label in labels], axis=1))
-    targets = np.stack([first[_T + label] for label in labels], axis=1)
-    probabilities = np.stack(each)
+        several.append(other)
+    targets = np.stack([first[T + label] for label in labels], axis=1)
+    by_label = np.stack([np.stack([each[P + label] for label in labels]) for each in several])
+    probabilities = by_label.transpose(0, 2, 1)  # so that a label's lie side by side
     _check(probabilities, targets)
-    patients = first["patient"] if "patient" in first else first["case"]
-    cells = tuple(record.id for record in records)
-    return Predicted(cells, tuple(labels), patients, targets == 1, probabilities, told)
+    return Predicted(
+        cells=tuple(record.id for record in records),
+        labels=tuple(labels),
+        patients=first["patient"] if "patient" in first else first["case"],
+        targets=targets == 1,
+        probabilities=probabilities,
+        about={name: first[name] for name in ABOUT if name in first},
+        columns=tuple(several),
+    )
 
 
 def ends(draws: np.ndarray) -> tuple[float | None, float | None]:
@@ -105,27 +114,12 @@ def _parts(patients: int) -> tuple[np.ndarray, ...]:
     return tuple(counts.astype(np.uint16) for counts in patient_counts(patients, RESAMPLES))
 
 
-def _columns(record: Record, labels: Sequence[str], *, whole: bool) -> dict[str, np.ndarray]:
-    """Read the columns that are used; of the records after a row's first only the probabilities and the cases."""
-    import pandas as pd
-
-    types: dict[str, type] = {"case": str, **{_P + label: float for label in labels}}
-    if whole:
-        types |= {"patient": str, "sex": str, "view": str, "age": float, **{_T + label: float for label in labels}}
-    there = {name: kind for name, kind in types.items() if name in record.facts.cases.columns}
-    missing = {name: [""] for name, kind in there.items() if kind is float}
-    try:
-        frame = pd.read_csv(
-            io.BytesIO(record.cases_bytes()),
-            usecols=list(there),
-            dtype=there,
-            keep_default_na=False,
-            na_values=missing,
-            index_col=False,
-        )
-    except ValueError as error:
-        raise Unusable("its cases hold text where a probability, a target or an age is expected") from error
-    return {name: frame[name].to_numpy() for name in there}
+def _numbers(record: Record, names: Sequence[str], cases: CaseReader) -> SortedColumns:
+    """Read a record's columns, of which some, where they are there, must be numbers."""
+    found = cases.read(record, record.score).columns
+    if any(name in found and found[name].dtype == object for name in names):
+        raise Unusable("its cases hold text where a probability, a target or an age is expected")
+    return found
 
 
 def _check(probabilities: np.ndarray, targets: np.ndarray) -> None:

@@ -13,7 +13,8 @@ from markupsafe import Markup
 
 from eden_bench.audit.storage import Audits
 from eden_bench.printable import printable
-from eden_bench.report import across_text, summary, words
+from eden_bench.report import summary, words
+from eden_bench.report.across import text as across_text
 from eden_bench.report.diagnostics.diagnostic import shown
 from eden_bench.report.findings import Across
 from eden_bench.report.html import methods, origins, tables
@@ -43,7 +44,7 @@ class Picture(Protocol):
 
     @property
     def svg(self) -> str:
-        """One <svg> element."""
+        """One <svg> element, or "" where the caption says all."""
         ...
 
 

@@ -11,6 +11,7 @@ from eden_bench.report import claim_text, words
 from eden_bench.report.findings import Finding, Pair
 from eden_bench.report.html.blocks import Cell
 from eden_bench.report.html.curves import curves
+from eden_bench.report.html.extremes import extremes
 from eden_bench.report.number_text import shown
 from eden_bench.report.outputs import alternatives, grid
 from eden_bench.report.outputs.pair_grid import PAIR_COLUMNS, details, pair_cells
@@ -64,6 +65,7 @@ def section(table: Table, anchor: str) -> dict[str, Any]:
         "patients": claim_text.sentences(table),
         "alternatives": _alternatives(table),
         "curves": curves(table),
+        "extremes": extremes(table),
         "notes": words.of_table(table),
         "more": [note for note in table.notes if note not in words.of_table(table)],
     }

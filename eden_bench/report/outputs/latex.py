@@ -13,7 +13,8 @@ from itertools import groupby
 from typing import TypeVar
 
 from eden_bench.printable import printable_line
-from eden_bench.report import across_text, summary, words
+from eden_bench.report import summary, words
+from eden_bench.report.across import text as across_text
 from eden_bench.report.findings import Across
 from eden_bench.report.number_text import shown
 from eden_bench.report.outputs import grid

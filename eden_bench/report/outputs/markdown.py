@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from eden_bench.printable import markdown_text, printable_line
-from eden_bench.report import across_text, claim_text, summary, words
+from eden_bench.report import claim_text, summary, words
+from eden_bench.report.across import text as across_text
 from eden_bench.report.diagnostics.diagnostic import Diagnostic, shown
 from eden_bench.report.findings import Across
 from eden_bench.report.outputs import grid

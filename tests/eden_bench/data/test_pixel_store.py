@@ -6,6 +6,7 @@ import os
 import signal
 import time
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -15,7 +16,7 @@ from eden_bench.contracts import Item
 from eden_bench.data import pixel_store
 from eden_bench.data.image_store import resized
 from eden_bench.errors import DataDamaged, DataMissing, EdenError, StoreFailed
-from tests.eden_bench.data.stores import images, read_npy
+from tests.eden_bench.data.stores import images, masks, read_npy
 
 
 def test_a_damaged_file_stops_the_build_and_leaves_nothing(items, cache):
@@ -176,3 +177,25 @@ def test_an_interrupt_while_telling_drops_what_has_not_begun():
     with pytest.raises(KeyboardInterrupt, match="Ctrl-C"):
         list(pixel_store.in_threads(work, 500, interrupted))
     assert len(begun) < 100
+
+
+@pytest.mark.trap(
+    "inputs", "a reader that hands over numbers for pixels (NaN among them), or too few", "refused, the image named"
+)
+@pytest.mark.parametrize(
+    "made", [np.full((40, 40), np.nan), np.zeros((40, 40), np.float32), np.zeros((40, 40), np.uint16)]
+)
+def test_what_is_no_picture_is_never_written_over_its_neighbours(items, cache, made):
+    def read(item: Item) -> np.ndarray:
+        return made if item.id == "i2" else read_npy(item)
+
+    with pytest.raises(
+        DataDamaged, match=rf"i2: decoded to {made.dtype} .* expected uint8 .*: mend the dataset's reader"
+    ):
+        images(items, cache, read=read)
+
+
+def test_a_mask_of_numbers_is_refused_for_nan_would_become_background(items, cache):
+    drawn = [replace(item, masks={"a": (item.image,)}) for item in items]
+    with pytest.raises(DataDamaged, match="i0: its mask of a is float64, expected bool: mend the dataset's reader"):
+        masks(drawn, ["a"], cache, read=lambda item, structure: np.full((8, 8), np.nan))

@@ -345,3 +345,35 @@ def test_a_command_of_which_nothing_is_left_is_refused(settings, monkeypatch):
         UsageError, match="nothing to run: fake-random can be probed and not fine-tuned: left out of fake-h"
     ):
         plan_of(settings)
+
+
+@pytest.fixture
+def frozen(monkeypatch):
+    """Let fake-heart have the frozen protocol linear, done once on all images; fake-lung has none."""
+    kind = type(registry.tasks.get("fake-heart"))
+    own = kind.protocol
+    monkeypatch.setattr(kind, "frozen", property(lambda self: ("linear",) if self.name == "fake-heart" else ()))
+    monkeypatch.setattr(kind, "protocol", lambda self, name: own(self, name.replace("linear-", "")))
+    monkeypatch.setattr(kind, "repeats_for", lambda self, protocol, shots: "seeds" if shots else "once")
+
+
+def test_a_frozen_protocol_is_planned_for_the_tasks_that_have_it(settings, frozen):
+    others = {"tasks": "fake-heart,fake-lung", "protocol": "linear-quick", "methods": "fake-trained"}
+    plan, _ = plan_of(settings, **others, shots=["full", 2], seeds="0-2")
+    assert [(slot.task, slot.shots, slot.seed) for slot in plan.slots if slot.shots is None] == [
+        ("fake-heart", None, 0)
+    ]
+    assert {slot.seed for slot in plan.slots if slot.shots == 2} == {0, 1, 2}
+    assert plan.left_out_text == "fake-lung: left out, which have no protocol 'linear-quick'"
+    assert plan.slots[0].job(plan).base == "linear-quick"
+
+
+def test_a_frozen_protocol_that_no_task_has_is_refused_with_those_it_has(settings, frozen):
+    with pytest.raises(UsageError, match="no task asked for has it; of frozen protocols fake-lung has none"):
+        plan_of(settings, tasks="fake-lung", protocol="knn")
+
+
+def test_what_can_only_be_probed_is_read_by_a_linear_protocol(settings, frozen, monkeypatch):
+    monkeypatch.setattr(registry.methods.get("fake-random"), "probe_only", True, raising=False)
+    plan, _ = plan_of(settings, protocol="linear-quick", seeds="0")
+    assert [slot.backbone.label for slot in plan.slots] == ["fake-random"]

@@ -1,12 +1,16 @@
 """The figure, from stored records alone."""
 
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
 
 from eden_bench.errors import UsageError
-from eden_bench.figures import class_maps
+from eden_bench.figures import Figure, class_maps, style
+from eden_bench.report.html.page import render
+from eden_bench.report.tables import Report
+from tests.eden_bench.figures.reports import row, table
 
 SIZE_PX = 32
 
@@ -88,3 +92,36 @@ def test_lines_and_letters_are_vectors(drawn, tmp_path):
 def test_records_that_cannot_be_drawn_are_refused_in_a_sentence(records, message):
     with pytest.raises(UsageError, match=message):
         class_maps.draw(records)
+
+
+def report(*records):
+    for each in records:
+        each.facts.arrays = True
+    rows = [replace(row(each.label, [0.5]), cells={("d", 0): each}) for each in records]
+    return Report(tables=(table(rows, task="grad-cam"),))
+
+
+def test_rows_whose_maps_are_all_empty_are_named_and_not_drawn():
+    (found,) = class_maps.figures(report(record("adam"), record("random", empty=True)))
+    assert [axes.get_ylabel() for axes in found.figure.axes[:2]] == ["adam\nseed 3", ""]
+    assert len(found.figure.axes) == 3
+    assert "Not drawn, since all their maps here are empty: random." in found.caption
+
+
+def test_where_all_maps_are_empty_a_sentence_says_why_and_nothing_is_drawn(tmp_path):
+    (drawn,) = class_maps.figures(report(record("adam", empty=True), record("random", empty=True)))
+    found = Figure(drawn.name, drawn.title, drawn.caption, style.finished(drawn, drawn.name, tmp_path))
+    assert found.svg == ""
+    assert "all their maps here are empty: adam, random. A map shows what speaks for the finding" in found.caption
+    assert list(tmp_path.iterdir()) == []
+    page = render(Report(tables=()), [found])
+    assert found.caption.replace("'", "&#39;") in page
+    assert "<svg" not in page
+
+
+def test_maps_are_drawn_on_a_grey_frame_where_the_record_holds_no_film():
+    bare = record("adam", films=None)
+    first = class_maps.draw([bare]).axes[0]
+    assert np.unique(first.images[0].get_array()).tolist() == [96]
+    assert "The films are not drawn: the licence" in class_maps.caption([bare])
+    assert "licence" not in class_maps.caption([record("adam")])

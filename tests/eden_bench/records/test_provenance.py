@@ -1,6 +1,7 @@
 """Provenance: what cannot be found out is left empty."""
 
 import subprocess
+from pathlib import Path
 
 import pytest
 
@@ -18,3 +19,11 @@ def test_a_git_that_fails_costs_no_cell(monkeypatch, error):
         assert provenance.git_commit() == ""
     finally:
         provenance.git_commit.cache_clear()
+
+
+def test_a_record_names_the_commit_of_the_source():
+    root = Path(__file__).parents[3]
+    if not (root / ".git").exists():
+        pytest.skip("not a checkout")
+    head = subprocess.run(["git", "-C", root, "rev-parse", "HEAD"], capture_output=True, text=True).stdout.strip()
+    assert provenance.git_commit().removesuffix("+changes") == head != ""

@@ -8,7 +8,8 @@ from hypothesis.extra.numpy import arrays
 from sklearn.calibration import calibration_curve
 from sklearn.metrics import brier_score_loss
 
-from eden_bench.statistics.calibration import brier, calibration_error, reliability
+from eden_bench.statistics.calibration import bins_of, brier, calibration_error, reliability
+from eden_bench.statistics.ranking import stable_order
 
 probabilities = arrays(np.float64, 30, elements=st.floats(0, 1))
 targets = arrays(np.int64, 30, elements=st.integers(0, 1))
@@ -105,3 +106,11 @@ def test_bins_say_where_they_begin_and_end_and_empty_ones_are_left_out():
     assert found.cases == (2, 1)
     assert found.low == pytest.approx((0, 0.6))
     assert found.high == pytest.approx((0.2, 0.8))
+
+
+@pytest.mark.parametrize("kind", ["width", "mass"])
+def test_bins_by_order_are_those_that_each_probability_falls_in(kind):
+    draw = np.random.default_rng(7)
+    p = np.concatenate([draw.integers(0, 16, 60) / 15, draw.random(60), [0.0, 1.0]])
+    found = bins_of(p, kind, order=stable_order(p))
+    assert found.of.tolist() == [sum(end < each for end in found.ends[1:-1]) for each in p]

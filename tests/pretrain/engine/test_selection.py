@@ -16,7 +16,7 @@ def test_the_best_epoch_of_the_last_stage_is_handed_on(tmp_path, monkeypatch):
     monkeypatch.setattr(registry.methods.get("adam"), "ready", True)
     weights = []
     monkeypatch.setattr(state, "save", lambda folder, at: weights.append((at.stage, at.epoch, copied(at.method))))
-    checkpoint = run(tmp_path, "adam", levels=(0, 2), epochs=4, pruning_threshold=2.0)  # prunes none
+    checkpoint = run(tmp_path, "adam", levels=(0, 2), epochs=4, pruning_threshold=2.0, save_every_s=0.0)  # prunes none
     selected = checkpoint.card["selected"]
     assert selected == {"rule": "best", "stage": "n2", "epoch": 1, "validation_loss": 1.0}
     kept = next(w for stage, epoch, w in weights if (stage, epoch) == (1, 2))

@@ -173,12 +173,37 @@ def test_an_error_in_a_worker_reaches_the_training_thread(pyramid):
 
 
 def test_leaving_the_loop_early_leaves_no_thread_behind(pyramid):
-    before = threading.active_count()
+    before = set(threading.enumerate())
     batches = stream(pyramid, batch_size=2).epoch(0, np.arange(40))
     next(batches)
-    assert threading.active_count() > before
+    assert set(threading.enumerate()) - before
     batches.close()
-    assert threading.active_count() == before
+    assert not set(threading.enumerate()) - before
+    assert list(batches) == []
+
+
+def test_an_epoch_that_was_begun_and_dropped_leaves_no_thread_behind(pyramid):
+    before = set(threading.enumerate())
+    batches = stream(pyramid).epoch(0, np.arange(40))
+    del batches
+    for thread in set(threading.enumerate()) - before:
+        thread.join(10)
+        assert not thread.is_alive()
+
+
+def test_an_epoch_is_in_the_making_before_it_is_asked_for(pyramid):
+    """Its plan and three batches, so that the next epoch can begin while the last steps of this one run."""
+    batches = stream(pyramid, batch_size=4).epoch(0, np.arange(40))
+    batches._begun.result(10)
+    for made in batches._making:
+        assert all(work.result(10) is None for work in made.work)
+    assert len({sample for sample, _, _ in pyramid.asked}) == 12
+    assert not batches.ending
+    waiting = []
+    for _ in batches:
+        waiting.append(batches.ending)
+    assert waiting == [False] * 7 + [True] * 3
+    assert batches.waited_s >= 0
 
 
 def test_a_view_that_is_held_is_never_overwritten(pyramid):

@@ -55,8 +55,11 @@ def test_an_encoder_that_is_not_finite_fails_at_its_first_step(tmp_path, kind, s
     encoder = build_encoder("resnet18-w16", 0)
     with torch.no_grad():
         next(encoder.parameters()).view(-1)[0] = math.inf
-    with pytest.raises(TrainingDiverged, match="training loss became nan at step 1"):
+    with pytest.raises(
+        TrainingDiverged, match=r"training loss became nan at step 1, .* images of that step: 0"
+    ) as said:
         run(tmp_path, kind, shots, encoder, few_shot_validation="none")
+    assert len(str(said.value).rpartition(": ")[2].split(", ")) == (shots or 4)
 
 
 @ANY

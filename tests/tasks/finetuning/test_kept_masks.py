@@ -58,6 +58,28 @@ def test_masks_are_kept_where_they_are_asked_for_and_move_neither_id_nor_score(h
     assert "--keep-masks" not in plain.content["command"]
 
 
+def truths_of(here, shareable):
+    (here["out"].parent / "lungs.toml").write_text(f"shareable = {shareable}\n{LEAST}{QUICK}")
+    return run({**here, "out": here["out"].parent / shareable}, keep_masks=True).record
+
+
+def test_the_true_masks_and_films_of_three_images_go_along_where_the_licence_allows_it(here):
+    open_, closed = (truths_of(here, shareable) for shareable in ("true", "false"))
+    assert closed.scores == open_.scores
+    arrays, cases = open_.arrays(), open_.cases()
+    assert set(arrays) - set(closed.arrays()) == {"example_cases", "example_truth", "example_films"}
+    ranked = sorted(zip(cases["dice"], range(len(cases)), strict=True))
+    expected = [ranked[0][1], ranked[(len(ranked) - 1) // 2][1], ranked[-1][1]]
+    chosen = arrays["example_cases"].tolist()
+    assert chosen == cases["case"][expected].tolist()
+    predicted, true = masks.kept_in(open_), np.unpackbits(arrays["example_truth"], axis=-1, count=1600)
+    for case, mask in zip(chosen, true.reshape(len(chosen), 40, 40), strict=True):
+        line, found = cases[cases["case"] == case].iloc[0], predicted.pixels[predicted.cases.index(case), 0]
+        assert mask.sum() == line["true_px"]
+        assert (mask & found).sum() == line["overlap_px"]
+    assert arrays["example_films"].shape == (len(chosen), 32, 32)
+
+
 def test_a_record_with_masks_is_replayed_with_them(here):
     record = run(here, keep_masks=True).record
     assert replay(record, Inputs(Settings(data=None, **here))).identical

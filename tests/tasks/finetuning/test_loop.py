@@ -1,14 +1,19 @@
 """The loop: budgets in steps, early stopping, schedule, best weights, divergence."""
 
 import math
+import os
+import signal
 from dataclasses import replace
+from pathlib import Path
 
 import numpy as np
 import pytest
 import torch
 from torch import nn
 
-from eden_bench.errors import TrainingDiverged
+from eden_bench import preemption
+from eden_bench.contracts import Item
+from eden_bench.errors import OutOfMemory, Preempted, TrainingDiverged
 from tasks.finetuning.loop import Problem, batches, budget_of, fine_tune, learning_rate, make_optimiser
 from tasks.finetuning.protocol import QUICK_SEGMENTATION, SegmentationProtocol
 
@@ -144,3 +149,49 @@ def test_the_optimiser_is_the_protocols():
     optimiser = make_optimiser(nn.Linear(1, 1), SegmentationProtocol(optimiser="adam", weight_decay=0.0), CPU)
     assert type(optimiser) is torch.optim.Adam
     assert type(make_optimiser(nn.Linear(1, 1), PROTOCOL, CPU)) is torch.optim.AdamW
+
+
+def test_a_signal_drops_the_cell_between_two_steps():
+    def loss(batch, epoch):
+        steps.append(epoch)
+        if len(steps) == 3:
+            os.kill(os.getpid(), signal.SIGUSR1)
+        return made.network.weight.square().sum()
+
+    steps = []
+    made, _ = problem(loss=loss)
+    with preemption.heeded(), pytest.raises(Preempted, match="SIGUSR1"):
+        fine_tune(made, PROTOCOL, 0, CPU)
+    assert len(steps) == 3
+
+
+@pytest.mark.parametrize("error", [torch.OutOfMemoryError("tried to allocate"), MemoryError()])
+def test_out_of_memory_is_a_sentence_and_never_another_batch(error):
+    def loss(batch, epoch):
+        raise error
+
+    with pytest.raises(OutOfMemory, match=r"out of memory on cpu at step 1 with batch_size 4 at .* px; batch norm and"):
+        fine_tune(problem(loss=loss)[0], PROTOCOL, 0, CPU)
+
+
+def test_another_error_of_torch_is_not_called_out_of_memory():
+    def loss(batch, epoch):
+        raise RuntimeError("shapes do not fit")
+
+    with pytest.raises(RuntimeError, match="shapes do not fit"):
+        fine_tune(problem(loss=loss)[0], PROTOCOL, 0, CPU)
+
+
+def test_a_loss_that_is_not_finite_names_its_step_and_the_images_of_that_step():
+    def loss(batch, epoch):
+        seen.append([f"image-{row}" for row in batch])
+        return made.network.weight.square().sum() * (math.nan if len(seen) == 7 else 1.0)
+
+    seen = []
+    made, _ = problem(rows=20, loss=loss)
+    items = [Item(id=f"image-{row}", patient="p", split="train", image=Path("i")) for row in range(20)]
+    made, protocol = replace(made, items=items), replace(PROTOCOL, validate_every=10)
+    with pytest.raises(TrainingDiverged, match="training loss became nan at step 7, expected a finite number") as said:
+        fine_tune(made, protocol, 0, CPU)
+    assert len(seen) == 10
+    assert str(said.value).endswith(f"or look at the images of that step: {', '.join(seen[6])}")

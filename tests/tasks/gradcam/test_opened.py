@@ -18,6 +18,7 @@ from tasks.finetuning.protocol import QUICK_CLASSIFICATION
 from tasks.grad_cam import POINTING, GradCamProtocol, grad_cam_task
 from tasks.gradcam.opened import OpenGradCam
 from tasks.gradcam.truth import evax_spans, spans
+from tests.tasks.finetuning.toy_anatomy import ToyAnatomy
 
 SIZE_PX, CELL_PX, FILMS = 64, 8, 24
 LABELS = ("bright", "dark", "never")
@@ -26,6 +27,7 @@ PROTOCOL = GradCamProtocol(size_px=SIZE_PX, batch_size=7, kept_maps=5)
 
 class Toy:
     name, reading = "toy", ""
+    card = replace(ToyAnatomy.card, shareable=True)
 
     def read_image(self, item):
         return np.array(Image.open(item.image))
@@ -154,6 +156,13 @@ def test_what_is_kept_for_figures_is_bounded_and_of_every_finding(seen):
     ]
     assert inside.shape == (16, 16)
     assert (inside == 255).all()
+
+
+def test_films_that_must_not_be_passed_on_are_not_kept(seen, tmp_path, monkeypatch):
+    monkeypatch.setattr(Toy, "card", ToyAnatomy.card)
+    closed = opened(tmp_path).run(network_of(Seeing(), torch.eye(3)), 0)
+    assert set(seen.arrays) - set(closed.arrays) == {"films"}
+    assert closed.scores == seen.scores
 
 
 def test_the_same_seed_gives_the_same_and_the_order_of_batches_no_other(task, tmp_path):

@@ -16,7 +16,7 @@ from eden_bench.errors import DataDamaged
 from tasks.phantom import render
 from tasks.phantom.layouts import scr as layout
 from tasks.phantom.layouts.scr import described
-from tasks.probes import augmented, matches, refilmed
+from tasks.probes import augmented, drawn_pairs, matches, refilmed
 from tasks.scr import SCR
 from tests.tasks.finetuning.toy_anatomy import ToyAnatomy, toy_index
 
@@ -318,3 +318,59 @@ def test_landmarks_that_the_description_does_not_lead_to_are_an_error(people, tm
     moved = replace(item, points={**item.points, min(item.points): (1.0, 1.0)})
     with pytest.raises(DataDamaged, match=f"scr: the landmarks of {item.id} in .* are not those that its PHANTOM.json"):
         refilmed.open_refilmed(people, [moved], list(item.points), 96, Context(cache=tmp_path))
+
+
+def test_lines_go_to_the_places_that_the_plain_loop_finds(opened):
+    pixels = control("pixels")
+    arrays = opened.run(pixels, 0).arrays
+    records.encode(arrays)
+    first, side = len(opened.train), opened.protocol.film_px
+    assert arrays["kinds"].tolist() == ["augmented", "other patient"]
+    assert arrays["template"] * side == pytest.approx(opened.places[first], abs=1e-3)
+    assert arrays["truth"][0] * side == pytest.approx(opened.others["augmented"].truth[0], abs=1e-3)
+    assert arrays["truth"][1] * side == pytest.approx(opened.places[first + 1], abs=1e-3)
+    marks = opened.patches(pixels, opened.protocol.patch_share).reshape(len(opened.items), 3, -1)
+    mean = marks[opened.is_train].mean(axis=(0, 1))
+    grid = opened._grid(pixels, first + 1)
+
+    def cosine(a, b):
+        a, b = a - mean, b - mean
+        return a @ b / np.linalg.norm(a) / np.linalg.norm(b)
+
+    for mark in range(3):
+        best = max(range(len(grid)), key=lambda g: cosine(marks[first, mark], grid[g]))
+        assert arrays["found"][1, mark] * side == pytest.approx(opened.centres[best], abs=1e-3)
+    far = np.hypot(*((arrays["found"][1] - arrays["truth"][1]) * 100).T)
+    assert far == pytest.approx(opened.run(pixels, 0).cases["radial_error"][:3], abs=1e-3)
+
+
+def test_places_that_tie_have_no_line(opened):
+    assert np.isnan(opened.run(control("constant"), 0).arrays["found"]).all()
+
+
+def test_on_the_phantom_lines_go_to_every_kind_of_film(filmed_again):
+    arrays = filmed_again.run(control("pixels"), 0).arrays
+    assert arrays["kinds"].tolist() == [*KINDS, "other patient"]
+    first = len(filmed_again.train)
+    shown = [filmed_again.films[first], *(filmed_again.others[kind].films[0] for kind in KINDS)]
+    assert np.array_equal(arrays["films"], [*shown, filmed_again.films[first + 1]])
+
+
+def test_a_record_holds_films_of_no_licence_that_forbids_it(tmp_path):
+    index = replace(marked(tmp_path, train=4, test=4), phantom=False)
+    reader = Marked()
+    for shareable in (False, True):
+        reader.card = replace(Marked.card, shareable=shareable)
+        protocol = replace(TASK.protocol("quick"), **SMALL)
+        task = TASK.open(index, protocol, Context(cache=tmp_path / "c", dataset=reader))
+        arrays = task.run(control("pixels"), 0).arrays
+        assert ("films" in arrays) == shareable
+        assert not {name for name, array in arrays.items() if array.dtype == np.uint8} - {"films"}
+
+
+def test_stored_films_are_small():
+    large = DRAW.integers(0, 255, (1024, 1024)).astype(np.uint8)
+    places = np.full((3, 2), 512.0)
+    arrays = drawn_pairs.arrays("abc", {"augmented": (places, places)}, places, 1024, [large, large])
+    assert arrays["films"].shape == (2, 192, 192)
+    assert (arrays["found"] == 0.5).all()

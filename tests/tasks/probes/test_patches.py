@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from tasks.probes.patches import around, cut, leaves_film
+from tasks.probes import patches
+from tasks.probes.patches import around, cut, cut_ahead, leaves_film
 
 FILM = np.arange(64, dtype=np.uint8).reshape(1, 8, 8)
 
@@ -37,3 +38,14 @@ def test_of_a_box_that_shrinks_along_one_axis_only_that_axis_is_averaged():
     at = np.clip((np.arange(8) + 0.5) / 2 - 0.5, 0, 3)
     wanted = np.stack([np.interp(at, range(4), row) for row in narrow])
     assert np.abs(found - wanted).max() <= 1
+
+
+@pytest.mark.parametrize("threads", [0, 1, 3])
+def test_patches_cut_ahead_are_those_cut_at_once_in_order(threads, monkeypatch):
+    monkeypatch.setattr(patches, "_PART", 5)
+    draw = np.random.default_rng(0)
+    films, rows = draw.integers(0, 256, (3, 16, 16), np.uint8), draw.integers(0, 3, 32)
+    boxes = around(draw.uniform(0, 16, (32, 2)), 0.5, 16)
+    parts = list(cut_ahead(films, rows, boxes, 4, threads))
+    assert [len(part) for part in parts] == [5] * 6 + [2]
+    assert np.array_equal(np.concatenate(parts), cut(films, rows, boxes, 4))

@@ -332,7 +332,8 @@ def test_records_without_probabilities_are_passed_over():
     ("change", "message"),
     [
         (lambda found: replace(found, probabilities=found.probabilities + 1), "a probability that is not in"),
-        (lambda found: replace(found, probabilities=found.probabilities * np.nan), "text where a probability"),
+        (lambda found: replace(found, probabilities=found.probabilities * np.nan), "a probability that is not in"),
+        (lambda found: replace(found, probabilities=np.full((1, 480, 2), "high")), "text where a probability"),
     ],
 )
 def test_probabilities_that_are_none_are_said(change, message):

@@ -1,0 +1,105 @@
+"""Cache of frozen features: an encoder passes over a dataset once, and every frozen protocol reads what it left.
+
+A file is named by all that its values follow from: the weights, the feature contract, the pixels, the threads (results
+are equal to the bit at equal counts only). It is checked against its digest whenever it is opened; a damaged one is
+computed anew.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import logging
+from pathlib import Path
+
+import numpy as np
+import torch
+from torch import nn
+
+from eden_bench.contracts import NUMBERS_VERSION, Context, Features
+from eden_bench.data.image_store import ImageStore
+from eden_bench.devices import fast_precision
+from eden_bench.digests import digest, file_digest
+from eden_bench.encoders import Encoder
+from eden_bench.encoders.features import features
+from eden_bench.files import atomic
+
+_BLOCK = 256
+"""Images encoded between two signs of progress."""
+_log = logging.getLogger("eden_bench")
+
+
+def stored_features(encoder: Encoder, store: ImageStore, wanted: Features, context: Context) -> np.ndarray:
+    """Return the features of a store's images, from the cache or computed now.
+
+    Args:
+        encoder: any; not changed.
+        store: the images.
+        wanted: the feature contract.
+        context: cache folder, device and progress.
+
+    Returns:
+        (N, D) float32, or (N, D, h, w) where the pooling is "map"; memory-mapped, read-only.
+
+    Raises:
+        EdenError: the cache cannot be written.
+    """
+    identity = _identity(encoder, store, wanted, context.device)
+    path = context.cache / "features" / f"{digest(identity)[:32]}.npy"
+    with atomic.locked(path.with_suffix(".lock")):
+        found = _load(path, len(store.ids))
+        if found is None:
+            _write(path, encoder.to(context.device), store, wanted, context)
+            found = _load(path, len(store.ids))
+    if found is None:
+        raise OSError(f"{path} cannot be read back after it was written")
+    return found
+
+
+def weights_of(network: nn.Module) -> str:
+    """Return the SHA-256 of a network's tensors, names and shapes included."""
+    sha = hashlib.sha256()
+    for name, value in sorted(network.state_dict().items()):
+        sha.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        sha.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return sha.hexdigest()
+
+
+def _identity(encoder: Encoder, store: ImageStore, wanted: Features, device: str) -> dict[str, object]:
+    kind = torch.device(device).type
+    return {
+        "weights": weights_of(encoder),
+        "arch": [encoder.arch, type(encoder).__module__, type(encoder).__qualname__],
+        "features": wanted,
+        "pixels": store.digest,
+        "device": kind,
+        "threads": torch.get_num_threads() if kind == "cpu" else 0,
+        "precision": fast_precision(kind) if wanted.precision == "fast" else "float32",
+        "code": NUMBERS_VERSION,
+    }
+
+
+def _write(path: Path, encoder: Encoder, store: ImageStore, wanted: Features, context: Context) -> None:
+    encoder = encoder.for_size(wanted.size_px).to(context.device)
+    count, made = len(store.ids), None
+    with atomic.aside(path) as temporary:
+        for start in range(0, count, _BLOCK):
+            part = features(encoder, store.images[start : start + _BLOCK], wanted)
+            if made is None:
+                made = np.lib.format.open_memmap(temporary, "w+", np.float32, (count, *part.shape[1:]))
+            made[start : start + len(part)] = part
+            context.progress(f"features of {encoder.arch}", min(start + _BLOCK, count), count)
+        if made is not None:
+            made.flush()
+        atomic.write_text(path.with_suffix(".sha256"), file_digest(temporary))
+
+
+def _load(path: Path, count: int) -> np.ndarray | None:
+    """Map a file of features; None where it is absent or damaged, which is logged."""
+    told = path.with_suffix(".sha256")
+    if not path.is_file() or not told.is_file():
+        return None
+    if told.read_text() != file_digest(path):
+        _log.warning("%s is damaged and is computed anew", path)
+        return None
+    found: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    return found if len(found) == count else None

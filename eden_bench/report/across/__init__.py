@@ -1,0 +1,1 @@
+"""Methods over several tables: aggregates, ranks, and which cannot be told apart."""

@@ -1,0 +1,1 @@
+"""A run beside published numbers or another results folder."""

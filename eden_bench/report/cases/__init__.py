@@ -1,0 +1,1 @@
+"""Cases of cells: read once, scored by patient, and resampled."""

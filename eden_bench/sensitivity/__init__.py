@@ -1,0 +1,1 @@
+"""Sensitivity: does the ranking of methods survive another pooling, layer, normalisation, size or step budget?"""

@@ -1,0 +1,107 @@
+"""Looking over a folder: nothing is read twice, and nothing that changed is believed."""
+
+import json
+import os
+import time
+
+import pytest
+
+from eden_bench import records
+from eden_bench.contracts import Cell
+from eden_bench.records import RecordDamaged, glance
+from eden_bench.records.overview import INDEX, Glanced
+from tests.eden_bench.stored import store, store_three
+
+
+@pytest.fixture
+def settled(tmp_path, monkeypatch):
+    """A folder whose records have been looked at, and are old enough to be noted."""
+    monkeypatch.setattr("eden_bench.records.overview._SETTLED_NS", 0)
+    store_three(tmp_path)
+    store(tmp_path, "random", 0.4, 0, task="scr-lung", shots=3)
+    time.sleep(0.02)
+    glance(tmp_path, pytest.fail)
+    return tmp_path
+
+
+def unread(found):
+    return [record for record in found if isinstance(record, Glanced)]
+
+
+def test_what_a_plan_asks_is_what_the_records_say(settled):
+    read, found = records.load(settled, pytest.fail), glance(settled, pytest.fail)
+    assert len(unread(found)) == len(read) == 10
+    for mine, theirs in zip(found, read, strict=True):
+        assert (mine.id, mine.cell, mine.protocol, mine.seconds) == (
+            theirs.id, theirs.cell, theirs.protocol, theirs.seconds,
+        )  # fmt: skip
+        assert mine.cell.id == mine.id == mine.folder.name
+        assert (mine.content, mine.scores, mine.value) == (theirs.content, theirs.scores, theirs.value)
+
+
+def test_a_second_look_opens_no_record(settled, monkeypatch):
+    monkeypatch.setattr("eden_bench.records.overview.read", lambda folder: pytest.fail(f"{folder} was read"))
+    assert len(glance(settled, pytest.fail)) == 10
+
+
+@pytest.mark.parametrize("name", ["record.json", "cases.csv"])
+def test_an_edit_of_the_same_size_and_time_is_seen(settled, name):
+    folder = next((settled / "records").iterdir())
+    before = (folder / name).stat()
+    (folder / name).write_bytes((folder / name).read_bytes().replace(b"0", b"1", 1))
+    os.utime(folder / name, ns=(before.st_atime_ns, before.st_mtime_ns))
+    lines = []
+    assert folder.name not in {record.id for record in glance(settled, lines.append)}
+    assert len(lines) == 1
+    assert folder.name in lines[0]
+
+
+def test_a_record_that_came_or_went_is_seen(settled):
+    new = store(settled, "adam", 0.9, 7)
+    gone = next(folder for folder in (settled / "records").iterdir() if folder.name != new.id)
+    gone.rename(settled / "elsewhere")
+    assert {record.id for record in glance(settled, pytest.fail)} == {f.name for f in (settled / "records").iterdir()}
+
+
+def test_young_records_are_read_again_for_an_edit_could_leave_the_same_stamps(tmp_path):
+    store_three(tmp_path)
+    glance(tmp_path, pytest.fail)
+    assert unread(glance(tmp_path, pytest.fail)) == []
+    assert json.loads((tmp_path / INDEX).read_text())["cells"] == {}
+
+
+def test_a_dry_run_writes_nothing(tmp_path):
+    store_three(tmp_path)
+    assert len(glance(tmp_path, pytest.fail, keep=False)) == 9
+    assert not (tmp_path / INDEX).exists()
+
+
+def test_a_copied_folder_is_read_anew(settled, tmp_path):
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    os.system(f"cp -r {settled}/records {settled}/{INDEX} {copy}")
+    assert unread(glance(copy, pytest.fail)) == []
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{", "null", '{"format": "0"}', '{"format": "1, schema 3", "kinds": [[{}, 1]], "cells": {}}']
+)
+def test_a_damaged_file_is_passed_over(settled, content):
+    (settled / INDEX).write_text(content)
+    assert unread(glance(settled, pytest.fail)) == []
+    assert len(unread(glance(settled, pytest.fail))) == 10
+
+
+def test_cells_whose_ids_another_version_makes_otherwise_are_read(settled, monkeypatch):
+    assert len(unread(glance(settled, pytest.fail))) == 10
+    monkeypatch.setattr(Cell, "id", property(lambda self: "f" * 64))
+    lines = []
+    assert glance(settled, lines.append) == []
+    assert len(lines) == 10
+
+
+def test_what_rotted_on_the_disk_is_named_when_it_is_asked_for(settled, monkeypatch):
+    (record,) = (each for each in glance(settled, pytest.fail) if each.cell.task == "scr-lung")
+    (record.folder / "record.json").write_text((record.folder / "record.json").read_text().replace("0.4", "0.5"))
+    with pytest.raises(RecordDamaged, match="was edited after it was written"):
+        _ = record.value
