@@ -12,7 +12,7 @@ from eden_bench.execution.launchers.launcher import Launch, Launcher
 from eden_bench.execution.launchers.local import Local
 from eden_bench.execution.launchers.pool import Crew, Pool
 from eden_bench.execution.launchers.ray_cluster import Actors
-from eden_bench.execution.launchers.worker import Setup
+from eden_bench.execution.launchers.worker import Setup, passed_on
 from eden_bench.settings import available_cores
 
 
@@ -40,6 +40,7 @@ def make_launcher(
         plugins=tuple(str(Path(plugin).absolute()) for plugin in plugins),
         folder=str(Path.cwd()),
         memory_share=1 / launch.per_gpu,
+        variables=passed_on(),
     )
     crew = Actors(setup, launch, say) if launch.launcher == "ray" else _processes(setup, launch, say)
     return Pool(crew, retries=launch.retries, say=say)

@@ -9,7 +9,7 @@ import contextlib
 import os
 import platform
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from eden_bench import errors, registry
@@ -20,6 +20,8 @@ from eden_bench.execution.execute import Result, execute
 from eden_bench.execution.inputs import Inputs
 from eden_bench.execution.job import Job
 from eden_bench.settings import Settings
+
+_PASSED_ON = ("EDEN_BENCH_", "TORCH_", "HF_", "CUBLAS_", "PYTHONHASHSEED")
 
 
 def computed(job: Job, inputs: Inputs) -> Iterator[Result]:
@@ -49,11 +51,15 @@ class Setup:
     memory_share: float = 1.0
     """Share of its GPU's memory."""
 
+    variables: Mapping[str, str] = field(default_factory=dict)
+    """Variables of the driver's environment that results or downloads may depend on."""
+
     @property
     def environment(self) -> Mapping[str, str]:
         """Variables that must be set before torch, NumPy or OpenCV are imported."""
         threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), self._threads)
-        return threads | ({"CUDA_VISIBLE_DEVICES": ""} if self.settings.device == "cpu" else {})
+        hidden = {"CUDA_VISIBLE_DEVICES": ""} if self.settings.device == "cpu" else {}
+        return {**self.variables, **threads, **hidden}
 
     @property
     def _threads(self) -> str:
@@ -151,6 +157,11 @@ class Worker:
         if threads != self._settings.threads:
             raise EdenError(f"{threads} threads are in effect, expected {self._settings.threads}: a library set them")
         return threads
+
+
+def passed_on() -> dict[str, str]:
+    """Return the variables of this process that workers on other machines get too."""
+    return {name: value for name, value in os.environ.items() if name.startswith(_PASSED_ON)}
 
 
 def portable(result: Result) -> Result:
