@@ -135,6 +135,7 @@ def _card(training: Training, selected: dict[str, Any]) -> dict[str, Any]:
         "processes": distributed.size(),
         "history": {"first": history[0], "last": history[-1], "seconds": sum(e["seconds"] for e in history)},
         **provenance.gather(str(training.device), threads(training.device)),
+        **provenance.peak_memory(str(training.device)),
     }
 
 
