@@ -58,7 +58,7 @@ class PyramidStore(Store):
         sides = [side for side in LEVELS_PX if side // 2 < longest or side == LEVELS_PX[-1]]
         return tuple(whole[_STARTS[side] :][: side * side].reshape(side, side, *whole.shape[1:]) for side in sides)
 
-    def anchor(self, sample: int, row: int, column: int, rows: int, columns: int) -> Anchor:
+    def anchor(self, sample: int, row: float, column: float, rows: int, columns: int) -> Anchor:
         """Return one cell of a rows × columns grid over the 1024-px image, to crop views from.
 
         Rows and columns of pixels left over at the bottom and the right belong to no cell, as in the released code.
@@ -67,7 +67,7 @@ class PyramidStore(Store):
             ValueError: the grid has no such cell, or its cells would be empty.
         """
         side_px = LEVELS_PX[0]
-        if not (0 <= row < rows <= side_px and 0 <= column < columns <= side_px):
+        if not (0 <= row <= rows - 1 < side_px and 0 <= column <= columns - 1 < side_px):
             raise ValueError(f"cell ({row}, {column}) is not in a {rows} × {columns} grid over {side_px} px")
         height, width, levels = side_px // rows, side_px // columns, self.levels(sample)
         share = len(levels[0]) / side_px

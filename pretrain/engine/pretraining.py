@@ -16,7 +16,7 @@ from typing import Any
 
 import torch
 
-from eden_bench.contracts import Context, PretrainConfig, PretrainData
+from eden_bench.contracts import Context, PretrainConfig, PretrainData, ViewRecipe
 from eden_bench.devices import fast_precision, is_out_of_memory
 from eden_bench.digests import digest
 from eden_bench.errors import EdenError, OutOfMemory, UsageError
@@ -143,13 +143,20 @@ def _seen(training: Training) -> dict[str, Any]:
     """Return what pretrainings are compared by: images, views of each, augmentation, normalisation."""
     config, history = training.config, training.at.history
     recipes = [recipe.normalised(config.normalisation) for recipe in training.recipes(config.stages[-1])]
-    looks = [{**asdict(recipe), "mean": None, "std": None} for recipe in recipes]
+    plain = {"mean": None, "std": None}
+    looks = [{**_told(recipe), **plain} for recipe in recipes]
     return {
         "images_seen": sum(entry["steps"] for entry in history) * config.batch_size,
         "views": len(recipes),
         "augmentation": {"family": config.augmentation, "digest": digest(looks)[:12]},
         "normalisation": list(dict.fromkeys((recipe.mean, recipe.std) for recipe in recipes)),
     }
+
+
+def _told(recipe: ViewRecipe) -> dict[str, Any]:
+    """Return a recipe's fields, without those that came later where they are at their defaults."""
+    later = {"crop_place": "random", "cell": None}
+    return {name: value for name, value in asdict(recipe).items() if name not in later or value != later[name]}
 
 
 @contextlib.contextmanager
