@@ -19,9 +19,9 @@ from eden_bench.errors import EdenError, UsageError
 from eden_bench.files import atomic, plain_text
 from eden_bench.printable import printable_line
 from eden_bench.records import arrays
-from eden_bench.records.content import Content
 from eden_bench.records.record import ARRAYS, CASES, REMEDY, Record, RecordDamaged, reason
-from eden_bench.records.shape import Misshapen, is_number, parse
+from eden_bench.records.shape import Misshapen, is_number
+from eden_bench.records.shared import Shared
 
 SCHEMA = 3
 """3: scores with unit, bounds and statistic, controls, arrays. 2: with a digest of itself; read as well. An edit of a
@@ -66,7 +66,7 @@ def render(cell: Cell, score: ScoreDefinition, outcome: Outcome, sections: Mappi
         **sections,
     }
     sealed = seal(json.loads(to_json(content)))
-    if wrong := misshapen(sealed):
+    if wrong := misshapen(Record(Path(), sealed)):
         raise EdenError(f"the record of {cell.method} on {cell.task} cannot be stored: {wrong}")
     return {CASES: table, **({ARRAYS: stored} if stored else {}), _RECORD: to_json(sealed).encode()}
 
@@ -147,17 +147,21 @@ def cases_csv(cases: Mapping[str, Sequence[Any]]) -> bytes:
     return text.getvalue().encode()
 
 
-def read(folder: Path) -> Record:
+def read(folder: Path, shared: Shared | None = None) -> Record:
     """Read one record and validate its id, digest and content.
+
+    Args:
+        folder: of the record.
+        shared: holds what it has in common with others that are read with it.
 
     Raises:
         RecordDamaged: names the folder and what is wrong.
     """
     try:
         content = plain_text.read_json(folder / _RECORD)
-        _refuse_others(folder, content)
-        record = Record(folder, content)
-        _ = Cell(**content["cell"]), record.score  # which have the fields of this version
+        record = Record(folder, shared.content(content) if shared else content, shared=shared)
+        _refuse_others(record)
+        _ = Cell(**record.content["cell"])  # which has the fields of this version
     except (OSError, ValueError, TypeError) as error:
         raise RecordDamaged(f"record {folder} cannot be read ({reason(error)}): {REMEDY}") from error
     if not record.cell.id == record.id == folder.name:
@@ -166,24 +170,25 @@ def read(folder: Path) -> Record:
     return record
 
 
-def _refuse_others(folder: Path, content: Mapping[str, Any]) -> None:
+def _refuse_others(record: Record) -> None:
     """Validate that a record is of this version, not edited, and usable by reports."""
+    folder, content = record.folder, record.content
     if content.get("schema") not in _READABLE:
         raise RecordDamaged(
             f"record {folder} has schema {content.get('schema')!s:.20}, this version reads {SCHEMA}: run its cell again"
         )
     if content.get("digest") != seal(content)["digest"]:
         raise RecordDamaged(f"record {folder} was edited after it was written: {REMEDY}")
-    if wrong := misshapen(content):
+    if wrong := misshapen(record):
         raise RecordDamaged(f"record {folder} cannot be used, {wrong}: {REMEDY}")
 
 
-def misshapen(content: Mapping[str, Any]) -> str:
+def misshapen(record: Record) -> str:
     """Return what is invalid in a record's content, as a clause; "" if nothing is."""
     try:
-        facts = parse(Content, content)
-        _ = Record(Path(), content).pretraining
-        score = ScoreDefinition.from_json(content["score"])
+        facts = record.facts
+        _ = record.pretraining
+        score = record.score
     except Misshapen as error:
         return str(error)
     except (ValueError, TypeError) as error:
@@ -200,10 +205,10 @@ def _outside(name: str, value: float, score: ScoreDefinition) -> str:
 
 def load(out: Path, warn: Warn = warn_stderr) -> list[Record]:
     """Read all records of a run, sorted by id; damaged ones are skipped with a warning that names them."""
-    records = []
+    records, shared = [], Shared()
     for folder in _folders(out / "records"):
         try:
-            records.append(read(folder))
+            records.append(read(folder, shared))
         except RecordDamaged as error:
             warn(f"{error}; it is left out")
     return records
