@@ -160,3 +160,14 @@ def identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_ino, found.st_mtime_ns
+
+
+def identities(parent: Path) -> dict[Path, tuple[int, int]]:
+    """Return ``identity`` of every file and folder in a folder, hidden ones left out; none if it does not exist."""
+    found = {}
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(parent) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):  # another process has just removed it
+                seen = entry.stat(follow_symlinks=False)
+                found[parent / entry.name] = (seen.st_ino, seen.st_mtime_ns)
+    return {path: seen for path, seen in found.items() if not path.name.startswith(".")}

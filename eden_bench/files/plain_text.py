@@ -41,6 +41,12 @@ def read_bytes(path: Path, most: int = _MOST_BYTES) -> bytes:
         return file.read(most)
 
 
+def read_head(path: Path, count: int) -> bytes:
+    """Read the first bytes of a regular file. Raises as ``read_bytes``."""
+    with _opened(path) as file:
+        return file.read(count)
+
+
 def _opened(path: Path) -> BinaryIO:
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # so that a pipe is not waited for
     if stat.S_ISREG(os.fstat(descriptor).st_mode):

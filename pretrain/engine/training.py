@@ -246,19 +246,16 @@ class Training:
         bad = finite.first_bad(self._recent)
         self._recent.clear()
         if bad is not None:
-            raise self._diverged("loss", stage, self.at.step + 1 + bad // len(self._optimisers))
+            step = self.at.step + 1 + bad // len(self._optimisers)
+            raise self._diverged("loss", stage, step, self._feed.images(self.at.epoch, step))
         if not finite.is_finite(self._module):
             raise self._diverged("network", stage, self.at.step)
 
-    def _diverged(self, what: str, stage: Stage, step: int) -> TrainingDiverged:
+    def _diverged(self, what: str, stage: Stage, step: int, images: str = "") -> TrainingDiverged:
         with contextlib.suppress(EdenError, OSError):
             self._saver.wait()
-        kept = state.load(self.folder, self.recipe)
-        return TrainingDiverged(
-            f"{self.name}: the {what} is not finite at stage {stage.name}, epoch {self.at.epoch + 1}, step {step}; "
-            f"nothing is handed on, the last good state is {kept.where() if kept.method else 'the start'}: lower lr, "
-            "or look for damaged images with `eden-bench data check`"
-        )
+        where = f"{self.name}: the {what} is not finite at stage {stage.name}, epoch {self.at.epoch + 1}, step {step}"
+        return finite.diverged(where, state.load(self.folder, self.recipe), images)
 
     def _note(self, stage: Stage, validation_loss: float) -> None:
         """Append the epoch to the history."""
@@ -277,8 +274,7 @@ class Training:
 
     def _stop_if_asked(self, stage: Stage) -> None:
         """Save and raise Preempted if the system asks to end; several processes decide together, at intervals."""
-        together = self.at.step % CHECK_EVERY_STEPS == 0
-        if distributed.asked_to_stop(self.device, together=together):
+        if distributed.asked_to_stop(self.device, together=self.at.step % CHECK_EVERY_STEPS == 0):
             self._check(stage)
             self._save()
             self._saver.wait()
