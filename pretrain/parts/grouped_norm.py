@@ -17,7 +17,6 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 _norm = torch.ops.aten.native_batch_norm
@@ -50,10 +49,13 @@ def _uses_batch(layer: _BatchNorm) -> bool:
 
 
 def _normalised(layer: _BatchNorm, groups: int, counted: Counter[Tensor], images: Tensor) -> Tensor:
-    layer._check_input_dim(images)
-    functional._verify_batch_size([len(images) // groups, *images.shape[1:]])  # type: ignore[no-untyped-call]
+    layer._check_input_dim(images)  # type: ignore[no-untyped-call]
+    if len(images) // groups * images[0, 0].numel() < 2:
+        raise ValueError(
+            f"Expected more than 1 value per channel in each of {groups} groups, got {tuple(images.shape)}"
+        )
     running: tuple[Tensor | None, Tensor | None] = (None, None)
-    if layer.training and layer.track_running_stats:
+    if layer.training and layer.track_running_stats and layer.num_batches_tracked is not None:
         counted[layer.num_batches_tracked] += 1  # one launch at the end instead of one a layer
         running = (layer.running_mean, layer.running_var)
     apply = cast(Any, _Normalise.apply)
