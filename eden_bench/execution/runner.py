@@ -35,7 +35,6 @@ from eden_bench.trackers import Trackers
 
 OnError = Literal["continue", "stop"]
 _LOOK_AGAIN_S = 0.1
-"""Between two looks at what other processes hold."""
 
 
 @dataclass

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -13,6 +14,7 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any
 
+from eden_bench import preemption
 from eden_bench.errors import EdenError, UsageError
 from eden_bench.execution.job import Job
 from eden_bench.execution.launchers.pool import Event, Lost
@@ -21,6 +23,8 @@ from eden_bench.execution.launchers.worker import Setup
 _LOOK_S = 1.0
 """How often a worker is looked after whose pipe a process of its own keeps open."""
 _MOST_STARTS = 3
+_RESERVE_S = 5.0
+"""Of the grace that the system gives, kept for the driver's own end."""
 _START = "import sys; from eden_bench.execution.launchers.process import main; main(*map(int, sys.argv[1:]))"
 
 
@@ -31,6 +35,8 @@ class _Process:
     ooms: int
     """Processes that the kernel had killed for memory before this one began."""
     is_ready: bool = False
+    pretrains: bool = False
+    """Whether its last job was a pretraining, whose state is worth saving."""
 
 
 class Processes:
@@ -56,18 +62,19 @@ class Processes:
 
     def send(self, worker: int, job: Job) -> None:
         """Send a job; one that has died meanwhile is found so by ``event``."""
-        try:
+        self._made[worker].pretrains = not job.task
+        with contextlib.suppress(OSError):
             self._made[worker].pipe.send(job.to_json())
-        except OSError:
-            return
 
     def event(self) -> tuple[int, Event]:
         """Wait for the next message, or the end, of a worker.
 
         Raises:
             EdenError: workers die as they start.
+            Preempted: the system asks this process to stop.
         """
         while True:
+            preemption.check()
             ready = connection.wait([made.pipe for made in self._made], timeout=_LOOK_S)
             for number, made in enumerate(self._made):
                 if made.pipe in ready or made.process.poll() is not None:
@@ -85,6 +92,7 @@ class Processes:
 
     def _lost(self, number: int, made: _Process) -> Lost:
         """Start another worker in the place of one that has died."""
+        preemption.check()  # it may have been asked as well
         cause = cause_of(_end(made), out_of_memory=kernel_ooms() > made.ooms)
         self._failed_starts += not made.is_ready
         if self._failed_starts >= _MOST_STARTS:
@@ -107,8 +115,16 @@ class Processes:
         return made
 
     def close(self) -> None:
-        """Kill all workers and what they started, and wait for their end."""
+        """Kill all workers and what they started, and wait for their end.
+
+        Where the system asks to stop, those that pretrain are asked first and have most of the grace to save.
+        """
+        saving = [made for made in self._made if made.pretrains] if preemption.requested() else []
         for made in self._made:
+            made.process.terminate() if made in saving else _kill(made.process)
+        for made in saving:
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                made.process.wait(max(0.0, preemption.left_s() - _RESERVE_S))
             _kill(made.process)
         for made in self._made:
             _end(made)

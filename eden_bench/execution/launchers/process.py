@@ -1,4 +1,7 @@
-"""A worker process: answers jobs that come through a pipe, and ends when the process at its other end does."""
+"""A worker process: answers jobs that come through a pipe, and ends when the process at its other end does.
+
+SIGTERM and SIGUSR1 end it at a safe point, with exit code 75: a pretraining saves its state first.
+"""
 
 from __future__ import annotations
 
@@ -10,6 +13,8 @@ import sys
 import threading
 from multiprocessing.connection import Connection
 
+from eden_bench import preemption
+from eden_bench.errors import Preempted
 from eden_bench.execution.launchers.worker import Worker
 
 _PR_SET_PDEATHSIG = 1
@@ -29,10 +34,14 @@ def main(descriptor: int, parent: int) -> None:
     worker = Worker(connection.recv())
     jobs: queue.SimpleQueue[str] = queue.SimpleQueue()
     threading.Thread(target=_listen, args=(connection, jobs), daemon=True).start()
-    connection.send(worker.begin())
-    while True:
-        for answer in worker.answers(jobs.get()):
-            connection.send(answer)
+    with preemption.heeded():
+        try:
+            connection.send(worker.begin())
+            while True:
+                for answer in worker.answers(jobs.get()):
+                    connection.send(answer)
+        except Preempted as stop:
+            sys.exit(stop.exit_code)
 
 
 def _listen(connection: Connection, jobs: queue.SimpleQueue[str]) -> None:

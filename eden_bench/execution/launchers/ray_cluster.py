@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from eden_bench import preemption
 from eden_bench.errors import EdenError, UsageError
 from eden_bench.execution.execute import Result
 from eden_bench.execution.job import Job
@@ -77,8 +78,10 @@ class Actors:
 
         Raises:
             EdenError: workers die as they start.
+            Preempted: the system asks this process to stop.
         """
         while True:
+            preemption.check()
             self._greet(now=time.monotonic())
             if not self._calls:
                 time.sleep(_AGAIN_S)

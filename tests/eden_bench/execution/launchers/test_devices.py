@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from eden_bench import records
-from eden_bench.errors import UsageError
+from eden_bench import preemption, records
+from eden_bench.errors import Preempted, UsageError
 from eden_bench.execution.launchers import devices
 from eden_bench.execution.launchers.launcher import Launch
 from tests.eden_bench.conftest import FAKES
@@ -138,3 +138,27 @@ def test_each_gpu_gets_its_workers_by_the_names_that_this_process_sees(monkeypat
     assert devices.visible_gpus((), 1) == ["3", "GPU-5e"]
     with pytest.raises(UsageError, match="device cuda:2 is not on this machine, which has 2 CUDA devices"):
         devices.visible_gpus(("cuda:2",), 1)
+
+
+def test_a_worker_that_pretrains_is_asked_to_save_before_it_is_ended_and_the_exit_says_requeue(here, log, monkeypatch):
+    """The fake engine cannot save, so it is ended by the grace; the cell's worker is not waited for."""
+    monkeypatch.setattr(preemption, "GRACE_S", devices._RESERVE_S + 0.5)
+    monkeypatch.setenv("FAKE_SLEEP_S", "60")
+
+    def work():
+        try:
+            with preemption.heeded():
+                return run(here, "fake-trained", plugins=[FAKES], launch=replace(TWO, workers=1)).exit_code
+        except Preempted as stop:
+            return stop.exit_code
+
+    driver = forked(work)
+    until = time.monotonic() + 60
+    while not log() and time.monotonic() < until:
+        time.sleep(0.05)
+    workers = workers_of(driver)
+    started = time.monotonic()
+    os.kill(driver, signal.SIGTERM)
+    assert ended(driver) == 75
+    assert 0.5 < time.monotonic() - started < 5
+    assert not any(map(is_there, workers))
