@@ -58,6 +58,7 @@ COMMANDS = {
     "data": Entry("eden_bench.cli.data", "app", "Datasets: list, check, audit, splits, phantom."),
     "plugins": Entry("eden_bench.cli.listing", "plugins", "List every plugin and whether it loads."),
     "import-weights": Entry("eden_bench.cli.weights", "import_file", "Import a published checkpoint as an encoder."),
+    "verify-model": Entry("eden_bench.cli.weights", "verify", "Print what a published model's authors may confirm."),
     "doctor": Entry("eden_bench.cli.doctor", "doctor", "Check this machine and installation."),
     "paths": Entry("eden_bench.cli.listing", "paths", "Show each setting and where it came from."),
 }
