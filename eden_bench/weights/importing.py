@@ -169,6 +169,11 @@ def fingerprint(encoder: Encoder) -> str:
     if not torch.isfinite(embedded).all() or embedded[0].equal(embedded[1]):
         what = "the same for any image" if torch.isfinite(embedded).all() else "not finite"
         raise WeightsRefused(f"its activations are {what}, expected features: the training diverged or collapsed")
+    return levels_digest(embedded)
+
+
+def levels_digest(embedded: torch.Tensor) -> str:
+    """Hash features, in 500 levels of the largest, to 12 hex digits: the same on every machine, up to rounding."""
     levels = (embedded / embedded.abs().max() * 500).round().to(torch.int64).tolist()
     return hashlib.sha256(repr(levels).encode()).hexdigest()[:12]
 

@@ -14,8 +14,8 @@ from eden_bench.errors import WeightsRefused
 from eden_bench.weights.families import Layout, LeftOut, Step
 
 Tensors = Mapping[str, torch.Tensor]
-_HEADS = re.compile(r"[^.]*(head|decoder|classifier|proj|pred|fc|neck|loss|queue)[^.]*\..+", re.IGNORECASE)
-"""Names beside a network of what stands on it."""
+_HEADS = ("head", "decoder", "classifier", "proj", "pred", "fc", "neck", "loss", "queue")
+"""In the first part of names of what stands on a network, beside its own."""
 
 
 class Entry(NamedTuple):
@@ -141,7 +141,8 @@ def _left_out(layout: Layout, name: str, own: Tensors) -> str:
             if rule.same_as and _differs(own[name], own.get(found.expand(rule.same_as))):
                 return ""
             return rule.why
-    is_head = not re.fullmatch(layout.own, name) and _HEADS.fullmatch(name)
+    first, dot, _ = name.partition(".")
+    is_head = dot and any(word in first.lower() for word in _HEADS) and not re.fullmatch(layout.own, name)
     return "stands on the network: a head, a loss or a decoder" if is_head else ""
 
 

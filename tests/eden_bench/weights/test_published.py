@@ -3,6 +3,7 @@
 import functools
 import re
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -255,3 +256,8 @@ def test_every_published_model_has_a_case_or_a_class_of_our_own():
     assert named == kinds
     with pytest.raises(UsageError, match=r"unknown model 'rad-dno'. Did you mean 'rad-dino'\?"):
         families.model("rad-dno")
+
+
+def test_the_document_names_every_model():
+    text = (Path(__file__).parents[3] / "docs" / "weights.md").read_text()
+    assert [one.name for family in families.load() for one in family.models if f"`{one.name}`" not in text] == []
