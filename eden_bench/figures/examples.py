@@ -58,7 +58,8 @@ def figures(report: Report) -> list[Drawn]:
         shown, rows = _examples(table)
         for page in (rows[k : k + MOST_ROWS] for k in range(0, len(rows), MOST_ROWS)):
             name, title = style.slug(f"{table.task} examples"), f"Example predictions, {table.task}"
-            made.append(Drawn(name, title, _caption(shown, rows[0].record, page), draw(page, shown, table.marks.words)))
+            told, drawn = _caption(shown, rows[0].record, page), draw(page, shown, table.marks.words)
+            made.append(Drawn(name, title, told, drawn, table.task))
     return made
 
 
