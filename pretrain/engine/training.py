@@ -66,15 +66,8 @@ class Training:
 
     def __post_init__(self) -> None:
         """Build the method from the seed, and resume from a saved state if there is one."""
-        processes, self._data = distributed.size(), self.data
-        if self.config.batch_size % processes:
-            raise UsageError(f"batch_size {self.config.batch_size} does not divide among {processes} processes")
-        groups = self.config.bn_groups or processes
-        if groups % processes:
-            raise UsageError(
-                f"bn_groups {groups} does not divide among {processes} processes, which would normalise in other "
-                "groups than the config says: start as many processes as divide it, or change bn_groups"
-            )
+        self._data = self.data
+        network.refuse_misfit(self.config, distributed.size())
         with seeded(self.seed, "method"):
             self.method = registry.methods.get(self.name)(self.config)
         self.at, self._saver = state.load(self.folder, self.recipe), Saver(self.folder)

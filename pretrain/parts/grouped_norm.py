@@ -96,7 +96,7 @@ class _Normalise(torch.autograd.Function):
         images, weight, means, scales = ctx.saved_tensors
         wanted = ctx.needs_input_grad[:3]
         by_images = torch.empty_like(images) if wanted[0] else None
-        by_weights, by_biases = [], []
+        by_parameters: list[Tensor] = []
         parts = zip(*(whole.tensor_split(ctx.groups) for whole in (by_out, images)), means, scales, strict=True)
         for number, (by_part, part, mean, scale) in enumerate(parts):
             found = torch.ops.aten.native_batch_norm_backward(
@@ -104,8 +104,7 @@ class _Normalise(torch.autograd.Function):
             )
             if by_images is not None:
                 by_images.tensor_split(ctx.groups)[number].copy_(found[0])
-            by_weights.append(found[1])
-            by_biases.append(found[2])
-        sums = (torch.stack(each).sum(0) if needed else None
-                for each, needed in zip((by_weights, by_biases), wanted[1:], strict=True))  # fmt: skip
-        return by_images, *sums, None, None, None, None, None
+            by_parameters += [each for each, needed in zip(found[1:], wanted[1:], strict=True) if needed]
+        sums = iter(torch.stack(by_parameters).view(ctx.groups, -1, len(mean)).sum(0)) if any(wanted[1:]) else iter(())
+        by_weight, by_bias = (next(sums) if needed else None for needed in wanted[1:])
+        return by_images, by_weight, by_bias, None, None, None, None, None
