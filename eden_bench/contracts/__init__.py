@@ -29,7 +29,7 @@ from eden_bench.contracts.features import Features
 from eden_bench.contracts.methods import SEEDED, EncoderSource, Method, MethodCard, MethodConfig, PretrainConfig, Stage
 from eden_bench.contracts.pretraining import Anchor, PretrainData, Pyramid, Schedule
 from eden_bench.contracts.scores import PERCENT, ScoreDefinition
-from eden_bench.contracts.tasks import Context, OpenTask, Outcome, Task
+from eden_bench.contracts.tasks import Context, OpenTask, Outcome, Shared, Task
 from eden_bench.contracts.views import NORMALISATIONS, View, ViewRecipe, Views
 
 __all__ = [
@@ -63,6 +63,7 @@ __all__ = [
     "Pyramid",
     "Schedule",
     "ScoreDefinition",
+    "Shared",
     "Stage",
     "Task",
     "View",

@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 
 V = TypeVar("V")
 _FEW_SHOT = "few_shot_"
+_RESOLVED = ("precision", "capture")
+"""Fields of a protocol of which the opened task's data say what became of them on this hardware."""
 
 
 @dataclass(frozen=True)
@@ -38,14 +40,12 @@ class OpenedTask:
     def hashed_protocol(self, shots: int | None) -> dict[str, Any]:
         """Return the part of the protocol that can change a cell's scores, which its id hashes.
 
-        The full training set has nothing few-shot about it, "auto" is the precision it became, and a field that came
-        later counts where it is not at its default.
+        The full training set has nothing few-shot about it, "auto" is the precision it became, as ``capture`` is
+        what was done, and a field that came later counts where it is not at its default.
         """
         kept = {k: v for k, v in self.protocol.items() if shots is not None or not k.startswith(_FEW_SHOT)}
-        kept = {k: v for k, v in kept.items() if k not in self.unhashed or v != self.unhashed[k]}
-        if "precision" in kept and "precision" in self.open.data:
-            kept["precision"] = self.open.data["precision"]
-        return kept
+        kept |= {name: self.open.data[name] for name in _RESOLVED if name in kept and name in self.open.data}
+        return {k: v for k, v in kept.items() if k not in self.unhashed or v != self.unhashed[k]}
 
 
 class Inputs:
@@ -103,6 +103,7 @@ class Inputs:
         return Context(
             cache=self.settings.cache,
             device=self.device,
+            at_once=self.settings.at_once,
             dataset=reader(dataset),
             progress=self.progress,
             build=self.build,

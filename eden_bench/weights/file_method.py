@@ -53,10 +53,10 @@ class FileWeights(EncoderSource):
 
     def load_encoder(self, seed: int) -> Encoder:
         """Load the encoder, the same for every seed. Raises as ``weights_digest``."""
-        from eden_bench.encoders import build_encoder
+        from eden_bench.encoders import unfilled_encoder
 
         found = self._weights()
-        encoder = build_encoder(found.arch, seed=0)
+        encoder = unfilled_encoder(found.arch)
         encoder.load_state_dict(found.weights)
         return encoder
 
