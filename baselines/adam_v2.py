@@ -131,6 +131,10 @@ class AdamV2(PretrainMethod):
 
     Config = AdamV2Config
     config: AdamV2Config
+    centre: Tensor
+    """(1, K): what the teacher's outputs are centred by."""
+    taken: Tensor
+    """(2,) int64: steps taken in each mode."""
     card = MethodCard(
         title="Adam-v2",
         paper="Hosseinzadeh Taher et al., CVPR 2024",
@@ -166,7 +170,7 @@ class AdamV2(PretrainMethod):
         self._step = 0
         self._optimiser: ClippedAdamW | None = None
         self._seen: Tensor | None = None
-        self.register_load_state_dict_post_hook(lambda method, _: method._count())  # type: ignore[operator]
+        self.register_load_state_dict_post_hook(lambda *_: self._count())  # type: ignore[no-untyped-call]
 
     @property
     def encoder(self) -> Encoder:

@@ -166,7 +166,7 @@ def sizes_are_written(native_px: np.ndarray | None, manifest: Mapping[str, Any])
     """Return whether native sizes are those that were written; an earlier version noted no digest of them."""
     if native_px is None:
         return False
-    found = hashlib.sha256(np.ascontiguousarray(native_px)).hexdigest()
+    found = hashlib.sha256(np.ascontiguousarray(native_px).data).hexdigest()
     return bool(manifest.get("native_px", found) == found)
 
 
@@ -195,7 +195,7 @@ def note_parts(
     with atomic.aside(folder / PARTS) as path, path.open("wb") as file:
         np.save(file, shas)
     plain = {name: value for name, value in manifest.items() if name != "seal"}
-    sealed = plain | {"native_px": hashlib.sha256(np.ascontiguousarray(native_px)).hexdigest()}
+    sealed = plain | {"native_px": hashlib.sha256(np.ascontiguousarray(native_px).data).hexdigest()}
     atomic.write_json(folder / MANIFEST, sealed | {"seal": digest(sealed)})
 
 

@@ -83,8 +83,8 @@ def draw_crops(table: np.ndarray, recipe: ViewRecipe, height_px: int, width_px: 
     """
     if recipe.cell is not None:
         row, column, rows, columns = recipe.cell
-        height, width = height_px // rows, width_px // columns
-        return np.tile(np.array([row * height, column * width, height, width]), (len(table), 1))
+        cell = (height_px // rows, width_px // columns)
+        return np.tile(np.array([row * cell[0], column * cell[1], *cell]), (len(table), 1))
     if recipe.crop_scale == (1.0, 1.0):
         return np.tile(np.array([0, 0, height_px, width_px]), (len(table), 1))
     area = height_px * width_px * _between(table[:, _AREA], *recipe.crop_scale)

@@ -223,15 +223,17 @@ def on_device(network: nn.Module, device: torch.device) -> nn.Module:
 
 
 @contextlib.contextmanager
-def _memory_explained(protocol: FinetuneProtocol, device: torch.device, step: int) -> Iterator[None]:
+def _memory_explained(protocol: TrainingProtocol, device: torch.device, step: int) -> Iterator[None]:
     """Convert running out of memory to a sentence. A step is never done in parts, which would be another protocol."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
+        size_px = getattr(protocol, "size_px", None)  # a head on features has none
         raise OutOfMemory(
-            f"out of memory on {device} at step {step} with batch_size {protocol.batch_size} at {protocol.size_px} px; "
+            f"out of memory on {device} at step {step} with batch_size {protocol.batch_size}"
+            f"{f' at {size_px} px' if size_px else ''}; "
             "batch norm and Dice are of the whole batch, so it is not split: run less beside it, use a larger device, "
             "or lower batch_size in a protocol, for all methods alike"
         ) from error
