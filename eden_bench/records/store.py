@@ -158,11 +158,11 @@ def read(folder: Path, shared: Shared | None = None) -> Record:
         RecordDamaged: names the folder and what is wrong.
     """
     try:
-        content = plain_text.read_json(folder / RECORD)
+        content = plain_text.read_json(folder / RECORD, digested=True)
         record = Record(folder, shared.content(content) if shared else content, shared=shared)
         _refuse_others(record)
         _ = Cell(**record.content["cell"])  # which has the fields of this version
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise RecordDamaged(f"record {folder} cannot be read ({reason(error)}): {REMEDY}") from error
     if not record.cell.id == record.id == folder.name:
         raise RecordDamaged(f"record {folder} describes cell {record.cell.id[:12]}, not the one it is named after")
