@@ -35,7 +35,6 @@ from eden_bench import records
 
 PLUGIN = Path(cells.__file__)
 PARTS = ("scale", "devices", "workers", "node", "driver", "apart")
-KILL_EVERY_S = 5.0
 
 
 @dataclass
@@ -47,6 +46,7 @@ class Show:
     seconds: float
     work: str
     products: int
+    kill_every_s: float
     lines: list[tuple[str, ...]] = field(default_factory=list)
     differs: bool = False
 
@@ -140,17 +140,18 @@ def stored(out: Path) -> dict[str, tuple[str, bytes]]:
 
 
 @contextmanager
-def two_nodes(cpus: int = 4) -> Iterator[Any]:
-    """Start a Ray cluster of two nodes; the second has half of the processors, the head the others."""
+def nodes(count: int = 2) -> Iterator[Any]:
+    """Start a Ray cluster of nodes of two processors each on this machine; yield it and its last node."""
     from ray.cluster_utils import Cluster
 
     folder = tempfile.mkdtemp(prefix="eb-", dir="/tmp")
     Path("/tmp/ray").mkdir(exist_ok=True)  # where Ray notes the last cluster that began
     store = {"object_store_memory": 100 * 1024**2}
-    head = {"num_cpus": cpus // 2, "num_gpus": 0, "temp_dir": folder, "include_dashboard": False}
+    head = {"num_cpus": 2, "num_gpus": 0, "temp_dir": folder, "include_dashboard": False}
     cluster = Cluster(initialize_head=True, head_node_args={**head, **store})
     try:
-        yield cluster, cluster.add_node(num_cpus=cpus - cpus // 2, num_gpus=2, **store)
+        added = [cluster.add_node(num_cpus=2, num_gpus=2, **store) for _ in range(count - 1)]
+        yield cluster, added[-1] if added else cluster.head_node
     finally:
         cluster.shutdown()
         shutil.rmtree(folder, ignore_errors=True)
@@ -158,7 +159,7 @@ def two_nodes(cpus: int = 4) -> Iterator[Any]:
 
 def scale(show: Show) -> None:
     """Run the cells over 1, 2 and 4 workers of two nodes."""
-    with two_nodes() as (cluster, _):
+    with nodes() as (cluster, _):
         over_workers(show, "ray, 2 nodes", "ray", "--ray-address", cluster.address)
 
 
@@ -180,22 +181,24 @@ def over_workers(show: Show, title: str, launcher: str, *options: str) -> None:
 
 
 def workers_killed(show: Show) -> None:
-    """Kill a worker every five seconds."""
-    with two_nodes() as (cluster, _):
+    """Kill a worker every few seconds."""
+    with nodes() as (cluster, _):
         made = show.run("workers", "--launcher", "ray", "--workers", "4", "--ray-address", cluster.address)
-        kills = killing(made, random.Random(0))
+        kills = killing(made, random.Random(0), show.kill_every_s)
         made.done()
         tries = sum(entry["what"] == "begin" for entry in made.entries) - show.cells
-        show.add("a worker killed every 5 s", made, f"{len(kills)} killed, {tries} cells tried again")
+        show.add(
+            f"a worker killed every {show.kill_every_s:g} s", made, f"{len(kills)} killed, {tries} cells tried again"
+        )
 
 
-def killing(made: Run, draw: random.Random) -> list[int]:
+def killing(made: Run, draw: random.Random, every_s: float) -> list[int]:
     """Kill one of the processes that computed the last cells, again and again, until the run ends; return which."""
     kills: list[int] = []
 
     def kill() -> None:
         while made.process.poll() is None:
-            time.sleep(KILL_EVERY_S)
+            time.sleep(every_s)
             last = {entry["process"] for entry in made.entries[-8:]} - set(kills)
             if last and made.process.poll() is None:
                 kills.append(draw.choice(sorted(last)))
@@ -210,7 +213,7 @@ def killing(made: Run, draw: random.Random) -> list[int]:
 
 def node_killed(show: Show) -> None:
     """Kill the second node, with its workers, in the middle."""
-    with two_nodes() as (cluster, second):
+    with nodes() as (cluster, second):
         made = show.run("node", "--launcher", "ray", "--workers", "4", "--ray-address", cluster.address)
         made.wait_for(show.cells // 3)
         cluster.remove_node(second, allow_graceful=False)
@@ -221,7 +224,7 @@ def node_killed(show: Show) -> None:
 
 def driver_killed(show: Show) -> None:
     """Kill the driver twice and issue its command again: on a cluster of others, and on one of its own."""
-    with two_nodes() as (cluster, _):
+    with nodes() as (cluster, _):
         driven(show, "driver", "killed driver, re-issued", "--ray-address", cluster.address)
     driven(show, "driver-own", "killed driver with its own cluster, re-issued")
     time.sleep(3)
@@ -246,7 +249,7 @@ def driven(show: Show, name: str, what: str, *options: str) -> None:
 
 def two_users(show: Show) -> None:
     """Run two users' own clusters side by side, beside a third that everything points at."""
-    with two_nodes() as (third, _):
+    with nodes(1) as (third, _):
         both = [
             show.run(f"user-{name}", "--launcher", "ray", "--workers", "2", RAY_ADDRESS=third.address) for name in "ab"
         ]
@@ -289,6 +292,7 @@ def main() -> None:
     parser.add_argument("--cells", type=int, default=400)
     parser.add_argument("--seconds", type=float, default=0.25, help="of one cell")
     parser.add_argument("--work", choices=("sleep", "cpu"), default="sleep")
+    parser.add_argument("--kill-every", type=float, default=5.0, help="seconds between two kills of workers")
     parser.add_argument("--parts", default=",".join(PARTS))
     parser.add_argument("--folder", type=Path)
     given = parser.parse_args()
@@ -299,7 +303,7 @@ def main() -> None:
         "scale": scale, "devices": by_devices, "workers": workers_killed, "node": node_killed, "driver": driver_killed,
         "apart": two_users,
     }  # fmt: skip
-    show = Show(folder, given.cells, given.seconds, given.work, cells.calibrated(given.seconds))
+    show = Show(folder, given.cells, given.seconds, given.work, cells.calibrated(given.seconds), given.kill_every)
     show.add("one process (local)", show.run("local").done())
     for part in given.parts.split(","):
         work[part](show)

@@ -134,14 +134,18 @@ class Actors:
             self._folder = tempfile.mkdtemp(prefix="eb-", dir=_short_folder())
             own = {"include_dashboard": False, "_temp_dir": self._folder, "object_store_memory": _STORE_BYTES}
             gpus = {"num_gpus": 0} if setup.settings.device == "cpu" else {}
-            self._ray.init(address="local", num_cpus=cpus, **own, **gpus, **quiet)
+            self._init("local", num_cpus=cpus, **own, **gpus, **quiet)
             return
         if "://" in launch.ray_address:
             raise UsageError(f"--ray-address {launch.ray_address}: expected HOST:PORT of the cluster, not Ray Client's")
+        self._init(launch.ray_address, **quiet)
+
+    def _init(self, address: str, **how: object) -> None:
         try:
-            self._ray.init(address=launch.ray_address, **quiet)
-        except (ConnectionError, RuntimeError, ValueError) as error:
-            raise UsageError(f"--ray-address {launch.ray_address}: {error}") from error
+            self._ray.init(address=address, **how)
+        except Exception as error:  # Ray raises bare ones
+            what = "Ray did not start here" if address == "local" else f"--ray-address {address}"
+            raise UsageError(f"{what}: {str(error).strip()}") from error
 
     def _fill(self, setup: Setup, launch: Launch, say: Callable[[str], None]) -> None:
         """Start the actors: as many as fit, or as are asked for."""
@@ -152,6 +156,9 @@ class Actors:
         self.size = launch.workers or fit
         if not fit:
             raise UsageError(f"no node of the cluster has {each:g} {what}s, as one worker needs")
+        gpus = sum(node["Resources"].get("GPU", 0) for node in self._ray.nodes() if node["Alive"])
+        if on_cpu and gpus:
+            say(f"the cluster's {gpus:g} GPUs are not used: this process has none, or --device says cpu")
         if self.size > fit:
             say(f"{fit} of {self.size} workers fit the cluster as it is: the others begin as nodes join")
         kind = self._ray.remote(max_restarts=-1, max_task_retries=0)(Actor)
@@ -193,7 +200,6 @@ def _short_folder() -> str | None:
 
 
 def _cause(error: Exception) -> str:
-    text = " ".join(str(error).split())
-    if "low on memory" in text:
+    if "low on memory" in str(error):
         return "was killed by Ray, as its node ran out of memory"
-    return f"died or its node did ({type(error).__name__}: {text[:200]})"
+    return f"died, or its node did ({type(error).__name__})"
