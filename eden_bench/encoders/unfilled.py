@@ -1,4 +1,4 @@
-"""Build an encoder whose weights are loaded afterwards, without drawing any: drawing a ResNet-50 takes most of its time."""
+"""Build an encoder whose weights are loaded afterwards, without drawing any, which takes most of the time."""
 
 from __future__ import annotations
 

@@ -114,10 +114,9 @@ def training(
     take_step = stepper(problem.network, problem.prepare, problem.loss, protocol, device)
     best, step = _Best(), 0
     recent: list[_Taken] = []
+    problem.network.train()
     for step, (epoch, rows) in enumerate(batches(problem.rows, protocol.batch_size, seed, budget.steps), start=1):
         preemption.check()
-        if not problem.network.training:
-            problem.network.train()
         with _memory_explained(protocol, device, step):
             rate = learning_rate(step - 1, budget.steps, protocol)
             recent.append(_Taken(step, rows, take_step(rows, epoch, rate)))
@@ -240,12 +239,14 @@ def _memory_explained(protocol: TrainingProtocol, device: torch.device, step: in
 
 
 def _validation(problem: Problem) -> float | Tensor | None:
-    """Compute the validation loss, which may still be under way on a GPU."""
+    """Compute the validation loss, which may still be under way on a GPU; the network is then in train mode again."""
     if problem.validation_loss is None:
         return None
     problem.network.eval()
     with torch.inference_mode():
-        return problem.validation_loss()
+        loss = problem.validation_loss()
+    problem.network.train()
+    return loss
 
 
 def _stops(problem: Problem, best: _Best, step: int, budget: Budget, loss: float) -> bool:
