@@ -17,7 +17,7 @@ from eden_bench.errors import DataMissing, UsageError, nearest
 from eden_bench.files import plain_text
 
 FILE = "eden-bench.toml"
-NAMES = ("data", "out", "cache", "device", "threads", "weights", "splits", "track")
+NAMES = ("data", "out", "cache", "device", "threads", "weights", "splits", "track", "deterministic")
 _MOST_THREADS = 4_096
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
@@ -40,6 +40,8 @@ class Settings:
     """Folder of the user's own list files, <dataset>/train.txt and so on; None: each dataset's own split."""
     track: str | None = None
     """Names of trackers, commas between; None: nothing is sent anywhere."""
+    deterministic: bool = False
+    """Every operation gives the same digits twice, or fails."""
     sources: Mapping[str, str] = field(default_factory=dict)
     """Name of a setting to where its value came from, in words."""
 
@@ -80,7 +82,7 @@ def gather(**flags: object) -> Settings:
     file = _read_file(Path(FILE))
     chosen = {name: _choose(name, flags.get(name), file) for name in NAMES}
     sources = {name: source for name, (_, source) in chosen.items()}
-    data, out, cache, device, threads, weights, splits, track = (value for value, _ in chosen.values())
+    data, out, cache, device, threads, weights, splits, track, deterministic = (value for value, _ in chosen.values())
     return Settings(
         data=None if data is None else _path(data, sources["data"]),
         out=_path("runs" if out is None else out, sources["out"]),
@@ -90,6 +92,7 @@ def gather(**flags: object) -> Settings:
         weights=None if weights is None else _path(weights, sources["weights"]),
         splits=None if splits is None else _path(splits, sources["splits"]),
         track=None if track is None else _names(track, sources["track"]),
+        deterministic=deterministic is not None and _switch(deterministic, sources["deterministic"]),
         sources=sources,
     )
 
@@ -167,6 +170,13 @@ def _path(value: object, source: str) -> Path:
     except UnicodeEncodeError as error:  # its records name it
         raise UsageError(f"{source}: {os.fsencode(path)!r} is no UTF-8: choose a folder whose name is") from error
     return path
+
+
+def _switch(value: object, source: str) -> bool:
+    known = {"1": True, "true": True, "0": False, "false": False}
+    if str(value).lower() not in known:
+        raise UsageError(f"{source}: expected 1, true, 0 or false, not {value!r}")
+    return known[str(value).lower()]
 
 
 def _names(value: object, source: str) -> str:
