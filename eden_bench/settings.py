@@ -17,7 +17,7 @@ from eden_bench.errors import DataMissing, UsageError, nearest
 from eden_bench.files import plain_text
 
 FILE = "eden-bench.toml"
-NAMES = ("data", "out", "cache", "device", "threads", "weights", "splits", "track", "at_once")
+NAMES = ("data", "out", "cache", "device", "threads", "weights", "splits", "track", "at_once", "deterministic")
 _MOST = 4_096
 """Threads, or seeds at once."""
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -43,6 +43,8 @@ class Settings:
     """Names of trackers, commas between; None: nothing is sent anywhere."""
     at_once: int = 1
     """Seeds of a pack that a fine-tuning on a GPU may train at once."""
+    deterministic: bool = False
+    """Every operation gives the same digits twice, or fails."""
     sources: Mapping[str, str] = field(default_factory=dict)
     """Name of a setting to where its value came from, in words."""
 
@@ -83,7 +85,7 @@ def gather(**flags: object) -> Settings:
     file = _read_file(Path(FILE))
     chosen = {name: _choose(name, flags.get(name), file) for name in NAMES}
     sources = {name: source for name, (_, source) in chosen.items()}
-    data, out, cache, device, threads, weights, splits, track, at_once = (value for value, _ in chosen.values())
+    data, out, cache, device, threads, weights, splits, track, at_once, fixed = (value for value, _ in chosen.values())
     return Settings(
         data=None if data is None else _path(data, sources["data"]),
         out=_path("runs" if out is None else out, sources["out"]),
@@ -94,6 +96,7 @@ def gather(**flags: object) -> Settings:
         splits=None if splits is None else _path(splits, sources["splits"]),
         track=None if track is None else _names(track, sources["track"]),
         at_once=1 if at_once is None else _count(at_once, sources["at_once"], "at_once"),
+        deterministic=fixed is not None and _switch(fixed, sources["deterministic"]),
         sources=sources,
     )
 
@@ -171,6 +174,13 @@ def _path(value: object, source: str) -> Path:
     except UnicodeEncodeError as error:  # its records name it
         raise UsageError(f"{source}: {os.fsencode(path)!r} is no UTF-8: choose a folder whose name is") from error
     return path
+
+
+def _switch(value: object, source: str) -> bool:
+    known = {"1": True, "true": True, "0": False, "false": False}
+    if str(value).lower() not in known:
+        raise UsageError(f"{source}: expected 1, true, 0 or false, not {value!r}")
+    return known[str(value).lower()]
 
 
 def _names(value: object, source: str) -> str:

@@ -14,7 +14,7 @@ from eden_bench import api, preemption
 from eden_bench.cli import shown_again
 from eden_bench.cli.dry_run import cells_text, opening, show_plan
 from eden_bench.cli.launching import Launcher, Pack, PerGpu, RayAddress, Retries, Workers, launching
-from eden_bench.cli.options import Cache, Data, Device, Json, Out, Plugins, Splits, Threads, Track
+from eden_bench.cli.options import Cache, Data, Deterministic, Device, Json, Out, Plugins, Splits, Threads, Track
 from eden_bench.cli.output import print_json, print_table
 from eden_bench.cli.replay import replay_and_show
 from eden_bench.cli.report import show
@@ -64,6 +64,7 @@ def run(
     device: Device = None,
     threads: Threads = None,
     splits: Splits = None,
+    deterministic: Deterministic = None,
     plugin: Plugins = None,
     pretrain_data: PretrainData = None,
     pretrain_seeds: PretrainSeeds = "0",
@@ -97,7 +98,10 @@ def run(
     where: Any = {"launcher": launcher, "workers": workers, "per_gpu": per_gpu, "pack": pack, "retries": retries}
     launch, device = launching(device, ray_address=ray_address, **where)
     plugins = api.load_plugins(plugin or ())
-    settings = resolve(data=data, out=out, cache=cache, device=device, threads=threads, splits=splits, track=track)
+    settings = resolve(
+        data=data, out=out, cache=cache, device=device, threads=threads, splits=splits, track=track,
+        deterministic=deterministic,
+    )  # fmt: skip
     if replay is not None:
         replay_and_show(replay, settings, as_json=as_json)
         return
@@ -133,6 +137,7 @@ def pretrain(
     device: Device = None,
     threads: Threads = None,
     splits: Splits = None,
+    deterministic: Deterministic = None,
     plugin: Plugins = None,
     pretrain_data: PretrainData = None,
     seeds: Annotated[
@@ -157,6 +162,7 @@ def pretrain(
             device=device,
             threads=threads,
             splits=splits,
+            deterministic=deterministic,
         )
     rows = [
         {"method": name, "seed": seed, "folder": str(checkpoint.folder), "weights": checkpoint.encoder_digest}

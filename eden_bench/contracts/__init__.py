@@ -5,7 +5,7 @@ Views and methods, datasets, tasks, cells: a module each. Nothing here imports t
 
 from __future__ import annotations
 
-from eden_bench.contracts.cells import LATER, NETWORK_OF, NUMBERS_VERSION, Cell
+from eden_bench.contracts.cells import DETERMINISTIC, LATER, NETWORK_OF, NUMBERS_VERSION, Cell
 from eden_bench.contracts.checks import (
     Progress,
     at_least,
@@ -33,6 +33,7 @@ from eden_bench.contracts.tasks import Context, OpenTask, Outcome, Shared, Task
 from eden_bench.contracts.views import NORMALISATIONS, View, ViewRecipe, Views
 
 __all__ = [
+    "DETERMINISTIC",
     "ENOUGH_TESTED",
     "LATER",
     "NETWORK_OF",

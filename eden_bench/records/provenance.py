@@ -94,6 +94,7 @@ def machine(device: str, threads: int) -> dict[str, Any]:
         "platform": platform.platform(),
     }
     if device.startswith("cuda"):
+        found |= {"deterministic": torch.are_deterministic_algorithms_enabled()}
         found |= {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}  # type: ignore[no-untyped-call]
     return found
 

@@ -17,7 +17,7 @@ from typing import Any
 import torch
 
 from eden_bench.contracts import Context, PretrainConfig, PretrainData, ViewRecipe
-from eden_bench.devices import fast_precision, is_out_of_memory
+from eden_bench.devices import fast_precision, is_deterministic, is_out_of_memory, undetermined_operation
 from eden_bench.digests import digest
 from eden_bench.errors import EdenError, OutOfMemory, UsageError
 from eden_bench.files import atomic
@@ -65,7 +65,8 @@ def pretrain(
     checkpoint = Checkpoint(folder)
     with distributed.process_group(context.device) as device, _alone(folder):
         asked = validated(speedups)
-        precision = "+".join((fast_precision(device.type), *asked))
+        marks = (*asked, *(["deterministic"] if is_deterministic(device.type) else []))
+        precision = "+".join((fast_precision(device.type), *marks))
         recipe = recipe_id(method_name, config, data.digest, seed, threads(device), precision=precision)
         if not _is_finished(checkpoint, recipe, device):
             training = Training(
@@ -172,10 +173,12 @@ def _alone(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _explained(training: Training) -> Iterator[None]:
-    """Convert out-of-memory and disk-full errors to one sentence that says what to do."""
+    """Convert out-of-memory, disk-full and not deterministic errors to one sentence that says what to do."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
+        if undetermined := undetermined_operation(error):
+            raise UsageError(f"{training.name}: {undetermined}") from error
         if not is_out_of_memory(error):
             raise
         raise OutOfMemory(
