@@ -60,8 +60,8 @@ def renamed(state, *rules):
 
 def with_a_class_position(state):
     """DINOv2 adds a position to its class token; timm's networks with registers have it added for good."""
-    if state["pos_embed"].shape[1] % 2 == 0 or "reg_token" in state:
-        place = torch.full_like(state["cls_token"], 0.25)
+    if "reg_token" in state:
+        place = torch.linspace(-1, 1, state["cls_token"].shape[-1]).expand_as(state["cls_token"])  # no norm removes it
         positions = torch.cat([place, state["pos_embed"]], 1)
         return {**state, "cls_token": state["cls_token"] - place, "pos_embed": positions}
     return state
