@@ -17,7 +17,7 @@ import torch
 
 from eden_bench.contracts import EncoderSource, MethodCard, MethodConfig
 from eden_bench.digests import file_digest
-from eden_bench.encoders import Encoder, build_encoder
+from eden_bench.encoders import Encoder, unfilled_encoder
 from eden_bench.errors import WeightsMissing, WeightsRefused
 from eden_bench.registry import register_method
 from eden_bench.settings import gather
@@ -86,7 +86,7 @@ class SupervisedImageNet(EncoderSource):
             WeightsRefused: the file is not the published one, or not one of this network.
         """
         self.weights_digest()
-        path, encoder = find_weights(self.config.arch), build_encoder(self.config.arch, seed=0)
+        path, encoder = find_weights(self.config.arch), unfilled_encoder(self.config.arch)
         weights = {name: value for name, value in _read(path).items() if not name.startswith("fc.")}
         counters = {name for name in encoder.state_dict() if name.endswith("num_batches_tracked")}
         weights = {name: torch.tensor(0) for name in counters - set(weights)} | weights  # absent from files of 2017

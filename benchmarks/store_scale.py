@@ -24,9 +24,9 @@ from eden_bench import api, records
 from eden_bench.contracts import Outcome
 from eden_bench.execution.inputs import Inputs
 from eden_bench.execution.plan import Plan, Slot, make_plan
+from eden_bench.execution.pretraining import pretrain
 from eden_bench.execution.record_sections import sections
 from eden_bench.execution.request import make_ask
-from eden_bench.execution.runner import pretrain
 from eden_bench.records import store
 from eden_bench.settings import Settings, resolve
 from tasks.finetuning import SegmentationTask

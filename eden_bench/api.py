@@ -98,6 +98,7 @@ def run(
     threads: int | str | None = None,
     splits: Path | str | None = None,
     track: str | None = None,
+    deterministic: bool | None = None,
     launch: Launch | None = None,
 ) -> Result:
     """Pretrain what is missing, fine-tune and score. Finished cells are reused.
@@ -123,6 +124,7 @@ def run(
         device: "auto", "cpu", "mps", "cuda" or "cuda:N".
         threads: CPU threads.
         splits: folder of list files that replace the datasets' own splits.
+        deterministic: the same digits twice on one GPU, or an error; holds for the whole process.
         track: trackers that scores and curves are sent to as well, for example "tensorboard" or "module:function".
         launch: where cells are computed; in this process where it is None.
 
@@ -143,7 +145,10 @@ def run(
         plugins=load_plugins(plugins),
         keep_masks=keep_masks,
     )
-    settings = resolve(data=data, out=out, cache=cache, device=device, threads=threads, splits=splits, track=track)
+    settings = resolve(
+        data=data, out=out, cache=cache, device=device, threads=threads, splits=splits, track=track,
+        deterministic=deterministic,
+    )  # fmt: skip
     return carry_out(
         wanted, settings, watch or Silent(), force=force, only_failed=only_failed, on_error=on_error, launch=launch
     )
@@ -197,6 +202,7 @@ def pretrain(
     device: str | None = None,
     threads: int | str | None = None,
     splits: Path | str | None = None,
+    deterministic: bool | None = None,
 ) -> list[Pretrained]:
     """Pretrain methods without fine-tuning. Finished pretrainings are reused, interrupted ones resume.
 
@@ -213,6 +219,7 @@ def pretrain(
         device: "auto", "cpu", "mps", "cuda" or "cuda:N".
         threads: CPU threads.
         splits: folder of list files.
+        deterministic: as in ``run``.
 
     Raises:
         UsageError: names or values do not fit.
@@ -220,7 +227,9 @@ def pretrain(
     """
     load_plugins(plugins)
     watch = watch or Silent()
-    settings = resolve(data=data, out=out, cache=cache, device=device, threads=threads, splits=splits)
+    settings = resolve(
+        data=data, out=out, cache=cache, device=device, threads=threads, splits=splits, deterministic=deterministic
+    )
     inputs = open_inputs(settings, watch)
     data_name = data_name or next(iter(pretraining_sets().values()))
     phantom = inputs.index(data_name).phantom

@@ -1,10 +1,14 @@
-"""Choose the precision of a device, set CPU threads, free GPU memory."""
+"""Choose the precision of a device, set CPU threads, make torch deterministic, free GPU memory."""
 
 from __future__ import annotations
 
 import contextlib
+import os
+import re
 from collections.abc import Iterator, Mapping
 from typing import Literal
+
+from eden_bench.errors import UsageError
 
 Precision = Literal["float32", "bfloat16"]
 CPU_PROBES: Mapping[str, str] = {"AMX": "_is_amx_tile_supported", "AVX512-bf16": "_is_avx512_bf16_supported"}
@@ -12,6 +16,8 @@ CPU_PROBES: Mapping[str, str] = {"AMX": "_is_amx_tile_supported", "AVX512-bf16":
 
 _NO_MEMORY = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
 """What RuntimeErrors say of it: CUDA and MPS, torch's CPU allocator, cuBLAS."""
+
+_CUBLAS = "CUBLAS_WORKSPACE_CONFIG"
 
 
 def fast_precision(device: str) -> Precision:
@@ -46,6 +52,41 @@ def cpu_threads(threads: int) -> Iterator[None]:
         yield
     finally:
         torch.set_num_threads(before)
+
+
+def be_deterministic() -> None:
+    """Make every operation of this process give the same digits twice, or raise; must come before CUDA starts.
+
+    Raises:
+        UsageError: CUDA has started, and its products were not asked to be deterministic before.
+    """
+    import torch
+
+    if torch.cuda.is_initialized() and _CUBLAS not in os.environ:
+        raise UsageError(f"--deterministic came after CUDA had started: set {_CUBLAS}=:4096:8 before, or begin anew")
+    os.environ.setdefault(_CUBLAS, ":4096:8")
+    torch.use_deterministic_algorithms(True)
+    torch.backends.cudnn.benchmark, torch.backends.cudnn.deterministic = False, True
+
+
+def is_deterministic(device: str) -> bool:
+    """Return whether digits of a device follow from ``be_deterministic``: a CPU's are the same with and without."""
+    if device.startswith("cpu"):
+        return False
+    import torch
+
+    return torch.are_deterministic_algorithms_enabled()
+
+
+def undetermined_operation(error: BaseException) -> str:
+    """Return a sentence that names the operation for which torch knows no deterministic way; "" for other errors."""
+    if not isinstance(error, RuntimeError):
+        return ""
+    found = re.match(r"(\S+) does not have a deterministic implementation", str(error))
+    name = (
+        found[1] if found else "a matrix product of cuBLAS" * ("not deterministic because it uses CuBLAS" in str(error))
+    )
+    return name and f"{name} gives other digits each time on this device: leave out --deterministic, or run on the CPU"
 
 
 def is_out_of_memory(error: BaseException) -> bool:

@@ -112,7 +112,7 @@ def unknown(kind: str, name: str, names: Iterable[str]) -> UsageError:
     return UsageError(f"unknown {kind} {name!r}.{nearest(name, names)} Known: {', '.join(names) or 'none'}.")
 
 
-def listed(names: Sequence[str], most: int = 32) -> str:
+def listed(names: Sequence[str], most: int = 64) -> str:
     """Return names for a sentence, and how many more there are.
 
     >>> listed(["007", "008", "009"], most=2)

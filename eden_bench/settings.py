@@ -17,8 +17,9 @@ from eden_bench.errors import DataMissing, UsageError, nearest
 from eden_bench.files import plain_text
 
 FILE = "eden-bench.toml"
-NAMES = ("data", "out", "cache", "device", "threads", "weights", "splits", "track")
-_MOST_THREADS = 4_096
+NAMES = ("data", "out", "cache", "device", "threads", "weights", "splits", "track", "at_once", "deterministic")
+_MOST = 4_096
+"""Threads, or seeds at once."""
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
 
 
@@ -40,6 +41,10 @@ class Settings:
     """Folder of the user's own list files, <dataset>/train.txt and so on; None: each dataset's own split."""
     track: str | None = None
     """Names of trackers, commas between; None: nothing is sent anywhere."""
+    at_once: int = 1
+    """Seeds of a pack that a fine-tuning on a GPU may train at once."""
+    deterministic: bool = False
+    """Every operation gives the same digits twice, or fails."""
     sources: Mapping[str, str] = field(default_factory=dict)
     """Name of a setting to where its value came from, in words."""
 
@@ -80,16 +85,18 @@ def gather(**flags: object) -> Settings:
     file = _read_file(Path(FILE))
     chosen = {name: _choose(name, flags.get(name), file) for name in NAMES}
     sources = {name: source for name, (_, source) in chosen.items()}
-    data, out, cache, device, threads, weights, splits, track = (value for value, _ in chosen.values())
+    data, out, cache, device, threads, weights, splits, track, at_once, fixed = (value for value, _ in chosen.values())
     return Settings(
         data=None if data is None else _path(data, sources["data"]),
         out=_path("runs" if out is None else out, sources["out"]),
         cache=_default_cache() if cache is None else _path(cache, sources["cache"]),
         device="auto" if device is None else _device(device, sources["device"]),
-        threads=available_cores() if threads is None else _threads(threads, sources["threads"]),
+        threads=available_cores() if threads is None else _count(threads, sources["threads"], "threads"),
         weights=None if weights is None else _path(weights, sources["weights"]),
         splits=None if splits is None else _path(splits, sources["splits"]),
         track=None if track is None else _names(track, sources["track"]),
+        at_once=1 if at_once is None else _count(at_once, sources["at_once"], "at_once"),
+        deterministic=fixed is not None and _switch(fixed, sources["deterministic"]),
         sources=sources,
     )
 
@@ -169,6 +176,13 @@ def _path(value: object, source: str) -> Path:
     return path
 
 
+def _switch(value: object, source: str) -> bool:
+    known = {"1": True, "true": True, "0": False, "false": False}
+    if str(value).lower() not in known:
+        raise UsageError(f"{source}: expected 1, true, 0 or false, not {value!r}")
+    return known[str(value).lower()]
+
+
 def _names(value: object, source: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise UsageError(f"{source}: expected names with commas between, not {value!r}")
@@ -181,12 +195,12 @@ def _device(value: object, source: str) -> str:
     return value
 
 
-def _threads(value: object, source: str) -> int:
+def _count(value: object, source: str, name: str) -> int:
     text = str(value)
     if isinstance(value, bool) or not text.isdecimal() or int(text[:9]) < 1:
-        raise UsageError(f"{source}: threads must be a whole number of at least 1, not {value!r}")
-    if len(text) > len(str(_MOST_THREADS)) or int(text) > _MOST_THREADS:
-        raise UsageError(f"{source}: threads is {text[:20]}, expected at most {_MOST_THREADS:,}")
+        raise UsageError(f"{source}: {name} must be a whole number of at least 1, not {value!r}")
+    if len(text) > len(str(_MOST)) or int(text) > _MOST:
+        raise UsageError(f"{source}: {name} is {text[:20]}, expected at most {_MOST:,}")
     return int(text)
 
 

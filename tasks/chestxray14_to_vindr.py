@@ -18,6 +18,7 @@ from eden_bench.contracts import Context, DatasetIndex, OpenTask, ScoreDefinitio
 from eden_bench.data.dataset_folders import reader
 from eden_bench.registry import register_task
 from tasks.finetuning import AUC, ClassificationProtocol, ClassificationTask
+from tasks.finetuning.definitions import OfClassification
 from tasks.reading.vindr import read_findings
 
 SHARED: Mapping[str, tuple[str, ...]] = {
@@ -60,7 +61,7 @@ class ExternalTask(ClassificationTask):
     def lists(self, index: DatasetIndex, protocol: ClassificationProtocol) -> None:  # type: ignore[override]
         """Return None: nothing of this dataset trains or validates."""
 
-    def open(self, index: DatasetIndex, protocol: ClassificationProtocol, context: Context) -> OpenTask:
+    def open(self, index: DatasetIndex, protocol: OfClassification, context: Context) -> OpenTask:
         """Decode the test images (or map them from the cache) and read their findings.
 
         Raises:
@@ -69,7 +70,8 @@ class ExternalTask(ClassificationTask):
         from tasks.finetuning.external import OpenExternal
 
         found = read_findings(index.root, tuple(self.shared))
-        return OpenExternal(self, index, protocol, context, context.dataset or reader(self.dataset), found)
+        dataset = context.dataset or reader(self.dataset)
+        return OpenExternal(self, index, protocol, context, dataset, found)  # type: ignore[arg-type]  # frozen has none
 
 
 chestxray14_to_vindr = register_task(

@@ -28,7 +28,8 @@ from eden_bench.contracts import (
 )
 from eden_bench.errors import DataMissing, EdenError
 from eden_bench.registry import register_dataset, register_task
-from tasks.finetuning import ClassificationProtocol, ClassificationTask
+from tasks.finetuning import ClassificationTask
+from tasks.finetuning.definitions import OfClassification
 from tasks.phantom import VERSION
 from tasks.reading import vindr
 from tasks.reading.files import damaged, files_under, need_folder, no_masks, readable
@@ -202,7 +203,7 @@ class VinDrCXR:
 class SixLabels(ClassificationTask):
     """Classification of the paper's six labels; an index without all six is refused."""
 
-    def open(self, index: DatasetIndex, protocol: ClassificationProtocol, context: Context) -> OpenTask:
+    def open(self, index: DatasetIndex, protocol: OfClassification, context: Context) -> OpenTask:
         """Decode the data (or map them from the cache) and make the splits.
 
         Raises:

@@ -77,7 +77,7 @@ class WordPyramid:
         """Return the image of an instance at its sizes, finest first."""
         return self.pyramid.levels(int(self.instances.image[sample]))
 
-    def anchor(self, sample: int, row: int, column: int, rows: int, columns: int) -> Anchor:
+    def anchor(self, sample: int, row: float, column: float, rows: int, columns: int) -> Anchor:
         """Return where an instance's crop lies in its image; the grid is ignored."""
         levels, side = self.levels(sample), int(self.instances.side_px[sample])
         share = len(levels[0]) / IMAGE_PX

@@ -34,7 +34,7 @@ from pretrain.adam import Adam, AdamConfig
 from pretrain.engine.optimisation import autocast
 
 TITLE = "the pruned loss"
-LIMIT_S = 50.0
+LIMIT_S = 25.0
 _SHARE = 0.01
 
 
@@ -75,7 +75,7 @@ def _peak_mib(run: Callable[[], object]) -> float:
 
 def _in_a_step(loss: Side, device: torch.device, small: bool) -> Bar:
     """Measure G2c: a step of Adam with pruning against one without, and the loss's share of it."""
-    step = step_of_adam(device, small)
+    step, _ = step_of_adam(device, small)
     count = 1 if small else 4
     sides = [_steps(name, step, from_, count) for name, from_ in (("pruned", pruner.PRUNE_FROM), ("not pruned", None))]
     alone = against_rate("", "", loss, 1.0, equality=Equality(True, "")).ours_s
@@ -89,8 +89,8 @@ def _steps(name: str, step: Callable[[float | None], None], prune_from: float | 
     return Side(name, lambda: [step(prune_from) for _ in range(count)], count)
 
 
-def step_of_adam(device: torch.device, small: bool) -> Callable[[float | None], None]:
-    """Return a training step of Adam on views that stay on the device, with the threshold to prune from."""
+def step_of_adam(device: torch.device, small: bool) -> tuple[Callable[[float | None], None], Adam]:
+    """Return a training step of Adam on views that stay on the device, with the threshold to prune from; and Adam."""
     config = AdamConfig(bn_groups=1)
     if small:
         config = replace(config, arch="resnet18-w16", batch_size=8, size_px=32, queue_size=64)
@@ -110,7 +110,7 @@ def step_of_adam(device: torch.device, small: bool) -> Callable[[float | None], 
         optimiser.step()
         method.after_step()
 
-    return step
+    return step, method
 
 
 def noise(config: AdamConfig, device: torch.device) -> Views:

@@ -20,6 +20,7 @@ from eden_bench.data.pixel_store import in_threads
 from eden_bench.digests import digest, file_stamp
 from eden_bench.errors import EdenError
 from eden_bench.files import atomic
+from eden_bench.files.array_file import UNREADABLE
 
 _VERSION = 1
 """Part of every part's name: raise it when thumbnails are made differently."""
@@ -81,7 +82,7 @@ def _stamp(file: Path) -> tuple[int, int, int]:
 def _load(path: Path, count: int) -> np.ndarray | None:
     try:
         looks = np.load(path)
-    except (OSError, ValueError, EOFError):
+    except UNREADABLE:
         return None
     return looks if looks.dtype == _LOOK and looks.shape == (count,) else None
 

@@ -60,6 +60,7 @@ COMMANDS = {
     "import-weights": Entry("eden_bench.cli.weights", "import_file", "Import a published checkpoint as an encoder."),
     "sensitivity": Entry("eden_bench.cli.sensitivity", "sensitivity", "Does the ranking survive other settings?"),
     "embed": Entry("eden_bench.cli.embed", "embed", "Write a method's frozen features to a file."),
+    "verify-model": Entry("eden_bench.cli.weights", "verify", "Print what a published model's authors may confirm."),
     "doctor": Entry("eden_bench.cli.doctor", "doctor", "Check this machine and installation."),
     "paths": Entry("eden_bench.cli.listing", "paths", "Show each setting and where it came from."),
 }

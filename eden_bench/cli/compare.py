@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from eden_bench import records
 from eden_bench.cli.options import Json, Out
+from eden_bench.cli.stored_records import stored_in
 from eden_bench.errors import UsageError
 from eden_bench.report.against.pages import with_folder, with_published
 from eden_bench.report.against.published_text import star_sheets
 from eden_bench.report.against.text import sheets
-from eden_bench.report.build import build, need, select
+from eden_bench.report.build import build, select
 from eden_bench.report.sheets import need_format, rendered
 from eden_bench.settings import gather
 
@@ -63,6 +63,4 @@ def _with_folder(folder: Path, other: Path, tasks: Sequence[str]) -> list[Sheet]
 
 
 def _tables(folder: Path, tasks: Sequence[str]) -> Sequence[Table]:
-    stored = records.load(folder)
-    need(stored, folder)
-    return build(select(stored, tasks)).tables
+    return build(select(stored_in(folder).records, tasks)).tables

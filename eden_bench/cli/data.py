@@ -49,6 +49,9 @@ def list_datasets(data: Data = None, plugin: Plugins = None, as_json: Json = Fal
 def check_datasets(
     names: Annotated[list[str], typer.Argument(help="Datasets to validate, or 'all' for those available.")],
     data: Data = None,
+    deep: Annotated[
+        bool, typer.Option("--deep", help="Also read the decoded images in the cache, and mend what is damaged.")
+    ] = False,
     cache: Cache = None,
     plugin: Plugins = None,
     as_json: Json = False,
@@ -56,7 +59,7 @@ def check_datasets(
     """Validate every file: counts, sizes, pairing, splits, patients. Exit code 4 if something is wrong."""
     registry.load_plugin_files(plugin)
     settings = resolve(data=data, cache=cache)
-    rows = [row for name in choose_datasets(names, settings) for row in _findings(name, settings)]
+    rows = [row for name in choose_datasets(names, settings) for row in _findings(name, settings, deep)]
     if as_json:
         print_json(rows)
     else:
@@ -144,11 +147,11 @@ def _state(row: DatasetRow, settings: Settings) -> str:
     return f"PHANTOM, {row.images:,} images" if row.phantom else counted
 
 
-def _findings(name: str, settings: Settings) -> list[dict[str, object]]:
+def _findings(name: str, settings: Settings, deep: bool) -> list[dict[str, object]]:
     """Validate one dataset; an error of its reader becomes a finding."""
     try:
         with bars() as progress:
-            found = check(name, settings, progress)
+            found = check(name, settings, progress, deep=deep)
     except (EdenError, OSError) as error:
         return [{"dataset": name, "level": "error", "finding": str(error)}]
     return [

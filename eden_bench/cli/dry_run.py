@@ -16,6 +16,7 @@ from eden_bench.execution.request import shots_text
 from eden_bench.report.tables import ranges
 
 if TYPE_CHECKING:
+    from eden_bench.execution.estimate import Estimate
     from eden_bench.execution.inputs import Inputs
     from eden_bench.execution.plan import Plan
     from eden_bench.execution.request import Ask
@@ -37,7 +38,7 @@ def show_plan(wanted: Ask, inputs: Inputs, as_json: bool) -> None:
     """Print what a run would compute and cost, per task, number of shots and method, without creating any cache."""
     past = records.glance(inputs.settings.out, keep=False)
     plan = make_plan(wanted, inputs, past)
-    cost = estimate(plan, past, inputs.settings.out)
+    cost = estimate(plan, past, inputs)
     rows = _plan_rows(plan)
     if as_json:
         pretraining = [backbone.label for backbone in plan.to_pretrain]
@@ -73,14 +74,16 @@ def _problems(plan: Plan) -> list[str]:
     return list(dict.fromkeys(f"{STATES[one.kind]}: {label}: {one.text}" for label, one in found if one))
 
 
-def _cost_lines(plan: Plan, cost: Any) -> list[str]:  # noqa: ANN401 - Estimate
+def _cost_lines(plan: Plan, cost: Estimate) -> list[str]:
     waiting = ", ".join(_with_seeds(plan))
     lines = [f"to pretrain: {waiting} ({_time(cost.pretrain_seconds)})"] if waiting else []
-    disk = "unknown" if cost.disk_bytes is None else f"{cost.disk_bytes / 1e6:,.1f} MB"
-    return [
-        *lines,
-        f"to run: {cells_text(len(plan.new))} ({_time(cost.cell_seconds)}); disk: {disk}; nothing was written",
-    ]
+    peaks = {"memory": cost.memory_bytes, "on the card": cost.device_memory_bytes, "disk": cost.disk_bytes}
+    told = "; ".join(f"{name}: {_size(each)}" for name, each in peaks.items() if each or name != "on the card")
+    lines.append(f"to run: {cells_text(len(plan.new))} ({_time(cost.cell_seconds)}); {told}; nothing was written")
+    if cost.unknown:
+        where = cost.device + (f" with {cost.threads} threads" if cost.threads else "")
+        lines.append(f"unknown, since nothing like it was run on {where}: {', '.join(cost.unknown)}")
+    return lines
 
 
 def _with_seeds(plan: Plan) -> list[str]:
@@ -97,6 +100,16 @@ def cells_text(number: int) -> str:
 
 
 def _time(seconds: float | None) -> str:
+    """Format a time to a few per cent.
+
+    >>> [_time(each) for each in (None, 1.23, 61, 95, 7000)]
+    ['time unknown', 'about 1.2 s', 'about 61 s', 'about 1.6 min', 'about 1.9 h']
+    """
     if seconds is None:
-        return "time unknown: nothing like it was run here"
-    return f"about {seconds / 60:.0f} min" if seconds >= 90 else f"about {seconds:.0f} s"
+        return "time unknown"
+    size, unit = next((each for each in ((3600, "h"), (60, "min")) if seconds >= 1.5 * each[0]), (1, "s"))
+    return f"about {seconds / size:.{0 if unit == 's' and seconds >= 10 else 1}f} {unit}"
+
+
+def _size(number: int | None) -> str:
+    return "unknown" if number is None else f"{number / 1e6:,.{0 if number >= 1e8 else 1}f} MB"

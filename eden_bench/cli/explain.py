@@ -8,8 +8,9 @@ import typer
 
 from eden_bench import records
 from eden_bench.cli.options import Json, Out
+from eden_bench.cli.stored_records import stored_in
 from eden_bench.errors import UsageError
-from eden_bench.report.build import build, need
+from eden_bench.report.build import build
 from eden_bench.report.explain import Explainer
 from eden_bench.report.sheets import need_format, rendered
 from eden_bench.settings import gather
@@ -33,8 +34,7 @@ def explain(
     """Trace a number of the report to its formula, its cells and the commands that compute them again."""
     need_format(form)
     folder = gather(out=out).out
-    stored = records.load(folder)
-    need(stored, folder)
+    stored = stored_in(folder).records
     explainer = Explainer(build(stored, method=tested), stored, folder)
     typer.echo(rendered(_sheets(explainer, names, _shots(shots), score), "json" if as_json else form))
 

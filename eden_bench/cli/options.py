@@ -16,6 +16,9 @@ Device = Annotated[str | None, typer.Option("--device", help="auto, cpu, mps, cu
 Threads = Annotated[
     str | None, typer.Option("--threads", metavar="N", help="CPU threads; part of a cell's identity [cores].")
 ]
+Deterministic = Annotated[
+    bool | None, typer.Option("--deterministic", help="The same digits twice on one GPU, or an error; slower there.")
+]
 Splits = Annotated[
     Path | None,
     typer.Option("--splits", help="Folder of your split lists, DATASET/train.txt, test.txt [the dataset's]."),

@@ -9,6 +9,7 @@ import typer
 from eden_bench import records
 from eden_bench.api import open_inputs
 from eden_bench.cli.output import print_json, print_table
+from eden_bench.contracts import DETERMINISTIC
 from eden_bench.errors import CellsFailed
 from eden_bench.execution.replay import Replayed, replay
 from eden_bench.settings import Settings
@@ -23,6 +24,8 @@ def replay_and_show(prefix: str, settings: Settings, *, as_json: bool) -> None:
     record = records.find(settings.out, prefix)
     if record.cell.threads:
         settings = replace(settings, device="cpu", threads=record.cell.threads)
+    if record.cell.protocol.get(DETERMINISTIC):
+        settings = replace(settings, deterministic=True)
     replayed = replay(record, open_inputs(settings))
     if as_json:
         print_json(_as_json(replayed))

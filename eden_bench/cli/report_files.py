@@ -10,12 +10,13 @@ import typer
 
 from eden_bench import records
 from eden_bench.audit.storage import load as load_audits
-from eden_bench.errors import DataMissing, EdenError
+from eden_bench.cli.stored_records import stored_in
+from eden_bench.errors import EdenError
 from eden_bench.figures import Figure, for_report
 from eden_bench.files import atomic
 from eden_bench.records import Warn
 from eden_bench.report import reference
-from eden_bench.report.build import build, need, select
+from eden_bench.report.build import build, select
 from eden_bench.report.missing import excused, failure_notes, with_absent
 from eden_bench.report.outputs import latex, markdown, table_csv, table_json
 from eden_bench.report.tables import Report
@@ -47,19 +48,7 @@ def of_folder(
         UsageError: there are no records, or none of these names.
         DataMissing: all records are damaged.
     """
-    damaged: list[str] = []
-
-    def left_out(line: str) -> None:
-        damaged.append(f"left out: {line.replace(f'{out}/', '')}")
-        warn(line)
-
-    stored = records.load(out, left_out)
-    if damaged and not stored:
-        raise DataMissing(
-            f"{out} holds no record that can be used: all {len(damaged)} are damaged, as the warnings say; issue the "
-            "same 'eden-bench run' again"
-        )
-    need(stored, out)
+    stored, damaged = stored_in(out, warn)
     failed = records.failures(out, warn)
     audits = load_audits(out, warn)
     chosen = select(stored, tasks)

@@ -11,9 +11,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from eden_bench import api, preemption
+from eden_bench.cli import shown_again
 from eden_bench.cli.dry_run import cells_text, opening, show_plan
 from eden_bench.cli.launching import Launcher, Pack, PerGpu, RayAddress, Retries, Workers, launching
-from eden_bench.cli.options import Cache, Data, Device, Json, Out, Plugins, Splits, Threads, Track
+from eden_bench.cli.options import Cache, Data, Deterministic, Device, Json, Out, Plugins, Splits, Threads, Track
 from eden_bench.cli.output import print_json, print_table
 from eden_bench.cli.replay import replay_and_show
 from eden_bench.cli.report import show
@@ -24,6 +25,7 @@ from eden_bench.execution.backbones import STATES
 from eden_bench.execution.request import make_ask
 from eden_bench.report import build
 from eden_bench.report.missing import with_absent
+from eden_bench.report.outputs import text
 from eden_bench.settings import Settings, resolve
 
 if TYPE_CHECKING:
@@ -62,6 +64,7 @@ def run(
     device: Device = None,
     threads: Threads = None,
     splits: Splits = None,
+    deterministic: Deterministic = None,
     plugin: Plugins = None,
     pretrain_data: PretrainData = None,
     pretrain_seeds: PretrainSeeds = "0",
@@ -95,7 +98,10 @@ def run(
     where: Any = {"launcher": launcher, "workers": workers, "per_gpu": per_gpu, "pack": pack, "retries": retries}
     launch, device = launching(device, ray_address=ray_address, **where)
     plugins = api.load_plugins(plugin or ())
-    settings = resolve(data=data, out=out, cache=cache, device=device, threads=threads, splits=splits, track=track)
+    settings = resolve(
+        data=data, out=out, cache=cache, device=device, threads=threads, splits=splits, track=track,
+        deterministic=deterministic,
+    )  # fmt: skip
     if replay is not None:
         replay_and_show(replay, settings, as_json=as_json)
         return
@@ -131,6 +137,7 @@ def pretrain(
     device: Device = None,
     threads: Threads = None,
     splits: Splits = None,
+    deterministic: Deterministic = None,
     plugin: Plugins = None,
     pretrain_data: PretrainData = None,
     seeds: Annotated[
@@ -155,6 +162,7 @@ def pretrain(
             device=device,
             threads=threads,
             splits=splits,
+            deterministic=deterministic,
         )
     rows = [
         {"method": name, "seed": seed, "folder": str(checkpoint.folder), "weights": checkpoint.encoder_digest}
@@ -187,15 +195,23 @@ def _carry_out(wanted: Ask, settings: Settings, quiet: bool, how: dict[str, Any]
 
 def _show_result(done: Result, out: Path, as_json: bool) -> None:
     """Print the table of this plan's cells, the failures and how to retry them; write the folder's whole report."""
+    state = shown_again.state_of(out, (slot.record.id if slot.record else str(slot) for slot in done.slots))
+    if not as_json and (before := shown_again.kept(out, state, len(done.slots))) is not None:
+        typer.echo(before)
+        for line in (*_closing(done), f"the whole report, as it was: {out / 'report' / 'report.html'}"):
+            typer.echo(line, err=True)
+        return
     whole = of_folder(out, warn=lambda line: None) if done.records else None
+    shown = _of_plan(done, whole) if whole else None
     if as_json:
         print_json(_as_json(done))
-    elif whole is not None:
-        show(_of_plan(done, whole))
+    elif shown is not None:
+        show(shown)
     for line in _closing(done):
         typer.echo(line, err=True)
-    if whole is not None:
+    if whole is not None and shown is not None:
         write(out, rendered(out, whole, probes=False))
+        shown_again.keep(out, state, text.render(shown))
 
 
 def _of_plan(done: Result, whole: Report) -> Report:

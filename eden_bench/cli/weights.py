@@ -1,4 +1,4 @@
-"""``eden-bench import-weights``: imports a checkpoint of any dialect as an encoder and reports its coverage."""
+"""``eden-bench import-weights`` and ``verify-model``: take a checkpoint; say what a model's authors may confirm."""
 
 from __future__ import annotations
 
@@ -66,8 +66,29 @@ def _told(imported: Imported, folder: Path | None) -> dict[str, str]:
         "coverage": f"{coverage.matched} of {coverage.expected} entries ({coverage.share:.1%})",
         "missing": shortened(coverage.missing, 8),
         "unexpected": shortened(coverage.unexpected, 8),
+        "left out": "; ".join(coverage.left_out) or "nothing",
+        "embedding": coverage.reads,
         "adapted": "; ".join(coverage.reshaped) or "nothing",
         "not told apart": f"{coverage.look_alikes}; and what input was scaled to",
         "activations": f"{imported.fingerprint}{' of an UNTRAINED network' if coverage.untrained else ''}",
         "written to": str(folder or "nowhere"),
     }
+
+
+def verify(
+    name: Annotated[str, typer.Argument(help="Published model: rad-dino, eva-x, ark-plus …; a wrong name lists all.")],
+    file: Annotated[Path | None, typer.Argument(help="Its weights [drawn by a rule that is printed].")] = None,
+    as_json: Json = False,
+) -> None:
+    """Print what a published model's authors are asked to confirm: network, input, reading, and a test vector.
+
+    Without a file, weights are drawn by their names, so that anyone can compute the same vector.
+    """
+    from eden_bench.weights.verification import verification
+
+    told = verification(name, file)
+    print_json(told) if as_json else print_pairs({key: _line(value) for key, value in told.items()}, f"model {name}")
+
+
+def _line(value: object) -> str:
+    return "; ".join(map(str, value)) or "nothing" if isinstance(value, list) else str(value)

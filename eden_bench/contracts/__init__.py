@@ -5,7 +5,7 @@ Views and methods, datasets, tasks, cells: a module each. Nothing here imports t
 
 from __future__ import annotations
 
-from eden_bench.contracts.cells import LATER, NETWORK_OF, NUMBERS_VERSION, Cell
+from eden_bench.contracts.cells import DETERMINISTIC, LATER, NETWORK_OF, NUMBERS_VERSION, Cell
 from eden_bench.contracts.checks import (
     Progress,
     at_least,
@@ -29,10 +29,11 @@ from eden_bench.contracts.features import Features
 from eden_bench.contracts.methods import SEEDED, EncoderSource, Method, MethodCard, MethodConfig, PretrainConfig, Stage
 from eden_bench.contracts.pretraining import Anchor, PretrainData, Pyramid, Schedule
 from eden_bench.contracts.scores import PERCENT, ScoreDefinition
-from eden_bench.contracts.tasks import Context, OpenTask, Outcome, Task
+from eden_bench.contracts.tasks import Context, OpenTask, Outcome, Shared, Task
 from eden_bench.contracts.views import NORMALISATIONS, View, ViewRecipe, Views
 
 __all__ = [
+    "DETERMINISTIC",
     "ENOUGH_TESTED",
     "LATER",
     "NETWORK_OF",
@@ -63,6 +64,7 @@ __all__ = [
     "Pyramid",
     "Schedule",
     "ScoreDefinition",
+    "Shared",
     "Stage",
     "Task",
     "View",

@@ -17,6 +17,9 @@ config shows it: in an encoder, a training loop, an augmentation. A score's defi
 NETWORK_OF = "network_of"
 """Entry of a cell's protocol: id of the cell whose fine-tuned network it looks at (``Task.looks_at``)."""
 
+DETERMINISTIC = "deterministic"
+"""Entry of a cell's protocol: true where it ran with deterministic operations on a GPU, whose digits are others."""
+
 
 LATER = MappingProxyType({"later": True})
 """Metadata of a protocol's field that came after records were written and moves nothing at its default: such a field is

@@ -129,6 +129,8 @@ class DatasetIndex:
     """The folder was written by ``eden-bench data phantom``."""
     notes: tuple[str, ...] = ()
     """Sentences for the user: what is absent, which layout variant was read."""
+    left_out: tuple[str, ...] = ()
+    """Ids of images that are damaged and were left out because the user asked for it; counted in every record."""
 
     @property
     def part(self) -> str:

@@ -49,6 +49,18 @@ class Stage(NamedTuple):
     rows: int = 1
     columns: int = 1
     """Each anchor is one cell, drawn uniformly, of a rows × columns grid over the image."""
+    finer: tuple[tuple[int, int, int], ...] = ()
+    """(epoch, rows, columns): the grid from an epoch on, ascending; optimiser and schedule run on."""
+    margin: float | None = None
+    """None: anchors are cells. Else windows of a cell's size, anywhere but for a margin of this share of the side."""
+
+    def grid(self, epoch: int) -> tuple[int, int]:
+        """Return rows and columns in an epoch.
+
+        >>> Stage("l", 5, finer=((2, 2, 2), (4, 4, 4))).grid(3)
+        (2, 2)
+        """
+        return next(((r, c) for start, r, c in reversed(self.finer) if start <= epoch), (self.rows, self.columns))
 
 
 class MethodConfig:

@@ -31,8 +31,11 @@ class Pyramid(Protocol):
         """Return an image at its sizes, finest first, each (s, s) or (s, s, 3) uint8."""
         ...
 
-    def anchor(self, sample: int, row: int, column: int, rows: int, columns: int) -> Anchor:
-        """Return one cell of a rows × columns grid over an image; ``Anchor.px`` is the same for all."""
+    def anchor(self, sample: int, row: float, column: float, rows: int, columns: int) -> Anchor:
+        """Return one cell of a rows × columns grid over an image; ``Anchor.px`` is the same for all.
+
+        A row or column between whole numbers is a window of a cell's size between two cells.
+        """
         ...
 
 

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, Any, ClassVar, Literal, NamedTuple
 
 if TYPE_CHECKING:
     import numpy as np
@@ -19,6 +19,15 @@ from eden_bench.contracts.scores import ScoreDefinition
 
 Seeds = Literal["seeds", "once"]
 Kind = Literal["segmentation", "classification", "probe"]
+
+
+class Shared(NamedTuple):
+    """How a seed shared a device with others of its pack."""
+
+    at_once: int
+    """Seeds that were under way at a time."""
+    seconds: float
+    """Its share of the wall clock; those of a pack add up to it."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +51,8 @@ class Outcome:
     network: nn.Module | None = field(default=None, compare=False)
     """The fine-tuned network, weights of the tested step, where another task may look at it. Kept on disk only where
     a task that looks at it was asked for."""
+    shared: Shared | None = field(default=None, compare=False)
+    """Where several seeds were trained at once; None where it ran alone."""
 
 
 class OpenTask(ABC):
@@ -75,19 +86,23 @@ class OpenTask(ABC):
         """Run several seeds of one backbone; yield each seed's outcome, or its exception, as it ends.
 
         One after the other; a task that trains several at once on a card overrides it. Each seed's outcome must be the
-        one that ``run`` returns.
+        one that ``run`` returns. Nothing of a seed that ended is kept while the next one runs.
 
         Args:
             encoder_of: seed to a fresh encoder.
-            seeds: in the order of the results.
+            seeds: in the order in which they start.
             shots: as in ``run``.
         """
         for seed in seeds:
-            try:
-                outcome: Outcome | Exception | SystemExit = self.run(encoder_of(seed), seed, shots)
-            except (Exception, SystemExit) as error:  # the edge: one seed's failure must not stop the others
-                outcome = error
-            yield seed, outcome
+            yield seed, self._outcome(encoder_of, seed, shots)
+
+    def _outcome(
+        self, encoder_of: Callable[[int], Encoder], seed: int, shots: int | None
+    ) -> Outcome | Exception | SystemExit:
+        try:
+            return self.run(encoder_of(seed), seed, shots)
+        except (Exception, SystemExit) as error:  # the edge: one seed's failure must not stop the others
+            return error
 
     def network(self, encoder: Encoder, seed: int) -> nn.Module:
         """Build the network that ``run`` trains, untrained, so that kept weights can be loaded into it.
@@ -156,6 +171,8 @@ class Context:
 
     cache: Path
     device: str = "cpu"
+    at_once: int = 1
+    """Seeds of a pack that a fine-tuning may train at once, by turns; moves no score on a CPU."""
     dataset: Dataset | None = None
     progress: Progress = no_progress
     build: bool = True

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 if TYPE_CHECKING:
     import torch
@@ -48,6 +48,10 @@ class ViewRecipe:
     rotation_deg: float = 0.0
     """Rotation about the centre, uniform in ± this; what comes from outside the crop is black."""
     flip_p: float = 0.0
+    crop_place: Literal["random", "centre"] = "random"
+    """Where a crop lies in the anchor."""
+    cell: tuple[int, int, int, int] | None = None
+    """(row, column, rows, columns): the view is that cell of the anchor, uncropped; the remainder belongs to none."""
     crop_of: int | None = None
     """Number of the earlier view whose crop is taken, and nothing else of its draws: what a method restores."""
     mean: tuple[float, float, float] = NORMALISATIONS["imagenet"][0]
@@ -63,6 +67,10 @@ class ViewRecipe:
         in_range("hue", self.hue, 0, 0.5)
         in_range("rotation_deg", self.rotation_deg, 0, 180)
         at_least("crop_of", self.crop_of or 0, 0)
+        if self.crop_place not in ("random", "centre"):
+            raise ValueError(f"crop_place must be 'random' or 'centre', not {self.crop_place!r}")
+        if self.cell and not (0 <= self.cell[0] < self.cell[2] and 0 <= self.cell[1] < self.cell[3]):
+            raise ValueError(f"cell must be (row, column, rows, columns) within the grid, not {self.cell}")
         if not 0 < self.crop_scale[0] <= self.crop_scale[1] <= 1:
             raise ValueError(f"crop_scale must rise within (0, 1], not {self.crop_scale}")
 

@@ -136,15 +136,21 @@ def need_folder(dataset: Dataset, data: Path) -> Path:
     return folder
 
 
-def check(name: str, settings: Settings, progress: Progress = no_progress) -> list[Finding]:
-    """Validate every file of a dataset and return the findings.
+def check(name: str, settings: Settings, progress: Progress = no_progress, *, deep: bool = False) -> list[Finding]:
+    """Validate every file of a dataset, and with deep what is decoded of it in the cache; return the findings.
 
     Raises:
         UsageError: there is no dataset of that name.
         DataMissing: its folder is not there.
     """
     root = _folder_of(name, settings, progress)
-    return [Finding("ok", f"read from {root}"), *reader(name).check(root, progress), *_names_found(reader(name), root)]
+    dataset = reader(name)
+    found = [Finding("ok", f"read from {root}"), *dataset.check(root, progress), *_names_found(dataset, root)]
+    if deep:
+        from eden_bench.data.deep_check import deep_check
+
+        found += deep_check(dataset.index(root), dataset, settings.cache, progress)
+    return found
 
 
 def _names_found(dataset: Dataset, root: Path) -> list[Finding]:

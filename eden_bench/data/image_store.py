@@ -19,6 +19,8 @@ from eden_bench.errors import DataDamaged, DataMissing
 LEVELS_PX = (1024, 512, 256)
 """Sides of a pyramid's levels, finest first: released code crops from 1024 px; large crops are made from the others."""
 
+IMAGES, MASKS, PYRAMID = "images", "masks:", f"pyramid:{LEVELS_PX}"
+"""Kinds of stores; the structures' names stand behind that of masks."""
 _STARTS = {side_px: sum(s**2 for s in LEVELS_PX if s > side_px) for side_px in LEVELS_PX}
 
 
@@ -58,7 +60,7 @@ class PyramidStore(Store):
         sides = [side for side in LEVELS_PX if side // 2 < longest or side == LEVELS_PX[-1]]
         return tuple(whole[_STARTS[side] :][: side * side].reshape(side, side, *whole.shape[1:]) for side in sides)
 
-    def anchor(self, sample: int, row: int, column: int, rows: int, columns: int) -> Anchor:
+    def anchor(self, sample: int, row: float, column: float, rows: int, columns: int) -> Anchor:
         """Return one cell of a rows × columns grid over the 1024-px image, to crop views from.
 
         Rows and columns of pixels left over at the bottom and the right belong to no cell, as in the released code.
@@ -67,7 +69,7 @@ class PyramidStore(Store):
             ValueError: the grid has no such cell, or its cells would be empty.
         """
         side_px = LEVELS_PX[0]
-        if not (0 <= row < rows <= side_px and 0 <= column < columns <= side_px):
+        if not (0 <= row <= rows - 1 < side_px and 0 <= column <= columns - 1 < side_px):
             raise ValueError(f"cell ({row}, {column}) is not in a {rows} × {columns} grid over {side_px} px")
         height, width, levels = side_px // rows, side_px // columns, self.levels(sample)
         share = len(levels[0]) / side_px
@@ -93,14 +95,18 @@ def open_images(
         EdenError: the cache has no room or cannot be written.
         NotBuilt: they are not decoded yet, and this is a dry run.
     """
+    return ImageStore(**vars(open_store(image_spec(index, dataset, size_px, channels), context)))
+
+
+def image_spec(index: DatasetIndex, dataset: Dataset, size_px: int, channels: int) -> StoreSpec:
+    """Specify the store of ``open_images``."""
     shape = (size_px, size_px) + ((3,) if channels == 3 else ())
 
     def make(item: Item) -> tuple[np.ndarray, tuple[int, int]]:
         image = with_channels(dataset.read_image(item), channels)
         return resized(image, size_px), image.shape[:2]
 
-    spec = StoreSpec(f"{index.dataset}-images", "images", index.items, _images(index), shape, make, dataset.reading)
-    return ImageStore(**vars(open_store(spec, context)))
+    return StoreSpec(f"{index.dataset}-images", IMAGES, index.items, _images(index), shape, make, dataset.reading)
 
 
 def open_masks(
@@ -123,6 +129,12 @@ def open_masks(
         EdenError: the cache has no room or cannot be written.
         NotBuilt: they are not decoded yet, and this is a dry run.
     """
+    spec = mask_spec(index, dataset, structures, size_px)
+    return MaskStore(**vars(open_store(spec, context)), structures=tuple(structures))
+
+
+def mask_spec(index: DatasetIndex, dataset: Dataset, structures: Sequence[str], size_px: int) -> StoreSpec:
+    """Specify the store of ``open_masks``. Raises DataMissing if an item has no mask of a structure."""
     files = tuple(tuple(file for s in structures for file in _mask_files(item, s)) for item in index.items)
     drawn = tuple({s: item.drawn[s] for s in structures if s in item.drawn} for item in index.items)
 
@@ -130,23 +142,25 @@ def open_masks(
         masks = [_mask(dataset.read_mask(item, structure), item, structure) for structure in structures]
         return np.stack([resized(m, size_px, nearest=True) for m in masks]), masks[0].shape
 
-    name, kind = f"{index.dataset}-masks", "masks:" + "|".join(structures)
+    name, kind = f"{index.dataset}-masks", MASKS + "|".join(structures)
     shape = (len(structures), size_px, size_px)
-    spec = StoreSpec(name, kind, index.items, files, shape, make, dataset.reading, drawn=drawn if any(drawn) else ())
-    return MaskStore(**vars(open_store(spec, context)), structures=tuple(structures))
+    return StoreSpec(name, kind, index.items, files, shape, make, dataset.reading, drawn=drawn if any(drawn) else ())
 
 
 def open_pyramid(index: DatasetIndex, dataset: Dataset, context: Context, *, channels: int = 1) -> PyramidStore:
     """Map the pyramids of a dataset's images from the cache; decode them first if needed. Raises as `open_images`."""
+    return PyramidStore(**vars(open_store(pyramid_spec(index, dataset, channels), context)))
+
+
+def pyramid_spec(index: DatasetIndex, dataset: Dataset, channels: int) -> StoreSpec:
+    """Specify the store of ``open_pyramid``."""
     shape = (sum(side**2 for side in LEVELS_PX),) + ((3,) if channels == 3 else ())
 
     def make(item: Item) -> tuple[np.ndarray, tuple[int, int]]:
         image = with_channels(dataset.read_image(item), channels)
         return pyramid_of(image), image.shape[:2]
 
-    kind = f"pyramid:{LEVELS_PX}"
-    spec = StoreSpec(index.dataset, kind, index.items, _images(index), shape, make, dataset.reading)
-    return PyramidStore(**vars(open_store(spec, context)))
+    return StoreSpec(index.dataset, PYRAMID, index.items, _images(index), shape, make, dataset.reading)
 
 
 def pyramid_of(image: np.ndarray) -> np.ndarray:

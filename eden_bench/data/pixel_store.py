@@ -1,22 +1,25 @@
 """Build, cache and memory-map one uint8 array for a list of items, decoded once, in threads.
 
-The mechanism behind `image_store`. A store is built aside under a kernel lock and renamed into place, so a
-killed build leaves nothing but a folder that the next one sweeps. It is built again when the size or a time of a
-source file changes, the time of its status included: who only sets permissions pays with a second decoding and gets
-the same pixels. Its digest covers ids and pixels, so it is the same wherever the files lie.
+The mechanism behind `image_store`. A store is built aside under a kernel lock and renamed into place, so a killed
+build leaves nothing but a folder that the next one sweeps. Its small files are validated whenever it is opened, its
+pixels by `deep_check`, against the digest of each item that lies beside them. It is built again when the size or a time
+of a source file changes, the time of its status included: who only sets permissions pays with a second decoding and
+gets the same pixels. Its digest covers ids and pixels, so it is the same wherever the files lie.
 """
 
 from __future__ import annotations
 
 import hashlib
+import io
 import json
+import math
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TypeVar
+from typing import Any, TypeGuard, TypeVar
 
 import numpy as np
 
@@ -29,6 +32,7 @@ from eden_bench.settings import available_cores
 
 R = TypeVar("R")
 
+MANIFEST, PIXELS, SIZES, PARTS, IDS = "manifest.json", "pixels.npy", "native_px.npy", "sha256.npy", "ids.json"
 _VERSION = 4
 """Part of every fingerprint: raise it when pixels are made differently, by the store or by a reader."""
 
@@ -126,19 +130,44 @@ def open_store(spec: StoreSpec, context: Context) -> Store:
 
 def _load(spec: StoreSpec, folder: Path, stamp: str) -> Store | None:
     """Map a store from the cache and validate it; None if it is absent, stale, cut short or not of regular files."""
-    pixels_file, sizes_file = folder / "pixels.npy", folder / "native_px.npy"
-    if not (pixels_file.is_file() and sizes_file.is_file()):  # a pipe would be waited for
+    manifest, native_px = manifest_of(folder), array_in(folder / SIZES, np.zeros((len(spec.items), 2), np.int64))
+    if manifest is None or manifest.get("stamp") != stamp or not sizes_are_written(native_px, manifest):
         return None
+    pixels = _mapped(folder / PIXELS, (len(spec.items), *spec.shape))
+    return None if pixels is None else Store(folder, spec.ids, manifest["digest"], native_px, pixels)
+
+
+def _mapped(path: Path, shape: tuple[int, ...]) -> np.ndarray | None:
+    """Map pixels of a shape; None where their file is absent, cut short, or begins otherwise than it was written."""
+    header = header_of(*shape)
     try:
-        manifest = plain_text.read_json(folder / "manifest.json")
-        pixels = np.load(pixels_file, mmap_mode="r")
-        native_px = np.load(sizes_file)
-    except (OSError, ValueError, EOFError):
+        if path.stat().st_size != len(header) + math.prod(shape) or plain_text.read_head(path, len(header)) != header:
+            return None
+    except (OSError, ValueError):
         return None
-    whole = manifest.get("stamp") == stamp and "digest" in manifest
-    if not whole or pixels.shape != (len(spec.items), *spec.shape) or pixels.dtype != np.uint8:
+    return np.memmap(path, np.uint8, "r", len(header), shape)
+
+
+def array_in(path: Path, like: np.ndarray) -> np.ndarray | None:
+    """Read an array that was saved by ``np.save``; None where it is not of the shape and type of another."""
+    expected = io.BytesIO()
+    np.save(expected, like)
+    header = expected.getvalue()[: -like.nbytes or None]
+    try:
+        content = plain_text.read_bytes(path, len(header) + like.nbytes)
+    except (OSError, ValueError):
         return None
-    return Store(folder, spec.ids, manifest["digest"], native_px, pixels)
+    if len(content) != len(header) + like.nbytes or not content.startswith(header):
+        return None
+    return np.frombuffer(content, like.dtype, offset=len(header)).reshape(like.shape)
+
+
+def sizes_are_written(native_px: np.ndarray | None, manifest: Mapping[str, Any]) -> TypeGuard[np.ndarray]:
+    """Return whether native sizes are those that were written; an earlier version noted no digest of them."""
+    if native_px is None:
+        return False
+    found = hashlib.sha256(np.ascontiguousarray(native_px).data).hexdigest()
+    return bool(manifest.get("native_px", found) == found)
 
 
 def _build(spec: StoreSpec, folder: Path, stamp: str, progress: Progress) -> None:
@@ -146,13 +175,38 @@ def _build(spec: StoreSpec, folder: Path, stamp: str, progress: Progress) -> Non
         shutil.rmtree(folder)  # its sources changed; who still maps it keeps the old pixels
     atomic.sweep(folder.parent, folder.name)
     with atomic.folder(folder) as aside:
-        native_px, shas = _write_pixels(spec, aside / "pixels.npy", progress)
-        np.save(aside / "native_px.npy", native_px)
-        identity = digest(
-            [spec.kind, spec.shape, [[i, s.tobytes().hex()] for i, s in zip(spec.ids, shas, strict=True)]]
-        )
-        manifest = {"name": spec.name, "kind": spec.kind, "images": len(spec.ids), "digest": identity, "stamp": stamp}
-        (aside / "manifest.json").write_text(json.dumps(manifest, indent=2), encoding="utf-8")
+        native_px, shas = _write_pixels(spec, aside / PIXELS, progress)
+        np.save(aside / SIZES, native_px)
+        manifest = {"name": spec.name, "kind": spec.kind, "images": len(spec.ids), "shape": list(spec.shape)}
+        manifest |= {"digest": identity_of(spec.kind, spec.shape, spec.ids, shas), "stamp": stamp}
+        note_parts(aside, spec.ids, shas, manifest, native_px)
+
+
+def identity_of(kind: str, shape: Sequence[int], ids: Sequence[str], shas: np.ndarray) -> str:
+    """Return the digest of a store: of its kind, an item's shape, and each item's id and SHA-256, (N, 32) uint8."""
+    return digest([kind, shape, [[i, sha.tobytes().hex()] for i, sha in zip(ids, shas, strict=True)]])
+
+
+def note_parts(
+    folder: Path, ids: Sequence[str], shas: np.ndarray, manifest: dict[str, Any], native_px: np.ndarray
+) -> None:
+    """Write what tells which item is damaged beside a store's pixels: ids, digests, and the manifest's own."""
+    atomic.write_text(folder / IDS, json.dumps(list(ids)))
+    with atomic.aside(folder / PARTS) as path, path.open("wb") as file:
+        np.save(file, shas)
+    plain = {name: value for name, value in manifest.items() if name != "seal"}
+    sealed = plain | {"native_px": hashlib.sha256(np.ascontiguousarray(native_px).data).hexdigest()}
+    atomic.write_json(folder / MANIFEST, sealed | {"seal": digest(sealed)})
+
+
+def manifest_of(folder: Path) -> dict[str, Any] | None:
+    """Read a store's manifest; None if it is absent or not what was written. One of an earlier version has no seal."""
+    try:
+        found = plain_text.read_json(folder / MANIFEST)
+    except (OSError, ValueError):
+        return None
+    plain = {name: value for name, value in found.items() if name != "seal"}
+    return found if found.get("seal", digest(plain)) == digest(plain) and "digest" in found else None
 
 
 def _write_pixels(spec: StoreSpec, path: Path, progress: Progress) -> tuple[np.ndarray, np.ndarray]:
@@ -164,8 +218,7 @@ def _write_pixels(spec: StoreSpec, path: Path, progress: Progress) -> tuple[np.n
     count, size = len(spec.items), int(np.prod(spec.shape))
     _check_room(path, count * size)
     with path.open("wb") as file:
-        shape = (count, *spec.shape)
-        np.lib.format.write_array_header_2_0(file, {"descr": "|u1", "fortran_order": False, "shape": shape})
+        file.write(header_of(count, *spec.shape))
         file.flush()
         start, descriptor = file.tell(), file.fileno()
 
@@ -173,12 +226,19 @@ def _write_pixels(spec: StoreSpec, path: Path, progress: Progress) -> tuple[np.n
             pixels, native_px = spec.make(spec.items[number])
             _check_pixels(spec, spec.items[number], pixels)
             content = np.ascontiguousarray(pixels).reshape(-1)
-            _write_at(descriptor, content, start + number * size)
-            return native_px, _sha256(content)
+            write_at(descriptor, content, start + number * size)
+            return native_px, sha256_of(content)
 
         done = list(in_threads(work, count, lambda k: progress(f"decoding {spec.name}", k, count)))
     shas = np.frombuffer(b"".join(sha for _, sha in done), np.uint8).reshape(count, 32)
     return np.array([native for native, _ in done], np.int64), shas
+
+
+def header_of(*shape: int) -> bytes:
+    """Return what stands before pixels of a shape, (N, ...), in their file."""
+    header = io.BytesIO()
+    np.lib.format.write_array_header_2_0(header, {"descr": "|u1", "fortran_order": False, "shape": shape})
+    return header.getvalue()
 
 
 def _check_pixels(spec: StoreSpec, item: Item, pixels: np.ndarray) -> None:
@@ -199,7 +259,8 @@ def _check_room(path: Path, needed: int) -> None:
         )
 
 
-def _write_at(descriptor: int, content: np.ndarray, offset: int) -> None:
+def write_at(descriptor: int, content: np.ndarray, offset: int) -> None:
+    """Write an array's bytes at an offset of an open file. Raises EdenError where there is no room."""
     view = memoryview(content.data)
     try:
         while view:
@@ -211,7 +272,8 @@ def _write_at(descriptor: int, content: np.ndarray, offset: int) -> None:
         ) from error
 
 
-def _sha256(pixels: np.ndarray) -> bytes:
+def sha256_of(pixels: np.ndarray) -> bytes:
+    """Return the SHA-256 of an array's bytes."""
     return hashlib.sha256(np.ascontiguousarray(pixels).data).digest()
 
 

@@ -6,6 +6,7 @@ from eden_bench.encoders.base import TRANSFORMERS, Encoder, parameter_count, see
 from eden_bench.encoders.building import build_encoder, known_archs
 from eden_bench.encoders.features import features
 from eden_bench.encoders.resnet import ResNetEncoder
+from eden_bench.encoders.unfilled import unfilled_encoder
 
 __all__ = [
     "TRANSFORMERS",
@@ -16,4 +17,5 @@ __all__ = [
     "known_archs",
     "parameter_count",
     "seeded",
+    "unfilled_encoder",
 ]

@@ -49,6 +49,11 @@ class Encoder(nn.Module):
         """Length D of the pooled embedding."""
         return self.channels[-1]
 
+    @property
+    def reads(self) -> str:
+        """How ``embed`` reads the network: pooling, then the norm it comes after; part of what a number means."""
+        return "mean of the last map, after the last norm"
+
     def maps(self, images: Tensor) -> tuple[Tensor, ...]:
         """Return the feature maps, finest first, each (B, C_i, H / stride_i, W / stride_i)."""
         raise NotImplementedError

@@ -22,7 +22,7 @@ def build_encoder(arch: str, seed: int | None = None) -> Encoder:
     """Build an encoder by its name, with torchvision's or timm's default initialisation.
 
     Args:
-        arch: a name from ``known_archs``, or one with a width.
+        arch: a name from ``known_archs``, or one with a width; ``NAME@SIDE`` is timm's network of that name.
         seed: draws the weights from this seed alone; None draws them from the surrounding ``seeded`` block, as a
             method's constructor wants (the engine builds every method inside one).
 
@@ -33,6 +33,8 @@ def build_encoder(arch: str, seed: int | None = None) -> Encoder:
     128
     """
     with seeded(seed, "encoder") if seed is not None else contextlib.nullcontext():
+        if "@" in arch:
+            return _build_timm(arch)
         if arch.startswith(("vit_", "swin_")):
             return _build_transformer(arch)
         return _build_convnet(arch) if arch.startswith(_FURTHER) or arch.endswith("_cifar") else _build_resnet(arch)
@@ -42,6 +44,12 @@ def _build_transformer(arch: str) -> Encoder:
     from eden_bench.encoders import transformers  # imports timm, which takes a second
 
     return transformers.build_transformer(arch)
+
+
+def _build_timm(arch: str) -> Encoder:
+    from eden_bench.encoders import timm_backbones  # likewise
+
+    return timm_backbones.build_timm(arch)
 
 
 def _build_convnet(arch: str) -> Encoder:

@@ -114,6 +114,11 @@ class ViTEncoder(TransformerEncoder, VisionTransformer):  # type: ignore[misc]  
         self.channels, self.strides = (width,) * 4, (patch_px,) * 4
         self._ends = tuple(blocks * quarter // 4 for quarter in (1, 2, 3, 4))
 
+    @property
+    def reads(self) -> str:
+        """How ``embed`` reads the network."""
+        return "mean of the patch tokens, before the last norm, standardised over the channels instead"
+
     def patches(self, images: Tensor) -> Tensor:
         """Return the patch embeddings, (B, H / patch, W / patch, C)."""
         tokens: Tensor = self.patch_embed(images)

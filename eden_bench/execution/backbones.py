@@ -9,7 +9,7 @@ from typing import Any, Literal, get_args
 
 from eden_bench import registry
 from eden_bench.contracts import Task
-from eden_bench.devices import fast_precision, is_out_of_memory
+from eden_bench.devices import fast_precision, is_out_of_memory, undetermined_operation
 from eden_bench.errors import CellsFailed, DataMissing, EdenError, OutOfMemory, WeightsMissing, WeightsRefused
 from eden_bench.execution.inputs import Inputs, plain
 from eden_bench.protocols import Protocol, fair, frozen
@@ -39,6 +39,7 @@ class Problem:
         if isinstance(error, WeightsMissing | DataMissing):
             return cls("excused" if isinstance(error, WeightsMissing) else "missing", str(error), error=ours)
         text = str(error) if isinstance(error, EdenError) else f"{type(error).__name__}: {error}"
+        text = undetermined_operation(error) or text
         if is_out_of_memory(error):
             text, ours = f"out of memory ({text}): run fewer things at once, or use a larger device", OutOfMemory
         return cls("failed", text, "".join(traceback.format_exception(error)), ours)
@@ -121,7 +122,7 @@ def find_checkpoint(backbone: Backbone, inputs: Inputs) -> None:
     else:
         if backbone.images_seen is not None:
             backbone.config = fair.with_images_seen(backbone.config, backbone.images_seen, len(data.train))
-        precision = fast_precision(inputs.device)
+        precision = fast_precision(inputs.device) + "+deterministic" * inputs.deterministic
         recipe = recipe_id(
             backbone.method, backbone.config, data.digest, backbone.seed, inputs.threads, precision=precision
         )

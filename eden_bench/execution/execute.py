@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from eden_bench import records, registry
 from eden_bench.contracts import Cell, Outcome
 from eden_bench.contracts.members import is_source
+from eden_bench.devices import free_device_memory
 from eden_bench.errors import EdenError, StoreFailed, WeightsMissing
 from eden_bench.execution import networks, record_sections
 from eden_bench.execution.backbones import Problem
@@ -92,11 +93,20 @@ def _cells(job: Job, inputs: Inputs) -> Iterator[Result]:
             raise outcome
         if isinstance(outcome, Outcome):
             sections = record_sections.sections(job, opened, seed, inputs)
-            sections["provenance"] = {**same, **clock.measured()}
-            yield _result(job, opened, cell, outcome, sections)
+            sections["provenance"] = {**same, **clock.measured(), **_shared(outcome)}
+            result = _result(job, opened, cell, outcome, sections)
         else:
-            yield Result(seed, cell.id, problem=Problem.of(outcome))
+            result = Result(seed, cell.id, problem=Problem.of(outcome))
+        del outcome  # and with it the network, or the frames of a failure, while the next seed runs
+        if result.problem is not None:
+            free_device_memory(inputs.device)
+        yield result
         clock = provenance.Clock(inputs.device)
+
+
+def _shared(outcome: Outcome) -> dict[str, object]:
+    """Tell how a seed shared the device with others of its pack; nothing where it ran alone."""
+    return {} if outcome.shared is None else outcome.shared._asdict()
 
 
 def _result(job: Job, opened: OpenedTask, cell: Cell, outcome: Outcome, sections: Mapping[str, object]) -> Result:

@@ -10,8 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from eden_bench import registry
-from eden_bench.contracts import Context, DatasetIndex, OpenTask, Progress, Task, no_progress
+from eden_bench.contracts import DETERMINISTIC, Context, DatasetIndex, OpenTask, Progress, Task, no_progress
 from eden_bench.data.dataset_folders import open_index, pretraining_sets, reader
+from eden_bench.devices import be_deterministic, is_deterministic
 from eden_bench.digests import canonical_json
 from eden_bench.errors import UsageError
 from eden_bench.protocols import Protocol
@@ -23,6 +24,8 @@ if TYPE_CHECKING:
 
 V = TypeVar("V")
 _FEW_SHOT = "few_shot_"
+_RESOLVED = ("precision", "capture")
+"""Fields of a protocol of which the opened task's data say what became of them on this hardware."""
 
 
 @dataclass(frozen=True)
@@ -34,18 +37,19 @@ class OpenedTask:
     open: OpenTask
     unhashed: Mapping[str, Any] = field(default_factory=dict)
     """Fields of the protocol that came later (``contracts.LATER``), and their defaults."""
+    deterministic: bool = False
+    """Its digits are those of deterministic operations on a GPU."""
 
     def hashed_protocol(self, shots: int | None) -> dict[str, Any]:
         """Return the part of the protocol that can change a cell's scores, which its id hashes.
 
-        The full training set has nothing few-shot about it, "auto" is the precision it became, and a field that came
-        later counts where it is not at its default.
+        The full training set has nothing few-shot about it, "auto" is the precision it became, as ``capture`` is
+        what was done, and a field that came later counts where it is not at its default.
         """
         kept = {k: v for k, v in self.protocol.items() if shots is not None or not k.startswith(_FEW_SHOT)}
+        kept |= {name: self.open.data[name] for name in _RESOLVED if name in kept and name in self.open.data}
         kept = {k: v for k, v in kept.items() if k not in self.unhashed or v != self.unhashed[k]}
-        if "precision" in kept and "precision" in self.open.data:
-            kept["precision"] = self.open.data["precision"]
-        return kept
+        return kept | ({DETERMINISTIC: True} if self.deterministic else {})
 
 
 class Inputs:
@@ -58,6 +62,9 @@ class Inputs:
     def __init__(self, settings: Settings, progress: Progress = no_progress, *, build: bool = True) -> None:
         self.settings, self.build = settings, build
         self.device = resolve_device(settings.device)
+        if settings.deterministic:
+            be_deterministic()
+        self.deterministic = is_deterministic(self.device)
         self.threads = settings.threads if self.device == "cpu" else 0
         self.progress = progress
         self._kept: dict[tuple[str, ...], Any] = {}
@@ -87,7 +94,7 @@ class Inputs:
 
         def opened() -> OpenedTask:
             own = task.open(index, protocol, self.context(task.dataset))
-            return OpenedTask(task, plain(protocol), own, plain(_later(protocol)))
+            return OpenedTask(task, plain(protocol), own, plain(_later(protocol)), self.deterministic)
 
         return self._once(key, opened)
 
@@ -103,6 +110,7 @@ class Inputs:
         return Context(
             cache=self.settings.cache,
             device=self.device,
+            at_once=self.settings.at_once,
             dataset=reader(dataset),
             progress=self.progress,
             build=self.build,

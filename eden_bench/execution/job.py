@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Annotated, Any
 
 from eden_bench import registry
-from eden_bench.contracts import NETWORK_OF, Cell
+from eden_bench.contracts import DETERMINISTIC, NETWORK_OF, Cell
 from eden_bench.digests import canonical_json
 from eden_bench.execution.backbones import Backbone
 from eden_bench.execution.inputs import OpenedTask, plain
@@ -114,7 +114,7 @@ def job_of(record: Record, looked_at: Record | None = None) -> Job:
         dataset=record.pretraining.dataset,
         pretrain_seed=checkpoint.card.seed or 0,
         task=cell.task,
-        protocol={name: value for name, value in cell.protocol.items() if name != NETWORK_OF},
+        protocol={name: value for name, value in cell.protocol.items() if name not in (NETWORK_OF, DETERMINISTIC)},
         shots=cell.shots,
         seeds=(cell.seed,),
         looks_at=job_of(looked_at) if looked_at else None,

@@ -26,12 +26,12 @@ class Ledger:
     plan: Plan
     inputs: Inputs
     trackers: Trackers
-    _before: dict[Path, tuple[int, int] | None] = field(default_factory=dict)
+    _before: dict[Path, tuple[int, int]] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
         """Note what is there, so that what another process writes meanwhile is told from it."""
-        written = [*(self.out / "records").glob("[!.]*"), *(self.out / "failures").glob("[!.]*")]
-        self._before = {path: atomic.identity(path) for path in written}
+        for folder in (self.out / "records", self.out / "failures"):
+            self._before |= atomic.identities(folder)
 
     @property
     def out(self) -> Path:

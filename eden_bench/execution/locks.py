@@ -6,7 +6,7 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
-from eden_bench.files import atomic
+from eden_bench.files import atomic, mounts
 
 
 @contextlib.contextmanager
@@ -32,9 +32,10 @@ def presence(out: Path) -> Iterator[None]:
     """Mark this process as a writer of out; the first one alone removes temporary files of killed processes.
 
     Raises:
-        StoreFailed: out cannot be written.
+        StoreFailed: out cannot be written, or is on a network file system whose locks other machines do not see.
     """
     lock = _lock(out, "run")
+    mounts.refuse_local_locks(out)
     with atomic.explained(out), atomic.locked(lock, wait=False) as alone:
         if alone:
             _sweep(out, lock)

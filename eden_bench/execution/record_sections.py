@@ -69,6 +69,7 @@ def redo_command(job: Job, seed: int | None, inputs: Inputs) -> str:
     if job.dataset and job.pretrain_seed:
         words += ["--pretrain-seed", str(job.pretrain_seed)]
     words += ["--keep-masks"] if job.keep_masks else []
+    words += ["--deterministic"] if inputs.settings.deterministic else []
     words += ["--threads", str(inputs.threads)] if inputs.threads else ["--device", inputs.device]
     settings = inputs.settings
     for name, path in (("data", settings.data), ("out", settings.out), ("splits", settings.splits)):

@@ -120,11 +120,10 @@ class Runner:
 
     def _forget_mended(self) -> None:
         """Delete the stored failures of tasks and weights that can be opened now."""
-        for slot in self.plan.slots:
-            if slot.problem is None:
-                records.clear_failure(self.out, f"task-{slot.task}")
-            if slot.backbone.digest is not None:
-                records.clear_failure(self.out, slot.backbone.name)
+        names = {f"task-{slot.task}" for slot in self.plan.slots if slot.problem is None}
+        names |= {slot.backbone.name for slot in self.plan.slots if slot.backbone.digest is not None}
+        for name in names:
+            records.clear_failure(self.out, name)
 
     def _names(self, slot: Slot) -> set[str]:
         """Return the names under which a failure of this cell may be stored."""

@@ -31,6 +31,8 @@ class Figure(NamedTuple):
     """What is drawn, of how many, and what the marks mean."""
     svg: str
     """One <svg> element, to stand in a page as it is; its ids begin with the name. "" where the caption says all."""
+    task: str = ""
+    """Of whose records it is, where it is of one task's."""
 
 
 def for_report(
@@ -52,7 +54,10 @@ def for_report(
     drawn = [
         each for module in (*_FROM_SCORES, *(_FROM_ARRAYS if probes else ())) for each in _of(module, report, warn)
     ]
-    return [Figure(name, each.title, each.caption, style.finished(each, name, folder)) for name, each in _named(drawn)]
+    return [
+        Figure(name, each.title, each.caption, style.finished(each, name, folder), each.task)
+        for name, each in _named(drawn)
+    ]
 
 
 def _of(module: str, report: Report, warn: Warn) -> Sequence[Drawn]:

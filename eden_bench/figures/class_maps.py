@@ -38,9 +38,9 @@ def figures(report: Report) -> list[Drawn]:
         name, title = style.slug(f"{table.task} maps"), f"Where fine-tuned networks look, {table.task}"
         left_out = _left_out([each.record.label for each in alike if each.record not in records])
         for page in (records[k : k + MOST_ROWS] for k in range(0, len(records), MOST_ROWS)):
-            made.append(Drawn(name, title, caption(page) + left_out, draw(page, marks=table.marks.words)))
+            made.append(Drawn(name, title, caption(page) + left_out, draw(page, marks=table.marks.words), table.task))
         if not records:
-            made.append(Drawn(name, title, left_out.strip(), None))
+            made.append(Drawn(name, title, left_out.strip(), None, table.task))
     return made
 
 

@@ -68,7 +68,7 @@ def figures(report: Report) -> list[Drawn]:
         rows = [each for each in found if all(np.array_equal(each.arrays[k], first[k]) for k in _NEEDED[:3])]
         for page in (rows[k : k + MOST_ROWS] for k in range(0, len(rows), MOST_ROWS)):
             name, title = style.slug(f"{table.task} lines"), f"Landmarks of a film found in other films, {table.task}"
-            made.append(Drawn(name, title, _caption(page), draw(page, table.marks.words)))
+            made.append(Drawn(name, title, _caption(page), draw(page, table.marks.words), table.task))
     return made
 
 

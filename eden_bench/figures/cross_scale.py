@@ -33,7 +33,7 @@ def figures(report: Report) -> list[Drawn]:
             continue
         title = f"Landmarks at three scales, {table.task}"
         told = _caption(found) + said_of(flat)
-        made.append(Drawn(style.slug(f"{table.task} t-SNE"), title, told, draw(found, table.marks.words)))
+        made.append(Drawn(style.slug(f"{table.task} t-SNE"), title, told, draw(found, table.marks.words), table.task))
     return made
 
 

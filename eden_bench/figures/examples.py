@@ -6,7 +6,7 @@ records hold them; elsewhere the prediction stands alone.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import cv2
@@ -55,14 +55,11 @@ def figures(report: Report) -> list[Drawn]:
     """Draw one figure for each six rows of a table whose records keep masks."""
     made = []
     for table in report.tables:
-        found = list(_keeping(table))
-        if not found:
-            continue
-        shown = _shown(found[0])
-        rows = [_example(record, shown.cases) for record in found]
+        shown, rows = _examples(table)
         for page in (rows[k : k + MOST_ROWS] for k in range(0, len(rows), MOST_ROWS)):
             name, title = style.slug(f"{table.task} examples"), f"Example predictions, {table.task}"
-            made.append(Drawn(name, title, _caption(shown, found[0], page), draw(page, shown, table.marks.words)))
+            told, drawn = _caption(shown, rows[0].record, page), draw(page, shown, table.marks.words)
+            made.append(Drawn(name, title, told, drawn, table.task))
     return made
 
 
@@ -82,18 +79,21 @@ def draw(rows: Sequence[Example], shown: Shown, marks: Sequence[str] = ()) -> Fi
     return figure
 
 
-def _keeping(table: Table) -> Iterator[Record]:
-    """Yield one record a row that keeps masks, in the order of looks: of its first checkpoint and seed."""
+def _examples(table: Table) -> tuple[Shown, list[Example]]:
+    """Return what is shown of the rows that keep masks, of each its first checkpoint and seed."""
+    shown = Shown([], [], {}, {})
+    made: list[Example] = []
     for row in style.ordered(table.rows):
-        stored = (each for each in row.cells.values() if each.facts.arrays is not None)
-        record = next(stored, None)
-        if record is not None and "masks" in record.arrays():
-            yield record
+        record = next((each for each in row.cells.values() if each.facts.arrays is not None), None)
+        arrays = record.arrays() if record else {}
+        if record and "masks" in arrays:
+            shown = shown if made else _shown(record, arrays)
+            made.append(_example(record, arrays, shown.cases))
+    return shown, made
 
 
-def _shown(record: Record) -> Shown:
+def _shown(record: Record, arrays: Mapping[str, np.ndarray]) -> Shown:
     """Choose the images by the Dice of one record, among those whose masks it keeps."""
-    arrays = record.arrays()
     kept, dice = arrays["mask_cases"].tolist(), _dice(record)
     cases = [kept[place] for place in worst_median_best([dice[case] for case in kept])]
     known = arrays["example_cases"].tolist() if "example_cases" in arrays else []
@@ -105,8 +105,7 @@ def _shown(record: Record) -> Shown:
     return Shown(cases, arrays["mask_structures"].tolist(), truth, films)
 
 
-def _example(record: Record, cases: Sequence[str]) -> Example:
-    arrays = record.arrays()
+def _example(record: Record, arrays: Mapping[str, np.ndarray], cases: Sequence[str]) -> Example:
     there = [place for place, case in enumerate(arrays["mask_cases"].tolist()) if case in cases]
     few = unpacked({**arrays, "masks": arrays["masks"][there], "mask_cases": arrays["mask_cases"][there]})
     dice = _dice(record)
@@ -141,7 +140,8 @@ def _panel(axes: Axes, example: Example, shown: Shown, case: str) -> None:
     axes.imshow(film, cmap="gray", vmin=0, vmax=255, extent=(0, 1, 1, 0), interpolation="none")
     for kind, masks in (("predicted", example.masks.get(case)), ("true", shown.truth.get(case))):
         for place, mask in enumerate(() if masks is None else masks):
-            _outline(axes, mask, _colour(place), _LINES[kind])
+            alone = kind == "true" and len(shown.structures) == 1
+            _outline(axes, mask, "white" if alone else _colour(place), _LINES[kind])
     told = f"Dice {100 * example.dice[case]:.0f} %" if case in example.dice else "mask not kept"
     axes.set_xlabel(told, labelpad=1)
     axes.set(xticks=[], yticks=[], xlim=(0, 1), ylim=(1, 0))

@@ -28,7 +28,9 @@ def figures(report: Report) -> list[Drawn]:
         if found:
             title = f"Landmarks in the embedding, {table.task}"
             told = caption(found) + said_of(flat)
-            made.append(Drawn(style.slug(f"{table.task} t-SNE"), title, told, draw(found, table.marks.words)))
+            made.append(
+                Drawn(style.slug(f"{table.task} t-SNE"), title, told, draw(found, table.marks.words), table.task)
+            )
     return made
 
 

@@ -40,7 +40,8 @@ def figures(report: Report) -> list[Drawn]:
                 "controls that look at no feature."
             )
             drawn = draw(errors, style.looks(table.rows), table.marks.words)
-            made.append(Drawn(style.slug(table.task), f"Landmarks found in other films, {table.task}", caption, drawn))
+            title = f"Landmarks found in other films, {table.task}"
+            made.append(Drawn(style.slug(table.task), title, caption, drawn, table.task))
     return made
 
 

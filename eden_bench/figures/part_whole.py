@@ -39,9 +39,8 @@ def figures(report: Report) -> list[Drawn]:
         records = [each.record for each in found]
         for page in (records[k : k + MOST] for k in range(0, len(records), MOST)):
             title = f"Cosine of wholes and their parts, {table.task}"
-            made.append(
-                Drawn(style.slug(f"{table.task} density"), title, _caption(page), draw(page, table.marks.words))
-            )
+            name, drawn = style.slug(f"{table.task} density"), draw(page, table.marks.words)
+            made.append(Drawn(name, title, _caption(page), drawn, table.task))
     return made
 
 

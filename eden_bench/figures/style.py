@@ -89,6 +89,8 @@ class Drawn(NamedTuple):
     caption: str
     figure: Figure | None
     """None where there is nothing to draw, and the caption says why."""
+    task: str = ""
+    """Of whose records it is, where it is of one task's."""
 
 
 @contextmanager

@@ -22,8 +22,10 @@ from typing import Any
 
 from eden_bench import preemption
 from eden_bench.errors import StoreFailed
+from eden_bench.files.mounts import REMEDY
 
 _ASIDE = ".aside-"
+_NO_LOCKS = (errno.ENOLCK, errno.ENOSYS, errno.EOPNOTSUPP, errno.EINVAL)
 _RETRY_S = 0.05
 """Between two tries of a lock: what waits goes on within a tenth of a second."""
 _FULL = (errno.ENOSPC, errno.EDQUOT, errno.EROFS)
@@ -80,10 +82,19 @@ def folder(path: Path) -> Iterator[Path]:
                 _flush(file)
             _flush(temporary)
             if not path.exists():
-                temporary.rename(path)
+                _keep_first(temporary, path)
                 _flush(path.parent)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _keep_first(temporary: Path, path: Path) -> None:
+    """Rename a folder unless another machine was faster, whose folder this one may not have seen yet."""
+    try:
+        temporary.rename(path)
+    except OSError as error:
+        if error.errno not in (errno.ENOTEMPTY, errno.EEXIST):
+            raise
 
 
 def sweep(parent: Path, name: str | None = None) -> int:
@@ -110,10 +121,10 @@ def locked(path: Path, *, wait: bool = True, shared: bool = False) -> Iterator[b
     with file:
         if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
             raise StoreFailed(f"{path} is no regular file, expected a lock: remove it")
-        yield _lock(file.fileno(), fcntl.LOCK_SH if shared else fcntl.LOCK_EX, wait)
+        yield _lock(path, file.fileno(), fcntl.LOCK_SH if shared else fcntl.LOCK_EX, wait)
 
 
-def _lock(descriptor: int, kind: int, wait: bool) -> bool:
+def _lock(path: Path, descriptor: int, kind: int, wait: bool) -> bool:
     """Try to lock a file, again and again if it waits: blocked in the kernel, it would not see that it must stop."""
     while True:
         try:
@@ -122,6 +133,12 @@ def _lock(descriptor: int, kind: int, wait: bool) -> bool:
         except BlockingIOError:
             if not wait:
                 return False
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            raise StoreFailed(
+                f"{path.parent} is on a file system without locks ({error.strerror}): {REMEDY}"
+            ) from error
         preemption.check()
         time.sleep(_RETRY_S)
 
@@ -160,3 +177,14 @@ def identity(path: Path) -> tuple[int, int] | None:
     except OSError:
         return None
     return found.st_ino, found.st_mtime_ns
+
+
+def identities(parent: Path) -> dict[Path, tuple[int, int]]:
+    """Return ``identity`` of every file and folder in a folder, hidden ones left out; none if it does not exist."""
+    found = {}
+    with contextlib.suppress(FileNotFoundError, NotADirectoryError), os.scandir(parent) as entries:
+        for entry in entries:
+            with contextlib.suppress(FileNotFoundError):  # another process has just removed it
+                seen = entry.stat(follow_symlinks=False)
+                found[parent / entry.name] = (seen.st_ino, seen.st_mtime_ns)
+    return {path: seen for path, seen in found.items() if not path.name.startswith(".")}

@@ -41,6 +41,12 @@ def read_bytes(path: Path, most: int = _MOST_BYTES) -> bytes:
         return file.read(most)
 
 
+def read_head(path: Path, count: int) -> bytes:
+    """Read the first bytes of a regular file. Raises as ``read_bytes``."""
+    with _opened(path) as file:
+        return file.read(count)
+
+
 def _opened(path: Path) -> BinaryIO:
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # so that a pipe is not waited for
     if stat.S_ISREG(os.fstat(descriptor).st_mode):
@@ -49,15 +55,21 @@ def _opened(path: Path) -> BinaryIO:
     raise ValueError("it is no regular file")
 
 
-def read_json(path: Path) -> dict[str, Any]:
+def read_json(path: Path, *, digested: bool = False) -> dict[str, Any]:
     """Read and validate a JSON object: finite numbers, text that is Unicode.
+
+    Args:
+        path: of the file.
+        digested: the caller takes its digest, which refuses numbers that are not finite: they are not looked for here.
 
     Raises:
         OSError, ValueError: as ``read``, or it is no such JSON.
     """
     try:
-        content = json.loads(read(path))
-        json.dumps(content, allow_nan=False, ensure_ascii=False).encode()
+        text = read(path)
+        content = json.loads(text)
+        if not digested or "\\u" in text:  # without escapes there is no half of a pair of surrogates
+            json.dumps(content, allow_nan=False, ensure_ascii=False).encode()
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
     if not isinstance(content, dict):

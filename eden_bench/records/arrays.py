@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING
 
 from eden_bench.errors import EdenError
+from eden_bench.files.array_file import UNREADABLE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -56,5 +57,5 @@ def decode(content: bytes) -> dict[str, np.ndarray]:
                 raise ValueError("its arrays are compressed, expected them as they are")
         with np.load(io.BytesIO(content), allow_pickle=False) as found:
             return {name: found[name] for name in found.files}
-    except (zipfile.BadZipFile, EOFError, KeyError) as error:
+    except (*UNREADABLE, zipfile.BadZipFile, KeyError) as error:
         raise ValueError(f"it is no .npz: {error}") from error

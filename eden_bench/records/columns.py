@@ -38,17 +38,29 @@ def _split(text: str, wanted: Sequence[str]) -> Mapping[str, list[str]] | None:
     """Split text at its commas; None where an entry is quoted, or lines differ in length."""
     if '"' in text or "\r" in text:
         return None
+    names = text.partition("\n")[0].split(",")
+    places = list(map(names.index, wanted))
+    first = max(places, default=0) + 1
+    rows = _first_entries(text, first) if first < len(names) // 2 else _all_entries(text, len(names))
+    return None if rows is None else {name: rows[place] for name, place in zip(wanted, places, strict=True)}
+
+
+def _first_entries(text: str, count: int) -> list[list[str]] | None:
+    """Return the first columns of many, without their header; None where a line has fewer."""
+    lines = [line.split(",", count) for line in text.split("\n")[1:] if line]
+    if any(len(entries) <= count for entries in lines):
+        return None
+    return [[entries[place] for entries in lines] for place in range(count)]
+
+
+def _all_entries(text: str, width: int) -> list[list[str]] | None:
+    """Return all columns, without their header; None where a line has another number."""
     entries = text.rstrip("\n").replace("\n", ",\n").split(",")
-    width = text.partition("\n")[0].count(",") + 1
     first = [entry.lstrip("\n") for entry in entries[::width]]
     lines, rest = divmod(len(entries), width)
     if rest or sum(map(len, entries[::width])) - sum(map(len, first)) != lines - 1:  # a line begins in another column
         return None
-    names, found = entries[:width], {}
-    for name in wanted:
-        place = names.index(name)
-        found[name] = entries[width + place :: width] if place else first[1:]
-    return found
+    return [first[1:], *(entries[width + place :: width] for place in range(1, width))]
 
 
 def _parsed(content: bytes, wanted: Sequence[str]) -> dict[str, np.ndarray]:

@@ -153,6 +153,11 @@ class Provenance:
     started: str = ""
     device: str = ""
     device_name: str = ""
+    threads: int = -1
+    peak_memory_bytes: int = 0
+    """Of the process up to then; 0 where it was not measured."""
+    peak_device_memory_bytes: int = 0
+    """Of this cell on a card; 0 on a processor."""
     versions: Mapping[str, Any] = field(default_factory=dict)
 
 

@@ -125,6 +125,12 @@ def glance(out: Path, warn: Warn = warn_stderr, *, keep: bool = True) -> list[Re
     return found
 
 
+def state(out: Path) -> str:
+    """Return a digest of which records there are, and of the stamps of their files."""
+    stamps = "".join(f"{folder.name}{_stamps(folder)}" for folder in folders(out / "records"))
+    return hashlib.sha256(stamps.encode()).hexdigest()
+
+
 class _Index:
     """The file's content, and what has been read since."""
 

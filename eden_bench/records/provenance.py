@@ -45,17 +45,18 @@ class Clock:
 
     def measured(self) -> dict[str, Any]:
         """Return when it started, how long it took, and the peak memory (of this process; of this work on a GPU)."""
-        kilobytes = 1 if sys.platform == "darwin" else 1024
-        measured: dict[str, Any] = {
-            "started": self.started,
-            "seconds": round(self.seconds, 3),
-            "peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobytes,
-        }
-        if self._device.startswith("cuda"):
-            import torch
+        return {"started": self.started, "seconds": round(self.seconds, 3), **peak_memory(self._device)}
 
-            measured["peak_device_memory_bytes"] = torch.cuda.max_memory_allocated(self._device)
-        return measured
+
+def peak_memory(device: str) -> dict[str, int]:
+    """Return the peak memory in bytes: of this process and, on a card, of the work since the last ``Clock`` began."""
+    kilobytes = 1 if sys.platform == "darwin" else 1024
+    found = {"peak_memory_bytes": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * kilobytes}
+    if device.startswith("cuda"):
+        import torch
+
+        found["peak_device_memory_bytes"] = torch.cuda.max_memory_allocated(device)
+    return found
 
 
 @functools.cache
@@ -93,6 +94,7 @@ def machine(device: str, threads: int) -> dict[str, Any]:
         "platform": platform.platform(),
     }
     if device.startswith("cuda"):
+        found |= {"deterministic": torch.are_deterministic_algorithms_enabled()}
         found |= {"cuda": torch.version.cuda, "cudnn": torch.backends.cudnn.version()}  # type: ignore[no-untyped-call]
     return found
 

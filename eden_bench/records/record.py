@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,8 @@ if TYPE_CHECKING:
     import numpy as np
     import pandas as pd
 
+    from eden_bench.records.shared import Shared
+
 CASES, ARRAYS = "cases.csv", "arrays.npz"
 REMEDY = "issue its 'eden-bench run' again, which keeps this one in superseded/, or put the file back"
 
@@ -47,15 +50,17 @@ class Record:
     Attributes:
         folder: where it lies.
         content: ``record.json`` as read.
+        shared: holds what the records that were read with it have in common.
     """
 
     folder: Path
     content: Mapping[str, Any]
+    shared: Shared | None = field(default=None, repr=False, compare=False, kw_only=True)
 
     @cached_property
     def facts(self) -> Content:
         """Parse every entry that is read later. Raises Misshapen if one is absent or of another type."""
-        return parse(Content, self.content)
+        return parse(Content, self.content, shared=self.shared)
 
     @property
     def id(self) -> str:
@@ -80,7 +85,8 @@ class Record:
     @cached_property
     def score(self) -> ScoreDefinition:
         """Definition of the primary score."""
-        return ScoreDefinition.from_json(self.content["score"])
+        told, make = self.content["score"], ScoreDefinition.from_json
+        return self.shared.once(make, make, told) if self.shared else make(told)
 
     @property
     def value(self) -> float:
@@ -122,7 +128,8 @@ class Record:
         """Data and settings of the pretraining; all empty for weights that were imported."""
         found = self.checkpoint.card.data
         if isinstance(found, Mapping):
-            return parse(PretrainingData, found, "checkpoint.card.data.")
+            made = functools.partial(parse, PretrainingData, place="checkpoint.card.data.")
+            return self.shared.once(made, PretrainingData, found) if self.shared else made(found)
         return PretrainingData(digest=str(found or ""))
 
     @property

@@ -9,7 +9,10 @@ import functools
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import MISSING, fields, is_dataclass
-from typing import Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple, TypeVar, Union, get_args, get_origin, get_type_hints
+
+if TYPE_CHECKING:
+    from eden_bench.records.shared import Shared
 
 T = TypeVar("T")
 _MOST_DIGITS, _LARGEST = 12, 2**63
@@ -80,11 +83,12 @@ class _Entry(NamedTuple):
     nullable: bool
 
 
-def parse(kind: type[T], content: Mapping[str, Any], place: str = "") -> T:
+def parse(kind: type[T], content: Mapping[str, Any], place: str = "", shared: Shared | None = None) -> T:
     """Parse JSON into a dataclass by field names; further entries are ignored.
 
     A field's type says what fits: str, bool, int (of at least 0), float, ``tuple[str, ...]``, ``Mapping``, another
     dataclass, or ``Annotated`` with a ``Kind``. One with a default may be absent, one that may be None may be null.
+    Other dataclasses that stand for equal parts of several records are parsed once, where these are shared.
 
     Raises:
         Misshapen: for example "its cell.seed is '3', expected a whole number of at least 0".
@@ -99,9 +103,16 @@ def parse(kind: type[T], content: Mapping[str, Any], place: str = "") -> T:
             values[name] = None
         elif not entry.kind.fits(value):
             raise Misshapen(f"its {where} is {_shown(value)}, expected {entry.kind.name}")
+        elif entry.nested is None:
+            values[name] = entry.kind.read(value)
         else:
-            values[name] = parse(entry.nested, value, f"{where}.") if entry.nested else entry.kind.read(value)
+            nested = functools.partial(_nested, entry.nested, f"{where}.", shared)
+            values[name] = shared.once(nested, entry.nested, value) if shared else nested(value)
     return kind(**values)
+
+
+def _nested(kind: type[T], place: str, shared: Shared | None, content: Mapping[str, Any]) -> T:
+    return parse(kind, content, place, shared)
 
 
 @functools.cache

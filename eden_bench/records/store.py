@@ -21,6 +21,7 @@ from eden_bench.printable import printable_line
 from eden_bench.records import arrays
 from eden_bench.records.record import ARRAYS, CASES, REMEDY, Record, RecordDamaged, reason
 from eden_bench.records.shape import Misshapen, is_number
+from eden_bench.records.shared import Shared
 
 SCHEMA = 3
 """3: scores with unit, bounds and statistic, controls, arrays. 2: with a digest of itself; read as well. An edit of a
@@ -146,17 +147,22 @@ def cases_csv(cases: Mapping[str, Sequence[Any]]) -> bytes:
     return text.getvalue().encode()
 
 
-def read(folder: Path) -> Record:
+def read(folder: Path, shared: Shared | None = None) -> Record:
     """Read one record and validate its id, digest and content.
+
+    Args:
+        folder: of the record.
+        shared: holds what it has in common with others that are read with it.
 
     Raises:
         RecordDamaged: names the folder and what is wrong.
     """
     try:
-        record = Record(folder, plain_text.read_json(folder / RECORD))
+        content = plain_text.read_json(folder / RECORD, digested=True)
+        record = Record(folder, shared.content(content) if shared else content, shared=shared)
         _refuse_others(record)
         _ = Cell(**record.content["cell"])  # which has the fields of this version
-    except (OSError, ValueError, TypeError) as error:
+    except (OSError, ValueError, TypeError, RecursionError) as error:
         raise RecordDamaged(f"record {folder} cannot be read ({reason(error)}): {REMEDY}") from error
     if not record.cell.id == record.id == folder.name:
         raise RecordDamaged(f"record {folder} describes cell {record.cell.id[:12]}, not the one it is named after")
@@ -199,10 +205,10 @@ def _outside(name: str, value: float, score: ScoreDefinition) -> str:
 
 def load(out: Path, warn: Warn = warn_stderr) -> list[Record]:
     """Read all records of a run, sorted by id; damaged ones are skipped with a warning that names them."""
-    records = []
+    records, shared = [], Shared()
     for folder in folders(out / "records"):
         try:
-            records.append(read(folder))
+            records.append(read(folder, shared))
         except RecordDamaged as error:
             warn(f"{error}; it is left out")
     return records

@@ -72,10 +72,10 @@ class Checkpoint:
         Raises:
             WeightsRefused: the file is absent, truncated, altered, not safetensors, or of another architecture.
         """
-        from eden_bench.encoders import build_encoder
+        from eden_bench.encoders import unfilled_encoder
 
         path = self.folder / WEIGHTS
-        encoder = build_encoder(str(self.card["arch"]), seed=0)
+        encoder = unfilled_encoder(str(self.card["arch"]))
         weights = read_weights(path)
         found = file_digest(path)
         if found != self.encoder_digest:

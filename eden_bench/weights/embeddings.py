@@ -20,6 +20,7 @@ from eden_bench.contracts import Features
 from eden_bench.digests import file_digest
 from eden_bench.errors import WeightsMissing, WeightsRefused
 from eden_bench.files import atomic
+from eden_bench.files.array_file import UNREADABLE
 
 if TYPE_CHECKING:
     import numpy as np
@@ -125,7 +126,7 @@ def read(path: Path, size: int, changed: int) -> Embeddings:
             raise ValueError(f"it unpacks to {told >> 30} GiB, expected at most {_MOST_BYTES >> 30}")
         with np.load(path, allow_pickle=False) as arrays:
             return _validated(path, {name: arrays[name] for name in arrays.files})
-    except (OSError, ValueError, KeyError, TypeError, EOFError, zipfile.BadZipFile, RecursionError) as error:
+    except (*UNREADABLE, KeyError, TypeError, zipfile.BadZipFile, RecursionError) as error:
         what = f"it lacks {error}" if isinstance(error, KeyError) else str(error)
         raise WeightsRefused(f"{path} is no file of embeddings: {what}; write one with `eden-bench embed`") from error
 

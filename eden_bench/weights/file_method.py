@@ -53,17 +53,17 @@ class FileWeights(EncoderSource):
 
     def load_encoder(self, seed: int) -> Encoder:
         """Load the encoder, the same for every seed. Raises as ``weights_digest``."""
-        from eden_bench.encoders import build_encoder
+        from eden_bench.encoders import unfilled_encoder
 
         found = self._weights()
-        encoder = build_encoder(found.arch, seed=0)
+        encoder = unfilled_encoder(found.arch)
         encoder.load_state_dict(found.weights)
         return encoder
 
     def told(self) -> dict[str, str]:
         """Return the provenance of the file for a record. Raises as ``weights_digest``."""
         found = self._weights()
-        return {"file": self.file, "from": f"a file ({found.arch}; {found.found})"}
+        return {"file": self.file, "from": f"a file ({found.arch}; {found.found})", "reads": found.reads}
 
     def _weights(self) -> _Weights:
         path = Path(self.file).expanduser()
@@ -113,6 +113,8 @@ class _Weights:
     weights: dict[str, Any]
     found: str
     """Where in the file, and how much of the encoder."""
+    reads: str
+    """How its own embedding is pooled, and of which norm: part of what each number of it means."""
 
 
 def register_file(registry: Registry, text: str, taken: Collection[str] = ()) -> str:
@@ -176,13 +178,15 @@ def _read(path: Path, size: int, changed: int) -> _Weights:
         checkpoint = Checkpoint(path)
         encoder = checkpoint.load_encoder()
         weights = dict(encoder.state_dict())
-        return _Weights(_digest(weights), encoder.arch, weights, f"a checkpoint folder{_untrained(checkpoint.card)}")
+        return _Weights(
+            _digest(weights), encoder.arch, weights, f"a checkpoint folder{_untrained(checkpoint.card)}", encoder.reads
+        )
     imported = import_weights(path)
     coverage = imported.coverage
     if coverage.lack:
         print(f"warning: {coverage.lack}", file=sys.stderr)  # noqa: T201
     found = f"{coverage.dialect}: {coverage.matched} of {coverage.expected} entries"
-    return _Weights(_digest(imported.weights), coverage.arch, imported.weights, found)
+    return _Weights(_digest(imported.weights), coverage.arch, imported.weights, found, coverage.reads)
 
 
 def _untrained(card: dict[str, Any]) -> str:

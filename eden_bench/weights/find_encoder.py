@@ -10,13 +10,13 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
 import torch
 
 from eden_bench.errors import WeightsRefused
-from eden_bench.weights import tensor_names
+from eden_bench.weights import families, tensor_names
 from eden_bench.weights.architectures import FAMILIES, Family, Tensors
 
 
@@ -31,6 +31,8 @@ class FoundEncoder:
     """By its own names."""
     renamed: str = ""
     """How its names were changed to these; "" where they were not."""
+    known: tuple[families.Family, ...] = ()
+    """Families of published models whose names these may be, with the layouts that were noticed; none for ours."""
 
 
 DIALECTS = (
@@ -59,12 +61,15 @@ def dialect(prefix: str) -> str:
     return next((name for name, pattern in DIALECTS if re.search(pattern, prefix)), f"prefix {prefix!r}")
 
 
-def find(tensors: Tensors, prefix: str | None = None) -> tuple[FoundEncoder, list[str]]:
+def find(
+    tensors: Tensors, prefix: str | None = None, further: Sequence[families.Family] = ()
+) -> tuple[FoundEncoder, list[str]]:
     """Find the encoder in a checkpoint's tensors: the one under a prefix, or the only one that can be meant.
 
     Args:
         tensors: by path and name.
         prefix: of the encoder, where the user says so.
+        further: families to look for beside those that are known.
 
     Returns:
         The encoder, and the prefixes of other networks of the same file that were passed over.
@@ -73,7 +78,7 @@ def find(tensors: Tensors, prefix: str | None = None) -> tuple[FoundEncoder, lis
         WeightsRefused: there is none, or several and no rule which is meant; names them.
     """
     tensors, renamed = tensor_names.translated(tensors)
-    candidates = [replace(one, renamed=renamed.get(one.prefix, "")) for one in _candidates(tensors)]
+    candidates = [replace(one, renamed=renamed.get(one.prefix, "")) for one in _candidates(tensors, further)]
     if prefix is not None:
         asked = prefix.rstrip("./")
         named = [one for one in candidates if asked in (one.prefix.rstrip("./"), _last(one.prefix).rstrip("./"))]
@@ -95,7 +100,8 @@ def _unknown(tensors: Tensors) -> str:
         f"no encoder that is known here is in its {len(tensors)} tensors ({shown}, …)"
         + (f", they are those of {what}" if what else "")
         + ", expected a ResNet or DenseNet under torchvision's names, a ViT under torchvision's or timm's, a Swin or "
-        "EfficientNet-Lite under timm's, each after any prefix"
+        "EfficientNet-Lite under timm's, or a family of docs/weights.md, each after any prefix; any other of timm's "
+        "networks is read under its own names when --arch names it, as in --arch vit_base_patch16_siglip_224@224"
     )
 
 
@@ -103,14 +109,13 @@ def _last(prefix: str) -> str:
     return prefix.rpartition("/")[2]
 
 
-def _candidates(tensors: Tensors) -> list[FoundEncoder]:
+def _candidates(tensors: Tensors, further: Sequence[families.Family] = ()) -> list[FoundEncoder]:
     """Return all candidate networks in a checkpoint, one a family and prefix, without copies under another name."""
-    found: list[FoundEncoder] = []
+    found = _published(tensors, (*families.load(), *further))
+    published = tuple(one.prefix for one in found)
     for family in FAMILIES:
-        votes = Counter(match["prefix"] for name in tensors if (match := _parts(family, name)))
-        for prefix, count in votes.most_common(_MOST_NETWORKS):
-            own = {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
-            if count >= _LEAST_NAMES and any(re.match(family.sign, name) for name in own):
+        for prefix, own in _networks(tensors, family.own.pattern):
+            if any(re.match(family.sign, name) for name in own) and not prefix.startswith(published):
                 found.append(FoundEncoder(family, prefix, own))
     found.sort(key=lambda one: -len(_own_names(one)))
     whole = [one for one in found if len(_own_names(one)) > len(_own_names(found[0])) // 2]
@@ -121,13 +126,67 @@ def _candidates(tensors: Tensors) -> list[FoundEncoder]:
     ]
 
 
+def _published(tensors: Tensors, known: Iterable[families.Family]) -> list[FoundEncoder]:
+    """Return the networks whose names are of published families, one a prefix; which family is settled by the fit."""
+    noticed: dict[str, dict[families.Family, list[families.Layout]]] = {}
+    for family in known:
+        for layout in family.layouts:
+            for prefix, own in _networks(tensors, layout.own):
+                if _shows(layout, own):
+                    noticed.setdefault(prefix, {}).setdefault(family, []).append(layout)
+    return [
+        FoundEncoder(
+            _as_one([layout for layouts in one.values() for layout in layouts], list(one)),
+            prefix,
+            _under(tensors, prefix),
+            known=tuple(replace(family, layouts=tuple(layouts)) for family, layouts in one.items()),
+        )
+        for prefix, one in noticed.items()
+    ]
+
+
+def _as_one(layouts: list[families.Layout], known: list[families.Family]) -> Family:
+    """Return one family of names for several layouts."""
+    return Family(
+        name=" or ".join(one.title.partition(" (")[0] for one in known),
+        own=re.compile("|".join(f"(?:{one.own})" for one in layouts)),
+        sign="",
+        inside="",
+        arch=_by_fit,
+        look_alikes="; ".join(one.look_alikes for one in known),
+    )
+
+
+def _by_fit(weights: Tensors) -> str:
+    raise ValueError("a published family, whose network is found by what fits")
+
+
+def _shows(layout: families.Layout, own: Tensors) -> bool:
+    """Check whether a layout's sign is among names, and none that means another network."""
+    return any(re.fullmatch(layout.sign, name) for name in own) and not (
+        layout.lacks and any(re.fullmatch(layout.lacks, name) for name in own)
+    )
+
+
+def _networks(tensors: Tensors, own: str) -> Iterator[tuple[str, dict[str, torch.Tensor]]]:
+    """Yield each prefix under which enough names fit a pattern, and all that is under it."""
+    votes = Counter(match["prefix"] for name in tensors if (match := _parts(own, name)))
+    for prefix, count in votes.most_common(_MOST_NETWORKS):
+        if count >= _LEAST_NAMES:
+            yield prefix, _under(tensors, prefix)
+
+
+def _under(tensors: Tensors, prefix: str) -> dict[str, torch.Tensor]:
+    return {name[len(prefix) :]: value for name, value in tensors.items() if name.startswith(prefix)}
+
+
 _LEAST_NAMES = 8
 _MOST_NETWORKS = 16
 
 
-def _parts(family: Family, name: str) -> re.Match[str] | None:
+def _parts(own: str, name: str) -> re.Match[str] | None:
     """Split a name into prefix and own name, the prefix as short as can be."""
-    return re.fullmatch(rf"(?P<prefix>(?:.*?[/.])??)(?P<name>{family.own.pattern})", name)
+    return re.fullmatch(rf"(?P<prefix>(?:.*?[/.])??)(?P<name>{own})", name)
 
 
 def _own_names(found: FoundEncoder) -> list[str]:
@@ -136,7 +195,7 @@ def _own_names(found: FoundEncoder) -> list[str]:
 
 def _same(one: FoundEncoder, other: FoundEncoder) -> bool:
     """Compare two networks' values: equal ones are an alias, as DenseCL's ``backbone`` is of ``encoder_q.0``."""
-    return one.family is other.family and all(
+    return one.family == other.family and all(
         name in other.weights
         and one.weights[name].shape == other.weights[name].shape
         and torch.equal(one.weights[name], other.weights[name])

@@ -21,6 +21,7 @@ from eden_bench.errors import UsageError, WeightsRefused
 from eden_bench.weights.architectures import under_our_names
 from eden_bench.weights.checkpoints import Checkpoint, write_checkpoint
 from eden_bench.weights.find_encoder import FoundEncoder, dialect, find
+from eden_bench.weights.fitting import fitted, named_by_timm
 from eden_bench.weights.reading import read_tensors
 from eden_bench.weights.untrained import is_untrained
 
@@ -56,6 +57,10 @@ class Coverage:
     """Other networks that have these names and shapes, which weights cannot tell from this one."""
     untrained: bool = False
     """Whether it was never trained, and taken because that was asked for."""
+    left_out: tuple[str, ...] = ()
+    """Entries that are no part of the encoder, and why."""
+    reads: str = ""
+    """How the encoder's own embedding is pooled, and of which layer and norm."""
 
     @property
     def share(self) -> float:
@@ -106,11 +111,11 @@ def import_weights(
             was found.
     """
     try:
-        found, others = find(read_tensors(path), prefix)
-        encoder = _built(found)
+        is_timms = arch is not None and "@" in arch
+        found, others = find(read_tensors(path), prefix, [named_by_timm(arch)] if arch and is_timms else ())
+        encoder, weights, coverage = _taken(found, path.name, tuple(others), arch if is_timms else None)
         if arch is not None and arch != encoder.arch:
             raise WeightsRefused(f"the weights are those of {encoder.arch}, expected {arch}: leave --arch out")
-        weights, coverage = _cover(found, encoder, path.name, tuple(others))
         if is_untrained(encoder, weights):
             coverage = _asked_for(coverage, untrained)
         encoder.load_state_dict(weights)
@@ -164,8 +169,33 @@ def fingerprint(encoder: Encoder) -> str:
     if not torch.isfinite(embedded).all() or embedded[0].equal(embedded[1]):
         what = "the same for any image" if torch.isfinite(embedded).all() else "not finite"
         raise WeightsRefused(f"its activations are {what}, expected features: the training diverged or collapsed")
+    return levels_digest(embedded)
+
+
+def levels_digest(embedded: torch.Tensor) -> str:
+    """Hash features, in 500 levels of the largest, to 12 hex digits: the same on every machine, up to rounding."""
     levels = (embedded / embedded.abs().max() * 500).round().to(torch.int64).tolist()
     return hashlib.sha256(repr(levels).encode()).hexdigest()[:12]
+
+
+def _taken(
+    found: FoundEncoder, file: str, others: tuple[str, ...], arch: str | None
+) -> tuple[Encoder, Weights, Coverage]:
+    """Build the encoder that was found and take its weights, of a published family wholly or not at all."""
+    if not found.known:
+        encoder = _built(found)
+        weights, coverage = _cover(found, encoder, file, others)
+        return encoder, weights, replace(coverage, reads=encoder.reads)
+    fit = fitted(found.known, found.weights, arch)
+    start = fit.encoder.state_dict()
+    weights = {name: _as_numbers(name, fit.weights[name], value) for name, value in start.items()}
+    coverage = Coverage(
+        file=file, dialect=dialect(found.prefix), prefix=found.prefix, others=others, arch=fit.encoder.arch,
+        matched=len(start), expected=len(start), missing=(), unexpected=(), reshaped=(f"names: {fit.layout.name}",),
+        look_alikes=found.family.look_alikes, left_out=tuple(f"{n}: {why}" for n, why in fit.left_out.items()),
+        reads=fit.encoder.reads,
+    )  # fmt: skip
+    return fit.encoder, weights, coverage
 
 
 def _built(found: FoundEncoder) -> Encoder:

@@ -103,7 +103,7 @@ def _vit_name(name: str, prefix: str) -> str:
 STRANGERS = (
     ("torchvision's own Swin", r"features\.\d\.\d+\.attn\.(qkv\.weight|relative_position_bias_table)"),
     ("torchvision's own EfficientNet or MobileNet", r"features\.\d\.\d+\.block\.\d\.\d\.weight"),
-    ("a ConvNeXt", r"(stages|features)\.\d\.(blocks\.)?\d+\.(conv_dw|dwconv|block\.0)\.weight|layer_scale"),
+    ("torchvision's own ConvNeXt", r"features\.\d\.\d+\.block\.0\.weight"),
     ("a ViT under Hugging Face's names", r"encoder\.layer\.\d+\.attention\.attention\.query\.weight"),
     ("a Swin under Hugging Face's names", r"encoder\.layers\.\d\.blocks\.\d+\.attention\.self\.query\.weight"),
     ("OpenAI CLIP's or OpenCLIP's own ViT", r"transformer\.resblocks\.\d+\.attn\.in_proj_weight"),

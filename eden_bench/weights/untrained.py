@@ -28,7 +28,7 @@ def is_untrained(encoder: Encoder, weights: Mapping[str, Tensor]) -> bool:
             return False
     if any(isinstance(norm, nn.BatchNorm2d) for _, norm in norms):
         return True
-    biases = [weights[name] for name in weights if name.endswith(".bias") and not name.startswith("patch_embed.proj")]
+    biases = [weights[name] for name in weights if name.endswith(".bias") and "patch_embed.proj" not in name]
     return all(bool(bias.abs().max() < _SMALL) for bias in biases)
 
 

@@ -11,6 +11,7 @@ import numpy as np
 
 from eden_bench import seeds
 from eden_bench.contracts import PretrainData, Stage, Views
+from eden_bench.errors import listed
 from pretrain.engine import distributed
 from pretrain.views.stream import Batches, ViewStream
 
@@ -56,6 +57,12 @@ class Feed:
     def _made(self, purpose: str, epoch: int, first_batch: int = 0) -> Batches:
         order = self._order(epoch) if purpose == "train" else self._held_out()
         return self._stream.epoch(epoch, order, first_batch=first_batch, purpose=purpose)
+
+    def images(self, epoch: int, step: int) -> str:
+        """Name the images of a step of training, counted from 1, of this process's share."""
+        own, ids = self._stream.batch_size, getattr(self._data.pyramid, "ids", None)
+        rows = self._order(epoch)[(step - 1) * own : step * own]
+        return listed([f"image {row}" if ids is None else ids[row] for row in rows])
 
     def _order(self, epoch: int) -> np.ndarray:
         """Return this process's share of the shuffled training images, whole batches only."""

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from eden_bench.errors import TrainingDiverged
 from pretrain.engine import distributed
+from pretrain.engine.state import TrainingState
 
 
 def first_bad(losses: Sequence[Tensor]) -> int | None:
@@ -24,3 +26,12 @@ def is_finite(module: nn.Module) -> bool:
     values = [value for value in module.state_dict().values() if value.is_floating_point() and value.numel()]
     greatest = torch.stack([value.float() for value in torch._foreach_norm(values, float("inf"))])
     return not distributed.summed((~greatest.isfinite()).sum().float()) > 0
+
+
+def diverged(where: str, kept: TrainingState, images: str) -> TrainingDiverged:
+    """Build the error of a run that is not finite: where, what is kept of it, and which images it saw there."""
+    step = f" (that step saw {images})" if images else ""
+    return TrainingDiverged(
+        f"{where}; nothing is handed on, the last good state is {kept.where() if kept.method else 'the start'}: lower "
+        f"lr, or look for damaged images with `eden-bench data check`{step}"
+    )

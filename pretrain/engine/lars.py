@@ -69,6 +69,6 @@ def _scaled(weights: list[nn.Parameter], weight_decay: float, trust: float) -> d
     if not weights:
         return {}
     updates = torch._foreach_add([w.grad for w in weights if w.grad is not None], list(weights), alpha=weight_decay)
-    size, pull = (torch.stack(torch._foreach_norm(of)) for of in (list(weights), updates))
+    size, pull = torch.stack(torch._foreach_norm(list(weights))), torch.stack(torch._foreach_norm(updates))
     ratios = torch.where((size > 0) & (pull > 0), trust * size / pull, 1.0).unbind()
     return dict(zip(weights, torch._foreach_mul(updates, ratios), strict=True))

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.parallel import DistributedDataParallel
 
-from eden_bench.contracts import Method, Views
+from eden_bench.contracts import Method, PretrainConfig, Views
+from eden_bench.errors import UsageError
 from pretrain.engine import distributed
 from pretrain.engine.optimisation import autocast
 
@@ -24,6 +25,18 @@ class Losses(nn.Module):
     def forward(self, views: Views, turn: str) -> dict[str, Tensor]:
         """Return the losses of a turn."""
         return self.method.losses(views, turn)
+
+
+def refuse_misfit(config: PretrainConfig, processes: int) -> None:
+    """Validate that a batch and its groups divide among the processes; raise UsageError if not."""
+    if config.batch_size % processes:
+        raise UsageError(f"batch_size {config.batch_size} does not divide among {processes} processes")
+    groups = config.bn_groups or processes
+    if groups % processes:
+        raise UsageError(
+            f"bn_groups {groups} does not divide among {processes} processes, which would normalise in other groups "
+            "than the config says: start as many processes as divide it, or change bn_groups"
+        )
 
 
 def clip(optimiser: torch.optim.Optimizer, clip_norm: float | None) -> None:

@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 
-from eden_bench.contracts import Context, PretrainConfig, PretrainData
-from eden_bench.devices import fast_precision, is_out_of_memory
+from eden_bench.contracts import Context, PretrainConfig, PretrainData, ViewRecipe
+from eden_bench.devices import fast_precision, is_deterministic, is_out_of_memory, undetermined_operation
 from eden_bench.digests import digest
 from eden_bench.errors import EdenError, OutOfMemory, UsageError
 from eden_bench.files import atomic
@@ -65,7 +65,8 @@ def pretrain(
     checkpoint = Checkpoint(folder)
     with distributed.process_group(context.device) as device, _alone(folder):
         asked = validated(speedups)
-        precision = "+".join((fast_precision(device.type), *asked))
+        marks = (*asked, *(["deterministic"] if is_deterministic(device.type) else []))
+        precision = "+".join((fast_precision(device.type), *marks))
         recipe = recipe_id(method_name, config, data.digest, seed, threads(device), precision=precision)
         if not _is_finished(checkpoint, recipe, device):
             training = Training(
@@ -135,6 +136,7 @@ def _card(training: Training, selected: dict[str, Any]) -> dict[str, Any]:
         "processes": distributed.size(),
         "history": {"first": history[0], "last": history[-1], "seconds": sum(e["seconds"] for e in history)},
         **provenance.gather(str(training.device), threads(training.device)),
+        **provenance.peak_memory(str(training.device)),
     }
 
 
@@ -142,13 +144,20 @@ def _seen(training: Training) -> dict[str, Any]:
     """Return what pretrainings are compared by: images, views of each, augmentation, normalisation."""
     config, history = training.config, training.at.history
     recipes = [recipe.normalised(config.normalisation) for recipe in training.recipes(config.stages[-1])]
-    looks = [{**asdict(recipe), "mean": None, "std": None} for recipe in recipes]
+    plain = {"mean": None, "std": None}
+    looks = [{**_told(recipe), **plain} for recipe in recipes]
     return {
         "images_seen": sum(entry["steps"] for entry in history) * config.batch_size,
         "views": len(recipes),
         "augmentation": {"family": config.augmentation, "digest": digest(looks)[:12]},
         "normalisation": list(dict.fromkeys((recipe.mean, recipe.std) for recipe in recipes)),
     }
+
+
+def _told(recipe: ViewRecipe) -> dict[str, Any]:
+    """Return a recipe's fields, without those that came later where they are at their defaults."""
+    later = {"crop_place": "random", "cell": None}
+    return {name: value for name, value in asdict(recipe).items() if name not in later or value != later[name]}
 
 
 @contextlib.contextmanager
@@ -164,10 +173,12 @@ def _alone(folder: Path) -> Iterator[None]:
 
 @contextlib.contextmanager
 def _explained(training: Training) -> Iterator[None]:
-    """Convert out-of-memory and disk-full errors to one sentence that says what to do."""
+    """Convert out-of-memory, disk-full and not deterministic errors to one sentence that says what to do."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
+        if undetermined := undetermined_operation(error):
+            raise UsageError(f"{training.name}: {undetermined}") from error
         if not is_out_of_memory(error):
             raise
         raise OutOfMemory(

@@ -102,7 +102,7 @@ def _each(found: T, copied: Callable[[Tensor], Tensor]) -> T:
         made = {key: _each(value, copied) for key, value in found.items()}
     elif isinstance(found, list | tuple):
         made = type(found)(_each(value, copied) for value in found)
-    return made  # type: ignore[no-any-return]
+    return made
 
 
 def _write(folder: Path, at: TrainingState, copies: Copies | None) -> None:

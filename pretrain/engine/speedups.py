@@ -41,14 +41,14 @@ def validated(asked: Sequence[str]) -> tuple[str, ...]:
 
 @contextlib.contextmanager
 def tuned(asked: Sequence[str]) -> Iterator[None]:
-    """Let cuDNN choose its algorithms by timing them, inside the block, if that is asked for."""
-    with torch.backends.cudnn.flags(
-        enabled=torch.backends.cudnn.enabled,
-        benchmark=torch.backends.cudnn.benchmark or "tune" in asked,
-        deterministic=torch.backends.cudnn.deterministic,
-        allow_tf32=torch.backends.cudnn.allow_tf32,
-    ):
+    """Let cuDNN choose its algorithms by timing them, inside the block, if that is asked for and need not repeat."""
+    before = torch.backends.cudnn.benchmark
+    if "tune" in asked:
+        torch.backends.cudnn.benchmark = not torch.are_deterministic_algorithms_enabled()
+    try:
         yield
+    finally:
+        torch.backends.cudnn.benchmark = before
 
 
 def compile_encoders(

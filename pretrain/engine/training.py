@@ -66,15 +66,8 @@ class Training:
 
     def __post_init__(self) -> None:
         """Build the method from the seed, and resume from a saved state if there is one."""
-        processes, self._data = distributed.size(), self.data
-        if self.config.batch_size % processes:
-            raise UsageError(f"batch_size {self.config.batch_size} does not divide among {processes} processes")
-        groups = self.config.bn_groups or processes
-        if groups % processes:
-            raise UsageError(
-                f"bn_groups {groups} does not divide among {processes} processes, which would normalise in other "
-                "groups than the config says: start as many processes as divide it, or change bn_groups"
-            )
+        self._data = self.data
+        network.refuse_misfit(self.config, distributed.size())
         with seeded(self.seed, "method"):
             self.method = registry.methods.get(self.name)(self.config)
         self.at, self._saver = state.load(self.folder, self.recipe), Saver(self.folder)
@@ -246,19 +239,16 @@ class Training:
         bad = finite.first_bad(self._recent)
         self._recent.clear()
         if bad is not None:
-            raise self._diverged("loss", stage, self.at.step + 1 + bad // len(self._optimisers))
+            step = self.at.step + 1 + bad // len(self._optimisers)
+            raise self._diverged("loss", stage, step, self._feed.images(self.at.epoch, step))
         if not finite.is_finite(self._module):
             raise self._diverged("network", stage, self.at.step)
 
-    def _diverged(self, what: str, stage: Stage, step: int) -> TrainingDiverged:
+    def _diverged(self, what: str, stage: Stage, step: int, images: str = "") -> TrainingDiverged:
         with contextlib.suppress(EdenError, OSError):
             self._saver.wait()
-        kept = state.load(self.folder, self.recipe)
-        return TrainingDiverged(
-            f"{self.name}: the {what} is not finite at stage {stage.name}, epoch {self.at.epoch + 1}, step {step}; "
-            f"nothing is handed on, the last good state is {kept.where() if kept.method else 'the start'}: lower lr, "
-            "or look for damaged images with `eden-bench data check`"
-        )
+        where = f"{self.name}: the {what} is not finite at stage {stage.name}, epoch {self.at.epoch + 1}, step {step}"
+        return finite.diverged(where, state.load(self.folder, self.recipe), images)
 
     def _note(self, stage: Stage, validation_loss: float) -> None:
         """Append the epoch to the history."""
@@ -277,8 +267,7 @@ class Training:
 
     def _stop_if_asked(self, stage: Stage) -> None:
         """Save and raise Preempted if the system asks to end; several processes decide together, at intervals."""
-        together = self.at.step % CHECK_EVERY_STEPS == 0
-        if distributed.asked_to_stop(self.device, together=together):
+        if distributed.asked_to_stop(self.device, together=self.at.step % CHECK_EVERY_STEPS == 0):
             self._check(stage)
             self._save()
             self._saver.wait()

@@ -17,7 +17,6 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 from torch.autograd.function import once_differentiable
-from torch.nn import functional
 from torch.nn.modules.batchnorm import _BatchNorm
 
 _norm = torch.ops.aten.native_batch_norm
@@ -50,10 +49,13 @@ def _uses_batch(layer: _BatchNorm) -> bool:
 
 
 def _normalised(layer: _BatchNorm, groups: int, counted: Counter[Tensor], images: Tensor) -> Tensor:
-    layer._check_input_dim(images)
-    functional._verify_batch_size([len(images) // groups, *images.shape[1:]])  # type: ignore[no-untyped-call]
+    layer._check_input_dim(images)  # type: ignore[no-untyped-call]
+    if len(images) // groups * images[0, 0].numel() < 2:
+        raise ValueError(
+            f"Expected more than 1 value per channel in each of {groups} groups, got {tuple(images.shape)}"
+        )
     running: tuple[Tensor | None, Tensor | None] = (None, None)
-    if layer.training and layer.track_running_stats:
+    if layer.training and layer.track_running_stats and layer.num_batches_tracked is not None:
         counted[layer.num_batches_tracked] += 1  # one launch at the end instead of one a layer
         running = (layer.running_mean, layer.running_var)
     apply = cast(Any, _Normalise.apply)
@@ -94,7 +96,7 @@ class _Normalise(torch.autograd.Function):
         images, weight, means, scales = ctx.saved_tensors
         wanted = ctx.needs_input_grad[:3]
         by_images = torch.empty_like(images) if wanted[0] else None
-        by_weights, by_biases = [], []
+        by_parameters: list[Tensor] = []
         parts = zip(*(whole.tensor_split(ctx.groups) for whole in (by_out, images)), means, scales, strict=True)
         for number, (by_part, part, mean, scale) in enumerate(parts):
             found = torch.ops.aten.native_batch_norm_backward(
@@ -102,8 +104,7 @@ class _Normalise(torch.autograd.Function):
             )
             if by_images is not None:
                 by_images.tensor_split(ctx.groups)[number].copy_(found[0])
-            by_weights.append(found[1])
-            by_biases.append(found[2])
-        sums = (torch.stack(each).sum(0) if needed else None
-                for each, needed in zip((by_weights, by_biases), wanted[1:], strict=True))  # fmt: skip
-        return by_images, *sums, None, None, None, None, None
+            by_parameters += [each for each, needed in zip(found[1:], wanted[1:], strict=True) if needed]
+        sums = iter(torch.stack(by_parameters).view(ctx.groups, -1, len(mean)).sum(0)) if any(wanted[1:]) else iter(())
+        by_weight, by_bias = (next(sums) if needed else None for needed in wanted[1:])
+        return by_images, by_weight, by_bias, None, None, None, None, None

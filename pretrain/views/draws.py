@@ -76,9 +76,15 @@ def draw_crops(table: np.ndarray, recipe: ViewRecipe, height_px: int, width_px: 
 
     A crop scale of (1, 1) means no crop, also of anchors whose shape the ratios exclude.
 
+    A recipe of a cell has the cell instead.
+
     Returns:
         (B, 4) int64: top, left, height, width.
     """
+    if recipe.cell is not None:
+        row, column, rows, columns = recipe.cell
+        cell = (height_px // rows, width_px // columns)
+        return np.tile(np.array([row * cell[0], column * cell[1], *cell]), (len(table), 1))
     if recipe.crop_scale == (1.0, 1.0):
         return np.tile(np.array([0, 0, height_px, width_px]), (len(table), 1))
     area = height_px * width_px * _between(table[:, _AREA], *recipe.crop_scale)
@@ -87,8 +93,11 @@ def draw_crops(table: np.ndarray, recipe: ViewRecipe, height_px: int, width_px: 
     fits = (heights > 0) & (heights <= height_px) & (widths > 0) & (widths <= width_px)
     first = np.argmax(fits, axis=1)[:, None]
     height, width = (np.take_along_axis(sides, first, axis=1)[:, 0] for sides in (heights, widths))
-    top = np.floor(table[:, _TOP] * (height_px - height + 1))
-    left = np.floor(table[:, _LEFT] * (width_px - width + 1))
+    if recipe.crop_place == "centre":
+        top, left = np.floor((height_px - height) / 2), np.floor((width_px - width) / 2)
+    else:
+        top = np.floor(table[:, _TOP] * (height_px - height + 1))
+        left = np.floor(table[:, _LEFT] * (width_px - width + 1))
     crops = np.stack([top, left, height, width], axis=1)
     return np.where(fits.any(axis=1)[:, None], crops, central_crop(recipe, height_px, width_px)).astype(np.int64)
 
@@ -116,6 +125,23 @@ def draw_cells(table: np.ndarray, rows: int, columns: int) -> np.ndarray:
         (B, 2) int64: row, column.
     """
     return (table * (rows, columns)).astype(np.int64)
+
+
+def draw_windows(table: np.ndarray, rows: int, columns: int, margin: float) -> np.ndarray:
+    """Draw a window of a cell's size anywhere in the image but for a margin, uniformly.
+
+    Args:
+        table: (B, 2) in [0, 1).
+        rows: rows of the grid whose cells the windows are as large as.
+        columns: columns of the grid.
+        margin: share of the side that stays free on each side; a window that is the whole side stays where it is.
+
+    Returns:
+        (B, 2) float64: top and left in cells' heights and widths, 0 to rows - 1 and columns - 1.
+    """
+    cells = np.array([rows, columns], dtype=float)
+    free = np.where(cells > 1, np.minimum(margin, (1 - 1 / cells) / 2), 0) * cells
+    return np.asarray(free + table * (cells - 1 - 2 * free))
 
 
 def upright_maps(draws: Draws, size_px: int) -> np.ndarray:

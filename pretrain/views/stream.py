@@ -27,7 +27,7 @@ from torch import Tensor
 from eden_bench import seeds
 from eden_bench.contracts import Anchor, Pyramid, Stage, View, ViewRecipe, Views, at_least
 from pretrain.views import opencv_renderer, torch_renderer
-from pretrain.views.draws import WIDTH, Draws, anchor_maps, draw_cells, draw_views
+from pretrain.views.draws import WIDTH, Draws, anchor_maps, draw_cells, draw_views, draw_windows
 from pretrain.views.uploading import uploaded
 from pretrain.views.windows import Window, cut
 
@@ -43,7 +43,9 @@ class Plan(NamedTuple):
     samples: np.ndarray
     """(B,) int64."""
     cells: np.ndarray
-    """(B, 2) int64: row and column of each anchor."""
+    """(B, 2): row and column of each anchor."""
+    grid: tuple[int, int]
+    """Rows and columns."""
     draws: tuple[Draws, ...]
     """One a view."""
 
@@ -118,7 +120,6 @@ class ViewStream:
         self.batch_size = batch_size
         self.labels = None if labels is None else torch.as_tensor(labels, dtype=torch.float32)
         self._buffers = Buffers()
-        self.anchor_px = pyramid.anchor(0, 0, 0, stage.rows, stage.columns).px
 
     def epoch(self, epoch: int, order: np.ndarray, *, first_batch: int = 0, purpose: str = "train") -> Batches:
         """Begin an epoch's batches, which are prepared ahead; leaving the loop early is safe.
@@ -133,9 +134,10 @@ class ViewStream:
 
     def _planner(self, epoch: int, order: np.ndarray, purpose: str) -> Callable[[int], Plan]:
         address = (purpose, self.stage.name, epoch)
-        cells = draw_cells(
-            seeds.uniforms(self.seed, "cell", *address, rows=order, width=2), self.stage.rows, self.stage.columns
-        )
+        places = seeds.uniforms(self.seed, "cell", *address, rows=order, width=2)
+        grid, margin = self.stage.grid(epoch), self.stage.margin
+        cells = draw_cells(places, *grid) if margin is None else draw_windows(places, *grid, margin)
+        anchor_px = self.pyramid.anchor(0, 0, 0, *grid).px
         tables = [
             seeds.uniforms(self.seed, "view", *address, view, rows=order, width=WIDTH)
             for view in range(len(self.recipes))
@@ -145,9 +147,9 @@ class ViewStream:
             part = slice(batch * self.batch_size, (batch + 1) * self.batch_size)
             draws: list[Draws] = []
             for table, recipe in zip(tables, self.recipes, strict=True):
-                drawn = draw_views(table[part], recipe, *self.anchor_px)
+                drawn = draw_views(table[part], recipe, *anchor_px)
                 draws.append(drawn if recipe.crop_of is None else drawn._replace(crop=draws[recipe.crop_of].crop))
-            return Plan(order[part], cells[part], tuple(draws))
+            return Plan(order[part], cells[part], grid, tuple(draws))
 
         return plan
 
@@ -192,8 +194,8 @@ class ViewStream:
         return Prepared(plan, started, images)
 
     def _anchors(self, plan: Plan, part: slice) -> list[Anchor]:
-        stage, places = self.stage, zip(plan.samples[part].tolist(), plan.cells[part].tolist(), strict=True)
-        return [self.pyramid.anchor(sample, row, column, stage.rows, stage.columns) for sample, (row, column) in places]
+        places = zip(plan.samples[part].tolist(), plan.cells[part].tolist(), strict=True)
+        return [self.pyramid.anchor(sample, row, column, *plan.grid) for sample, (row, column) in places]
 
     def _finish(self, made: Prepared, epoch: int, purpose: str) -> Views:
         plan = made.plan

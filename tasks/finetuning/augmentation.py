@@ -23,6 +23,7 @@ from torch import Tensor
 
 from eden_bench import seeds
 from tasks.finetuning.augmentation_opencv import augment
+from tasks.finetuning.device_images import put
 from tasks.finetuning.protocol import SegmentationProtocol
 from tasks.finetuning.warps import (
     affine_matrix,
@@ -109,7 +110,7 @@ class Augmentation:
         grey, masks = intensities(images.float() / 255, draws), masks.float()
         moved = np.flatnonzero((draws.distortion != "") | (draws.crop[:, 2] < 1))
         if len(moved):
-            at = torch.from_numpy(moved).to(self.device)
+            at = put(moved, self.device)
             source = self.source(draws, moved, rows, epoch, images.shape[-1])
             grey[at], masks[at] = sample(grey[at], source, "bilinear"), sample(masks[at], source, "nearest")
         return grey, masks
@@ -130,7 +131,7 @@ class Augmentation:
         kinds = draws.distortion[moved]
         for kind in np.unique(kinds[kinds != ""]):
             here = np.flatnonzero(kinds == kind)
-            at, which = torch.from_numpy(here).to(self.device), moved[here]
+            at, which = put(here, self.device), moved[here]
             if kind == "grid":
                 source[at] = stretched(x[at], y[at], self._put(draws.stretch[which]), size_px)
             elif kind == "optical":
@@ -174,7 +175,7 @@ class Augmentation:
         return noise
 
     def _put(self, values: np.ndarray) -> Tensor:
-        return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).to(self.device)
+        return put(np.asarray(values, dtype=np.float32), self.device)
 
 
 def draw(protocol: SegmentationProtocol, seed: int, epoch: int, rows: np.ndarray) -> SegmentationDraws:
@@ -204,11 +205,11 @@ def intensities(grey: Tensor, draws: SegmentationDraws) -> Tensor:
     """Change brightness and contrast (contrast · v + brightness), or gamma (v ** gamma), of images in [0, 1]."""
     brightened, bent = np.flatnonzero(draws.brightens), np.flatnonzero(draws.bends)
     if len(brightened):
-        at = torch.from_numpy(brightened).to(grey.device)
+        at = put(brightened, grey.device)
         factor, added = _per_image(draws.contrast[brightened], grey), _per_image(draws.brightness[brightened], grey)
         grey[at] = (grey[at] * factor + added).clamp(0, 1)
     if len(bent):
-        at = torch.from_numpy(bent).to(grey.device)
+        at = put(bent, grey.device)
         grey[at] = grey[at] ** _per_image(draws.gamma[bent], grey)
     return grey
 
@@ -223,4 +224,4 @@ def _room_for(batch: Tensor, kept: Tensor) -> Tensor:
 
 
 def _per_image(values: np.ndarray, like: Tensor) -> Tensor:
-    return torch.from_numpy(values).to(like)[:, None, None, None]
+    return put(values.astype(np.float32), like.device)[:, None, None, None]

@@ -14,16 +14,17 @@ from eden_bench.encoders import Encoder
 from tasks.finetuning.crops import centre_crop, draw, random_crops, ten_crops
 from tasks.finetuning.device_images import Resident, in_batches
 from tasks.finetuning.labelled import OpenLabelled
-from tasks.finetuning.loop import Problem, fine_tune, logits_of, on_device, resolved, scored_logits
+from tasks.finetuning.loop import Problem, chosen_by_hardware, logits_of, on_device, resolved, scored_logits, training
 from tasks.finetuning.networks import Classifier
 from tasks.finetuning.protocol import ClassificationProtocol
 from tasks.finetuning.splits import Chosen, choose
+from tasks.finetuning.turns import ByTurns, Steps
 
 if TYPE_CHECKING:
     from tasks.finetuning.definitions import ClassificationTask
 
 
-class OpenClassification(OpenLabelled):
+class OpenClassification(OpenLabelled, ByTurns):
     """A classification task ready to run; see ``contracts.OpenTask``.
 
     Raises:
@@ -40,20 +41,20 @@ class OpenClassification(OpenLabelled):
     ) -> None:
         share, side_px = protocol.validation_share, protocol.source_px
         super().__init__(task, index, context, dataset, side_px=side_px, validation_share=share)
-        self.protocol = resolved(protocol, self.device)
+        self.protocol, self.at_once = resolved(protocol, self.device), context.at_once
         self.images = Resident(self.store.images, self.device)
-        self.data["precision"] = self.protocol.precision
+        self.data |= chosen_by_hardware(protocol, self.device)
 
-    def run(self, encoder: Encoder, seed: int, shots: int | None = None) -> Outcome:
-        """Fine-tune a linear head and the encoder, and score the test images; see ``contracts.OpenTask.run``."""
+    def steps(self, encoder: Encoder, seed: int, shots: int | None = None) -> Steps[Outcome]:
+        """Fine-tune a linear head and the encoder, and score the test images; see ``ByTurns.steps``."""
         chosen = choose(self.splits, self.protocol, seed, shots, self.shown)
         network = self.network(encoder, seed)
-        training = fine_tune(self._problem(network, chosen, seed), self.protocol, seed, self.device)
+        taken = yield from training(self._problem(network, chosen, seed), self.protocol, seed, self.device)
         told = {
             **self.told(chosen.train, chosen.validation),
-            "thresholds": self._thresholds(network, chosen.validation, training["best_step"]),
+            "thresholds": self._thresholds(network, chosen.validation, taken["best_step"]),
         }
-        return self._score(network, {**training, **told})
+        return self._score(network, {**taken, **told})
 
     def network(self, encoder: Encoder, seed: int) -> nn.Module:
         """Build the encoder at the protocol's size with a linear head drawn from the seed, on the device."""
@@ -64,20 +65,20 @@ class OpenClassification(OpenLabelled):
         return on_device(network, self.device)
 
     def _problem(self, network: nn.Module, chosen: Chosen, seed: int) -> Problem:
-        def loss(rows: np.ndarray, epoch: int) -> Tensor:
+        def prepare(rows: np.ndarray, epoch: int) -> tuple[Tensor, Tensor]:
             draws = draw(self.protocol, seed, epoch, rows)
-            images = random_crops(self.images(rows), draws, self.protocol.size_px)
-            return functional.binary_cross_entropy_with_logits(
-                logits_of(network, images, self.protocol), self.targets_of(rows)
-            )
+            return random_crops(self.images(rows), draws, self.protocol.size_px), self.targets_of(rows)
 
-        def validation_loss() -> float:
+        def loss(images: Tensor, targets: Tensor) -> Tensor:
+            return functional.binary_cross_entropy_with_logits(logits_of(network, images, self.protocol), targets)
+
+        def validation_loss() -> Tensor:
             return self._validation_loss(network, chosen.validation)
 
         checked, full = validation_loss if len(chosen.validation) else None, len(self.splits.train)
-        return Problem(network, loss, checked, chosen.train, full, self.splits.items)
+        return Problem(network, loss, checked, chosen.train, full, self.splits.items, prepare)
 
-    def _validation_loss(self, network: nn.Module, rows: np.ndarray) -> float:
+    def _validation_loss(self, network: nn.Module, rows: np.ndarray) -> Tensor:
         """Compute the mean cross-entropy over images and labels, on centre crops."""
         total = torch.zeros((), device=self.device)
         for batch in in_batches(rows, self.protocol.eval_batch_size):
@@ -86,7 +87,7 @@ class OpenClassification(OpenLabelled):
                 logits_of(network, images, self.protocol), self.targets_of(batch)
             )
             total += entropy * (len(batch) / len(rows))
-        return float(total)
+        return total
 
     def _thresholds(self, network: nn.Module, rows: np.ndarray, step: int) -> dict[str, float]:
         """Return each label's threshold of highest F1 on the validation images, seen as test images are."""

@@ -14,6 +14,7 @@ from torch import Tensor
 from torch.nn import functional
 
 from eden_bench import seeds
+from tasks.finetuning.device_images import put
 from tasks.finetuning.protocol import ClassificationProtocol
 
 _ATTEMPTS = 10
@@ -99,4 +100,4 @@ def _source(draws: CropDraws, size_px: int, device: torch.device) -> tuple[Tenso
 
 
 def _put(values: np.ndarray, device: torch.device) -> Tensor:
-    return torch.from_numpy(np.ascontiguousarray(values, dtype=np.float32)).to(device)
+    return put(np.asarray(values, dtype=np.float32), device)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
 
 import numpy as np
@@ -35,14 +36,29 @@ class Resident:
     def _take(self, rows: np.ndarray) -> Tensor:
         if self._there is None:
             return torch.from_numpy(np.ascontiguousarray(self._pixels[rows]))
-        return self._there[torch.from_numpy(rows).to(self._there.device)]
+        return self._there[put(rows, self._there.device)]
+
+
+def put(values: np.ndarray, device: torch.device) -> Tensor:
+    """Copy an array to a GPU without waiting for it, by pinned memory; on a CPU it is the array's own memory.
+
+    torch keeps the pinned memory until the copy is done.
+    """
+    here = torch.from_numpy(np.ascontiguousarray(values))
+    return here.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else here.to(device)
 
 
 def normalised(images: Tensor, protocol: FinetuneProtocol) -> Tensor:
     """Return the network's input (B, 3, H, W), channels last, from images (B, 1 or 3, H, W) in [0, 1]."""
-    mean = torch.tensor(protocol.mean, device=images.device)[:, None, None]
-    std = torch.tensor(protocol.std, device=images.device)[:, None, None]
+    mean, std = _per_channel(protocol.mean, images.device), _per_channel(protocol.std, images.device)
     return ((images - mean) / std).contiguous(memory_format=torch.channels_last)
+
+
+@functools.lru_cache(maxsize=64)
+def _per_channel(values: tuple[float, ...], device: torch.device) -> Tensor:
+    """Return a constant of three channels on the device, made once: making it waits for a GPU."""
+    with torch.inference_mode(False):  # or, first made in a validation, no gradient could pass by it
+        return torch.tensor(values, device=device)[:, None, None]
 
 
 def in_batches(rows: np.ndarray, batch_size: int) -> Iterator[np.ndarray]:

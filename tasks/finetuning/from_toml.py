@@ -1,7 +1,8 @@
-"""A segmentation task from a TOML file: a folder of images, folders of masks, no Python (docs/tasks.md)."""
+"""A task from a TOML file, without Python (docs/tasks.md): a segmentation by masks, or a classification by a table."""
 
 from __future__ import annotations
 
+import math
 import re
 import tomllib
 from collections.abc import Mapping
@@ -13,18 +14,32 @@ from eden_bench.contracts import DatasetCard, in_range, with_overrides
 from eden_bench.contracts.members import check_object
 from eden_bench.errors import PluginError, UsageError, nearest
 from eden_bench.files import plain_text
-from tasks.finetuning.definitions import DICE, IOU, IOU_THRESHOLDS, SegmentationTask
-from tasks.finetuning.protocol import PAPER_SEGMENTATION, QUICK_SEGMENTATION
+from tasks.finetuning.definitions import DICE, IOU, IOU_THRESHOLDS, ClassificationTask, SegmentationTask
+from tasks.finetuning.protocol import (
+    PAPER_CLASSIFICATION,
+    PAPER_SEGMENTATION,
+    QUICK_CLASSIFICATION,
+    QUICK_SEGMENTATION,
+)
 from tasks.reading.folder import FolderDataset, Masks
+from tasks.reading.label_table import LabelTable
 
 _SCORES = {score.name: score for score in (DICE, IOU, IOU_THRESHOLDS)}
 _MODALITIES = ("chest-x-ray", "fundus")
-_NEEDED = ("name", "images", "masks", "modality", "licence")
+_NEEDED = ("name", "images", "modality", "licence")
 _KEYS: Mapping[str, type | tuple[type, ...]] = {
     "name": str,
     "title": str,
     "images": str,
     "masks": (str, dict),
+    "labels": str,
+    "label_columns": list,
+    "image_column": str,
+    "patient_column": str,
+    "split_column": str,
+    "subfolders": bool,
+    "leave_out_damaged": bool,
+    "window": list,
     "mask_suffix": str,
     "mask_value": int,
     "modality": str,
@@ -49,8 +64,11 @@ _WORDS = {
     int: "a whole number",
     float: "a number",
     dict: "a table",
+    list: "a list",
     (str, dict): "text or a table",
 }
+_OF_LABELS = ("label_columns", "image_column", "patient_column", "split_column")
+_OF_MASKS = ("mask_suffix", "mask_value", "side_mm", "score", "folds")
 _MASK_KEYS = {"folder": str, "suffix": str, "value": int}
 
 
@@ -93,6 +111,7 @@ def _check(content: Mapping[str, Any]) -> None:
     missing = [key for key in _NEEDED if not content.get(key)]
     if missing:
         raise ValueError(f"{missing[0]!r} is missing, expected {', '.join(_NEEDED[:-1])} and {_NEEDED[-1]}")
+    _check_target(content)
     if not re.fullmatch(r"[a-z0-9][a-z0-9._-]*", content["name"]):
         raise ValueError(f"name must be of small letters, digits and hyphens, not {content['name']!r}")
     for key, known in (("modality", _MODALITIES), ("score", tuple(_SCORES))):
@@ -102,6 +121,27 @@ def _check(content: Mapping[str, Any]) -> None:
         raise ValueError(f"channels must be 1 or 3, not {content['channels']}")
     in_range("bits", content.get("bits", 16), 8, 16)
     _check_split(content)
+
+
+def _check_target(content: Mapping[str, Any]) -> None:
+    """Validate that there are masks or labels, and no key of the other kind."""
+    if bool(content.get("masks")) == bool(content.get("labels")):
+        raise ValueError("expected 'masks' (a segmentation) or 'labels' (a classification), and not both")
+    for key in _OF_MASKS if "labels" in content else _OF_LABELS:
+        if key in content:
+            raise ValueError(f"{key} belongs to {'masks' if 'labels' in content else 'labels'}: remove it")
+    if not all(isinstance(column, str) and column for column in content.get("label_columns", [])):
+        raise ValueError(f"label_columns must be names of columns, not {content['label_columns']!r}")
+    window = content.get("window", [0.5, 1])
+    if not (
+        len(window) == 2
+        and all(type(v) in (int, float) for v in window)
+        and math.isfinite(sum(window))
+        and window[1] > 0
+    ):
+        raise ValueError(f"window must be [centre, width] with a width above 0, not {window!r}")
+    if "split_column" in content and (other := content.keys() & {"lists", "test_share"}):
+        raise ValueError(f"split_column and {min(other)} exclude each other: keep one of them")
 
 
 def _check_split(content: Mapping[str, Any]) -> None:
@@ -140,13 +180,27 @@ def _dataset(content: Mapping[str, Any], root: Path) -> FolderDataset:
         card=card,
         root=root,
         images=root / content["images"],
-        masks=_masks(content, root),
+        masks=_masks(content, root) if "masks" in content else {},
+        labels=_labels(content, root) if "labels" in content else None,
         patient=re.compile(content["patient"]) if "patient" in content else None,
         test_share=content.get("test_share", 0.2),
         lists=root / content["lists"] if "lists" in content else None,
         fold=content.get("fold"),
         channels=_channels(content),
         bits=content.get("bits"),
+        window=(float(content["window"][0]), float(content["window"][1])) if "window" in content else None,
+        subfolders=content.get("subfolders", False),
+        leave_out_damaged=content.get("leave_out_damaged", False),
+    )
+
+
+def _labels(content: Mapping[str, Any], root: Path) -> LabelTable:
+    return LabelTable(
+        file=root / content["labels"],
+        columns=tuple(content.get("label_columns", ())),
+        image=content.get("image_column", ""),
+        patient=content.get("patient_column", ""),
+        split=content.get("split_column", ""),
     )
 
 
@@ -165,7 +219,16 @@ def _masks(content: Mapping[str, Any], root: Path) -> dict[str, Masks]:
     return found
 
 
-def _task(content: Mapping[str, Any]) -> SegmentationTask:
+def _task(content: Mapping[str, Any]) -> SegmentationTask | ClassificationTask:
+    if "labels" in content:
+        return ClassificationTask(
+            name=content["name"],
+            dataset=content["name"],
+            title=content.get("title", content["name"]),
+            channels=_channels(content),
+            paper=with_overrides(PAPER_CLASSIFICATION, content.get("paper", {}), "[paper]"),
+            quick=with_overrides(QUICK_CLASSIFICATION, content.get("quick", {}), "[quick]"),
+        )
     return SegmentationTask(
         name=content["name"],
         dataset=content["name"],

@@ -14,6 +14,7 @@ from eden_bench.data.image_store import open_images
 from eden_bench.digests import digest
 from eden_bench.errors import DataMissing
 from tasks.finetuning import scores
+from tasks.finetuning.device_images import put
 from tasks.finetuning.splits import both_values, described, split
 
 if TYPE_CHECKING:
@@ -86,7 +87,7 @@ class OpenLabelled(OpenTask):
 
     def targets_of(self, rows: np.ndarray) -> Tensor:
         """Return the targets of some images on the device, (B, L)."""
-        return torch.from_numpy(self.targets[rows]).to(self.device)
+        return put(self.targets[rows], self.device)
 
 
 def _need_labels(index: DatasetIndex) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, NamedTuple, TypeVar
 
@@ -22,6 +22,8 @@ from eden_bench.devices import fast_precision, is_out_of_memory
 from eden_bench.errors import OutOfMemory, TrainingDiverged, listed
 from tasks.finetuning.device_images import normalised
 from tasks.finetuning.protocol import FinetuneProtocol, TrainingProtocol
+from tasks.finetuning.steps import Prepare, stepper
+from tasks.finetuning.turns import ended
 
 P = TypeVar("P", bound=TrainingProtocol)
 
@@ -49,19 +51,21 @@ class Problem:
 
     Attributes:
         network: trained in place, on the device.
-        loss: (rows (B,), epoch) to the loss of one augmented batch.
+        loss: what ``prepare`` made of a batch to its loss.
         validation_loss: the loss over all validation images, without augmentation; None without such images.
         rows: (n,) the training images.
         full: number of training images of the full set, on which the budget "steps" is counted.
         items: the dataset's, by row; a loss that is not finite names those of its batch.
+        prepare: (rows (B,), epoch) to an augmented batch.
     """
 
     network: nn.Module
-    loss: Callable[[np.ndarray, int], Tensor]
-    validation_loss: Callable[[], float] | None
+    loss: Callable[..., Tensor]
+    validation_loss: Callable[[], float | Tensor] | None
     rows: np.ndarray
     full: int
     items: Sequence[Item] = ()
+    prepare: Prepare = lambda rows, epoch: (rows, epoch)
 
 
 @dataclass
@@ -77,7 +81,16 @@ class _Best:
         self.curve.append((step, loss))
         if loss < self.loss:
             self.loss, self.step = loss, step
-            self.weights = {name: value.clone() for name, value in network.state_dict().items()}
+            self._keep(network.state_dict())
+
+    def _keep(self, weights: dict[str, Tensor]) -> None:
+        """Copy the weights; again into the same memory, all of a type by one call."""
+        if not self.weights:
+            self.weights = {name: value.clone() for name, value in weights.items()}
+            return
+        for dtype in {value.dtype for value in weights.values()}:
+            names = [name for name, value in weights.items() if value.dtype == dtype]
+            torch._foreach_copy_([self.weights[name] for name in names], [weights[name] for name in names])
 
 
 def fine_tune(problem: Problem, protocol: TrainingProtocol, seed: int, device: torch.device) -> dict[str, Any]:
@@ -90,22 +103,33 @@ def fine_tune(problem: Problem, protocol: TrainingProtocol, seed: int, device: t
         TrainingDiverged: a loss is NaN or infinite.
         OutOfMemory: the device has no room for a batch.
     """
+    return ended(training(problem, protocol, seed, device))
+
+
+def training(
+    problem: Problem, protocol: TrainingProtocol, seed: int, device: torch.device
+) -> Generator[None, None, dict[str, Any]]:
+    """Train as ``fine_tune`` does, pausing after every step and before the device is waited for."""
     budget = budget_of(protocol, len(problem.rows), problem.full)
-    optimiser = make_optimiser(problem.network, protocol, device)
+    take_step = stepper(problem.network, problem.prepare, problem.loss, protocol, device)
     best, step = _Best(), 0
     recent: list[_Taken] = []
+    problem.network.train()
     for step, (epoch, rows) in enumerate(batches(problem.rows, protocol.batch_size, seed, budget.steps), start=1):
         preemption.check()
-        _set_rate(optimiser, learning_rate(step - 1, budget.steps, protocol))
         with _memory_explained(protocol, device, step):
-            recent.append(_Taken(step, rows, _step(problem, optimiser, rows, epoch)))
+            rate = learning_rate(step - 1, budget.steps, protocol)
+            recent.append(_Taken(step, rows, take_step(rows, epoch, rate)))
+        yield
         if step % budget.validate_every == 0 or step == budget.steps:
+            validated = _validation(problem)
+            yield
             _check_losses(recent, problem.items)
-            if _stops(problem, best, step, budget):
+            if validated is not None and _stops(problem, best, step, budget, float(validated)):
                 break
     if best.weights:
         problem.network.load_state_dict(best.weights)
-    return _told(protocol, budget, best, step, problem, device)
+    return {**_told(protocol, budget, best, step, problem, device), **take_step.told}
 
 
 def budget_of(protocol: TrainingProtocol, images: int, full: int) -> Budget:
@@ -142,18 +166,6 @@ def learning_rate(step: int, steps: int, protocol: TrainingProtocol) -> float:
     return protocol.lr * 0.5 * (1 + math.cos(math.pi * (step - warmup) / (steps - warmup)))
 
 
-def make_optimiser(network: nn.Module, protocol: TrainingProtocol, device: torch.device) -> torch.optim.Optimizer:
-    """Return AdamW, or Adam (whose weight decay is an L2 penalty), on every parameter that is trained."""
-    kind = {"adamw": torch.optim.AdamW, "adam": torch.optim.Adam}[protocol.optimiser]
-    return kind(
-        [parameter for parameter in network.parameters() if parameter.requires_grad],
-        lr=protocol.lr,
-        betas=protocol.betas,
-        weight_decay=protocol.weight_decay,
-        fused=device.type in ("cpu", "cuda"),
-    )
-
-
 def resolve_precision(precision: Literal["auto", "fp32", "bf16"], device: torch.device) -> Literal["fp32", "bf16"]:
     """Resolve "auto" on this hardware; return "bf16" or "fp32"."""
     if precision != "auto":
@@ -162,8 +174,15 @@ def resolve_precision(precision: Literal["auto", "fp32", "bf16"], device: torch.
 
 
 def resolved(protocol: P, device: torch.device) -> P:
-    """Resolve the protocol's precision, since "auto" would be another computation on other hardware."""
-    return replace(protocol, precision=resolve_precision(protocol.precision, device))
+    """Resolve precision, since "auto" would be another computation on other hardware, and capture, which needs CUDA."""
+    precision = resolve_precision(protocol.precision, device)
+    return replace(protocol, precision=precision, capture=protocol.capture and device.type == "cuda")
+
+
+def chosen_by_hardware(protocol: TrainingProtocol, device: torch.device) -> dict[str, Any]:
+    """Return what became of fields on this hardware, for ``OpenTask.data``; of capture only where it was asked for."""
+    became = resolved(protocol, device)
+    return {"precision": became.precision, **({"capture": became.capture} if protocol.capture else {})}
 
 
 def logits_of(network: nn.Module, images: Tensor, protocol: FinetuneProtocol) -> Tensor:
@@ -178,7 +197,7 @@ def logits_of(network: nn.Module, images: Tensor, protocol: FinetuneProtocol) ->
     with context:
         logits: Tensor = network(normalised(images, protocol))
     logits = logits.float()
-    return torch.where(logits.isfinite().all(), logits, math.nan)
+    return torch.where(logits.isfinite().all(), logits, logits.new_full((), math.nan))
 
 
 def scored_logits(network: nn.Module, images: Tensor, protocol: FinetuneProtocol, step: int) -> Tensor:
@@ -202,42 +221,36 @@ def on_device(network: nn.Module, device: torch.device) -> nn.Module:
     return network.to(device, memory_format=torch.channels_last)  # type: ignore[call-overload]
 
 
-def _step(problem: Problem, optimiser: torch.optim.Optimizer, rows: np.ndarray, epoch: int) -> Tensor:
-    problem.network.train()
-    loss = problem.loss(rows, epoch)
-    optimiser.zero_grad(set_to_none=True)
-    loss.backward()  # type: ignore[no-untyped-call]
-    optimiser.step()
-    return loss.detach()
-
-
 @contextlib.contextmanager
-def _memory_explained(protocol: FinetuneProtocol, device: torch.device, step: int) -> Iterator[None]:
+def _memory_explained(protocol: TrainingProtocol, device: torch.device, step: int) -> Iterator[None]:
     """Convert running out of memory to a sentence. A step is never done in parts, which would be another protocol."""
     try:
         yield
     except (MemoryError, RuntimeError) as error:
         if not is_out_of_memory(error):
             raise
+        size_px = getattr(protocol, "size_px", None)  # a head on features has none
         raise OutOfMemory(
-            f"out of memory on {device} at step {step} with batch_size {protocol.batch_size} at {protocol.size_px} px; "
+            f"out of memory on {device} at step {step} with batch_size {protocol.batch_size}"
+            f"{f' at {size_px} px' if size_px else ''}; "
             "batch norm and Dice are of the whole batch, so it is not split: run less beside it, use a larger device, "
             "or lower batch_size in a protocol, for all methods alike"
         ) from error
 
 
-def _set_rate(optimiser: torch.optim.Optimizer, rate: float) -> None:
-    for group in optimiser.param_groups:
-        group["lr"] = rate
-
-
-def _stops(problem: Problem, best: _Best, step: int, budget: Budget) -> bool:
-    """Validate, keep the best weights, and return whether patience is exhausted."""
+def _validation(problem: Problem) -> float | Tensor | None:
+    """Compute the validation loss, which may still be under way on a GPU; the network is then in train mode again."""
     if problem.validation_loss is None:
-        return False
+        return None
     problem.network.eval()
     with torch.inference_mode():
         loss = problem.validation_loss()
+    problem.network.train()
+    return loss
+
+
+def _stops(problem: Problem, best: _Best, step: int, budget: Budget, loss: float) -> bool:
+    """Keep the best weights, and return whether patience is exhausted."""
     if not math.isfinite(loss):
         raise TrainingDiverged(_diverged("validation loss", loss, step))
     best.see(step, loss, problem.network)

@@ -31,6 +31,7 @@ class OnEncoder(nn.Module):
         if protocol.encoder == "lora":
             with seeded(seed, "lora"):
                 lora.add(self.encoder, protocol.lora_rank, protocol.lora_alpha)
+        self.train(self.training)
 
     def train(self, mode: bool = True) -> Self:
         """Set the mode of what is trained; an encoder that is not stays in eval mode, its drop-path off."""

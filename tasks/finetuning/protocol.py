@@ -70,6 +70,8 @@ class TrainingProtocol(SplitProtocol):
     """Images a forward pass in validation and test; no score depends on it beyond rounding."""
     precision: Literal["auto", "fp32", "bf16"] = "auto"
     """"auto" is bf16 autocast where the hardware multiplies it, fp32 elsewhere."""
+    capture: bool = field(default=False, metadata=LATER)
+    """On CUDA, record the step as a CUDA graph and replay it; another computation, by the last bits of the rate."""
 
     def __post_init__(self) -> None:
         """Validate field values. Raises ValueError naming the field, its bounds and the value."""

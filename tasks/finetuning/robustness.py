@@ -98,9 +98,9 @@ class OpenRobustness(OpenLabelled):
         clean = self._wrong(network, thresholds, targets, None)
         conditions = itertools.product(CORRUPTIONS, range(1, SEVERITIES + 1))
         wrong = {one: self._wrong(network, thresholds, targets, corruption(*one)) for one in conditions}
-        return self._outcome(clean, wrong, targets, thresholds)
+        return self._scores(clean, wrong, targets, thresholds)
 
-    def _outcome(
+    def _scores(
         self,
         clean: np.ndarray,
         wrong: dict[tuple[str, int], np.ndarray],

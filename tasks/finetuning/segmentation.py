@@ -12,7 +12,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from eden_bench.contracts import Context, Dataset, DatasetIndex, OpenTask, Outcome
+from eden_bench.contracts import Context, Dataset, DatasetIndex, Outcome
 from eden_bench.data.image_store import ImageStore, MaskStore, open_images, open_masks, resized
 from eden_bench.digests import digest
 from eden_bench.encoders import Encoder
@@ -20,12 +20,13 @@ from eden_bench.errors import DataMissing
 from eden_bench.records.masks import bundle, examples, packed, worst_median_best
 from tasks.finetuning.augmentation import Augmentation
 from tasks.finetuning.device_images import Resident, in_batches
-from tasks.finetuning.loop import Problem, fine_tune, finite, logits_of, on_device, resolved
+from tasks.finetuning.loop import Problem, chosen_by_hardware, finite, logits_of, on_device, resolved, training
 from tasks.finetuning.networks import UNet, soft_dice_loss, soft_dice_of, soft_dice_sums
 from tasks.finetuning.pixel_counts import Counts
 from tasks.finetuning.protocol import SegmentationProtocol
 from tasks.finetuning.splits import Chosen, choose, described, split
 from tasks.finetuning.surfaces import Surfaces
+from tasks.finetuning.turns import ByTurns, Steps
 
 if TYPE_CHECKING:
     from tasks.finetuning.definitions import SegmentationTask
@@ -44,7 +45,7 @@ class _Tested(NamedTuple):
     """(B, S, n) uint8: the predicted masks."""
 
 
-class OpenSegmentation(OpenTask):
+class OpenSegmentation(ByTurns):
     """A segmentation task ready to run; see ``contracts.OpenTask``."""
 
     def __init__(
@@ -55,7 +56,8 @@ class OpenSegmentation(OpenTask):
         context: Context,
         dataset: Dataset,
     ) -> None:
-        self.task, self.device = task, torch.device(context.device)
+        self.task, self.device, self.at_once = task, torch.device(context.device), context.at_once
+        became = chosen_by_hardware(protocol, self.device)
         self.protocol = protocol = resolved(protocol, self.device)
         self.splits = split(index, protocol.validation_share)
         stores = images, masks, truth, region = _open_stores(self, index, context, dataset)
@@ -68,21 +70,21 @@ class OpenSegmentation(OpenTask):
         self.region = Resident(region.masks, self.device) if region else None
         self.data: dict[str, Any] = {
             **self.splits.provenance(index),
-            "precision": protocol.precision,
+            **became,
             "digest": digest([store.digest for store in stores if store]),
             "structures": list(task.structures),
         }
 
-    def run(self, encoder: Encoder, seed: int, shots: int | None = None) -> Outcome:
-        """Fine-tune a U-Net on the encoder and score the test images; see ``contracts.OpenTask.run``."""
+    def steps(self, encoder: Encoder, seed: int, shots: int | None = None) -> Steps[Outcome]:
+        """Fine-tune a U-Net on the encoder and score the test images; see ``ByTurns.steps``."""
         chosen = choose(self.splits, self.protocol, seed, shots, None if shots is None else self._shown)
         network = self.network(encoder, seed)
-        training = fine_tune(self._problem(network, chosen, seed), self.protocol, seed, self.device)
+        taken = yield from training(self._problem(network, chosen, seed), self.protocol, seed, self.device)
         told = {
             "validation_images": len(chosen.validation),
             "one_value_in_training": self._never_drawn(chosen.train),
         }
-        return self._score(network, {**training, **told})
+        return self._score(network, {**taken, **told})
 
     def network(self, encoder: Encoder, seed: int) -> nn.Module:
         """Build a U-Net on the encoder at the protocol's size, decoder drawn from the seed, on the device."""
@@ -101,20 +103,17 @@ class OpenSegmentation(OpenTask):
         return [name for column, name in enumerate(self.task.structures) if not drawn[:, column].any()]
 
     def _problem(self, network: nn.Module, chosen: Chosen, seed: int) -> Problem:
-        prepared = self.augmenter(seed)
-
-        def loss(rows: np.ndarray, epoch: int) -> Tensor:
-            inputs, masks = prepared(rows, epoch)
+        def loss(inputs: Tensor, masks: Tensor) -> Tensor:
             logits = self.logits(network, inputs)
             if self.protocol.loss == "bce":
                 return functional.binary_cross_entropy_with_logits(logits, masks)
             return soft_dice_loss(logits, masks)
 
-        def validation_loss() -> float:
+        def validation_loss() -> Tensor:
             return self._validation_loss(network, chosen.validation)
 
         checked, full = validation_loss if len(chosen.validation) else None, len(self.splits.train)
-        return Problem(network, loss, checked, chosen.train, full, self.splits.items)
+        return Problem(network, loss, checked, chosen.train, full, self.splits.items, self.augmenter(seed))
 
     def augmenter(self, seed: int) -> Callable[[np.ndarray, int], tuple[Tensor, Tensor]]:
         """Return what prepares a training batch: (rows, epoch) to augmented images and masks."""
@@ -129,14 +128,14 @@ class OpenSegmentation(OpenTask):
         """Compute the network's logits, (B, S, H, W)."""
         return logits_of(network, inputs, self.protocol)
 
-    def _validation_loss(self, network: nn.Module, rows: np.ndarray) -> float:
+    def _validation_loss(self, network: nn.Module, rows: np.ndarray) -> Tensor:
         """Compute the loss of all validation images as of one batch."""
         sums, entropy = torch.zeros(2, device=self.device), torch.zeros((), device=self.device)
         for batch in in_batches(rows, self.protocol.eval_batch_size):
             logits, masks = self.logits(network, self.inputs(batch)), self.masks(batch).float()
             sums += soft_dice_sums(logits, masks)
             entropy += functional.binary_cross_entropy_with_logits(logits, masks) * (len(batch) / len(rows))
-        return float(entropy if self.protocol.loss == "bce" else soft_dice_of(sums))
+        return entropy if self.protocol.loss == "bce" else soft_dice_of(sums)
 
     @torch.inference_mode()
     def _score(self, network: nn.Module, training: dict[str, Any]) -> Outcome:

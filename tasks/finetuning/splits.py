@@ -63,6 +63,7 @@ class Splits:
             "test": len(self.test),
             "part": index.part,
             "phantom": index.phantom,
+            **({"left_out": len(index.left_out)} if index.left_out else {}),
         }
 
 

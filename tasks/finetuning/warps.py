@@ -9,6 +9,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
+from tasks.finetuning.device_images import put
+
 
 def cropped(crop: Tensor, size_px: int) -> tuple[Tensor, Tensor]:
     """Return source x and y (B, H) of the columns and rows of a crop (left, top, side) enlarged to the full size."""
@@ -57,7 +59,7 @@ def smooth_field(x: Tensor, y: Tensor, noise: Tensor, sigma_px: float) -> Tensor
     Returns:
         (B, H, H, 2) displacement in x and y.
     """
-    places = torch.from_numpy(knots(x.shape[1], sigma_px)).to(x)
+    places = put(knots(x.shape[1], sigma_px), x.device)
     columns, rows = _weights(x, places, sigma_px), _weights(y, places, sigma_px)
     return (rows[:, None] @ noise @ columns[:, None].transpose(2, 3)).permute(0, 2, 3, 1)
 

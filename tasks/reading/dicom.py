@@ -95,8 +95,13 @@ class _Pixels(NamedTuple):
     length: int
 
 
-def read_dicom(dataset: str, path: Path) -> np.ndarray:
+def read_dicom(dataset: str, path: Path, window: tuple[float, float] | None = None) -> np.ndarray:
     """Decode a radiograph to (H, W) uint8, air dark and bone bright.
+
+    Args:
+        dataset: name for messages.
+        path: the file.
+        window: centre and width that are shown, in place of the file's own LUT or window.
 
     Raises:
         DataDamaged: no DICOM file, no pixels or too few, a colour or multi-frame image, more than 64 million pixels,
@@ -111,7 +116,7 @@ def read_dicom(dataset: str, path: Path) -> np.ndarray:
         claims = _claims(dataset, path, header)
         codes = _codes(dataset, path, header, claims, content, pixels)
         notice(Seen(path, max(8, claims.bits_stored)))
-        image = mapped(codes, greys_of(header, claims, int(codes.min()), int(codes.max())))
+        image = mapped(codes, greys_of(header, claims, int(codes.min()), int(codes.max()), window))
     return need_content(dataset, path, image)
 
 

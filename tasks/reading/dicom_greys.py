@@ -21,7 +21,9 @@ class Claims(NamedTuple):
     photometric: str
 
 
-def greys_of(header: Dataset, claims: Claims, lowest: int, highest: int) -> np.ndarray:
+def greys_of(
+    header: Dataset, claims: Claims, lowest: int, highest: int, shown: tuple[float, float] | None = None
+) -> np.ndarray:
     """Build the lookup table from codes of bits_stored bits to greys, uint8.
 
     Args:
@@ -29,6 +31,7 @@ def greys_of(header: Dataset, claims: Claims, lowest: int, highest: int) -> np.n
         claims: depth and sign.
         lowest: lowest code of the image.
         highest: highest code of the image.
+        shown: centre and width of a window in place of the header's own LUT or window.
     """
     values: np.ndarray = np.arange(1 << claims.bits_stored) - (1 << (claims.bits_stored - 1) if claims.signed else 0)
     plain = values
@@ -36,7 +39,9 @@ def greys_of(header: Dataset, claims: Claims, lowest: int, highest: int) -> np.n
         values = _looked_up(sequence[0], values)
     elif header.get("RescaleSlope") is not None:
         values = values * float(header.RescaleSlope) + float(header.get("RescaleIntercept") or 0)
-    if sequence := header.get("VOILUTSequence"):
+    if shown is not None:
+        shares = _windowed(*shown, "LINEAR", values)
+    elif sequence := header.get("VOILUTSequence"):
         shares = _stretched(_looked_up(sequence[0], values))
     elif window := _window(header):
         shares = _windowed(*window, values)

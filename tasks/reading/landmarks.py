@@ -17,6 +17,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from eden_bench.contracts import DatasetIndex
+from eden_bench.files.array_file import UNREADABLE
 from tasks.reading.files import damaged, read_table
 
 FILE = "landmarks.csv"
@@ -118,7 +119,7 @@ def read_hybridgnet(dataset: str, path: Path, image_px: int) -> dict[str, tuple[
 
     try:
         flat = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+    except UNREADABLE as error:
         raise damaged(dataset, path, f"no array ({error})", "an array of 332 numbers", "download it again") from error
     if flat.shape != (2 * POINTS,) or flat.dtype.kind not in "fiu" or not np.isfinite(flat).all():
         raise damaged(

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from eden_bench import doctor
+from eden_bench.doctor import checks
 from eden_bench.plugins import name_conflicts
 from eden_bench.settings import gather
 from tests.cli.command import eden_bench
@@ -52,7 +53,7 @@ def test_a_file_that_comes_first_is_found_without_running_it(tmp_path, monkeypat
 
 
 def free_disk(monkeypatch, gigabytes):
-    monkeypatch.setattr(doctor.shutil, "disk_usage", lambda _: SimpleNamespace(free=gigabytes * 10**9))
+    monkeypatch.setattr(checks.shutil, "disk_usage", lambda _: SimpleNamespace(free=gigabytes * 10**9))
 
 
 def test_a_folder_that_cannot_be_made_is_an_error(tmp_path, monkeypatch):
@@ -68,14 +69,14 @@ def test_a_folder_that_cannot_be_made_is_an_error(tmp_path, monkeypatch):
 @pytest.mark.parametrize(("gigabytes", "level"), [(4, "note"), (5, "ok")])
 def test_a_disk_nearly_full_is_a_note_that_says_what_a_checkpoint_takes(tmp_path, monkeypatch, gigabytes, level):
     free_disk(monkeypatch, gigabytes)
-    found = by_name(doctor._folders(gather(out=tmp_path, cache=tmp_path)))
+    found = by_name(checks._folders(gather(out=tmp_path, cache=tmp_path)))
     assert found["cache"].level == level
     assert f"{gigabytes} GB free" in found["cache"].text
     assert ("a checkpoint takes about 100 MB" in found["cache"].text) == (level == "note")
 
 
 def test_a_data_folder_that_is_not_there_is_an_error(tmp_path):
-    found = by_name(doctor._folders(gather(data=tmp_path / "nowhere", out=tmp_path, cache=tmp_path)))
+    found = by_name(checks._folders(gather(data=tmp_path / "nowhere", out=tmp_path, cache=tmp_path)))
     assert found["data"].level == "error"
 
 

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from eden_bench import cli
+from eden_bench.cli.report_files import of_folder
 from tests.eden_bench.conftest import FAKES, fakes, here  # noqa: F401 - fixtures
 from tests.eden_bench.execution.test_runner import stored as stored_in
 
@@ -263,3 +264,37 @@ def test_a_preempted_run_exits_with_75_between_cells_and_the_same_command_goes_o
     assert f"{len(stored)} reused, {12 - len(stored)} ran" in err
     assert command(*BASE, "--methods", "fake-random", "--seeds", "0-11")[0] == 0
     assert stored_in(tmp_path / "runs") == stored_in(command.out)
+
+
+def test_what_has_not_changed_is_printed_again_without_building_the_report(command, monkeypatch):
+    words = (*BASE, "--methods", "fake-random,fake-trained", "--seeds", "0-2")
+    first = command(*words)
+    files = {path.name: path.read_bytes() for path in (command.out / "report").iterdir()}
+    monkeypatch.setattr("eden_bench.cli.run.of_folder", lambda *given, **more: pytest.fail("the report was built"))
+    again = command(*words)
+    assert again[:2] == first[:2]
+    assert "6 reused" in again[2].splitlines()
+    assert {path.name: path.read_bytes() for path in (command.out / "report").iterdir()} == files
+
+
+@pytest.mark.parametrize("change", ["other cells", "a failure", "an edit", "no page"])
+def test_what_has_changed_is_built_anew(command, monkeypatch, change):
+    words = (*BASE, "--methods", "fake-random,fake-trained", "--seeds", "0-2")
+    first = command(*words)
+    built = []
+    monkeypatch.setattr(
+        "eden_bench.cli.run.of_folder", lambda *given, **more: built.append(1) or of_folder(*given, **more)
+    )
+    if change == "other cells":
+        words = (*words[:-1], "0-1")
+    elif change == "a failure":
+        (command.out / "failures").mkdir(exist_ok=True)
+        (command.out / "failures" / "x.json").write_text("{}")
+    elif change == "no page":
+        (command.out / "report" / "report.html").unlink()
+    else:
+        file = next((command.out / "records").iterdir()) / "cases.csv"
+        file.write_text(file.read_text() + " ")
+    again = command(*words)
+    assert built == [1]
+    assert again[1] != first[1] if change == "other cells" else again[1] == first[1] or change == "a failure"

@@ -199,3 +199,15 @@ def coverage():
         file="file.pth", dialect="", prefix="", others=(), arch="resnet18-w16", matched=1, expected=1, missing=(),
         unexpected=(), reshaped=(),
     )  # fmt: skip
+
+
+def test_a_published_model_prints_what_its_authors_are_asked_to_confirm(eden_bench):
+    told = json.loads(eden_bench("verify-model", "torchxrayvision", "--json").stdout)
+    assert told["network"] == "densenet121"
+    assert told["reads"] == "mean of the last map, after the last norm"
+    assert told["embedding_length"] == 1024
+    assert len(told["first_values"]) == 8
+    assert told["licence"].startswith("Apache-2.0")
+    wrong = eden_bench("verify-model", "rad-dno")
+    assert wrong.returncode == 2
+    assert "unknown model 'rad-dno'. Did you mean 'rad-dino'? Known: adam-v2, ark" in one_error(wrong)

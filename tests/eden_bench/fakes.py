@@ -32,10 +32,13 @@ from eden_bench.digests import digest, file_digest
 from eden_bench.encoders import Encoder, build_encoder
 from eden_bench.errors import DataMissing, WeightsMissing
 from eden_bench.files import atomic
+from eden_bench.records import provenance
 from eden_bench.registry import register_dataset, register_method, register_task
 from eden_bench.weights.checkpoints import Checkpoint, recipe_id, write_checkpoint
 
 IMAGES = 12
+FAKE_THREADS = 1
+"""What its pretrainings say they ran on."""
 
 
 def log(line):
@@ -227,9 +230,8 @@ class FakeEngine:
         atomic.write_text(folder / "state.txt", "half way")
         told = {"dataset": "fake-set", "digest": data.digest, "phantom": data.phantom}
         written = {"method": method_name, "arch": "resnet18-w16", "recipe": recipe, "seed": seed, "data": told}
-        return write_checkpoint(
-            folder, encoder.state_dict(), {**written, "config": vars(config), "history": {"seconds": 2.0}}
-        )
+        took = {"history": {"seconds": 2.0}, "peak_memory_bytes": 3_000, **provenance.machine("cpu", FAKE_THREADS)}
+        return write_checkpoint(folder, encoder.state_dict(), {**written, "config": vars(config), **took})
 
 
 register_dataset(FakeSet())

@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 import torch
 
-from eden_bench import devices, doctor
+from eden_bench import devices
+from eden_bench.doctor import checks
 from eden_bench.errors import OutOfMemory
 from eden_bench.execution.backbones import Problem
 from pretrain.engine.optimisation import autocast_dtype
@@ -27,7 +28,7 @@ def test_pretraining_fine_tuning_and_the_doctor_give_one_answer(monkeypatch, amx
     assert devices.fast_precision("cpu") == precision
     assert autocast_dtype(cpu) == getattr(torch, precision)
     assert resolve_precision("auto", cpu) == short
-    found = doctor._bf16()
+    found = checks._bf16()
     assert found.text.endswith(f": pretraining and fine-tuning run in {short}")
     assert found.level == ("ok" if amx or avx512 else "note")
     assert [name in found.text for name in ("AMX", "AVX512-bf16")] == ([amx, avx512] if amx or avx512 else [True] * 2)

@@ -47,6 +47,11 @@ class Picture(Protocol):
         """One <svg> element, or "" where the caption says all."""
         ...
 
+    @property
+    def task(self) -> str:
+        """Of whose records it is, where it is of one task's, which then points to it."""
+        ...
+
 
 def render(report: Report, figures: Iterable[Picture] = (), audits: Audits | None = None) -> str:
     """Render a report as one HTML file.

@@ -47,6 +47,7 @@ def section(table: Table, anchor: str) -> dict[str, Any]:
     pairs = family(table)
     return {
         "anchor": anchor,
+        "task": table.task,
         "name": f"{table.task}, {_shots(table)}",
         "short": short_name(table),
         "title": table.title,

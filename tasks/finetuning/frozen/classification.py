@@ -27,7 +27,7 @@ from tasks.finetuning.splits import Chosen, choose
 if TYPE_CHECKING:
     from tasks.finetuning.definitions import ClassificationTask
 
-Protocol = LinearProtocol | KnnProtocol | AttentiveProtocol
+Protocol = ReadProtocol | AttentiveProtocol
 
 
 class Candidate(NamedTuple):

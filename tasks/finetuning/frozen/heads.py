@@ -52,6 +52,7 @@ def heads_of(encoder: Encoder, channels: int) -> int:
     >>> heads_of(nn.Identity(), 2048), heads_of(nn.Identity(), 24)
     (32, 1)
     """
-    own = [int(module.num_heads) for module in encoder.modules() if isinstance(getattr(module, "num_heads", None), int)]
+    found = [getattr(module, "num_heads", None) for module in encoder.modules()]
+    own = [count for count in found if isinstance(count, int)]
     wanted = own[-1] if own else max(1, channels // _CHANNELS_A_HEAD)
     return next(count for count in range(wanted, 0, -1) if channels % count == 0)

@@ -29,7 +29,7 @@ class ReadProtocol(SplitProtocol):
     """Vectors of features are read, nothing is trained by steps."""
 
     features: Features = field(default_factory=lambda: Features(pooling="embed"))
-    few_shot_validation: Literal["full", "within"] = "full"  # type: ignore[assignment]  # something must be chosen on
+    few_shot_validation: Literal["full", "within"] = "full"  # something must be chosen on
 
     def __post_init__(self) -> None:
         """Validate field values. Raises ValueError naming the field, its bounds and the value."""

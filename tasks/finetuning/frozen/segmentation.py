@@ -34,7 +34,7 @@ class OpenFrozenSegmentation(OpenSegmentation):
     ) -> None:
         super().__init__(task, index, protocol, context, dataset)  # type: ignore[arg-type]
         self.context = context
-        self._maps = np.empty(0)
+        self._maps: np.ndarray = np.empty((0, 0, 0, 0))
 
     def run(self, encoder: Encoder, seed: int, shots: int | None = None) -> Outcome:
         """Train the head on the encoder's maps and score the test images; see ``contracts.OpenTask.run``."""

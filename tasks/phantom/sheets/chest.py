@@ -18,6 +18,7 @@ _TILE_PX = 288
 _RENDER_PX = 1024
 _PER_ROW = 8
 _HEADER_PX = 40
+_QUALITY = 75
 _COLOURS = {
     "heart": (60, 60, 230),
     "left lung": (220, 170, 40),
@@ -30,10 +31,10 @@ _RIB_COLOURS = ((90, 190, 90), (190, 120, 190))
 
 
 def write_sheet(path: Path, *, seed: int = 0) -> None:
-    """Draw the contact sheet as one PNG: patients, the same with overlays, the fourteen findings.
+    """Draw the contact sheet: patients, the same with overlays, the fourteen findings.
 
     Args:
-        path: where to write it.
+        path: where to write it, a .png or a .jpg.
         seed: the phantom's seed.
     """
     upright = [draw_patient(seed, number, collection="jsrt", kinds=()) for number in range(1, 5)]
@@ -55,10 +56,16 @@ def write_sheet(path: Path, *, seed: int = 0) -> None:
 
 
 def save_sheet(path: Path, rows: list[np.ndarray]) -> None:
-    """Write the rows of a sheet, blue first, as one PNG; fine grain, invisible at this size, is discarded."""
-    picture = np.vstack(rows)[:, :, ::-1] & np.uint8(0xF8) | np.uint8(0x04)
+    """Write the rows of a sheet, blue first, as a JPEG where the file is named so, else as a PNG.
+
+    Fine grain, invisible at this size, is discarded; a JPEG is half as large where pictures are in colour.
+    """
+    picture = Image.fromarray(np.ascontiguousarray(np.vstack(rows)[:, :, ::-1] & np.uint8(0xF8) | np.uint8(0x04)))
     content = io.BytesIO()
-    Image.fromarray(np.ascontiguousarray(picture)).save(content, "PNG", optimize=True)
+    if path.suffix.lower() in (".jpg", ".jpeg"):
+        picture.save(content, "JPEG", quality=_QUALITY, subsampling=0, optimize=True, progressive=True)
+    else:
+        picture.save(content, "PNG", optimize=True)
     atomic.write_bytes(path, content.getvalue())
 
 

@@ -22,10 +22,10 @@ _LESIONS = dict(
 
 
 def write_fundus_sheet(path: Path, *, seed: int = 0) -> None:
-    """Draw the contact sheet as one PNG.
+    """Draw the contact sheet.
 
     Args:
-        path: where to write it.
+        path: where to write it, a .png or a .jpg.
         seed: the phantom's seed.
     """
     pairs = [draw_eye(seed, number, side, grade=0) for number in range(1, 5) for side in ("right", "left")]

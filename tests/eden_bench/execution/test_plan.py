@@ -275,8 +275,8 @@ def test_an_unreadable_card_of_another_checkpoint_stops_nothing(settings, here):
     assert checkpoint_folders(settings.out, "fake-trained") == [whole]
     plan, _ = plan_of(settings, methods="fake-trained", seeds="0")
     assert plan.new == []
-    plan, _ = plan_of(settings, methods="fake-trained", seeds="0", pretrain_seeds=1)
-    assert estimate(plan, [], settings.out).pretrain_seconds == 2.0
+    plan, inputs = plan_of(settings, methods="fake-trained", seeds="0", pretrain_seeds=1)
+    assert estimate(plan, [], inputs).pretrain_seconds == 2.0
 
 
 def test_a_plugin_that_exits_while_it_is_opened_fails_alone(settings, fakes, monkeypatch):
@@ -292,31 +292,6 @@ def test_a_plugin_that_exits_while_it_is_opened_fails_alone(settings, fakes, mon
     told = {(s.task, s.backbone.method): s.problem or s.backbone.problem for s in plan.slots}
     assert told.pop(("fake-heart", "fake-random")) is None
     assert {(problem.kind, problem.text) for problem in told.values()} == {("failed", "SystemExit: bye")}
-
-
-def test_time_is_foretold_from_the_cells_most_alike(settings, here):
-    done = api.run("fake-random", "fake-heart", seeds="0-2", shots="3", **here)
-    plan, _ = plan_of(settings, methods="fake-random", seeds="0-4", shots="3,6")
-    foretold = estimate(plan, done.records, settings.out)
-    median = sorted(record.seconds for record in done.records)[1]
-    assert foretold.cell_seconds == pytest.approx(7 * median)
-    assert foretold.disk_bytes > 7 * 500
-    plan, _ = plan_of(settings, methods="fake-random", tasks="fake-lung")
-    assert estimate(plan, done.records, settings.out).cell_seconds is None
-
-
-def test_a_pretraining_is_foretold_from_the_last_of_its_method(settings, here):
-    done = api.run("fake-trained", "fake-heart", seeds="0", **here)
-    plan, _ = plan_of(settings, methods="fake-trained", seeds="0", pretrain_seeds=1)
-    assert estimate(plan, done.records, settings.out).pretrain_seconds == 2.0
-
-
-def test_a_pretraining_whose_card_cannot_be_read_tells_no_time(settings, here):
-    done = api.run("fake-trained", "fake-heart", seeds="0", **here)
-    plan, _ = plan_of(settings, methods="fake-trained", seeds="0", pretrain_seeds=1)
-    for folder in checkpoint_folders(settings.out):
-        (folder / "card.json").write_text("{")
-    assert estimate(plan, done.records, settings.out).pretrain_seconds is None
 
 
 def test_the_settings_of_a_folder_elsewhere_change_no_id(settings, here, tmp_path):

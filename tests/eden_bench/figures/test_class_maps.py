@@ -98,7 +98,7 @@ def report(*records):
     for each in records:
         each.facts.arrays = True
     rows = [replace(row(each.label, [0.5]), cells={("d", 0): each}) for each in records]
-    return Report(tables=(table(rows, task="grad-cam"),))
+    return Report(tables=(table(rows, task="grad-cam", kind="probe"),))
 
 
 def test_rows_whose_maps_are_all_empty_are_named_and_not_drawn():

@@ -45,7 +45,7 @@ def record(label, *, films=True, **changed):
 
 def report(**records):
     rows = [replace(row(label, [0.5]), cells={("d", 0): record}) for label, record in records.items()]
-    return Report(tables=(table(rows, task="matching"),))
+    return Report(tables=(table(rows, task="matching", kind="probe"),))
 
 
 def drawn(**records):

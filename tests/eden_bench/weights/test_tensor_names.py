@@ -111,7 +111,7 @@ def test_torchvisions_vit_is_read_and_gives_the_same_tokens(tmp_path):
     [
         (torchvision.models.swin_t, "torchvision's own Swin"),
         (torchvision.models.efficientnet_b0, "torchvision's own EfficientNet"),
-        (functools.partial(timm.create_model, "convnext_atto"), "a ConvNeXt"),
+        (torchvision.models.convnext_tiny, "torchvision's own ConvNeXt"),
     ],
 )
 def test_a_network_that_is_not_read_is_named(make, what):

@@ -61,7 +61,7 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_hands_nothing_on(tmp_path, 
     losses, calls = method.losses, []
 
     def poisoned(self, views, turn="main"):
-        calls.extend([1] if self.training else [])
+        calls.extend([views.samples.tolist()] if self.training else [])
         found = losses(self, views, turn)
         return {k: v * float("nan") for k, v in found.items()} if len(calls) == step and self.training else found
 
@@ -71,8 +71,9 @@ def test_a_loss_that_is_not_finite_stops_the_run_and_hands_nothing_on(tmp_path, 
     with pytest.raises(
         TrainingDiverged,
         match=rf"not finite at stage whole, epoch {epoch + 1}, step {within + 1}; nothing is handed on.* {kept}: lower",
-    ):
+    ) as said:
         run(tmp_path, "moco-v2", save_every_s=0.0)
+    assert str(said.value).endswith(f"(that step saw {', '.join(f'image {row}' for row in calls[step - 1])})")
     assert not Checkpoint(tmp_path).exists
     assert (tmp_path / state.FILE).exists() == (epoch > 0)
 

@@ -114,11 +114,16 @@ def test_a_step_that_is_only_looked_at_leaves_the_draws_to_the_step_itself():
     assert torch.rand(1, generator=given.generator).equal(drawn[0])
 
 
-def test_cudnns_algorithms_are_timed_within_the_block_alone():
-    for asked, expected in (((), False), (("tune",), True)):
-        with tuned(asked):
-            assert torch.backends.cudnn.benchmark is expected
-        assert not torch.backends.cudnn.benchmark
+@pytest.mark.parametrize("deterministic", [False, True])
+def test_cudnns_algorithms_are_timed_within_the_block_alone_and_never_where_runs_must_repeat(deterministic):
+    torch.use_deterministic_algorithms(deterministic)
+    try:
+        for asked, expected in (((), False), (("tune",), not deterministic)):
+            with tuned(asked):
+                assert torch.backends.cudnn.benchmark is expected
+            assert not torch.backends.cudnn.benchmark
+    finally:
+        torch.use_deterministic_algorithms(False)
 
 
 def test_an_unknown_speed_up_is_refused():

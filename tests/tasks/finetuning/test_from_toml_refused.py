@@ -62,7 +62,7 @@ def test_hidden_files_are_passed_over_and_two_of_one_name_refused(tmp_path):
     ("change", "message"),
     [
         (("images =", "imges ="), "unknown key 'imges'. Did you mean 'images'"),
-        (('licence = "CC0"\n', ""), "'licence' is missing, expected name, images, masks, modality and licence"),
+        (('licence = "CC0"\n', ""), "'licence' is missing, expected name, images, modality and licence"),
         (('"CC0"', "3"), "licence must be text, not 3"),
         (('"lungs"', '"my lungs"'), "name must be of small letters, digits and hyphens, not 'my lungs'"),
         (('"CC0"', '"CC0"\nside_mm = 0'), "side_mm must be above 0, not 0"),

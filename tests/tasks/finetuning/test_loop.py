@@ -14,8 +14,9 @@ from torch import nn
 from eden_bench import preemption
 from eden_bench.contracts import Item
 from eden_bench.errors import OutOfMemory, Preempted, TrainingDiverged
-from tasks.finetuning.loop import Problem, batches, budget_of, fine_tune, learning_rate, make_optimiser
+from tasks.finetuning.loop import Problem, batches, budget_of, fine_tune, learning_rate
 from tasks.finetuning.protocol import QUICK_SEGMENTATION, SegmentationProtocol
+from tasks.finetuning.steps import make_optimiser
 
 CPU = torch.device("cpu")
 PROTOCOL = SegmentationProtocol(epochs=10, batch_size=4, patience=2, min_steps=12, lr=0.1, precision="fp32")

@@ -30,6 +30,11 @@ class Page:
         scheme = [{"name": "prefers-color-scheme", "value": "dark" if dark else "light"}]
         self.call("Emulation.setEmulatedMedia", features=scheme)
 
+    def printed(self):
+        """Show the page as it is printed, all details open."""
+        self.call("Emulation.setEmulatedMedia", media="print")
+        self.value("for (const each of document.querySelectorAll('details')) each.open = true")
+
     def picture(self, path):
         """Write what is shown as PNG."""
         path.write_bytes(base64.b64decode(self.call("Page.captureScreenshot", format="png")["data"]))

@@ -3,9 +3,11 @@
 import pytest
 
 from eden_bench.report.html.page import render
+from eden_bench.report.tables import Report
 from tests.eden_bench.report.html.browser import CHROMIUM, opened
 from tests.eden_bench.report.html.test_page import hostile
-from tests.eden_bench.report.made import full
+from tests.eden_bench.report.made import full, tables_of
+from tests.eden_bench.stored import store
 
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="no Chromium: apt-get install chromium")
 
@@ -36,6 +38,18 @@ def test_nothing_overflows_the_page(page, width, dark):
     page.size(width, 844, dark=dark)
     page.value("for (const each of document.querySelectorAll('details')) each.open = true")
     assert page.value("document.documentElement.scrollWidth") <= width
+
+
+def test_a_long_config_is_printed_over_nothing_that_follows(tmp_path):
+    record = store(None, "adam", 0.5, 0)
+    record.content["cell"]["method_config"] |= {f"setting {number}": number for number in range(100)}
+    file = tmp_path / "report.html"
+    file.write_text(render(Report(tables=tables_of(stored=[record]))), encoding="utf-8")
+    with opened(file, tmp_path / "profile") as page:
+        page.size(800, 1000)
+        page.printed()
+        assert page.value("document.querySelector('#methods pre').clientHeight") > 1000
+        assert page.value("[...document.querySelectorAll('pre')].every((e) => e.scrollHeight <= e.clientHeight + 1)")
 
 
 def test_a_click_sorts_and_says_so(page):

@@ -9,6 +9,7 @@ from itertools import pairwise
 
 import pytest
 
+from eden_bench.figures import Figure
 from eden_bench.report.html import curves
 from eden_bench.report.html.page import render
 from eden_bench.report.html.tables import matrix
@@ -156,6 +157,16 @@ def test_real_data_under_the_papers_protocol_have_no_banner():
 
     assert 'class="banner"' not in render(Report(tables=tables_of(**REAL)))
     assert 'class="banner"' in render(full())
+
+
+def test_a_task_points_to_its_figures_and_to_no_other():
+    shown = [Figure(f"f{k}", f"Figure {k}", "", "<svg></svg>", task) for k, task in enumerate(("scr-heart", "", "scr"))]
+    page = render(full(), shown)
+    heart = page[page.index('class="task"') :]
+    assert page.count('href="#figure-f0"') == 1
+    assert '<a href="#figure-f0">Figure 0</a></p>' in heart
+    assert "#figure-f1" not in page
+    assert "#figure-f2" not in page
 
 
 def test_a_report_of_nothing_is_a_page():

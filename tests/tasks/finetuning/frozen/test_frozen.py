@@ -116,6 +116,7 @@ def test_lora_of_a_convolutional_network_says_what_it_lacks(tmp_path):
 
 def test_a_frozen_encoder_stays_in_eval_mode(tmp_path):
     network = opened(tmp_path, MASKS, "frozen-unet").network(build_encoder(ARCH, 0), 0)
+    assert not any(module.training for module in network.encoder.modules())  # as the first step finds it
     network.train()
     assert network.decoder.training
     assert not any(module.training for module in network.encoder.modules())

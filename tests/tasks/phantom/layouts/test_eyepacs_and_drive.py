@@ -167,9 +167,13 @@ def test_the_contact_sheet_is_drawn(tmp_path, monkeypatch, one_tree):
     monkeypatch.setattr("tasks.phantom.sheets.fundus.FIELD_PX", 64)
     monkeypatch.setattr("tasks.phantom.sheets.fundus.second_observer", lambda eye: np.zeros((64, 64), bool))
     monkeypatch.setattr(eyepacs_writer, "FIELDS_PX", (64,))
-    write_fundus_sheet(tmp_path / "sheet.png")
-    with Image.open(tmp_path / "sheet.png") as sheet:
-        assert sheet.width == 2304
+    sizes = {}
+    for form, ending in (("PNG", "png"), ("JPEG", "jpg")):
+        write_fundus_sheet(tmp_path / f"sheet.{ending}")
+        with Image.open(tmp_path / f"sheet.{ending}") as sheet:
+            assert (sheet.width, sheet.format) == (2304, form)
+            sizes[form] = np.asarray(sheet.convert("RGB"), float)
+    assert np.abs(sizes["JPEG"] - sizes["PNG"]).mean() < 3
 
 
 def test_the_command_asks_for_a_sheet():

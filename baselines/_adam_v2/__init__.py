@@ -1,0 +1,1 @@
+"""Parts of Adam-v2."""
