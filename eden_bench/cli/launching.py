@@ -17,7 +17,10 @@ Workers = Annotated[
     int | None, typer.Option("--workers", help="CPU workers, of --threads each [as many as the cores hold].")
 ]
 PerGpu = Annotated[int, typer.Option("--per-gpu", help="Workers that share a GPU and its memory.")]
-Pack = Annotated[int, typer.Option("--pack", help="Seeds of one task, method and shots that are one job.")]
+Pack = Annotated[
+    int | None,
+    typer.Option("--pack", help="Seeds of one task, method and shots that are one job [EDEN_BENCH_AT_ONCE]."),
+]
 Retries = Annotated[int, typer.Option("--retries", help="Tries more for a cell whose worker died.")]
 RayAddress = Annotated[
     str | None, typer.Option("--ray-address", metavar="HOST:PORT", help="Ray cluster to join [one of our own].")
@@ -30,7 +33,7 @@ def launching(
     launcher: str,
     workers: int | None,
     per_gpu: int,
-    pack: int,
+    pack: int | None,
     retries: int,
     ray_address: str | None,
 ) -> tuple[Launch, str | None]:
@@ -39,7 +42,8 @@ def launching(
     Raises:
         UsageError: the options do not fit each other.
 
-    >>> launching("cuda:0,cuda:2", launcher="devices", workers=None, per_gpu=1, pack=1, retries=2, ray_address=None)[1]
+    >>> how = {"workers": None, "per_gpu": 1, "pack": None, "retries": 2, "ray_address": None}
+    >>> launching("cuda:0,cuda:2", launcher="devices", **how)[1]
     'cuda'
     """
     several = tuple(part.strip() for part in device.split(",")) if device and launcher != "local" else ()

@@ -86,7 +86,7 @@ def run(
     launcher: Launcher = "local",
     workers: Workers = None,
     per_gpu: PerGpu = 1,
-    pack: Pack = 1,
+    pack: Pack = None,
     retries: Retries = 2,
     ray_address: RayAddress = None,
     as_json: Json = False,

@@ -190,10 +190,11 @@ class Runner:
 
     def _add_mates(self, slot: Slot, work: _Work) -> None:
         """Let other seeds of the same task, backbone and shots share a cell's job, as many as make a pack."""
-        for mate in self._queue.mates(slot) if self.launch.pack > 1 else ():
+        pack = self.launch.pack or self.inputs.settings.at_once
+        for mate in self._queue.mates(slot) if pack > 1 else ():
             if self._claim(mate, work):
                 self._queue.take(mate)
-            if len(work.cells) >= self.launch.pack or self._stopped:
+            if len(work.cells) >= pack or self._stopped:
                 return
 
     def _claim(self, slot: Slot, work: _Work) -> bool:

@@ -54,8 +54,8 @@ class Launch:
     """CPU workers; None: as many as fit with their threads."""
     per_gpu: int = 1
     """Workers that share a GPU and its memory."""
-    pack: int = 1
-    """Seeds of one task, backbone and shots that are one job."""
+    pack: int | None = None
+    """Seeds of one task, backbone and shots that are one job; None: as many as a task trains at once (a setting)."""
     retries: int = 2
     """How often a cell is tried again whose worker died."""
     ray_address: str | None = None

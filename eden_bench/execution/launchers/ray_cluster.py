@@ -9,7 +9,9 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
@@ -142,7 +144,8 @@ class Actors:
 
     def _init(self, address: str, **how: object) -> None:
         try:
-            self._ray.init(address=address, **how)
+            with _own_signals():
+                self._ray.init(address=address, **how)
         except Exception as error:  # Ray raises bare ones
             what = "Ray did not start here" if address == "local" else f"--ray-address {address}"
             raise UsageError(f"{what}: {str(error).strip()}") from error
@@ -192,6 +195,18 @@ def _library() -> Any:  # noqa: ANN401 - ray, untyped where it is not installed
     import ray
 
     return ray
+
+
+@contextlib.contextmanager
+def _own_signals() -> Iterator[None]:
+    """Keep this process's handlers of the signals that ask it to stop: Ray puts its own in their place."""
+    before = {number: signal.getsignal(number) for number in preemption.SIGNALS}
+    try:
+        yield
+    finally:
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in before.items():
+                signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
 def _short_folder() -> str | None:

@@ -1,10 +1,13 @@
 """Ray actors as workers, on a cluster of our own: the same records, a death survived, nothing left running."""
 
+import os
+import signal
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
 
+from eden_bench import preemption
 from eden_bench.errors import UsageError
 from eden_bench.execution.launchers import ray_cluster
 from eden_bench.execution.launchers.launcher import Launch
@@ -116,6 +119,15 @@ def test_an_actor_that_is_still_being_started_is_asked_again_and_one_that_cannot
     made = crew(died, died, died)
     with pytest.raises(ray_cluster.EdenError, match="as it started, 3 times"):
         made.event()
+
+
+def test_ray_does_not_take_the_signals_that_ask_to_stop():
+    """It installs handlers of its own as it starts, which end the driver without a word to its workers."""
+    with preemption.heeded():
+        with ray_cluster._own_signals():
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert preemption.requested()
 
 
 def test_a_death_by_ray_for_want_of_memory_is_named():

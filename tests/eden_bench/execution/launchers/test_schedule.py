@@ -128,3 +128,10 @@ def test_a_worker_with_other_data_stores_nothing(here, shuffled, monkeypatch):
     assert "its worker computed cell ffffffffffff, expected" in done.slots[0].problem.text
     assert stored(here["out"]) == {}
     assert made
+
+
+def test_seeds_that_are_trained_at_once_are_one_job_by_themselves(here, shuffled, monkeypatch):
+    monkeypatch.setenv("EDEN_BENCH_AT_ONCE", "3")
+    made = shuffled(0)
+    run(here, "fake-random", seeds="0-6")
+    assert sorted(len(job.seeds) for job in made[0].jobs) == [1, 3, 3]
