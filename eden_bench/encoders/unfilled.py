@@ -29,11 +29,11 @@ def unfilled_encoder(arch: str) -> Encoder:
     return encoder if loaded.issuperset(map(_memory, skipped)) else build_encoder(arch, seed=0)
 
 
-class _WithoutDraws(TorchDispatchMode):
+class _WithoutDraws(TorchDispatchMode):  # type: ignore[no-untyped-call]
     """Skips every operation that fills a tensor with random numbers, and remembers the tensors."""
 
     def __init__(self) -> None:
-        super().__init__()
+        super().__init__()  # type: ignore[no-untyped-call]
         self.skipped: list[weakref.ref[Tensor]] = []
 
     def __torch_dispatch__(

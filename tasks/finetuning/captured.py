@@ -43,11 +43,11 @@ class CudaGraphs:
     """Records CUDA graphs that share one memory pool; they are replayed one at a time."""
 
     def __init__(self, device: torch.device) -> None:
-        self._device, self._pool = device, torch.cuda.graph_pool_handle()  # type: ignore[no-untyped-call]
+        self._device, self._pool = device, torch.cuda.graph_pool_handle()
 
     def warm(self, work: Callable[[], Tensor]) -> Tensor:
         """Run work on a stream beside the current one, as a recording is."""
-        outer, side = torch.cuda.current_stream(self._device), torch.cuda.Stream(self._device)
+        outer, side = torch.cuda.current_stream(self._device), torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
         side.wait_stream(outer)
         with torch.cuda.stream(side):
             result = work()

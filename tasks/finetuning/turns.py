@@ -136,4 +136,6 @@ class _Seed:
 
 
 def _stream(device: torch.device, at_once: int) -> torch.cuda.Stream | None:
-    return torch.cuda.Stream(device) if device.type == "cuda" and at_once > 1 else None
+    if device.type != "cuda" or at_once == 1:
+        return None
+    return torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
