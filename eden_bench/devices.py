@@ -62,7 +62,7 @@ def be_deterministic() -> None:
     """
     import torch
 
-    if torch.cuda.is_initialized() and _CUBLAS not in os.environ:
+    if torch.cuda.is_initialized() and _CUBLAS not in os.environ:  # type: ignore[no-untyped-call]
         raise UsageError(f"--deterministic came after CUDA had started: set {_CUBLAS}=:4096:8 before, or begin anew")
     os.environ.setdefault(_CUBLAS, ":4096:8")
     torch.use_deterministic_algorithms(True)
