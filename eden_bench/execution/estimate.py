@@ -108,7 +108,7 @@ def _keys(task: str, protocol: str, shots: int | None, method: str, arch: str) -
 
 def _scaled(record: Record, shots: int | None, protocol: Any) -> _Cost:  # noqa: ANN401 - each kind of task has its own
     """Return what a past cell would have taken with another number of shots."""
-    seen, wanted = (_images(number, record.data.train, protocol) for number in (record.cell.shots, shots))
+    seen, wanted = (_images(number, record.data.train or 0, protocol) for number in (record.cell.shots, shots))
     measured = record.provenance
     return _Cost(record.seconds * wanted / seen, measured.peak_memory_bytes, measured.peak_device_memory_bytes)
 

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-import functools
 import hashlib
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
-from eden_bench.contracts import Cell, ScoreDefinition
+from eden_bench.contracts import NETWORK_OF, Cell, ScoreDefinition
+from eden_bench.digests import digest
 from eden_bench.errors import DataMissing
 from eden_bench.files import plain_text
 from eden_bench.records import arrays
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from eden_bench.records.shared import Shared
 
+T = TypeVar("T")
 CASES, ARRAYS = "cases.csv", "arrays.npz"
 REMEDY = "issue its 'eden-bench run' again, which keeps this one in superseded/, or put the file back"
 
@@ -77,6 +78,16 @@ class Record:
         """Name of its row: the method's, or that of a protocol's variant."""
         return self.method.variant or self.cell.method
 
+    @cached_property
+    def config_digest(self) -> str:
+        """Digest of the method's config."""
+        return self._once(digest, self.cell.method_config)
+
+    @cached_property
+    def protocol_digest(self) -> str:
+        """Digest of the protocol without the id of the network that it inspects, which differs for each cell."""
+        return self._once(_protocol_digest, self.cell.protocol)
+
     @property
     def scores(self) -> dict[str, float]:
         """The primary score and its alternatives, in their definitions' units (a share for "%")."""
@@ -85,8 +96,7 @@ class Record:
     @cached_property
     def score(self) -> ScoreDefinition:
         """Definition of the primary score."""
-        told, make = self.content["score"], ScoreDefinition.from_json
-        return self.shared.once(make, make, told) if self.shared else make(told)
+        return self._once(ScoreDefinition.from_json, self.content["score"])
 
     @property
     def value(self) -> float:
@@ -128,8 +138,7 @@ class Record:
         """Data and settings of the pretraining; all empty for weights that were imported."""
         found = self.checkpoint.card.data
         if isinstance(found, Mapping):
-            made = functools.partial(parse, PretrainingData, place="checkpoint.card.data.")
-            return self.shared.once(made, PretrainingData, found) if self.shared else made(found)
+            return self._once(_pretraining, found)
         return PretrainingData(digest=str(found or ""))
 
     @property
@@ -200,6 +209,10 @@ class Record:
         """Return the file of the arrays, b"" if there is none. Raises RecordDamaged as ``cases_bytes``."""
         return b"" if self.facts.arrays is None else self._bytes(ARRAYS, self.facts.arrays)
 
+    def _once(self, make: Callable[[Any], T], part: Any) -> T:  # noqa: ANN401 - JSON
+        """Return what is made of a part of the content; once for all records that share it."""
+        return self.shared.once(make, make, part) if self.shared else make(part)
+
     def _bytes(self, name: str, told: FileFacts) -> bytes:
         path = self.folder / name
         try:
@@ -209,6 +222,14 @@ class Record:
         if hashlib.sha256(content).hexdigest() != told.sha256:
             raise RecordDamaged(f"{path} is not the file that was written: {REMEDY}")
         return content
+
+
+def _protocol_digest(protocol: Mapping[str, Any]) -> str:
+    return digest({name: value for name, value in protocol.items() if name != NETWORK_OF})
+
+
+def _pretraining(content: Mapping[str, Any]) -> PretrainingData:
+    return parse(PretrainingData, content, "checkpoint.card.data.")
 
 
 def reason(error: Exception) -> str:

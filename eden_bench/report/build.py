@@ -13,8 +13,6 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from eden_bench.audit.storage import Audits, leakage
-from eden_bench.contracts import NETWORK_OF, Cell
-from eden_bench.digests import digest
 from eden_bench.errors import UsageError, unknown
 from eden_bench.records import Record
 from eden_bench.records.content import TaskFacts
@@ -97,14 +95,9 @@ def need(records: Sequence[Record], where: object) -> None:
 def _comparable(record: Record) -> tuple[Any, ...]:
     cell, score = record.cell, record.score
     return (
-        *(cell.task, cell.shots, digest(_protocol(cell)), cell.code, cell.data, cell.splits),
+        *(cell.task, cell.shots, record.protocol_digest, cell.code, cell.data, cell.splits),
         *(score.name, score.version, record.phantom, record.marks.quick),
     )
-
-
-def _protocol(cell: Cell) -> dict[str, Any]:
-    """Return a cell's protocol without the id of the network that it inspects, which differs for each cell."""
-    return {name: value for name, value in cell.protocol.items() if name != NETWORK_OF}
 
 
 def _split_by_pretraining(group: list[Record]) -> list[list[Record]]:

@@ -12,12 +12,11 @@ import io
 import tarfile
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
 from eden_bench import records
-from eden_bench.contracts import NETWORK_OF
-from eden_bench.digests import digest
 from eden_bench.errors import UsageError
 from eden_bench.files import atomic
 from eden_bench.records import Record
@@ -90,7 +89,8 @@ def beside(own: Sequence[Record], cache: Path, archive: Path = ARCHIVE) -> Refer
     left_out: dict[str, str] = {}
     for place, group in _by_place(own).items():
         there = _by_place(shipped).get(place, [])
-        fitting = [record for record in there if _fits(record, group)]
+        keys, labels = set(map(_key, group)), {record.label for record in group}
+        fitting = [record for record in there if _key(record) in keys and record.label not in labels]
         taken += fitting
         if not fitting:
             left_out[place] = _reason(group, there)
@@ -120,23 +120,17 @@ def _place(task: str, shots: int | None) -> str:
     return task if shots is None else f"{task} at {shots} shots"
 
 
-def _fits(record: Record, own: Sequence[Record]) -> bool:
-    """Return whether a reference record may stand in a table of a user's, whose method is another."""
-    return any(_key(record) == _key(other) for other in own) and record.label not in {other.label for other in own}
-
-
 def _key(record: Record) -> _Key:
     cell = record.cell
-    protocol = {name: value for name, value in cell.protocol.items() if name != NETWORK_OF}
     score = f"{record.score.name} {cell.score_version}"
-    return _Key(cell.data, cell.splits, digest(protocol), score, cell.code)
+    return _Key(cell.data, cell.splits, record.protocol_digest, score, cell.code)
 
 
 def _reason(own: Sequence[Record], there: Sequence[Record]) -> str:
     """Say why no reference record fits: the fields in which the nearest one differs."""
     if not there:
         return "there are none of this task and number of shots"
-    pairs = [(_key(one), _key(other)) for one in own for other in there]
+    pairs = list(product(dict.fromkeys(map(_key, own)), dict.fromkeys(map(_key, there))))
     differing = min(
         ([name for name in _Key._fields if getattr(a, name) != getattr(b, name)] for a, b in pairs), key=len
     )

@@ -6,7 +6,6 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
-from eden_bench.digests import digest
 from eden_bench.records import Record
 from eden_bench.records.content import NO_CARD, Card
 from eden_bench.report import pretraining
@@ -49,8 +48,9 @@ def rows_of(group: Sequence[Record]) -> list[Row]:
 
 def _recipe(record: Record) -> _Recipe:
     cell, card = record.cell, record.checkpoint.card
-    config = digest(cell.method_config)
-    return _Recipe(record.label, config, cell.threads, record.pretraining.digest, card.precision, card.processes)
+    return _Recipe(
+        record.label, record.config_digest, cell.threads, record.pretraining.digest, card.precision, card.processes
+    )
 
 
 def _parts(recipe: _Recipe, found: Mapping[str, list[Record]]) -> Iterable[tuple[Backbone, Mapping[str, list[Record]]]]:
@@ -86,8 +86,10 @@ def _row(backbone: Backbone, found: Mapping[str, list[Record]], backbones: Seque
 
 def _controls(records: Sequence[Record]) -> dict[str, float]:
     """Average what each control scored in the records that have it."""
-    told = [(name, value) for record in records for name, value in record.controls.items()]
-    values = {name: [value for other, value in told if other == name] for name, _ in told}
+    values: dict[str, list[float]] = {}
+    for record in records:
+        for name, value in record.controls.items():
+            values.setdefault(name, []).append(value)
     return {name: math.fsum(found) / len(found) for name, found in values.items()}
 
 

@@ -131,6 +131,7 @@ def _difference(best: _Attempt, own: Tensors) -> str:
     ]
     told = [f"unknown: {_few(unknown)}"] * bool(unknown) + [f"expected: {_few(absent)}"] * bool(absent)
     told += [_few(shaped, 1)] * bool(shaped)
+    told = told or [f"unknown: {_few(list(best.fit.strange))}, whose shapes do not go together"]
     count, all_of_it = len(best.fit.weights), _stored(best.like)
     if 2 * count < all_of_it:
         return f"it is of no size that is known under {best.layout.name} ({'; '.join(told)}): name yours with --arch"

@@ -176,13 +176,15 @@ def _rename(step: Step, entries: Entries, known: Tensors) -> Entries:
 
 
 def _join(step: Step, entries: Entries, known: Tensors) -> Entries:
-    """Put several tensors one below the other, where all of them are there."""
+    """Put several tensors one below the other, where all of them are there and as wide as each other."""
     parts: dict[str, dict[int, str]] = {}
     for name in entries:
         for place, pattern in enumerate(step.names):
             if found := re.fullmatch(pattern, name):
                 parts.setdefault(found.expand(step.to[0]), {})[place] = name
     whole = {new: [one[place] for place in sorted(one)] for new, one in parts.items() if len(one) == len(step.names)}
+    whole = {new: names for new, names in whole.items() if len({entries[n].value.shape for n in names}) == 1}
+    whole = {new: names for new, names in whole.items() if entries[names[0]].value.ndim}
     used = {name for names in whole.values() for name in names}
     joined = {
         new: Entry(torch.cat([entries[n].value for n in names]), tuple(s for n in names for s in entries[n].sources))
@@ -197,10 +199,10 @@ def _split(step: Step, entries: Entries, known: Tensors) -> Entries:
     for name, entry in entries.items():
         found = re.fullmatch(step.names[0], name)
         targets = [found.expand(one) for one in step.to] if found else []
-        if not found or not any(target in known for target in targets):
+        mask = known.get(found.expand(step.mask)) if found and step.mask else None
+        if not any(target in known for target in targets) or not _divides(entry.value, mask, len(targets)):
             result[name] = entry
             continue
-        mask = known.get(found.expand(step.mask)) if step.mask else None
         value = entry.value if mask is None else torch.where(mask == 0, 0, entry.value * mask)
         for target, part in zip(targets, value.chunk(len(targets)), strict=True):
             if target:
@@ -210,13 +212,18 @@ def _split(step: Step, entries: Entries, known: Tensors) -> Entries:
     return result
 
 
+def _divides(value: torch.Tensor, mask: torch.Tensor | None, parts: int) -> bool:
+    """Check whether a tensor has so many equal parts, and its mask its shape."""
+    return value.ndim > 0 and len(value) % parts == 0 and (mask is None or mask.shape == value.shape)
+
+
 def _class_position(step: Step, entries: Entries, known: Tensors) -> Entries:
     """Add the class token's position to it, where our network has positions for the patches alone."""
     token, positions = (entries.get(name) for name in step.names)
     ours = known.get(step.names[1])
     if not (token and positions) or ours is None or positions.value.ndim != 3:
         return entries
-    if positions.value.shape[1] != ours.shape[1] + 1:
+    if positions.value.shape[1] != ours.shape[1] + 1 or token.value.shape != positions.value[:, :1].shape:
         return entries
     moved = token.value + positions.value[:, :1]
     patches = Entry(positions.value[:, 1:], positions.sources)

@@ -252,6 +252,11 @@ def test_ctrl_c_exits_with_130_and_says_what_is_stored(tmp_path, begun):
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+@pytest.mark.trap(
+    "crashes",
+    "SIGTERM and SIGUSR1 of a scheduler",
+    "stopped at a safe point with exit code 75; the same command goes on, to the same records",
+)
 def test_a_preempted_run_exits_with_75_between_cells_and_the_same_command_goes_on(tmp_path, begun, command, number):
     code, err, stored = begun(number, "0-11")
     assert code == 75, err

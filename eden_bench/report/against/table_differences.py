@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 
-from eden_bench.contracts import NETWORK_OF
-from eden_bench.digests import digest
 from eden_bench.records import Record
 from eden_bench.report.tables import Row, Table
 
@@ -39,11 +37,10 @@ def settings(table: Table, other: Table) -> list[str]:
 
 
 def _of_cells(table: Table) -> dict[str, str]:
-    cell = _first(table.rows).cell
-    protocol = {name: value for name, value in cell.protocol.items() if name != NETWORK_OF}
+    first = _first(table.rows)
     return {
-        "protocol": digest(protocol),
-        "numbers version": str(cell.code),
+        "protocol": first.protocol_digest,
+        "numbers version": str(first.cell.code),
         "pretraining data": table.pretrain_data[:_SHORT],
     }
 

@@ -6,7 +6,6 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 from eden_bench.contracts import NETWORK_OF
-from eden_bench.digests import digest
 from eden_bench.errors import EdenError
 from eden_bench.records import Record
 from eden_bench.report.cases.reader import CaseReader, labels_of
@@ -74,10 +73,9 @@ def _rows(records: Sequence[Record]) -> list[list[Record]]:
 
 def _place(record: Record) -> tuple[Any, ...]:
     cell = record.cell
-    protocol = {name: value for name, value in cell.protocol.items() if name != NETWORK_OF}
     shots = (cell.shots is None, cell.shots or 0)
-    who = (record.label, digest(cell.method_config), record.pretraining.digest, cell.threads)
-    return (cell.task, shots, digest(protocol), cell.data, cell.splits, cell.code, *who)
+    who = (record.label, record.config_digest, record.pretraining.digest, cell.threads)
+    return (cell.task, shots, record.protocol_digest, cell.data, cell.splits, cell.code, *who)
 
 
 def _of_row(row: list[Record], known: Mapping[str, Record], cases: CaseReader) -> Iterator[Diagnostic]:

@@ -14,7 +14,8 @@ _QUERIES = 1024
 """Images whose cosines are held at once."""
 _MOST_STEPS = 200
 _TOLERANCE = 1e-13
-_JITTER = 1e-12
+_DAMPINGS = (0.0, *(10.0**exponent for exponent in range(-15, 1)))
+"""Added to the unit diagonal of a scaled curvature that rounding left indefinite, the least that suffices."""
 _SHORTEST = 1e-10
 
 
@@ -50,11 +51,11 @@ def logistic_path(
         strengths: C, rising.
         device: where it is computed, in float64.
     """
-    images, dim = features.shape
-    x = torch.ones(images, dim + 1, dtype=torch.float64, device=device)
-    x[:, :-1] = torch.from_numpy(np.array(features, np.float64))
+    images = len(features)
+    reduced, basis = _in_span(torch.from_numpy(np.array(features, np.float64)).to(device))
+    x = torch.cat([reduced, torch.ones_like(reduced[:, :1])], dim=1)
     labels = torch.from_numpy(np.array(targets.T, np.float64)).to(device)
-    points = torch.zeros(len(labels), dim + 1, dtype=torch.float64, device=device)
+    points = torch.zeros(len(labels), x.shape[1], dtype=torch.float64, device=device)
     positive = labels.sum(1)
     points[:, -1] = ((positive + 0.5) / (images - positive + 0.5)).log()
     both = ((positive > 0) & (positive < images)).tolist()
@@ -67,28 +68,38 @@ def logistic_path(
         objective = (
             torch.stack([_objective(x, *pair, strength) for pair in zip(labels, points, strict=True)]) * strength
         )
-        values = points.cpu().numpy()
-        yield Fit(strength, values[:, :-1].T.copy(), values[:, -1].copy(), objective.cpu().numpy())
+        weights = points[:, :-1].T if basis is None else basis @ points[:, :-1].T
+        yield Fit(strength, weights.cpu().numpy(), points[:, -1].cpu().numpy(), objective.cpu().numpy())
+
+
+def _in_span(features: Tensor) -> tuple[Tensor, Tensor | None]:
+    """Return features in an orthonormal basis of what the images span, and the basis (D, N), where images are fewer.
+
+    The weights lie in it, and lengths stay: the optimum is the same, of N unknowns in place of D.
+    """
+    if len(features) > features.shape[1]:
+        return features, None
+    basis, coordinates = torch.linalg.qr(features.T)
+    return coordinates.T, basis
 
 
 def _objective(x: Tensor, label: Tensor, point: Tensor, strength: float) -> Tensor:
     """Return Σ log-loss + ½ ‖w‖² / C."""
-    logits = x @ point
-    return (torch.nn.functional.softplus(logits) - label * logits).sum() + 0.5 * point[:-1].square().sum() / strength
+    margins = (2 * label - 1) * (x @ point)  # signed, since 1 − p of a sure p has no digits left
+    return 0.5 * point[:-1].square().sum() / strength - torch.nn.functional.logsigmoid(margins).sum()
 
 
 def _optimum(x: Tensor, label: Tensor, point: Tensor, strength: float) -> Tensor:
     """Minimise the objective by Newton's method, each step halved until it goes down enough."""
     ridge = torch.full_like(point, 1 / strength)
     ridge[-1] = 0
-    value = _objective(x, label, point, strength)
+    value, signs = _objective(x, label, point, strength), 2 * label - 1
     for _ in range(_MOST_STEPS):
-        p = (x @ point).sigmoid()
-        slope = x.T @ (p - label) + ridge * point
-        curvature = x.T @ (x * (p * (1 - p))[:, None]) + torch.diag(ridge + _JITTER)
-        step = torch.cholesky_solve(slope[:, None], torch.linalg.cholesky(curvature))[:, 0]
+        wrong = (-signs * (x @ point)).sigmoid()
+        slope = ridge * point - x.T @ (signs * wrong)
+        step = _newton_step(x.T @ (x * (wrong * (1 - wrong))[:, None]) + torch.diag(ridge), slope)
         gain = slope @ step
-        if gain <= _TOLERANCE * (1 + value.abs()):
+        if gain <= _TOLERANCE * value:
             break
         length = 1.0
         while (new := _objective(x, label, point - length * step, strength)) > value - 1e-4 * length * gain:
@@ -97,6 +108,20 @@ def _optimum(x: Tensor, label: Tensor, point: Tensor, strength: float) -> Tensor
                 return point
         point, value = point - length * step, new
     return point
+
+
+def _newton_step(curvature: Tensor, slope: Tensor) -> Tensor:
+    """Solve curvature · step = slope, scaled to a unit diagonal so that no feature's scale matters.
+
+    A damped step is still downhill: what is approached is the same optimum.
+    """
+    scale = curvature.diagonal().clamp_min(torch.finfo(curvature.dtype).tiny).rsqrt()
+    scaled, unit = curvature * scale[:, None] * scale, torch.eye(len(slope), dtype=slope.dtype, device=slope.device)
+    for damping in _DAMPINGS:
+        factor, failed = torch.linalg.cholesky_ex(scaled + damping * unit)
+        if not failed:
+            break
+    return scale * torch.cholesky_solve((scale * slope)[:, None], factor)[:, 0]
 
 
 def vote(

@@ -70,6 +70,11 @@ def test_whole_stores_are_left_alone(kinds, cache):
 
 
 @pytest.mark.parametrize("kind", ["images", "colour", "masks", "pyramid"])
+@pytest.mark.trap(
+    "crashes",
+    "bits of the image cache that flip",
+    "`eden-bench data check --deep` finds each and decodes that image again, to the same bytes",
+)
 def test_flipped_bits_of_pixels_are_found_and_only_their_image_is_decoded_again(kinds, cache, kind):
     folders, index = kinds
     folder, draw, before = folders[kind], random.Random(kind), files(folders[kind])
@@ -106,6 +111,7 @@ def test_a_flipped_bit_in_what_tells_damage_costs_no_decoding(kinds, cache, name
 
 
 @pytest.mark.parametrize("name", ["manifest.json", "native_px.npy"])
+@pytest.mark.trap("crashes", "bits of the image cache that flip")
 def test_a_flipped_bit_in_another_file_is_found_and_the_next_run_decodes(kinds, items, cache, name):
     folders, index = kinds
     folder, draw = folders["images"], random.Random(name)

@@ -59,6 +59,11 @@ def left_aside(out):
     return list(out.rglob(".aside-*"))
 
 
+@pytest.mark.trap(
+    "crashes",
+    "kill -9 of a run",
+    "nothing stored is lost, repeated or changed; `python -m benchmarks.kills` does it a thousand times",
+)
 def test_twenty_four_kills_lose_nothing_repeat_nothing_stored_and_change_no_byte(here, whole, log):
     expected, seconds = whole
     draw = random.Random(0)
@@ -94,6 +99,7 @@ def test_processes_side_by_side_share_the_work(here, whole, log, monkeypatch):
     assert len(lines) == CELLS + 1
 
 
+@pytest.mark.trap("crashes", "one of several processes stopped (SIGSTOP)", "neither robbed nor doubled")
 def test_a_stopped_process_is_neither_robbed_nor_doubled(here, whole, log, monkeypatch):
     expected, _ = whole
     before = len(log())

@@ -29,7 +29,9 @@ def mounted(tmp_path, monkeypatch):
     return pretend
 
 
-@pytest.mark.trap("inputs", "results folders on NFS", "used where locks reach the server, else refused with the reason")
+@pytest.mark.trap(
+    "crashes", "results folders on NFS", "used where locks reach the server, else refused with the reason"
+)
 @pytest.mark.parametrize(
     ("kind", "options"),
     [

@@ -193,6 +193,16 @@ def keys_with_a_bias(held, prefix):
         ("popar", each_table(lambda _: published.coordinates(7)), "unknown: layers.0.blocks.0.attn.relative_coords_t"),
         (
             "rad-dino",
+            put("encoder.layer.0.attention.attention.query.weight", lambda _: torch.ones(())),
+            "unknown: .*query",
+        ),
+        ("dinov3-vit", put("blocks.0.attn.qkv.bias", lambda _: torch.ones(())), r"unknown: blocks.0.attn.qkv.bias"),
+        ("dinov3-vit", put("blocks.0.attn.qkv.bias_mask", lambda _: torch.ones(7)), r"unknown: blocks.0.attn.qkv.bias"),
+        ("chexfound", put("cls_token", lambda _: torch.ones(1, 1, 65)), r"cls_token has shape \(1, 1, 65\), expected"),
+        ("chexfound", put("cls_token", lambda _: torch.ones(1, 1, 1)), r"cls_token has shape \(1, 1, 1\), expected"),
+        ("chexfound", put("pos_embed", lambda _: torch.ones(7)), r"pos_embed has shape \(7,\), expected"),
+        (
+            "rad-dino",
             put("layernorm.weight", lambda _: torch.ones(65)),
             r"norm.weight has shape \(65,\), expected \(64,",
         ),

@@ -56,6 +56,7 @@ def test_groups_that_do_not_divide_among_processes_are_refused(tmp_path, monkeyp
 
 
 @pytest.mark.parametrize("step", [1, 3])
+@pytest.mark.trap("crashes", "NaN in image, label, weight or loss")
 def test_a_loss_that_is_not_finite_stops_the_run_and_hands_nothing_on(tmp_path, monkeypatch, step):
     method = registry.methods.get("moco-v2")
     losses, calls = method.losses, []
@@ -93,6 +94,7 @@ def test_a_full_disk_is_one_sentence(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("tried to allocate"), MemoryError()])
+@pytest.mark.trap("crashes", "memory that runs out")
 def test_out_of_memory_names_the_batch_and_what_keeps_its_numbers(tmp_path, monkeypatch, error):
     def exhausted(self, views):
         raise error

@@ -37,6 +37,7 @@ def test_a_resumed_run_repeats_only_what_was_not_saved(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("number", preemption.SIGNALS)
+@pytest.mark.trap("crashes", "SIGTERM and SIGUSR1 of a scheduler")
 def test_a_signal_stops_it_at_the_next_step_with_that_step_saved(tmp_path, number):
     def ask(what, done, total):
         steps.append(done)

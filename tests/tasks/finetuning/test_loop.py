@@ -167,6 +167,11 @@ def test_a_signal_drops_the_cell_between_two_steps():
 
 
 @pytest.mark.parametrize("error", [torch.OutOfMemoryError("tried to allocate"), MemoryError()])
+@pytest.mark.trap(
+    "crashes",
+    "memory that runs out",
+    "a failed cell that says on what, at which step and size; batches are never split, which would be another protocol",
+)
 def test_out_of_memory_is_a_sentence_and_never_another_batch(error):
     def loss(batch, epoch):
         raise error
@@ -183,6 +188,7 @@ def test_another_error_of_torch_is_not_called_out_of_memory():
         fine_tune(problem(loss=loss)[0], PROTOCOL, 0, CPU)
 
 
+@pytest.mark.trap("crashes", "NaN in image, label, weight or loss", "a failed cell that names the step and its images")
 def test_a_loss_that_is_not_finite_names_its_step_and_the_images_of_that_step():
     def loss(batch, epoch):
         seen.append([f"image-{row}" for row in batch])

@@ -1,6 +1,7 @@
 """Logistic regression against scikit-learn, nearest neighbours against the formula in plain loops."""
 
 import math
+import warnings
 
 import numpy as np
 import pytest
@@ -40,6 +41,48 @@ def test_a_label_of_one_value_predicts_the_same_for_all():
     targets = np.concatenate([TARGETS, np.zeros((60, 1))], axis=1)
     fit = next(logistic_path(TRAIN, targets, [1.0]))
     assert np.ptp(fit.probabilities(QUERIES)[:, 2]) < 1e-6
+
+
+FEW = RNG.normal(size=(12, 40))
+HARD = {
+    "noisy": (TRAIN, TARGETS[:, :1]),
+    "separable": (TRAIN, (TRAIN[:, :1] > 2)),
+    "collinear": (np.concatenate([TRAIN, TRAIN, 2 * TRAIN[:, :3]], axis=1), TARGETS[:, :1]),
+    "fewer images than features": (FEW, (RNG.random((12, 1)) > 0.5)),
+}
+
+
+@pytest.mark.parametrize("name", HARD)
+@pytest.mark.parametrize("scale", [1e-6, 1e3, 1e6])
+def test_features_times_s_at_c_over_s_squared_have_the_optimum_over_s(name, scale):
+    """C/s² Σ loss(s·x, w/s) + ½ ‖w/s‖² is the objective over s²: an identity that rounding must not break."""
+    features, targets = HARD[name]
+    for fit, other in zip(
+        logistic_path(features, targets, STRENGTHS),
+        logistic_path(features * scale, targets, [c / scale**2 for c in STRENGTHS]),
+        strict=True,
+    ):
+        assert other.objective[0] * scale**2 == pytest.approx(fit.objective[0], rel=1e-6)
+        logits, same = (f.probabilities(x) for f, x in ((fit, features), (other, features * scale)))
+        assert same == pytest.approx(logits, abs=1e-4)
+
+
+@pytest.mark.parametrize("name", HARD)
+@pytest.mark.parametrize("scale", [1, 1e3, 1e6, 1e8])
+def test_no_scale_of_features_beats_the_optimum_or_stops_it(name, scale):
+    features, targets = HARD[name][0] * scale, HARD[name][1]
+    for fit in logistic_path(features, targets, STRENGTHS):
+        logits = features @ fit.weights[:, 0] + fit.bias[0]
+        loss = np.logaddexp(0, np.where(targets[:, 0], -logits, logits)).sum()
+        found = fit.strength * loss + 0.5 * fit.weights[:, 0] @ fit.weights[:, 0]
+        assert fit.objective[0] == pytest.approx(found, rel=1e-4)
+        made = LogisticRegression(C=fit.strength, tol=1e-10, max_iter=2000)
+        with warnings.catch_warnings(action="ignore"):
+            made.fit(features, targets[:, 0])
+        theirs = np.logaddexp(
+            0, np.where(targets[:, 0], -1, 1) * (features @ made.coef_[0] + made.intercept_[0])
+        ).sum()
+        assert found <= (fit.strength * theirs + 0.5 * made.coef_[0] @ made.coef_[0]) * (1 + 1e-6)
 
 
 def by_loops(k, temperature):
