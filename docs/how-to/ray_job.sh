@@ -9,7 +9,7 @@ set -u
 job=${SLURM_JOB_ID:-$$} node=${SLURM_PROCID:-0} nodes=${SLURM_NTASKS:-1}
 head=${HEAD:-$(scontrol show hostnames "$SLURM_JOB_NODELIST" | head -n 1)}
 port=${PORT:-$((20000 + job % 20000))}
-export RAY_USAGE_STATS_ENABLED=0
+export RAY_USAGE_STATS_ENABLED=0 RAY_AUTH_MODE=token   # the token in ~/.ray/auth_token keeps other users out
 unset RAY_ADDRESS
 
 if [ "$node" -ne 0 ]; then
@@ -17,6 +17,7 @@ if [ "$node" -ne 0 ]; then
     exec ray start --address="$head:$port" ${RAY_OPTIONS:-} --block
 fi
 
+ray get-auth-token --generate > /dev/null
 ray start --head --port="$port" --temp-dir="/tmp/ray-$job" --include-dashboard=false ${RAY_OPTIONS:-} --block &
 ray=$!
 trap 'kill $ray; wait $ray; rm -rf "/tmp/ray-$job"' EXIT
