@@ -76,12 +76,16 @@ def worker_killed(child: int, draw: random.Random) -> bool:
     """Kill one worker of a driver some time after it has started some; return whether the driver coped with it."""
     children = Path(f"/proc/{child}/task/{child}/children")
     deadline = time.monotonic() + 60
-    while not (workers := children.read_text().split()) and time.monotonic() < deadline:
+    while not (workers := children.read_text().split()) and time.monotonic() < deadline and _is_alive(child):
         time.sleep(0.05)
     time.sleep(draw.uniform(0, 10))
-    with contextlib.suppress(ProcessLookupError, ValueError):
+    with contextlib.suppress(ProcessLookupError, IndexError):  # the driver has ended before
         os.kill(int(draw.choice(workers)), signal.SIGKILL)
     return ended(child) == 0
+
+
+def _is_alive(child: int) -> bool:
+    return "Z" not in Path(f"/proc/{child}/stat").read_text().rpartition(")")[2].split()[0]
 
 
 def left_aside(out: Path) -> int:
