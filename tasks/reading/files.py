@@ -133,7 +133,7 @@ def read_lines(dataset: str, path: Path) -> list[str]:
 
 def read_header(dataset: str, path: Path) -> list[str]:
     """Return the column names of a csv file, stripped."""
-    return [name.strip() for name in next(_lines(dataset, path), "").split(",")]
+    return [name.strip() for name in next(csv.reader([next(_lines(dataset, path), "")]), [""])]
 
 
 def read_table(dataset: str, path: Path, columns: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:
