@@ -41,6 +41,10 @@ def damaged(dataset: str, path: Path, found: str, expected: str, remedy: str) ->
     return DataDamaged(_BREAKS.sub(" ", f"{dataset}: {path} {found}, expected {expected}: {remedy}"))
 
 
+class NoDecoder(DataDamaged):
+    """Raised for a file that may be whole: what decodes it is not installed."""
+
+
 def no_masks(dataset: str, image: str, structure: str, other: str) -> DataMissing:
     """Build the DataMissing for a mask of a dataset without masks; other names a dataset that has them."""
     return DataMissing(

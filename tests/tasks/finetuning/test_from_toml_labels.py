@@ -1,6 +1,7 @@
 """A classification task from a TOML file: a table of labels, subfolders, DICOM and WebP, damaged images left out."""
 
 import csv
+import errno
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,8 @@ from eden_bench.errors import DataDamaged, DataMissing, PluginError
 from eden_bench.registry import load_plugin_file
 from tasks.finetuning.splits import split
 from tasks.phantom.layouts.dicom import write_dicom
+from tasks.reading.files import NoDecoder
+from tasks.reading.leaving_out import damaged_images
 from tests.conftest import records_in
 from tests.tasks.reading.test_dicom import IDS
 
@@ -201,3 +204,18 @@ def test_a_table_whose_fields_are_all_quoted_is_read(tmp_path):
     _, _, index = described(tmp_path)
     assert index.label_names == ("nodule", "effusion, small")
     assert [item.labels for item in index.items[:2]] == [(0, 1), (1, 0)]
+
+
+@pytest.mark.parametrize("wrong", ["the disk", "a decoder"])
+def test_what_is_not_the_files_fault_leaves_none_out_and_is_not_remembered(tmp_path, wrong):
+    (tmp_path / "a.png").touch()
+
+    def decode(path):
+        if wrong == "a decoder":
+            raise NoDecoder("install it")
+        raise DataDamaged("cannot be decoded") from PermissionError(errno.EACCES, "denied")
+
+    images = {"a": tmp_path / "a.png"}
+    with pytest.raises(DataMissing):
+        damaged_images("findings", images, "", decode)
+    assert damaged_images("findings", images, "", lambda path: None) == {}
