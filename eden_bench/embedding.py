@@ -66,7 +66,8 @@ def write(plan: Plan, inputs: Inputs, path: Path, say: Callable[[str], None]) ->
         say: is told of a pretraining.
 
     Raises:
-        UsageError: there are several methods, the protocol reads no features, or the path ends otherwise.
+        UsageError: there are several methods, the protocol reads no features, the tasks' contracts differ, or the path
+            ends otherwise.
         DataMissing: a task's data are not at hand.
     """
     slots = {slot.task: slot for slot in plan.slots}
@@ -80,6 +81,8 @@ def write(plan: Plan, inputs: Inputs, path: Path, say: Callable[[str], None]) ->
     with cpu_threads(inputs.settings.threads):
         found = [_embedded(slot, plan, inputs, say) for slot in slots.values()]
     first = found[0]
+    if any(each.features != first.features for each in found):
+        raise UsageError("embed: the tasks read features under different contracts: embed them one after the other")
     made = Embeddings(
         model=first.model,
         weights=first.weights,

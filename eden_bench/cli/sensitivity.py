@@ -59,7 +59,7 @@ def sensitivity(
     with watching(quiet=as_json) as watch:
         for setting in settings_of(varied, asked.tasks, axes, product=product):
             watch.say(f"setting: {setting.name}")
-            named = setting.write(varied, kinds, where.out / "sensitivity", protocol)
+            named = setting.write(varied, asked.tasks, where.out / "sensitivity", protocol)
             wanted = make_ask(asked.methods, asked.tasks, seeds=seeds, shots=shots, protocol=named, plugins=plugins)
             results.append((setting, api.carry_out(wanted, where, watch).records))
     _show(results, as_json=as_json)

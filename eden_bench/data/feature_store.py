@@ -8,6 +8,7 @@ computed anew.
 from __future__ import annotations
 
 import hashlib
+import inspect
 import logging
 from pathlib import Path
 
@@ -48,6 +49,7 @@ def stored_features(encoder: Encoder, store: ImageStore, wanted: Features, conte
     with atomic.locked(path.with_suffix(".lock")):
         found = _load(path, len(store.ids))
         if found is None:
+            atomic.sweep(path.parent, path.name)
             _write(path, encoder.to(context.device), store, wanted, context)
             found = _load(path, len(store.ids))
     if found is None:
@@ -68,7 +70,8 @@ def _identity(encoder: Encoder, store: ImageStore, wanted: Features, device: str
     kind = torch.device(device).type
     return {
         "weights": weights_of(encoder),
-        "arch": [encoder.arch, type(encoder).__module__, type(encoder).__qualname__],
+        "arch": [encoder.arch, encoder.reads, type(encoder).__module__, type(encoder).__qualname__],
+        "source": _source_of(type(encoder)),
         "features": wanted,
         "pixels": store.digest,
         "device": kind,
@@ -78,18 +81,26 @@ def _identity(encoder: Encoder, store: ImageStore, wanted: Features, device: str
     }
 
 
+def _source_of(kind: type[Encoder]) -> str:
+    """Return the digest of the file that defines an encoder, "" where there is none: a plugin's is edited."""
+    try:
+        return file_digest(Path(inspect.getfile(kind)))
+    except (OSError, TypeError):
+        return ""
+
+
 def _write(path: Path, encoder: Encoder, store: ImageStore, wanted: Features, context: Context) -> None:
     encoder = encoder.for_size(wanted.size_px).to(context.device)
-    count, made = len(store.ids), None
+    count = len(store.ids)
     with atomic.aside(path) as temporary:
-        for start in range(0, count, _BLOCK):
-            part = features(encoder, store.images[start : start + _BLOCK], wanted)
-            if made is None:
-                made = np.lib.format.open_memmap(temporary, "w+", np.float32, (count, *part.shape[1:]))
-            made[start : start + len(part)] = part
-            context.progress(f"features of {encoder.arch}", min(start + _BLOCK, count), count)
-        if made is not None:
-            made.flush()
+        with temporary.open("wb") as file:  # not by a map: on a full disk a map kills the process
+            for start in range(0, count, _BLOCK):
+                part = features(encoder, store.images[start : start + _BLOCK], wanted)
+                if not start:
+                    header = {"descr": "<f4", "fortran_order": False, "shape": (count, *part.shape[1:])}
+                    np.lib.format.write_array_header_1_0(file, header)
+                file.write(part.astype("<f4", order="C", copy=False).tobytes())
+                context.progress(f"features of {encoder.arch}", min(start + _BLOCK, count), count)
         atomic.write_text(path.with_suffix(".sha256"), file_digest(temporary))
 
 
@@ -98,7 +109,7 @@ def _load(path: Path, count: int) -> np.ndarray | None:
     told = path.with_suffix(".sha256")
     if not path.is_file() or not told.is_file():
         return None
-    if told.read_text() != file_digest(path):
+    if told.read_bytes() != file_digest(path).encode():
         _log.warning("%s is damaged and is computed anew", path)
         return None
     found: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)

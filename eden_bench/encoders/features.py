@@ -12,7 +12,7 @@ from torch.nn import functional
 from eden_bench.contracts import NORMALISATIONS, Features
 from eden_bench.devices import fast_precision
 from eden_bench.encoders.base import Encoder
-from eden_bench.errors import UsageError
+from eden_bench.errors import EdenError, UsageError
 
 _BATCH = {"cpu": 64, "cuda": 256}
 
@@ -37,6 +37,7 @@ def features(
 
     Raises:
         UsageError: the encoder has no class token, no such layer, or no final norm to stop before.
+        EdenError: a feature is not finite.
     """
     encoder = encoder.for_size(wanted.size_px).eval()
     device = next(encoder.parameters(), torch.zeros(0)).device
@@ -53,7 +54,18 @@ def features(
             parts.append(
                 found.cpu() if wanted.pooling == "map" else found
             )  # vectors wait on the device, maps are large
-    return torch.cat(parts).cpu().numpy()
+    return _finite(torch.cat(parts).cpu().numpy(), encoder)
+
+
+def _finite(found: np.ndarray, encoder: Encoder) -> np.ndarray:
+    """Return features after validating that they are finite: distances to a NaN would still be ranked."""
+    if not np.isfinite(found).all():
+        row = int(np.flatnonzero(~np.isfinite(found.reshape(len(found), -1)).all(axis=1))[0])
+        raise EdenError(
+            f"features: {encoder.arch} makes a NaN or an infinite value of image {row}, expected finite features: look "
+            "at its weights, or embed in float32"
+        )
+    return found
 
 
 def _uploaded(images: np.ndarray | Tensor, device: torch.device, batch_size: int) -> Iterator[Tensor]:

@@ -41,12 +41,12 @@ class Setting:
         """The changes in words."""
         return ", ".join(f"{axis.removesuffix('_px')} {value}" for axis, value in self.changes.items()) or "as it is"
 
-    def write(self, protocol: Protocol, kinds: Sequence[str], folder: Path, base: str) -> str:
+    def write(self, protocol: Protocol, tasks: Sequence[str], folder: Path, base: str) -> str:
         """Write the protocol with its changes as a TOML file, and return what ``--protocol`` takes.
 
         Args:
             protocol: that is changed.
-            kinds: of the tasks.
+            tasks: names; each gets a table of its own, since that is what wins over all others of the base.
             folder: for the file.
             base: what ``--protocol`` took.
         """
@@ -55,11 +55,14 @@ class Setting:
         own = "".join(f"-{axis.removesuffix('_px')}-{value}" for axis, value in self.changes.items())
         features = {axis: value for axis, value in self.changes.items() if axis in FEATURES}
         lines = [f"base = {_toml(str(Path(base).absolute()) if base.endswith('.toml') else base)}"]
-        for kind in kinds:
+        for task in tasks:
             if BUDGET in self.changes:
-                lines += [f"[{kind}]", f"{BUDGET} = {_toml(self.changes[BUDGET])}"]
+                lines += [f"[tasks.{_toml(task)}]", f"{BUDGET} = {_toml(self.changes[BUDGET])}"]
             if features:
-                lines += [f"[{kind}.features]", *(f"{axis} = {_toml(value)}" for axis, value in features.items())]
+                lines += [
+                    f"[tasks.{_toml(task)}.features]",
+                    *(f"{axis} = {_toml(value)}" for axis, value in features.items()),
+                ]
         path = folder / f"{protocol.name}{own}.toml"
         atomic.write_text(path, "\n".join(lines) + "\n")
         return str(path)
@@ -75,9 +78,11 @@ def settings(protocol: Protocol, tasks: Sequence[str], axes: Sequence[str], *, p
         product: every combination of values.
 
     Raises:
-        UsageError: an axis is unknown, or the tasks' protocol has not the field; names those it has.
+        UsageError: an axis is unknown, or the tasks' protocol has not the field; names those it has. Or the tasks do
+            not start from one value of it.
     """
-    own = protocol.task_protocol(registry.tasks.get(tasks[0]))
+    each = {task: protocol.task_protocol(registry.tasks.get(task)) for task in tasks}
+    own = each[tasks[0]]
     names = [NAMES.get(axis, axis) for axis in axes]
     known = _axes_of(own)
     for name in names:
@@ -88,6 +93,7 @@ def settings(protocol: Protocol, tasks: Sequence[str], axes: Sequence[str], *, p
                 f"--vary {name}: protocol {protocol.name!r} of {tasks[0]} has no such choice, expected "
                 f"{', '.join(known) or 'another protocol'}"
             )
+        _need_one_start(name, each)
     values = {name: _values(name, own) for name in names}
     if product:
         every = [dict(zip(names, chosen, strict=True)) for chosen in itertools.product(*values.values())]
@@ -95,6 +101,17 @@ def settings(protocol: Protocol, tasks: Sequence[str], axes: Sequence[str], *, p
     else:
         changed = [_alone(name, value, own) for name in names for value in values[name] if value != _now(name, own)]
     return [Setting({}), *(Setting(one) for one in _valid(changed, own))]
+
+
+def _need_one_start(axis: str, each: Mapping[str, Any]) -> None:
+    """Validate that all tasks have one value of what is varied, or a setting would be another change for each."""
+    values = {task: _now(axis, own) for task, own in each.items()}
+    if other := next((task for task in values if values[task] != values[next(iter(values))]), None):
+        first = next(iter(values))
+        raise UsageError(
+            f"--vary {axis}: {first} starts from {values[first]} and {other} from {values[other]}, expected one value: "
+            "one command each"
+        )
 
 
 def _axes_of(own: Any) -> list[str]:  # noqa: ANN401 - each kind has its own dataclass

@@ -61,15 +61,15 @@ class Embeddings:
 
         Raises:
             WeightsMissing: it has none of the dataset.
-            WeightsRefused: they are of other pixels or of another size, an id is missing, or one is foreign.
+            WeightsRefused: they are of other pixels or of another feature contract, an id is missing, or one is
+                foreign.
         """
         if dataset not in self.data:
             raise WeightsMissing(f"{self.who}: the file has vectors of {', '.join(self.data)}, none of {dataset}")
-        size_px = self.features.get("size_px")
-        if size_px != wanted.size_px:
+        if other := self._other_than(wanted):
             raise WeightsRefused(
-                f"{self.who}: the vectors of {dataset} are of images at {size_px} px, this protocol reads "
-                f"{wanted.size_px} px: embed again under this protocol, or run the one they were made for"
+                f"{self.who}: the vectors of {dataset} are of {', '.join(other)}: embed again under this protocol, or "
+                "run the one they were made for"
             )
         row_of = {name: row for row, name in enumerate(self.ids[dataset])}
         for what, names in (("lacks", set(ids) - row_of.keys()), ("holds foreign", row_of.keys() - set(ids))):
@@ -87,6 +87,11 @@ class Embeddings:
         rows = [row_of[name] for name in ids]
         chosen: np.ndarray = self.vectors[dataset][rows]
         return chosen
+
+    def _other_than(self, wanted: Features) -> list[str]:
+        """Say in what the vectors' feature contract is another than a protocol's."""
+        both = {name: (self.features.get(name), ours) for name, ours in contract(wanted).items()}
+        return [f"{name} {its!r} (this protocol reads {ours!r})" for name, (its, ours) in both.items() if its != ours]
 
 
 def write(path: Path, found: Embeddings) -> None:
@@ -148,12 +153,14 @@ def _validated(path: Path, arrays: Mapping[str, np.ndarray]) -> Embeddings:
 def _vectors(name: str, found: np.ndarray, count: int) -> np.ndarray:
     import numpy as np
 
-    if found.ndim != 2 or len(found) != count or found.dtype.kind != "f":
+    if found.ndim != 2 or len(found) != count or not found.size or found.dtype.kind != "f":
         raise ValueError(f"{name}/vectors is {found.dtype} {found.shape}, expected ({count}, D) of floats")
-    if not np.isfinite(found).all():
-        row = int(np.flatnonzero(~np.isfinite(found).all(axis=1))[0])
-        raise ValueError(f"row {row} of {name}/vectors holds a NaN or an infinite value")
-    return found.astype(np.float32)
+    with np.errstate(over="ignore"):
+        vectors = found.astype(np.float32)
+    if not np.isfinite(vectors).all():
+        row = int(np.flatnonzero(~np.isfinite(vectors).all(axis=1))[0])
+        raise ValueError(f"row {row} of {name}/vectors holds a NaN, or a value that is infinite in float32")
+    return vectors
 
 
 def encoder_of(found: Embeddings) -> Embedded:

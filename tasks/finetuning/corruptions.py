@@ -57,8 +57,10 @@ def low_resolution(image: np.ndarray, severity: int, name: str) -> np.ndarray:
 
 def jpeg(image: np.ndarray, severity: int, name: str) -> np.ndarray:
     """Compress as JPEG."""
-    _, content = cv2.imencode(".jpg", image, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY[severity - 1]])
-    return np.asarray(cv2.imdecode(content, cv2.IMREAD_UNCHANGED))
+    turned = image if image.ndim == 2 else image[:, :, ::-1]  # OpenCV's colours are blue, green, red
+    _, content = cv2.imencode(".jpg", turned, [cv2.IMWRITE_JPEG_QUALITY, _QUALITY[severity - 1]])
+    found = np.asarray(cv2.imdecode(content, cv2.IMREAD_UNCHANGED))
+    return found if image.ndim == 2 else np.ascontiguousarray(found[:, :, ::-1])
 
 
 def rotation(image: np.ndarray, severity: int, name: str) -> np.ndarray:

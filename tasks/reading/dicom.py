@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 import numpy as np
 
 from tasks.reading.dicom_greys import Claims, greys_of, mapped
-from tasks.reading.files import damaged, readable, size_of
+from tasks.reading.files import NoDecoder, damaged, readable, size_of
 from tasks.reading.noticing import Seen, notice
 from tasks.reading.pictures import MOST_PIXELS, need_content
 
@@ -151,7 +151,9 @@ def _decodable(dataset: str, path: Path) -> Iterator[None]:
     except (*_DECODERS_RAISE, BytesLengthException, InvalidDicomError) as error:
         reason = " ".join(str(error).split())[:120] or type(error).__name__
         remedy = _INSTALL if reason.startswith(("Unable to decompress", "Unable to decode as")) else _REMEDY
-        raise damaged(dataset, path, f"cannot be decoded ({reason})", "a whole DICOM image", remedy) from error
+        told = damaged(dataset, path, f"cannot be decoded ({reason})", "a whole DICOM image", remedy)
+        lacks = any(words in str(error) for words in ("missing dependencies", "does not support"))
+        raise (NoDecoder(str(told)) if lacks else told) from error
 
 
 def _header(dataset: str, path: Path, content: bytes) -> tuple[Dataset, _Pixels | None]:

@@ -41,6 +41,10 @@ def damaged(dataset: str, path: Path, found: str, expected: str, remedy: str) ->
     return DataDamaged(_BREAKS.sub(" ", f"{dataset}: {path} {found}, expected {expected}: {remedy}"))
 
 
+class NoDecoder(DataDamaged):
+    """Raised for a file that may be whole: what decodes it is not installed."""
+
+
 def no_masks(dataset: str, image: str, structure: str, other: str) -> DataMissing:
     """Build the DataMissing for a mask of a dataset without masks; other names a dataset that has them."""
     return DataMissing(
@@ -133,7 +137,7 @@ def read_lines(dataset: str, path: Path) -> list[str]:
 
 def read_header(dataset: str, path: Path) -> list[str]:
     """Return the column names of a csv file, stripped."""
-    return [name.strip() for name in next(_lines(dataset, path), "").split(",")]
+    return [name.strip() for name in next(csv.reader([next(_lines(dataset, path), "")]), [""])]
 
 
 def read_table(dataset: str, path: Path, columns: Sequence[str]) -> Iterator[tuple[int, tuple[str, ...]]]:

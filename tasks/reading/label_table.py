@@ -70,8 +70,8 @@ def read_labels(dataset: str, table: LabelTable, endings: Sequence[str]) -> Labe
         endings: of pictures, which an image's name may have.
 
     Raises:
-        DataDamaged: a column is absent, a value is neither 0 nor 1, an image stands in it twice, or a split is unknown;
-            names the row.
+        DataDamaged: a column is absent, a value is neither 0 nor 1, an image or a column stands in it twice, a split is
+            unknown, or a patient is in two; names the row.
     """
     header = read_header(dataset, table.file)
     image = table.image or header[0]
@@ -79,6 +79,8 @@ def read_labels(dataset: str, table: LabelTable, endings: Sequence[str]) -> Labe
     names = table.columns or tuple(name for name in header if name and name not in taken)
     if not names:
         raise damaged(dataset, table.file, "has no column of labels", f"one beside {image!r}", _MEND)
+    if twice := [name for name in names if max(names.count(name), header.count(name)) > 1]:
+        raise damaged(dataset, table.file, f"has two columns {twice[0]!r}", "one a label, named once", _MEND)
     others = [name for name in (table.patient, table.split) if name]
     rows: dict[str, Row] = {}
     for number, (called, *fields) in read_table(dataset, table.file, (image, *names, *others)):
@@ -91,7 +93,17 @@ def read_labels(dataset: str, table: LabelTable, endings: Sequence[str]) -> Labe
             found = f"row {number} has the split {told[table.split]!r}"
             raise damaged(dataset, table.file, found, f"one of {', '.join(_SPLITS)}", _MEND)
         rows[name] = Row(labels=labels, patient=told.get(table.patient, ""), split=split)
+    _refuse_shared(dataset, table, rows)
     return Labels(names=names, rows=rows)
+
+
+def _refuse_shared(dataset: str, table: LabelTable, rows: Mapping[str, Row]) -> None:
+    """Validate that the column of splits leaves a patient in one of them; that of test images is found anyway."""
+    split_of: dict[str, str] = {}
+    for row in rows.values():
+        if row.patient and row.split and split_of.setdefault(row.patient, row.split) != row.split:
+            found = f"has patient {row.patient} in {split_of[row.patient]} and in {row.split}"
+            raise damaged(dataset, table.file, found, "a patient in one split", _MEND)
 
 
 def _name(called: str, endings: Sequence[str]) -> str:

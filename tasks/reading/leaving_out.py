@@ -8,9 +8,10 @@ from pathlib import Path
 
 from eden_bench.data.pixel_store import in_threads
 from eden_bench.digests import digest, file_stamp
-from eden_bench.errors import EdenError
+from eden_bench.errors import DataDamaged
 from eden_bench.files import atomic
 from eden_bench.settings import gather
+from tasks.reading.files import NoDecoder
 
 
 def damaged_images(
@@ -24,7 +25,7 @@ def damaged_images(
         dataset: its name.
         images: name to file.
         reading: what the pixels follow from besides.
-        decode: raises an EdenError for a file that is damaged.
+        decode: raises DataDamaged for such a file; whatever else it raises ends the search.
     """
     names = list(images)
     stamps = [file_stamp(images[name]) for name in names]
@@ -39,7 +40,10 @@ def damaged_images(
     def wrong(place: int) -> str:
         try:
             decode(images[names[place]])
-        except EdenError as error:
+        except DataDamaged as error:
+            of_system = isinstance(error.__cause__, OSError) and error.__cause__.errno
+            if isinstance(error, NoDecoder) or of_system:
+                raise  # the machine's fault, which may be mended: nothing to remember of the file
             return str(error)
         return ""
 

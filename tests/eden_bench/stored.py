@@ -49,6 +49,7 @@ def store(
     groups=(),
     controls=None,
     cases=None,
+    repeats="seeds",
 ):
     """Return a record whose primary score is value; stored under out, or in memory where out is None.
 
@@ -70,7 +71,7 @@ def store(
         code=code,
     )
     sections = {
-        "task": {"name": task, "title": "Heart", "kind": kind, "dataset": dataset},
+        "task": {"name": task, "title": "Heart", "kind": kind, "dataset": dataset, "repeats": repeats},
         "method": {"name": method, "title": method, "groups": list(groups)}
         | ({"headline": True} if method == "adam" else {}),
         "data": {"dataset": dataset, "digest": data, "train": 112, "validation": 12, "test": 123, "part": part}

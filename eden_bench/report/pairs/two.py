@@ -88,8 +88,19 @@ def _unequal_seeds(two: Two, allow_unequal: bool) -> str:
     lacks = [text for row in two.rows for text in _ragged(row)]
     if all(row.seeds for row in two.rows) and (allow_unequal or (two.share_seeds and not lacks)):
         return ""
+    if not lacks and (once := [row for row in two.rows if _done_once(row)]) and any(row.drawn for row in two.rows):
+        drawn = next(row for row in two.rows if row.drawn)
+        return (
+            f"{once[0].label} is one network and was done once, since no seed changes it; {drawn.label} is another "
+            f"network with each of seeds {ranges(drawn.seeds)}: no cell is missing, but one tells nothing of others"
+        )
     told = [f"{row.label} has seeds {ranges(row.seeds)}" for row in two.rows]
     return f"{'; '.join(lacks or [', '.join(told)])}: run the missing cells or pass --allow-unequal"
+
+
+def _done_once(row: Row) -> bool:
+    """Return whether nothing of a row's cells depends on a seed, so that each checkpoint has one."""
+    return not row.drawn and all(record.task.repeats == "once" for record in row.cells.values())
 
 
 def _ragged(row: Row) -> list[str]:

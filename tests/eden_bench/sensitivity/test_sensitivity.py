@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from scipy.stats import kendalltau
 
-from eden_bench import protocols
+from eden_bench import protocols, registry
 from eden_bench.errors import UsageError
 from eden_bench.sensitivity import ranking, text
 from eden_bench.sensitivity.ranking import Ranking, Sensitivity
@@ -63,11 +63,26 @@ def test_a_choice_that_is_not_there_is_refused(axes, how, says):
 
 
 def test_a_setting_is_a_protocol_file(tmp_path):
-    file = Setting({"pooling": "mean", "layer": -2}).write(LINEAR, ["classification"], tmp_path, "linear-quick")
+    file = Setting({"pooling": "mean", "layer": -2}).write(LINEAR, ["shenzhen"], tmp_path, "linear-quick")
     made = protocols.load(file)
     assert (made.evaluation, made.base) == ("linear", "quick")
-    assert made.classification == {"features": {"pooling": "mean", "layer": -2}}
-    assert Setting({}).write(LINEAR, ["classification"], tmp_path, "linear-quick") == "linear-quick"
+    changed = made.task_protocol(registry.tasks.get("shenzhen")).features
+    assert (changed.pooling, changed.layer) == ("mean", -2)
+    assert Setting({}).write(LINEAR, ["shenzhen"], tmp_path, "linear-quick") == "linear-quick"
+
+
+def test_a_setting_wins_over_what_the_base_says_of_the_task_alone(tmp_path):
+    base = tmp_path / "mine.toml"
+    base.write_text('base = "linear-quick"\n[tasks.shenzhen.features]\npooling = "mean"\n')
+    file = Setting({"pooling": "class"}).write(protocols.load(str(base)), ["shenzhen"], tmp_path, str(base))
+    assert protocols.load(file).task_protocol(registry.tasks.get("shenzhen")).features.pooling == "class"
+
+
+def test_tasks_that_start_from_other_values_are_refused(tmp_path):
+    base = tmp_path / "mine.toml"
+    base.write_text('base = "linear-quick"\n[tasks.shenzhen.features]\nsize_px = 96\n')
+    with pytest.raises(UsageError, match="shenzhen starts from 96 and chestxray14 from 64, expected one value"):
+        settings(protocols.load(str(base)), ["shenzhen", "chestxray14"], ["size"], product=False)
 
 
 def table(scores, verdicts=(), size_px=64, steps=-1):

@@ -66,7 +66,12 @@ def test_what_is_written_is_read_and_comes_in_the_order_that_is_asked_for(file):
         (
             ("toy", ["a", "b", "c"], "d" * 64, Features(size_px=64)),
             WeightsRefused,
-            "at 32 px, this protocol reads 64 px",
+            r"pooling 'embed' \(this protocol reads 'mean'\), size_px 32 \(this protocol reads 64\): embed again",
+        ),
+        (
+            ("toy", ["a", "b", "c"], "d" * 64, Features(pooling="class", size_px=32)),
+            WeightsRefused,
+            r"pooling 'embed' \(this protocol reads 'class'\)",
         ),
     ],
 )
@@ -87,6 +92,8 @@ def rewritten(file, **arrays):
         ({"toy/vectors": np.zeros((2, 2), np.float32)}, r"expected \(3, D\) of floats"),
         ({"toy/vectors": np.zeros((3, 2), int)}, "expected"),
         ({"toy/vectors": np.array([[0, 0], [np.nan, 0], [0, 0]])}, "row 1 of toy/vectors holds a NaN"),
+        ({"toy/vectors": np.array([[0, 0], [0, 0], [1e300, 0]])}, "row 2 .* infinite in float32"),
+        ({"toy/vectors": np.zeros((3, 0), np.float32)}, r"expected \(3, D\) of floats"),
         ({"toy/ids": np.array(["a", "a", "b"])}, "an id of toy stands in it twice"),
         ({"toy/ids": None}, "it lacks"),
         ({"eden_bench": np.array(json.dumps({"format": "other"}))}, "its format is 'other'"),

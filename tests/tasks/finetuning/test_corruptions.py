@@ -1,8 +1,11 @@
 """Corruptions: what each does to pixels, that severities rise, and that nothing but the image's id is drawn from."""
 
+import io
+
 import cv2
 import numpy as np
 import pytest
+from PIL import Image
 
 from tasks.finetuning.corruptions import CORRUPTIONS, SEVERITIES
 
@@ -46,3 +49,15 @@ def test_each_is_its_formula():
     dot[10:13, 49:52] = 255
     turned = {np.unravel_index(CORRUPTIONS["rotation"](dot, 5, str(i)).argmax(), dot.shape)[1] > 50 for i in range(20)}
     assert turned == {True, False}
+
+
+def test_jpeg_of_a_colour_photograph_is_pils():
+    """Red weighs more than blue in JPEG's brightness: channels in the wrong order lose others' detail."""
+    image = np.zeros((64, 64, 3), np.uint8)
+    image[:, ::2, 0] = 255  # stripes of red alone, a pixel wide
+    for severity, quality in ((1, 35), (3, 12)):
+        content = io.BytesIO()
+        Image.fromarray(image).save(content, "JPEG", quality=quality)
+        expected = np.array(Image.open(content)).astype(int)
+        found = CORRUPTIONS["jpeg"](image, severity, "a").astype(int)
+        assert np.abs(found - expected).mean() < 3

@@ -1,6 +1,7 @@
 """A classification task from a TOML file: a table of labels, subfolders, DICOM and WebP, damaged images left out."""
 
 import csv
+import errno
 from pathlib import Path
 
 import cv2
@@ -15,6 +16,8 @@ from eden_bench.errors import DataDamaged, DataMissing, PluginError
 from eden_bench.registry import load_plugin_file
 from tasks.finetuning.splits import split
 from tasks.phantom.layouts.dicom import write_dicom
+from tasks.reading.files import NoDecoder
+from tasks.reading.leaving_out import damaged_images
 from tests.conftest import records_in
 from tests.tasks.reading.test_dicom import IDS
 
@@ -171,3 +174,48 @@ def test_the_count_of_damaged_images_is_in_every_record(eden_bench, tmp_path):
     assert done.returncode == 0, done.stderr
     (record,) = records_in(tmp_path / "runs")
     assert record["data"]["left_out"] == 1
+
+
+@pytest.mark.parametrize(
+    ("columns", "text", "says"),
+    [
+        ({"patient": lambda n: f"p{n // 4}", "split": lambda n: ("train", "validation", "test", "train")[n % 4]},
+         'patient_column = "patient"\nsplit_column = "split"\n', "patient p0 in train and in validation"),
+        ({"nodule": lambda n: 0}, "", "has two columns 'nodule'"),
+        ({}, 'label_columns = ["nodule", "nodule"]\n', "has two columns 'nodule'"),
+    ],
+)  # fmt: skip
+def test_a_patient_in_two_splits_and_a_label_named_twice_are_refused(tmp_path, columns, text, says):
+    made = [*columns.items()]
+    draw(tmp_path, header=("image", "nodule", "effusion"), **({} if "nodule" in columns else dict(made)))
+    if "nodule" in columns:
+        lines = (tmp_path / "labels.csv").read_text().splitlines()
+        (tmp_path / "labels.csv").write_text("\n".join([lines[0] + ",nodule", *(f"{line},0" for line in lines[1:])]))
+    with pytest.raises(DataDamaged, match=says):
+        described(tmp_path, LEAST + text)
+
+
+def test_a_table_whose_fields_are_all_quoted_is_read(tmp_path):
+    draw(tmp_path, header=("image", "nodule", "effusion, small"))
+    with (tmp_path / "labels.csv").open(newline="") as file:
+        rows = list(csv.reader(file))
+    with (tmp_path / "labels.csv").open("w", newline="") as file:
+        csv.writer(file, quoting=csv.QUOTE_ALL).writerows(rows)
+    _, _, index = described(tmp_path)
+    assert index.label_names == ("nodule", "effusion, small")
+    assert [item.labels for item in index.items[:2]] == [(0, 1), (1, 0)]
+
+
+@pytest.mark.parametrize("wrong", ["the disk", "a decoder"])
+def test_what_is_not_the_files_fault_leaves_none_out_and_is_not_remembered(tmp_path, wrong):
+    (tmp_path / "a.png").touch()
+
+    def decode(path):
+        if wrong == "a decoder":
+            raise NoDecoder("install it")
+        raise DataDamaged("cannot be decoded") from PermissionError(errno.EACCES, "denied")
+
+    images = {"a": tmp_path / "a.png"}
+    with pytest.raises(DataMissing):
+        damaged_images("findings", images, "", decode)
+    assert damaged_images("findings", images, "", lambda path: None) == {}

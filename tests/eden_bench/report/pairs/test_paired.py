@@ -103,6 +103,15 @@ def test_missing_and_unequal_cells_are_named_and_nothing_is_claimed():
     assert pair_of(records, allow_unequal=True).checkpoints.verdict == "better"
 
 
+def test_a_network_that_no_seed_changes_has_no_missing_cells_beside_drawn_ones():
+    once = run("adam", 0.84, seeds=(0,), repeats="once")
+    drawn = run("random", 0.80, repeats="once")
+    note = pair_of([*once, *drawn], other="random").checkpoints.note
+    assert note.startswith("adam is one network and was done once, since no seed changes it; random is another network")
+    assert "seeds 0-4" in note
+    assert "run the missing" not in note
+
+
 def test_a_pretraining_without_a_seed_is_named():
     several = run("adam", 0.84, pretrainings=range(3))
     pair = pair_of([*several[:-1], *run("densecl", 0.8, pretrainings=range(3))])

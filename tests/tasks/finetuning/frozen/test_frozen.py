@@ -1,6 +1,8 @@
 """Frozen protocols from end to end on a toy anatomy: what is trained, what is not, what is kept."""
 
+import errno
 import hashlib
+import math
 from dataclasses import replace
 
 import numpy as np
@@ -13,7 +15,7 @@ from eden_bench.contracts import Context, Features
 from eden_bench.data import feature_store
 from eden_bench.encoders import build_encoder
 from eden_bench.encoders.features import features
-from eden_bench.errors import UsageError
+from eden_bench.errors import EdenError, StoreFailed, UsageError
 from eden_bench.protocols import frozen
 from tasks.finetuning import ClassificationTask, SegmentationTask
 from tasks.finetuning.frozen import protocol as protocols
@@ -195,3 +197,34 @@ class TestStoredFeatures:
         file.write_bytes(content)
         assert np.array_equal(task.features(build_encoder(ARCH, 0)), found)
         assert "damaged" in caplog.text
+
+    def test_a_damaged_sidecar_and_what_a_killed_process_left_cost_a_pass_and_no_more(self, task, tmp_path):
+        found = np.array(task.features(build_encoder(ARCH, 0)))
+        (file,) = (tmp_path / "cache" / "features").glob("*.npy")
+        file.with_suffix(".sha256").write_bytes(b"\xff\xfe")
+        left = file.with_name(f".aside-{file.name}-0123abcd")
+        left.touch()
+        assert np.array_equal(task.features(build_encoder(ARCH, 0)), found)
+        assert not left.exists()
+
+    def test_a_full_disk_is_said(self, task, monkeypatch):
+        def full(file, header):
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+        monkeypatch.setattr(np.lib.format, "write_array_header_1_0", full)
+        with pytest.raises(StoreFailed, match="No space left"):
+            task.features(build_encoder(ARCH, 0))
+
+    def test_an_encoder_whose_source_changed_is_another(self, task, monkeypatch):
+        task.features(build_encoder(ARCH, 0))
+        monkeypatch.setattr(feature_store, "_source_of", lambda kind: "edited")
+        monkeypatch.setattr(feature_store, "features", None)
+        with pytest.raises(TypeError):
+            task.features(build_encoder(ARCH, 0))
+
+    def test_features_that_are_not_finite_are_refused(self, task):
+        encoder = build_encoder(ARCH, 0)
+        with torch.no_grad():
+            next(encoder.parameters()).fill_(math.nan)
+        with pytest.raises(EdenError, match="NaN or an infinite value of image 0"):
+            task.features(encoder)

@@ -79,9 +79,7 @@ def test_no_scale_of_features_beats_the_optimum_or_stops_it(name, scale):
         made = LogisticRegression(C=fit.strength, tol=1e-10, max_iter=2000)
         with warnings.catch_warnings(action="ignore"):
             made.fit(features, targets[:, 0])
-        theirs = np.logaddexp(
-            0, np.where(targets[:, 0], -1, 1) * (features @ made.coef_[0] + made.intercept_[0])
-        ).sum()
+        theirs = np.logaddexp(0, np.where(targets[:, 0], -1, 1) * (features @ made.coef_[0] + made.intercept_[0])).sum()
         assert found <= (fit.strength * theirs + 0.5 * made.coef_[0] @ made.coef_[0]) * (1 + 1e-6)
 
 
