@@ -61,7 +61,9 @@ def theirs(network, x):
 
 
 @pytest.mark.trap(
-    "inputs", "RAD-DINO, MAIRA-2, CheXFound, RETFound's DINOv2, DINOv3, EVA-X, ConvNeXt, Swin of version 2"
+    "inputs",
+    "RAD-DINO, MAIRA-2, CheXFound, RETFound's DINOv2, DINOv3, EVA-X, ConvNeXt, Swin of version 2",
+    "read wholly, equal to timm's; else refused with the entry found and the one expected",
 )
 @pytest.mark.parametrize("kind", CASES)
 @torch.inference_mode()
