@@ -24,6 +24,16 @@ class LowRank(nn.Module):
         self.up = nn.Parameter(torch.zeros(layer.out_features, rank))
         nn.init.kaiming_uniform_(self.down, a=math.sqrt(5))
 
+    @property
+    def weight(self) -> Tensor:
+        """W + (α / r) B A, for networks that take a layer's weight and multiply by it themselves."""
+        return self.layer.weight + self.scale * self.up @ self.down
+
+    @property
+    def bias(self) -> Tensor | None:
+        """The layer's bias, which is not updated."""
+        return self.layer.bias
+
     def forward(self, features: Tensor) -> Tensor:
         """Return W x + b + (α / r) B A x."""
         updated: Tensor = self.layer(features) + (features @ self.down.T) @ self.up.T * self.scale

@@ -2,6 +2,7 @@
 
 import errno
 import hashlib
+import importlib
 import math
 from dataclasses import replace
 
@@ -109,6 +110,29 @@ def test_a_low_rank_update_is_the_formulas():
         made.up.normal_()
     expected = x @ (layer.weight + 3 * made.up @ made.down).T + layer.bias
     assert torch.allclose(made(x), expected, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("source", "kind", "settings"),
+    [
+        ("eva", "EvaAttention", {"scale_norm": False}),
+        ("swin_transformer_v2", "WindowAttention", {"window_size": (4, 4)}),
+        ("swin_transformer_v2_cr", "WindowMultiHeadAttention", {"window_size": (4, 4)}),
+    ],
+)
+def test_networks_that_multiply_by_a_layers_weight_themselves_are_updated_too(source, kind, settings):
+    from tasks.finetuning import lora
+
+    made = getattr(importlib.import_module(f"timm.models.{source}"), kind)(16, num_heads=2, **settings).eval()
+    encoder, features = torch.nn.Module(), torch.rand(2, 16, 16)
+    encoder.attn, encoder.arch = made, source
+    expected = made(features)
+    lora.add(encoder, 2, 4.0)
+    assert torch.allclose(made(features), expected, atol=1e-6)
+    updates = [value for name, value in made.named_parameters() if name.endswith("up")]
+    with torch.no_grad():
+        updates[0] += 1  # of queries, keys or values
+    assert not torch.allclose(made(features), expected, atol=1e-4)
 
 
 def test_lora_of_a_convolutional_network_says_what_it_lacks(tmp_path):
