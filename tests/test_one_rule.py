@@ -46,7 +46,7 @@ def test_images_are_normalised_alike_in_pretraining_and_fine_tuning():
 
 
 def test_a_split_list_may_name_every_image_that_a_reader_reads_with_its_ending():
-    assert {*folder._EXTENSIONS, *vindr_cxr._SUFFIXES, ".img"} <= set(split_lists._EXTENSIONS)
+    assert {*folder.EXTENSIONS, *vindr_cxr._SUFFIXES, ".img"} <= set(split_lists._EXTENSIONS)
 
 
 def test_the_version_is_one():

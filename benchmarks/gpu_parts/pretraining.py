@@ -43,7 +43,7 @@ from pretrain.views import decomposer
 from tests.pretrain import tiny
 
 TITLE = "pretraining"
-LIMIT_S = 150.0
+LIMIT_S = 130.0
 ASKED = 3_000
 """Anchors a second."""
 _PEERS = 2.8

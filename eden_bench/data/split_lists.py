@@ -22,7 +22,7 @@ from eden_bench.files import atomic, plain_text
 
 PARTS = ("train", "validation", "test")
 
-_EXTENSIONS = (".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".gif", ".tif", ".tiff", ".bmp", ".img", ".npy")
+_EXTENSIONS = (".png", ".jpg", ".jpeg", ".dcm", ".dicom", ".gif", ".tif", ".tiff", ".bmp", ".webp", ".img", ".npy")
 """Taken off a name; whatever else follows a dot may belong to it, as in a DICOM's UID."""
 _ENDS = re.compile(r" *[,;\t] *| +")
 """Where a name may end and a label begin."""

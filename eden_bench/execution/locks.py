@@ -44,7 +44,7 @@ def presence(out: Path) -> Iterator[None]:
 
 
 def _sweep(out: Path, keep: Path) -> None:
-    for folder in (out / "records", out / "failures", out / "checkpoints", *(out / "checkpoints").glob("*/")):
+    for folder in (out, out / "records", out / "failures", out / "checkpoints", *(out / "checkpoints").glob("*/")):
         atomic.sweep(folder)
     for stale in (out / "locks").glob("*.lock"):
         if stale != keep:
