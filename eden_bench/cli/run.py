@@ -39,7 +39,8 @@ _INTERRUPTED = 130
 
 Methods = Annotated[list[str] | None, typer.Option("--methods", help="Names, globs or @groups; commas or repeats.")]
 Protocol = Annotated[
-    str | None, typer.Option("--protocol", help="paper, quick or a TOML file [quick on the phantom, else paper].")
+    str | None,
+    typer.Option("--protocol", help="paper, quick, a frozen one or a TOML file [quick on the phantom, else paper]."),
 ]
 PretrainSeeds = Annotated[
     str,

@@ -245,7 +245,8 @@ def _ablation(name: str) -> Protocol:
 
 def _frozen(name: str) -> Protocol:
     evaluation, base = frozen.of(name)
-    return replace(_BUILT_IN[base], name=name, evaluation=evaluation, title=frozen.TITLES[evaluation])
+    size = " At the size of quick." if base == "quick" else ""
+    return replace(_BUILT_IN[base], name=name, evaluation=evaluation, title=frozen.TITLES[evaluation] + size)
 
 
 def _read(path: Path) -> dict[str, Any]:
