@@ -169,6 +169,10 @@ class Comparison:
     """What varies: fine-tuning seeds of one checkpoint each, or pretrainings."""
 
 
+_PLAIN = ("paper", "quick")
+"""Protocols that a report names in its marks and headings alone."""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Table:
     """Rows that may be compared."""
@@ -215,6 +219,12 @@ class Table:
         shots = "full training set" if self.shots is None else f"{self.shots} shots"
         marks = f" [{'; '.join(self.marks.words)}]" if self.marks.words else ""
         return f"{self.task}, {shots}, protocol {self.protocol}{marks}"
+
+    @property
+    def short(self) -> str:
+        """Task, few shots and what is no plain fine-tuning, for links and columns."""
+        shots = [] if self.shots is None else [f"{self.shots} shots"]
+        return ", ".join([self.task, *shots, *([] if self.protocol in _PLAIN else [self.protocol])])
 
     @property
     def budget_text(self) -> str:

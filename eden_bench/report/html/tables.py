@@ -48,8 +48,8 @@ def section(table: Table, anchor: str) -> dict[str, Any]:
     return {
         "anchor": anchor,
         "task": table.task,
-        "name": f"{table.task}, {_shots(table)}",
-        "short": short_name(table),
+        "name": table.short if table.shots is not None else f"{table.short}, {_shots(table)}",
+        "short": table.short,
         "title": table.title,
         "marks": table.marks.words,
         "top": top,
@@ -96,7 +96,7 @@ def matrix(table: Table) -> dict[str, Any] | None:
 def _overview(tables: Sequence[Table], names: Mapping[str, str]) -> dict[str, Any]:
     labels = dict.fromkeys(row.label for table in tables for row in table.rows)
     found = {table.heading: {row.label: row for row in table.rows} for table in tables}
-    heads = [Cell(short_name(table), link=names[table.heading]) for table in tables]
+    heads = [Cell(table.short, link=names[table.heading]) for table in tables]
     rows = [
         [Cell(printable_line(label)), *(_mean(table, found[table.heading].get(label)) for table in tables)]
         for label in sorted(labels)
@@ -165,11 +165,6 @@ def _alternatives(table: Table) -> dict[str, Any] | None:
 def _names(known: Mapping[str, Any], text: str) -> str:
     names = [name for name, score in known.items() if score.text == text]
     return names[0] if len(names) == 1 else f"{names[0]} … {names[-1]} ({len(names)})"
-
-
-def short_name(table: Table) -> str:
-    """Return the task, and the shots where they are few."""
-    return table.task if table.shots is None else f"{table.task}, {table.shots} shots"
 
 
 def _shots(table: Table) -> str:

@@ -109,7 +109,7 @@ def _comparison(tables: Sequence[Table]) -> str:
     labels = dict.fromkeys(row.label for table in tables for row in table.rows)
     rows = {table.heading: {row.label: row for row in table.rows} for table in tables}
     body = [[escaped(label), *(_mean(table, rows[table.heading].get(label)) for table in tables)] for label in labels]
-    heads = ["method", *(_short(table) for table in tables)]
+    heads = ["method", *(table.short for table in tables)]
     told = "Mean ± s.d. over seeds (or pretrainings). The best mean of a column is bold, which is no test."
     caption = f"{told} {_marks(tables[0])}"
     return _float(list(map(escaped, heads)), body, "l" + "c" * len(tables), caption)
@@ -177,10 +177,6 @@ def _float(columns: Sequence[str], body: Iterable[Sequence[str]], layout: str, c
 
 def _bold(text: str, best: bool) -> str:
     return rf"\textbf{{{text}}}" if best else text
-
-
-def _short(table: Table) -> str:
-    return table.task + ("" if table.shots is None else f", {table.shots} shots")
 
 
 def _marks(table: Table) -> str:
