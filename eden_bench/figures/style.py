@@ -197,10 +197,12 @@ def finished(drawn: Drawn, name: str, folder: Path | None = None) -> str:
 
 
 def _saved(figure: Figure, form: str, metadata: dict[str, Any]) -> bytes:
-    """Render a figure; its layout is made once."""
+    """Render a figure; its layout is made once, where saving would make it for each of two drawings."""
+    if (layout := figure.get_layout_engine()) is not None:
+        layout.execute(figure)
+        figure.set_layout_engine("none")
     target = io.BytesIO()
     figure.savefig(target, format=form, metadata=metadata, dpi=_DOTS_PER_INCH)
-    figure.set_layout_engine("none")
     return target.getvalue()
 
 

@@ -56,11 +56,11 @@ def _first_entries(text: str, count: int) -> list[list[str]] | None:
 def _all_entries(text: str, width: int) -> list[list[str]] | None:
     """Return all columns, without their header; None where a line has another number."""
     entries = text.rstrip("\n").replace("\n", ",\n").split(",")
-    first = [entry.lstrip("\n") for entry in entries[::width]]
+    first = "".join(entries[width::width]).split("\n")[1:]  # each begins with the line break before it
     lines, rest = divmod(len(entries), width)
-    if rest or sum(map(len, entries[::width])) - sum(map(len, first)) != lines - 1:  # a line begins in another column
+    if rest or len(first) != lines - 1:  # a line begins in another column
         return None
-    return [first[1:], *(entries[width + place :: width] for place in range(1, width))]
+    return [first, *(entries[width + place :: width] for place in range(1, width))]
 
 
 def _parsed(content: bytes, wanted: Sequence[str]) -> dict[str, np.ndarray]:
@@ -116,7 +116,8 @@ def _typed(name: str, texts: list[str]) -> np.ndarray:
 
     if name not in TEXTS:
         try:
-            return np.array([float(text or "nan") for text in texts], dtype=float)
+            filled = [text or "nan" for text in texts] if "" in texts else texts
+            return np.fromiter(map(float, filled), dtype=float, count=len(filled))
         except ValueError:
             pass
     return np.array(texts, dtype=object)
