@@ -7,20 +7,18 @@ computed anew.
 
 from __future__ import annotations
 
-import hashlib
 import inspect
 import logging
 from pathlib import Path
 
 import numpy as np
 import torch
-from torch import nn
 
 from eden_bench.contracts import NUMBERS_VERSION, Context, Features
 from eden_bench.data.image_store import ImageStore
 from eden_bench.devices import fast_precision
 from eden_bench.digests import digest, file_digest
-from eden_bench.encoders import Encoder
+from eden_bench.encoders import Encoder, tensors_digest
 from eden_bench.encoders.features import features
 from eden_bench.files import atomic
 
@@ -57,19 +55,10 @@ def stored_features(encoder: Encoder, store: ImageStore, wanted: Features, conte
     return found
 
 
-def weights_of(network: nn.Module) -> str:
-    """Return the SHA-256 of a network's tensors, names and shapes included."""
-    sha = hashlib.sha256()
-    for name, value in sorted(network.state_dict().items()):
-        sha.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        sha.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
-    return sha.hexdigest()
-
-
 def _identity(encoder: Encoder, store: ImageStore, wanted: Features, device: str) -> dict[str, object]:
     kind = torch.device(device).type
     return {
-        "weights": weights_of(encoder),
+        "weights": tensors_digest(encoder.state_dict()),
         "arch": [encoder.arch, encoder.reads, type(encoder).__module__, type(encoder).__qualname__],
         "source": _source_of(type(encoder)),
         "features": wanted,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from eden_bench.encoders.base import TRANSFORMERS, Encoder, parameter_count, seeded
+from eden_bench.encoders.base import TRANSFORMERS, Encoder, parameter_count, seeded, tensors_digest
 from eden_bench.encoders.building import build_encoder, known_archs
 from eden_bench.encoders.features import features
 from eden_bench.encoders.resnet import ResNetEncoder
@@ -17,5 +17,6 @@ __all__ = [
     "known_archs",
     "parameter_count",
     "seeded",
+    "tensors_digest",
     "unfilled_encoder",
 ]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 import torch
@@ -123,6 +124,15 @@ class seeded:  # noqa: N801 - reads as a phrase: with seeded(seed, "head")
     def __exit__(self, *_: object) -> None:
         """Restore the global state."""
         torch.random.set_rng_state(self._kept)
+
+
+def tensors_digest(tensors: Mapping[str, Tensor]) -> str:
+    """Return the SHA-256 of named tensors: names, types, shapes and values."""
+    sha = hashlib.sha256()
+    for name, value in sorted(tensors.items()):
+        sha.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
+        sha.update(value.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
+    return sha.hexdigest()
 
 
 def parameter_count(module: nn.Module) -> int:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import sys
 from collections.abc import Collection
 from dataclasses import dataclass
@@ -172,6 +171,7 @@ def _changed(path: Path) -> tuple[int, int]:
 @functools.lru_cache(maxsize=4)
 def _read(path: Path, size: int, changed: int) -> _Weights:
     """Read and cache a file's weights for all cells; warn if the encoder is not whole."""
+    from eden_bench.encoders import tensors_digest
     from eden_bench.weights.importing import import_weights
 
     if path.is_dir():
@@ -179,14 +179,18 @@ def _read(path: Path, size: int, changed: int) -> _Weights:
         encoder = checkpoint.load_encoder()
         weights = dict(encoder.state_dict())
         return _Weights(
-            _digest(weights), encoder.arch, weights, f"a checkpoint folder{_untrained(checkpoint.card)}", encoder.reads
+            tensors_digest(weights),
+            encoder.arch,
+            weights,
+            f"a checkpoint folder{_untrained(checkpoint.card)}",
+            encoder.reads,
         )
     imported = import_weights(path)
     coverage = imported.coverage
     if coverage.lack:
         print(f"warning: {coverage.lack}", file=sys.stderr)  # noqa: T201
     found = f"{coverage.dialect}: {coverage.matched} of {coverage.expected} entries"
-    return _Weights(_digest(imported.weights), coverage.arch, imported.weights, found, coverage.reads)
+    return _Weights(tensors_digest(imported.weights), coverage.arch, imported.weights, found, coverage.reads)
 
 
 def _untrained(card: dict[str, Any]) -> str:
@@ -194,11 +198,3 @@ def _untrained(card: dict[str, Any]) -> str:
     imported = card.get("imported")
     coverage = imported.get("coverage") if isinstance(imported, dict) else None
     return ", untrained" if isinstance(coverage, dict) and coverage.get("untrained") else ""
-
-
-def _digest(weights: dict[str, Any]) -> str:
-    sha = hashlib.sha256()
-    for name, value in sorted(weights.items()):
-        sha.update(f"{name} {value.dtype} {tuple(value.shape)}\n".encode())
-        sha.update(value.contiguous().numpy().tobytes())
-    return sha.hexdigest()

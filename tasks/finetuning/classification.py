@@ -11,6 +11,7 @@ from torch.nn import functional
 
 from eden_bench.contracts import Context, Dataset, DatasetIndex, Outcome
 from eden_bench.encoders import Encoder
+from eden_bench.errors import EdenError
 from tasks.finetuning.crops import centre_crop, draw, random_crops, ten_crops
 from tasks.finetuning.device_images import Resident, in_batches
 from tasks.finetuning.labelled import OpenLabelled
@@ -22,6 +23,9 @@ from tasks.finetuning.turns import ByTurns, Steps
 
 if TYPE_CHECKING:
     from tasks.finetuning.definitions import ClassificationTask
+
+_INPUT = ("size_px", "source_px", "mean", "std", "test_crops")
+"""Fields of a protocol that say how a network is shown a test image."""
 
 
 class OpenClassification(OpenLabelled, ByTurns):
@@ -116,3 +120,18 @@ def probabilities_of(network: nn.Module, images: Tensor, protocol: Classificatio
     crops = ten_crops(images, protocol.size_px) if ten else [centre_crop(images, protocol.size_px)]
     each = [scored_logits(network, crop / 255, protocol, step).double().sigmoid() for crop in crops]
     return torch.stack(each).mean(dim=0).cpu().numpy()
+
+
+def need_same_input(network: Classifier, protocol: ClassificationProtocol, task: str, looks_at: str) -> None:
+    """Validate that a fine-tuned network is shown images as it was when another task fine-tuned it.
+
+    Raises:
+        EdenError: names the field of the two protocols, and both values.
+    """
+    for name in _INPUT:
+        its, own = getattr(network.protocol, name), getattr(protocol, name)
+        if its != own:
+            raise EdenError(
+                f"{task}: {name} is {own} here and was {its} when {looks_at} was fine-tuned: set it for both, under "
+                "[classification] of the protocol"
+            )

@@ -16,7 +16,7 @@ from eden_bench.digests import digest
 from eden_bench.encoders import Encoder
 from eden_bench.errors import DataMissing, EdenError
 from tasks.finetuning import scores
-from tasks.finetuning.classification import probabilities_of
+from tasks.finetuning.classification import need_same_input, probabilities_of
 from tasks.finetuning.device_images import Resident, in_batches
 from tasks.finetuning.loop import resolved
 from tasks.finetuning.networks import Classifier
@@ -25,9 +25,6 @@ from tasks.finetuning.splits import described
 
 if TYPE_CHECKING:
     from tasks.chestxray14_to_vindr import ExternalTask
-
-_INPUT = ("size_px", "source_px", "mean", "std", "test_crops")
-"""Fields of a protocol that say how a network is shown a test image."""
 
 
 class OpenExternal(OpenTask):
@@ -101,13 +98,7 @@ class OpenExternal(OpenTask):
                 f"{self.task.name}: was given {type(network).__name__} without {', '.join(lacking)}, expected the "
                 f"classifier that {self.task.looks_at} fine-tunes"
             )
-        for name in _INPUT:
-            its, own = getattr(network.protocol, name), getattr(self.protocol, name)
-            if its != own:
-                raise EdenError(
-                    f"{self.task.name}: {name} is {own} here and was {its} when {self.task.looks_at} was fine-tuned: "
-                    "set it for both, under [classification] of the protocol"
-                )
+        need_same_input(network, self.protocol, self.task.name, self.task.looks_at)
         return network
 
     @torch.inference_mode()

@@ -14,7 +14,7 @@ from eden_bench.case_statistics import Columns, register_statistic
 from eden_bench.contracts import Context, Dataset, DatasetIndex, Outcome
 from eden_bench.encoders import Encoder
 from eden_bench.errors import DataMissing, EdenError
-from tasks.finetuning.classification import probabilities_of
+from tasks.finetuning.classification import need_same_input, probabilities_of
 from tasks.finetuning.corruptions import CORRUPTIONS, SEVERITIES
 from tasks.finetuning.device_images import in_batches
 from tasks.finetuning.labelled import OpenLabelled
@@ -26,7 +26,6 @@ from tasks.finetuning.splits import described
 if TYPE_CHECKING:
     from tasks.robustness import RobustnessTask
 
-_INPUT = ("size_px", "source_px", "mean", "std", "test_crops")
 _CLEAN = "clean"
 
 
@@ -50,8 +49,13 @@ def _errors(columns: Columns, name: str) -> Iterator[float | None]:
         if column.startswith("target_"):
             positive = np.asarray(columns[column]) == 1
             wrong = np.asarray(columns[f"{name}_{column.removeprefix('target_')}"], dtype=float)
-            both = positive.any() and not positive.all()
-            yield (wrong[positive].mean() + wrong[~positive].mean()) / 2 if both else None
+            yield _balanced(wrong, positive)
+
+
+def _balanced(wrong: np.ndarray, positive: np.ndarray) -> float | None:
+    """Return half the mean over positives and half that over negatives; None where all are of one value."""
+    both = positive.any() and not positive.all()
+    return (wrong[positive].mean() + wrong[~positive].mean()) / 2 if both else None
 
 
 Corruption = Callable[[np.ndarray, str], np.ndarray]
@@ -126,9 +130,8 @@ class OpenRobustness(OpenLabelled):
 
     def _of(self, wrong: Sequence[np.ndarray], targets: np.ndarray) -> float:
         mean = np.mean(wrong, axis=0)
-        both = [place for place in range(len(self.labels)) if 0 < targets[:, place].sum() < len(targets)]
-        each = [(mean[targets[:, p] == 1, p].mean() + mean[targets[:, p] == 0, p].mean()) / 2 for p in both]
-        return float(np.mean(each))
+        each = [_balanced(mean[:, place], targets[:, place] == 1) for place in range(len(self.labels))]
+        return float(np.mean([error for error in each if error is not None]))
 
     def _classifier(self, network: nn.Module) -> Classifier:
         if not isinstance(network, Classifier) or tuple(network.label_names) != tuple(self.labels):
@@ -136,13 +139,7 @@ class OpenRobustness(OpenLabelled):
                 f"{self.task.name}: was given {type(network).__name__}, expected the classifier of "
                 f"{', '.join(self.labels)} that {self.task.looks_at} fine-tunes"
             )
-        for name in _INPUT:
-            its, own = getattr(network.protocol, name), getattr(self.protocol, name)
-            if its != own:
-                raise EdenError(
-                    f"{self.task.name}: {name} is {own} here and was {its} when {self.task.looks_at} was fine-tuned: "
-                    "set it for both, under [classification] of the protocol"
-                )
+        need_same_input(network, self.protocol, self.task.name, self.task.looks_at)
         return network
 
     def _wrong(
