@@ -21,7 +21,7 @@ def canonical_json(value: object) -> str:
     >>> canonical_json({"b": (1, 2), "a": 0.1})
     '{"a":0.1,"b":[1,2]}'
     """
-    return json.dumps(value, sort_keys=True, separators=(",", ":"), allow_nan=False, default=_plain)
+    return _ENCODER.encode(value)
 
 
 def digest(value: object) -> str:
@@ -30,7 +30,12 @@ def digest(value: object) -> str:
     >>> digest({"lr": 0.03, "epochs": 20}) == digest({"epochs": 20, "lr": 0.03})
     True
     """
-    return hashlib.sha256(canonical_json(value).encode()).hexdigest()
+    return text_digest(canonical_json(value))
+
+
+def text_digest(text: str) -> str:
+    """Return the SHA-256 (64 hex digits) of a text as UTF-8."""
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def file_digest(path: Path) -> str:
@@ -61,3 +66,6 @@ def _plain(value: object) -> Any:  # noqa: ANN401 - JSON has no narrower type
     if isinstance(value, Path):
         return str(value)
     raise TypeError(f"{type(value).__name__} has no canonical JSON: {value!r}")
+
+
+_ENCODER = json.JSONEncoder(sort_keys=True, separators=(",", ":"), allow_nan=False, default=_plain)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import MappingProxyType
 from typing import Any
 
-from eden_bench.digests import digest
+from eden_bench.digests import canonical_json, text_digest
 
 NUMBERS_VERSION = 4
 """Part of the identity of every cell and pretraining. Raise it when a change of code moves scores and no field of a
@@ -51,4 +51,8 @@ class Cell:
     @property
     def id(self) -> str:
         """SHA-256 of everything that can change the scores, 64 hex digits."""
-        return digest(self)
+        return self.id_by(canonical_json)
+
+    def id_by(self, serialise: Callable[[object], str]) -> str:
+        """Return the id, the cell serialised by what gives the same as ``canonical_json``, faster perhaps."""
+        return text_digest(serialise(vars(self)))

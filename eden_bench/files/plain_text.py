@@ -38,7 +38,7 @@ def read_bytes(path: Path, most: int = _MOST_BYTES) -> bytes:
         size = os.fstat(file.fileno()).st_size
         if size > most:
             raise ValueError(f"it has {size:,} bytes, expected at most {most:,}")
-        return file.read(most)
+        return file.read(size or most)  # room for what is there, unless the system does not tell it
 
 
 def read_head(path: Path, count: int) -> bytes:

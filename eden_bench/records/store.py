@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from eden_bench.contracts import Cell, Outcome, ScoreDefinition
-from eden_bench.digests import canonical_json, digest
+from eden_bench.digests import canonical_json, digest, text_digest
 from eden_bench.errors import EdenError, UsageError
 from eden_bench.files import atomic, plain_text
 from eden_bench.printable import printable_line
@@ -158,26 +158,27 @@ def read(folder: Path, shared: Shared | None = None) -> Record:
         RecordDamaged: names the folder and what is wrong.
     """
     try:
-        content = plain_text.read_json(folder / RECORD, digested=True)
-        record = Record(folder, shared.content(content) if shared else content, shared=shared)
-        _refuse_others(record)
-        _ = Cell(**record.content["cell"])  # which has the fields of this version
+        shared = shared or Shared()
+        record = Record(folder, shared.content(plain_text.read_json(folder / RECORD, digested=True)), shared=shared)
+        _refuse_others(record, shared)
+        cell = Cell(**record.content["cell"]).id_by(shared.section)  # which has the fields of this version
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise RecordDamaged(f"record {folder} cannot be read ({reason(error)}): {REMEDY}") from error
-    if not record.cell.id == record.id == folder.name:
-        raise RecordDamaged(f"record {folder} describes cell {record.cell.id[:12]}, not the one it is named after")
+    if not cell == record.id == folder.name:
+        raise RecordDamaged(f"record {folder} describes cell {cell[:12]}, not the one it is named after")
     record.cases_bytes()
     return record
 
 
-def _refuse_others(record: Record) -> None:
+def _refuse_others(record: Record, shared: Shared) -> None:
     """Validate that a record is of this version, not edited, and usable by reports."""
     folder, content = record.folder, record.content
     if content.get("schema") not in _READABLE:
         raise RecordDamaged(
             f"record {folder} has schema {content.get('schema')!s:.20}, this version reads {SCHEMA}: run its cell again"
         )
-    if content.get("digest") != seal(content)["digest"]:
+    plain = {name: value for name, value in content.items() if name != "digest"}
+    if content.get("digest") != text_digest(shared.canonical(plain)):
         raise RecordDamaged(f"record {folder} was edited after it was written: {REMEDY}")
     if wrong := misshapen(record):
         raise RecordDamaged(f"record {folder} cannot be used, {wrong}: {REMEDY}")

@@ -17,7 +17,7 @@ from eden_bench.errors import UsageError, unknown
 from eden_bench.records import Record
 from eden_bench.report.formulas import FORMULAS
 from eden_bench.report.missing import is_ours
-from eden_bench.report.outputs.table_json import render
+from eden_bench.report.outputs.table_json import cells_behind, render
 from eden_bench.report.sheets import Sheet
 from eden_bench.report.tables import Report
 
@@ -131,7 +131,8 @@ class Explainer:
 
     def _block(self, table: Mapping[str, Any], what: str, block: Mapping[str, Any], score: str) -> Iterator[Sheet]:
         numbers = [each for each in _numbers(block) if not score or _is_of(each, score, table["score"])]
-        cells = [record for record in self.records if record.id in set(block["cells"])]
+        behind = cells_behind(table, block)
+        cells = [record for record in self.records if record.id in behind]
         definition = f"score {table['score']}, definition {table['score_version']}: {table['score_definition']}"
         yield Sheet(
             title=f"{what}: {table['heading']}",
@@ -184,7 +185,7 @@ def _numbers(block: Mapping[str, Any], place: str = "", formula: str | Mapping[s
     named = block.get("formula", formula)
     for key, value in block.items():
         own = named if isinstance(named, str) else named.get(key, "")
-        if key in ("formula", "cells") or (not place and key in _ONE_BY_ONE):
+        if key in ("formula", "cells", "cells_of") or (not place and key in _ONE_BY_ONE):
             continue
         if isinstance(value, Mapping):
             yield from _numbers(value, f"{place}{key}.", own)

@@ -50,9 +50,9 @@ def leakage(report: Report, audits: Audits) -> list[str]:
 def environment(report: Report) -> list[tuple[str, str]]:
     """Return versions, devices and threads, each value with the number of cells where there are several."""
     told: dict[str, Counter[str]] = {}
-    for record in records_of(report):
-        for name, value in _told(record):
-            told.setdefault(name, Counter())[value] += 1
+    for line, count in Counter(tuple(_told(record)) for record in records_of(report)).items():
+        for name, value in line:
+            told.setdefault(name, Counter())[value] += count
     return [(name, printable_line(_values(values))) for name, values in told.items()]
 
 
@@ -61,7 +61,8 @@ def citations(report: Report) -> list[str]:
     records = list(records_of(report))
     versions = sorted({str(record.provenance.versions.get("eden-bench", "")) for record in records} - {""})
     bench = f"eden-bench {' and '.join(versions)} (CITATION.cff of its repository)".replace("  ", " ")
-    papers = {record.method.title or record.cell.method: paper_of(record) for record in records}
+    methods = {record.method.title or record.cell.method: record for record in records}
+    papers = {name: paper_of(record) for name, record in methods.items()}
     sources = {name: _card(name).get("citation", "") for name in sorted({record.task.dataset for record in records})}
     named = [f"{name}: {text}" for name, text in (*sorted(papers.items()), *sources.items()) if text]
     return [printable_line(line) for line in (CITE, bench, *named)]

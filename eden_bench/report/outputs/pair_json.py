@@ -7,7 +7,6 @@ from dataclasses import asdict
 from typing import Any
 
 from eden_bench.report.findings import Across, Finding, Pair
-from eden_bench.report.tables import Report
 from eden_bench.statistics.estimates import Estimate
 from eden_bench.statistics.t_tests import TTest
 
@@ -52,9 +51,8 @@ def pair_json(pair: Pair) -> dict[str, Any]:
     }
 
 
-def across_json(found: Across, report: Report) -> dict[str, Any]:
-    """Return the comparison over all tasks, with the ids of the cells of its tables."""
-    rows = [row for table in report.tables if table.heading in found.tables for row in table.rows]
+def across_json(found: Across) -> dict[str, Any]:
+    """Return the comparison over all tasks; its cells are those of its tables."""
     return {
         "methods": list(found.methods),
         "tables": list(found.tables),
@@ -90,7 +88,6 @@ def across_json(found: Across, report: Report) -> dict[str, Any]:
         "tie_classes": [list(group) for group in found.tie_classes],
         "left_out": dict(found.left_out),
         "notes": list(found.notes),
-        "cells": sorted({record.id for row in rows for record in row.cells.values()}),
     }
 
 

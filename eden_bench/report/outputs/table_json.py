@@ -1,4 +1,7 @@
-"""A report as JSON: every number unrounded, beside the id of its formula and the ids of the cells it is from."""
+"""A report as JSON: every number unrounded, beside the id of its formula and the cells it is from.
+
+A row names its cells by their ids ("cells"); what is of several rows or tables names these ("cells_of", "tables").
+"""
 
 from __future__ import annotations
 
@@ -33,7 +36,7 @@ _CLAIM = {
 def render(report: Report) -> str:
     """Render a report as JSON: scores as stored (% as a share)."""
     content = {
-        "format": 2,
+        "format": 3,
         "confidence": CONFIDENCE,
         "level": LEVEL,
         "legend": words.legend(report),
@@ -42,7 +45,7 @@ def render(report: Report) -> str:
         "family": report.family,
         "formulas": dict(FORMULAS),
         "tables": [_table(table) for table in report.tables],
-        "across": [across_json(found, report) for found in report.across],
+        "across": [across_json(found) for found in report.across],
         "diagnostics": [asdict(each) for each in report.diagnostics],
         "failures": list(report.failures),
     }
@@ -103,14 +106,15 @@ def test_json(comparison: Comparison | None) -> Mapping[str, Any]:
     }
 
 
-def cells_of(*rows: Row) -> list[str]:
-    """Return the ids of the cells that some rows are made of."""
-    return sorted(record.id for row in rows for record in row.cells.values())
+def cells_behind(table: Mapping[str, Any], part: Mapping[str, Any]) -> set[str]:
+    """Return the ids of the cells that a row, a pair or a test of a table is from, all as ``render`` wrote them."""
+    if "cells" in part:
+        return set(part["cells"])
+    return {name for row in table["rows"] if row["label"] in part["cells_of"] for name in row["cells"]}
 
 
 def _table(table: Table) -> dict[str, Any]:
     marks = {"phantom": table.marks.phantom, "quick": table.marks.quick, "part": table.marks.part}
-    rows = {row.label: row for row in table.rows}
     return {
         "heading": table.heading,
         **identity(table),
@@ -119,7 +123,7 @@ def _table(table: Table) -> dict[str, Any]:
         "rows": [{**marks, **_row(table, row)} for row in table.rows],
         "weights_missing": list(table.absent),
         "tests": [{**marks, **_tested(comparison)} for comparison in table.comparisons],
-        "pairs": [{**marks, **pair_json(pair), "cells": _of_pair(pair.row, pair.other, rows)} for pair in table.pairs],
+        "pairs": [{**marks, **pair_json(pair), "cells_of": [pair.row, pair.other]} for pair in table.pairs],
         "notes": list(table.notes),
     }
 
@@ -137,9 +141,9 @@ def _row(table: Table, row: Row) -> dict[str, Any]:
         "controls": {"values": dict(row.controls), "formula": "mean-of-cells"},
         "alternatives": {"values": means(row), "formula": "mean-of-cells"},
         **({"claim": claim} if claim else {}),
-        **({"best": {**asdict(best), "formula": "best-of-all", "cells": cells_of(*table.rows)}} if best else {}),
+        **({"best": {**asdict(best), "formula": "best-of-all", "cells_of": [each.label for each in table.rows]}} if best else {}),
         "formula": _ROW,
-        "cells": cells_of(row),
+        "cells": sorted(record.id for record in row.cells.values()),
     }
 
 
@@ -158,8 +162,4 @@ def _levels(row: Row) -> dict[str, Any]:
 
 
 def _tested(comparison: Comparison) -> dict[str, Any]:
-    return {**test_json(comparison), "formula": "pooled-t", "cells": cells_of(comparison.row, comparison.other)}
-
-
-def _of_pair(row: str, other: str, rows: Mapping[str, Row]) -> list[str]:
-    return cells_of(*(rows[label] for label in (row, other) if label in rows))
+    return {**test_json(comparison), "formula": "pooled-t", "cells_of": [comparison.row.label, comparison.other.label]}
