@@ -23,6 +23,7 @@ Biometrics 1964), ``family_p``; the same as p with one axis.
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from functools import cached_property
 from itertools import combinations
 from math import prod
 from typing import NamedTuple
@@ -112,6 +113,45 @@ class _Term(NamedTuple):
     df: int
 
 
+class Scores:
+    """Scores of one method, or of many, of which what a comparison asks is computed once, whatever they meet."""
+
+    def __init__(self, values: np.ndarray, *, of_methods: bool) -> None:
+        """Take scores.
+
+        Args:
+            values: (..., pretrainings, seeds, patients).
+            of_methods: pretrainings are random; else fixed, and what is said holds for these checkpoints.
+        """
+        fixed = () if of_methods else (PRETRAININGS,)
+        self.values = np.mean(values, axis=fixed, keepdims=True)
+        self._margins: dict[tuple[int, ...], np.ndarray] = {}
+        self._terms: dict[tuple[int, ...], _Term] = {}
+
+    def margin(self, axes: tuple[int, ...]) -> np.ndarray:
+        """Return the mean over all other axes, which are kept with a length of 1."""
+        if axes not in self._margins:
+            rest = tuple(set(_AXES) - set(axes))
+            self._margins[axes] = self.values.mean(axis=rest, keepdims=True)
+        return self._margins[axes]
+
+    def term(self, axes: tuple[int, ...]) -> _Term:
+        """Return what the axes explain of the mean."""
+        if axes not in self._terms:
+            self._terms[axes] = _term(self.margin(axes), axes)
+        return self._terms[axes]
+
+    @cached_property
+    def mean(self) -> np.ndarray:
+        """(...) over all axes."""
+        return np.asarray(self.values.mean(axis=_AXES))
+
+    @cached_property
+    def largest(self) -> np.ndarray:
+        """(...) absolute score."""
+        return np.asarray(np.abs(self.values).max(axis=_AXES))
+
+
 def difference(
     first: np.ndarray, second: np.ndarray, *, of_methods: bool, shared_seeds: bool, shared_patients: bool = True
 ) -> Difference:
@@ -130,37 +170,35 @@ def difference(
     Raises:
         ValueError: one score each, so that nothing can vary.
     """
-    fixed = () if of_methods else (PRETRAININGS,)
-    both = [np.mean(each, axis=fixed, keepdims=True) for each in (first, second)]
-    shared = {SEEDS: shared_seeds, PATIENTS: shared_patients, PRETRAININGS: False}
-    terms = list(_terms(both, shared))
+    both = [Scores(each, of_methods=of_methods) for each in (first, second)]
+    return compared(*both, shared_seeds=shared_seeds, shared_patients=shared_patients)
+
+
+def compared(first: Scores, second: Scores, *, shared_seeds: bool, shared_patients: bool = True) -> Difference:
+    """Compare as ``difference`` does, scores that meet others too."""
+    terms = list(_terms((first, second), {SEEDS: shared_seeds, PATIENTS: shared_patients, PRETRAININGS: False}))
     if not terms:
         raise ValueError("one score each has no variance: two seeds, or cases of two patients, are needed")
-    value = both[0].mean(axis=(-3, -2, -1)) - both[1].mean(axis=(-3, -2, -1))
-    scale = np.maximum(*(np.abs(each).max(axis=(-3, -2, -1)) for each in both))
-    return _combined(value, terms, _ROUNDING * scale)
+    return _combined(first.mean - second.mean, terms, _ROUNDING * np.maximum(first.largest, second.largest))
 
 
-def explained(
-    first: np.ndarray, second: np.ndarray, *, of_methods: bool, shared_seeds: bool
-) -> dict[tuple[int, ...], np.ndarray]:
+def explained(first: Scores, second: Scores, *, shared_seeds: bool) -> dict[tuple[int, ...], np.ndarray]:
     """Return the variance of the difference of means that each set of axes explains; see ``difference``."""
-    both = [np.mean(each, axis=() if of_methods else (PRETRAININGS,), keepdims=True) for each in (first, second)]
     found: dict[tuple[int, ...], np.ndarray] = {}
-    for term in _terms(both, {SEEDS: shared_seeds, PATIENTS: True, PRETRAININGS: False}):
+    for term in _terms((first, second), {SEEDS: shared_seeds, PATIENTS: True, PRETRAININGS: False}):
         found[term.axes] = found.get(term.axes, 0) + term.variance
     return found
 
 
-def _terms(both: Sequence[np.ndarray], shared: dict[int, bool]) -> Iterator[_Term]:
+def _terms(both: tuple[Scores, Scores], shared: dict[int, bool]) -> Iterator[_Term]:
     """Yield what each set of axes explains, of the difference where all of them are shared, else of each method."""
-    for count in (1, 2, 3):
-        for axes in combinations(_AXES, count):
-            rest = tuple(set(_AXES) - set(axes))
-            margins = [each.mean(axis=rest, keepdims=True) for each in both]
-            for margin in [margins[0] - margins[1]] if all(shared[axis] for axis in axes) else margins:
-                if all(margin.shape[axis] > 1 for axis in axes):
-                    yield _term(margin, axes)
+    first, second = both
+    for axes in (axes for count in (1, 2, 3) for axes in combinations(_AXES, count)):
+        if all(shared[axis] for axis in axes):
+            margin = first.margin(axes) - second.margin(axes)
+            yield from [_term(margin, axes)] if all(margin.shape[axis] > 1 for axis in axes) else []
+        else:
+            yield from (each.term(axes) for each in both if all(each.values.shape[axis] > 1 for axis in axes))
 
 
 def _term(margin: np.ndarray, axes: tuple[int, ...]) -> _Term:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
@@ -18,6 +19,7 @@ from eden_bench.records import Record
 from eden_bench.report.cases.patients import Unusable, read_scored
 from eden_bench.report.cases.reader import CaseReader
 from eden_bench.report.tables import Row
+from eden_bench.statistics.hierarchy import Scores
 
 
 @dataclass(frozen=True)
@@ -42,7 +44,17 @@ class PatientScores:
         """Values with each pretraining on the first axis, weights drawn from a seed too."""
         return np.swapaxes(self.values, 0, 1) if self.drawn else self.values
 
-    @property
+    @cached_property
+    def of_checkpoints(self) -> Scores:
+        """As they are compared over seeds and patients, the pretrainings as they are; a leading axis of 1."""
+        return Scores(self.values[None], of_methods=False)
+
+    @cached_property
+    def of_methods(self) -> Scores:
+        """As they are compared over pretrainings too; a leading axis of 1."""
+        return Scores(self.by_pretraining[None], of_methods=True)
+
+    @cached_property
     def without_patients(self) -> PatientScores:
         """The scores alone."""
         return replace(self, values=self.values.mean(axis=-1, keepdims=True), patients=np.empty(0, object))

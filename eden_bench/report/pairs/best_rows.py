@@ -11,7 +11,7 @@ from eden_bench.report.cases.patient_scores import PatientScores
 from eden_bench.report.findings import Best
 from eden_bench.report.tables import Table, ranges
 from eden_bench.statistics.best import with_the_best
-from eden_bench.statistics.hierarchy import Difference, difference
+from eden_bench.statistics.hierarchy import compared
 
 _SCOPE = "these checkpoints, other fine-tuning seeds"
 
@@ -62,12 +62,9 @@ def _covariance(several: Sequence[PatientScores]) -> tuple[np.ndarray, float]:
     squares, df = np.zeros((count, count)), np.inf
     for k in range(count):
         for other in range(k):
-            found = _between(several[k], several[other])
-            squares[k, other] = squares[other, k] = float(found.error) ** 2
-            df = min(df, float(np.nan_to_num(found.df, nan=np.inf)))
+            found = compared(several[k].of_checkpoints, several[other].of_checkpoints, shared_seeds=True)
+            squares[k, other] = squares[other, k] = float(found.error[0]) ** 2
+            df = min(df, float(np.nan_to_num(found.df[0], nan=np.inf)))
     values, vectors = np.linalg.eigh((squares[:, :1] + squares[:1] - squares) / 2)
     return (vectors * values.clip(0)) @ vectors.T, df
 
-
-def _between(first: PatientScores, second: PatientScores) -> Difference:
-    return difference(first.values, second.values, of_methods=False, shared_seeds=True)

@@ -23,9 +23,9 @@ def power(first: PatientScores, second: PatientScores, gap: float, tests: int) -
     asked = min(len(each.by_pretraining) for each in (first, second)) >= ENOUGH_PRETRAININGS
     scope: Scope = "methods" if asked else "checkpoints"
     shared = first.seeds == second.seeds and not (asked and (first.drawn or second.drawn))
-    arrays = [(each.by_pretraining if asked else each.values)[None] for each in (first, second)]
-    share = {axes: float(v[0]) for axes, v in explained(*arrays, of_methods=asked, shared_seeds=shared).items()}
-    pretrainings, seeds, patients = (min(each.shape[axis] for each in arrays) for axis in (-3, -2, -1))
+    both = [each.of_methods if asked else each.of_checkpoints for each in (first, second)]
+    share = {axes: float(v[0]) for axes, v in explained(*both, shared_seeds=shared).items()}
+    pretrainings, seeds, patients = (min(each.values.shape[axis] for each in both) for axis in (-3, -2, -1))
     counts = Counts(
         pretrainings=pretrainings if asked else 1, seeds=seeds, patients=patients if patients > 1 else ENDLESS
     )

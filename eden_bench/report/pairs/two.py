@@ -11,7 +11,7 @@ from eden_bench.report.cases.patient_scores import PatientScores
 from eden_bench.report.findings import Finding, Scope
 from eden_bench.report.pairs.verdicts import measured
 from eden_bench.report.tables import Row, ranges
-from eden_bench.statistics.hierarchy import ENOUGH_PRETRAININGS, difference
+from eden_bench.statistics.hierarchy import ENOUGH_PRETRAININGS, compared
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ def of_checkpoints(two: Two, allow_unequal: bool) -> Finding:
     if max(counts) > min(counts) == 1 or (max(counts) == 1 and not len(first.patients)):
         too_few = "one fine-tuning seed tells nothing of others" + (f", and {note}" if note else "")
         return _none("checkpoints", two, "no claim", too_few)
-    found = difference(first.values[None], second.values[None], of_methods=False, shared_seeds=two.share_seeds)
+    found = compared(first.of_checkpoints, second.of_checkpoints, shared_seeds=two.share_seeds)
     return measured("checkpoints", found, two.margin, _covers(first, max(counts) > 1, False), note)[0]
 
 
@@ -51,8 +51,7 @@ def of_methods(two: Two, allow_unequal: bool) -> Finding:
         return _none("methods", two, "no claim", note)
     (first, second), note = comparable(two)
     drawn = first.drawn or second.drawn
-    arrays = (each.by_pretraining[None] for each in (first, second))
-    found = difference(*arrays, of_methods=True, shared_seeds=two.share_seeds and not drawn)
+    found = compared(first.of_methods, second.of_methods, shared_seeds=two.share_seeds and not drawn)
     several = drawn or min(len(first.seeds), len(second.seeds)) > 1
     return measured("methods", found, two.margin, _covers(first, several, True), note)[0]
 
