@@ -9,6 +9,7 @@ from eden_bench import records
 from eden_bench.errors import DataMissing
 from eden_bench.records import Record, Warn
 from eden_bench.report.build import need
+from eden_bench.report.cases.wanted import wanted_ahead
 
 
 class Stored(NamedTuple):
@@ -36,7 +37,7 @@ def stored_in(out: Path, warn: Warn = records.warn_stderr) -> Stored:
         left_out.append(f"left out: {line.replace(f'{out}/', '')}")
         warn(line)
 
-    found = records.load(out, told)
+    found = records.load(out, told, ahead=wanted_ahead)
     if left_out and not found:
         raise DataMissing(
             f"{out} holds no record that can be used: all {len(left_out)} are damaged, as the warnings say; issue the "

@@ -52,11 +52,13 @@ class Record:
         folder: where it lies.
         content: ``record.json`` as read.
         shared: holds what the records that were read with it have in common.
+        ahead: columns of its cases that were parsed when it was read.
     """
 
     folder: Path
     content: Mapping[str, Any]
     shared: Shared | None = field(default=None, repr=False, compare=False, kw_only=True)
+    ahead: Mapping[str, np.ndarray] | None = field(default=None, repr=False, compare=False, kw_only=True)
 
     @cached_property
     def facts(self) -> Content:
@@ -183,6 +185,8 @@ class Record:
     def columns(self, only: Collection[str] = ()) -> dict[str, np.ndarray]:
         """Read the per-case scores as arrays, by column, text as objects. Arguments and errors as of ``cases``."""
         wanted = [name for name in self.facts.cases.columns if not only or name in only]
+        if self.ahead and all(name in self.ahead for name in wanted):
+            return {name: self.ahead[name] for name in wanted}
         return columns(self.cases_bytes(), wanted, self.facts.cases.rows)
 
     def cases_bytes(self) -> bytes:

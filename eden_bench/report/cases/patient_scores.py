@@ -83,7 +83,7 @@ def _with_cases(
 ) -> PatientScores:
     found = [[_read(record, score, cases) for record in several] for several in records]
     _, patients, unit = found[0][0]
-    if any(not np.array_equal(names, patients) for several in found for _, names, _ in several):
+    if any(not (names is patients or np.array_equal(names, patients)) for several in found for _, names, _ in several):
         raise Unusable("its records are not of the same patients")
     return PatientScores(np.array([[values for values, _, _ in each] for each in found]), seeds, patients, drawn, unit)
 

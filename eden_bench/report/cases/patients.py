@@ -14,8 +14,9 @@ from eden_bench.case_statistics import Statistic, counted_of, statistic_of
 from eden_bench.contracts import ScoreDefinition
 from eden_bench.errors import EdenError
 from eden_bench.records import Record
-from eden_bench.report.cases.reader import CaseReader, CellCases, columns_of
+from eden_bench.report.cases.reader import CaseReader, CellCases
 from eden_bench.report.cases.resampling import RESAMPLES, Scored, interval, over_pretrainings, resampled
+from eden_bench.report.cases.wanted import columns_of
 from eden_bench.report.tables import PatientInterval, Row
 
 MOST_DRAWN_CASES = {"probe": 400_000_000}
@@ -177,7 +178,7 @@ def _sources(row: Row, score: ScoreDefinition, resamples: int, most: int, cases:
         raise Unusable(f"{resamples:,} resamples of {count:,} cases are too many for a score that is no mean")
     read = [_read(each.record, score, cases) for each in found]
     own = [scored[""] for scored, _ in read]
-    if any(not np.array_equal(each.names, own[0].names) for each in own):
+    if any(not (each.names is own[0].names or np.array_equal(each.names, own[0].names)) for each in own):
         raise Unusable("its records are not of the same patients")
     shared = set.intersection(*(set(scored) for scored, _ in read)) - {""}
     return Sources(found, own, {name: [scored[name] for scored, _ in read] for name in sorted(shared)}, read[0][1])

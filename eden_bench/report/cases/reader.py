@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
 from typing import NamedTuple
 
 import numpy as np
@@ -11,10 +10,10 @@ from eden_bench.case_statistics import SortedColumns
 from eden_bench.contracts import ScoreDefinition
 from eden_bench.records import Record
 from eden_bench.report.cases.resampling import Groups, Scored
+from eden_bench.report.cases.wanted import wanted
 
 MOST_HELD = 400_000_000
 """Bytes of numbers that are held: a report looks at one row after another, and most rows fit."""
-P, T = "probability_", "target_"
 
 
 class CellCases(NamedTuple):
@@ -62,29 +61,12 @@ class CaseReader:
         self._held, self._bytes = {}, 0
 
     def _read(self, record: Record, score: ScoreDefinition) -> CellCases:
-        columns = record.columns(self._wanted(record, score))
+        columns = record.columns(wanted(record, score, diagnosed=self.diagnosed))
         unit = "patients" if "patient" in columns else "cases"
         return CellCases(SortedColumns(columns), *self._grouped(columns[unit.removesuffix("s")]), unit, {})
 
-    def _wanted(self, record: Record, score: ScoreDefinition) -> Collection[str]:
-        if score.statistic != "mean" or (self.diagnosed and labels_of(record)):
-            return ()
-        controls = [column for name in record.controls for column in columns_of(name, score)]
-        return {"case", "patient", score.name, *controls}
-
     def _grouped(self, patients: np.ndarray) -> tuple[np.ndarray, Groups]:
         """Group cases by patient, once for cells of the same patients, which then share the names too."""
-        if self._last is None or not np.array_equal(patients, self._last[0]):
+        if self._last is None or not (patients is self._last[0] or np.array_equal(patients, self._last[0])):
             self._last = patients, Groups.of(patients)
         return self._last
-
-
-def columns_of(control: str, score: ScoreDefinition) -> tuple[str, str]:
-    """Return the columns that may hold a control's cases: its name, or "<score>_of_<its_name>"."""
-    return control, f"{score.name}_of_{control.replace(' ', '_')}"
-
-
-def labels_of(record: Record) -> list[str]:
-    """Return the labels of which a record's cases have a probability and a target; [] where there are none."""
-    columns = record.facts.cases.columns
-    return [name.removeprefix(P) for name in columns if name.startswith(P) and T + name.removeprefix(P) in columns]

@@ -155,7 +155,7 @@ def resampled(scored: Sequence[Scored], resamples: int = RESAMPLES) -> np.ndarra
         ValueError: two records are not of the same patients.
     """
     first = scored[0].names
-    if any(not np.array_equal(each.names, first) for each in scored):
+    if any(not (each.names is first or np.array_equal(each.names, first)) for each in scored):
         raise ValueError("records of different patients share no resamples")
     means = [place for place, each in enumerate(scored) if each.statistic is None]
     others = [place for place, each in enumerate(scored) if each.statistic is not None]

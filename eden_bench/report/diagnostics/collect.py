@@ -8,7 +8,8 @@ from typing import Any
 from eden_bench.contracts import NETWORK_OF
 from eden_bench.errors import EdenError
 from eden_bench.records import Record
-from eden_bench.report.cases.reader import CaseReader, labels_of
+from eden_bench.report.cases.reader import CaseReader
+from eden_bench.report.cases.wanted import labels_of
 from eden_bench.report.diagnostics.calibrated import calibrated
 from eden_bench.report.diagnostics.diagnostic import Diagnostic, Kind
 from eden_bench.report.diagnostics.external import dropped

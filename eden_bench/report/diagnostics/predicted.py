@@ -12,8 +12,9 @@ import numpy as np
 from eden_bench.case_statistics import SortedColumns
 from eden_bench.errors import EdenError
 from eden_bench.records import Record
-from eden_bench.report.cases.reader import CaseReader, P, T, labels_of
+from eden_bench.report.cases.reader import CaseReader
 from eden_bench.report.cases.resampling import RESAMPLES, interval, patient_counts
+from eden_bench.report.cases.wanted import P, T, labels_of
 from eden_bench.statistics.ranking import stable_order
 
 ABOUT = ("sex", "age", "view")

@@ -9,7 +9,7 @@ import numpy as np
 from eden_bench.errors import EdenError
 from eden_bench.printable import printable_line
 from eden_bench.records import Record
-from eden_bench.report.cases.reader import labels_of
+from eden_bench.report.cases.wanted import labels_of
 from eden_bench.report.tables import Row, Table
 
 COLUMNS = ("label", "highest probability", "of those without it", "lowest probability", "of those with it")

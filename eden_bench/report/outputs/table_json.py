@@ -130,7 +130,7 @@ def _table(table: Table) -> dict[str, Any]:
 
 def _row(table: Table, row: Row) -> dict[str, Any]:
     """Return a row: its summary, what it is made of, and what is known of other patients."""
-    best = table.best.get(row.label)
+    best, everyone = table.best.get(row.label), [each.label for each in table.rows]
     claim = {**claim_text.claim_json(table, row), "formula": _CLAIM} if table.claims else None
     return {
         **identity_of(row),
@@ -141,7 +141,11 @@ def _row(table: Table, row: Row) -> dict[str, Any]:
         "controls": {"values": dict(row.controls), "formula": "mean-of-cells"},
         "alternatives": {"values": means(row), "formula": "mean-of-cells"},
         **({"claim": claim} if claim else {}),
-        **({"best": {**asdict(best), "formula": "best-of-all", "cells_of": [each.label for each in table.rows]}} if best else {}),
+        **(
+            {"best": {**asdict(best), "formula": "best-of-all", "cells_of": [each.label for each in table.rows]}}
+            if best
+            else {}
+        ),
         "formula": _ROW,
         "cells": sorted(record.id for record in row.cells.values()),
     }

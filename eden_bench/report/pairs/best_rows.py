@@ -67,4 +67,3 @@ def _covariance(several: Sequence[PatientScores]) -> tuple[np.ndarray, float]:
             df = min(df, float(np.nan_to_num(found.df[0], nan=np.inf)))
     values, vectors = np.linalg.eigh((squares[:, :1] + squares[:1] - squares) / 2)
     return (vectors * values.clip(0)) @ vectors.T, df
-
