@@ -9,6 +9,7 @@ from __future__ import annotations
 import codecs
 import contextlib
 import io
+import re
 from collections.abc import Iterator
 from typing import Any, TextIO, cast
 
@@ -21,18 +22,19 @@ _ACTING = (
 )
 _SHOWN = {code: f"\\u{code:04x}" for code in _ACTING}
 _LINES = {code: shown for code, shown in _SHOWN.items() if chr(code) not in "\n\t"}
+_ACTS = re.compile("[" + "".join(map(chr, _LINES)) + "]")
 _PLAIN = str.maketrans({"–": "-", "—": "-", "…": "...", "≥": ">=", "≤": "<=", "×": "x", "·": "-"})
 _FORMULA = ("=", "+", "-", "@")
 
 
 def printable(text: str) -> str:
     """Escape control characters that act on a terminal; keep lines and tabs."""
-    return text.translate(_LINES)
+    return text.translate(_LINES) if _ACTS.search(text) else text
 
 
 def printable_line(text: str) -> str:
     """Escape control characters, line breaks and tabs too: text in one line."""
-    return text.translate(_SHOWN)
+    return text if text.isprintable() else text.translate(_SHOWN)
 
 
 def markdown_text(text: str) -> str:

@@ -19,9 +19,10 @@ from eden_bench.contracts import Cell, Outcome, ScoreDefinition
 from eden_bench.digests import canonical_json, digest, text_digest
 from eden_bench.errors import EdenError, UsageError
 from eden_bench.files import atomic, plain_text
+from eden_bench.forking import processes
 from eden_bench.printable import printable_line
 from eden_bench.records import arrays
-from eden_bench.records.processes import Wanted, count_for, each_read, read_by
+from eden_bench.records.processes import FEW, Wanted, each_read, read_by
 from eden_bench.records.record import ARRAYS, CASES, REMEDY, Record, RecordDamaged, reason
 from eden_bench.records.shape import Misshapen, is_number
 from eden_bench.records.shared import Shared
@@ -217,7 +218,7 @@ def load(out: Path, warn: Warn = warn_stderr, *, ahead: Wanted | None = None) ->
             which parse these columns on the way.
     """
     places, found = folders(out / "records"), []
-    count = count_for(len(places)) if ahead else 0
+    count = processes() if ahead and len(places) > FEW else 0
     with _uncollected():
         for one in read_by(count, places, read, ahead) if ahead and count else each_read(places, read):
             if isinstance(one, Record):

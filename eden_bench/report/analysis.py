@@ -7,15 +7,25 @@ them is a number a patient until its table is done. p-values are corrected over 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from typing import Any
 
+from eden_bench.forking import each_of, processes
 from eden_bench.report import claims
 from eden_bench.report.cases.patient_scores import PatientScores, patient_scores
 from eden_bench.report.cases.patients import Sources, sources_of
 from eden_bench.report.cases.reader import CaseReader
 from eden_bench.report.diagnostics.collect import Diagnoses
+from eden_bench.report.diagnostics.diagnostic import Diagnostic
 from eden_bench.report.pairs import paired
 from eden_bench.report.pairs.paired import Family
 from eden_bench.report.tables import Table
+
+FEW = 500
+"""Cells up to which one process is as fast."""
+_ADDED = ("patients", "claims", "pairs", "best")
+"""What is added to a table."""
+_Said = tuple[dict[str, Any], Mapping[int, list[Diagnostic]]]
 
 
 def analysed(tables: Sequence[Table], family: Family, diagnoses: Diagnoses | None = None) -> list[Table]:
@@ -27,12 +37,21 @@ def analysed(tables: Sequence[Table], family: Family, diagnoses: Diagnoses | Non
         diagnoses: computed on the way, for whoever wants them.
     """
     resamples = claims.resamples_of(tables)
-    cases = CaseReader(diagnosed=diagnoses is not None)
-    made = []
-    for table in tables:
+
+    def analyse(table: Table) -> _Said:
+        cases = CaseReader(diagnosed=diagnoses is not None)
         sources, scores = _read(table, resamples[table.kind == "probe"], family, cases, diagnoses)
         claimed = claims.resampled(table, sources, resamples[table.kind == "probe"])
-        made.append(paired.paired(claimed, scores, family))
+        found = paired.paired(claimed, scores, family)
+        told = diagnoses.of(record for row in table.rows for record in row.cells.values()) if diagnoses else {}
+        return {name: getattr(found, name) for name in _ADDED}, told
+
+    cells = sum(len(row.cells) for table in tables for row in table.rows)
+    made = []
+    for table, (added, told) in zip(tables, each_of(tables, analyse, processes() if cells > FEW else 0), strict=True):
+        made.append(replace(table, **added))
+        if diagnoses is not None:
+            diagnoses.take(told)
     return paired.decided_tables(claims.decided_tables(made))
 
 

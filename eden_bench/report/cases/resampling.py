@@ -90,7 +90,10 @@ class Scored:
     def value(self) -> float:
         """The score of all cases as a resample that drew each once has it; NaN if it has none."""
         ones = np.ones((1, len(self.names)))
-        return float(_drawn_means([self], ones)[0, 0] if self.statistic is None else _drawn_scores(self, ones)[0])
+        if self.statistic is not None:
+            return float(_drawn_scores(self, ones)[0])
+        totals, cases = self.sums
+        return float((ones @ totals[:, None])[0, 0] / cases.sum()) if cases.any() else float("nan")
 
     @property
     def of_patient(self) -> np.ndarray:
@@ -240,8 +243,20 @@ def _drawn_means(scored: Sequence[Scored], counts: np.ndarray) -> np.ndarray:
     """Average the columns of resamples, (R, K): the patients' sums times how often each was drawn."""
     if not scored:
         return np.empty((len(counts), 0))
-    totals, cases = (counts @ np.stack([each.sums[part] for each in scored], axis=1) for part in (0, 1))
-    return np.divide(totals, cases, out=np.full_like(totals, np.nan), where=cases > 0)
+    totals = counts @ np.stack([each.sums[0] for each in scored], axis=1)
+    several, of = _each_once([each.sums[1] for each in scored])
+    for number, cases in enumerate(several):  # most records have a value of every case
+        drawn = counts @ cases
+        mine = slice(None) if len(several) == 1 else of == number
+        totals[:, mine] /= np.where(drawn > 0, drawn, np.nan)[:, None]
+    return totals
+
+
+def _each_once(arrays: Sequence[np.ndarray]) -> tuple[list[np.ndarray], np.ndarray]:
+    """Return the arrays that differ, and for each one given the number of that which it is."""
+    numbers: dict[bytes, int] = {}
+    of = [numbers.setdefault(each.tobytes(), len(numbers)) for each in arrays]
+    return [arrays[of.index(number)] for number in range(len(numbers))], np.array(of)
 
 
 def _drawn_scores(scored: Scored, counts: np.ndarray) -> np.ndarray:

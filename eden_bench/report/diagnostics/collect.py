@@ -54,6 +54,15 @@ class Diagnoses:
             if number not in self._found:
                 self._found[number] = list(_of_row(self._rows[number], self._known, cases))
 
+    def of(self, records: Iterable[Record]) -> dict[int, list[Diagnostic]]:
+        """Return those of the rows that some records are of, as another process' ``take`` has them."""
+        numbers = {self._of[record.id] for record in records if record.id in self._of}
+        return {number: self._found[number] for number in numbers if number in self._found}
+
+    def take(self, found: Mapping[int, list[Diagnostic]]) -> None:
+        """Add what another process has computed of the same records."""
+        self._found.update(found)
+
     def all(self) -> tuple[Diagnostic, ...]:
         """Return all, in order of task, shots and label; those that were not added are computed now."""
         cases = CaseReader(diagnosed=True)

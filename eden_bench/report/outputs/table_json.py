@@ -18,6 +18,8 @@ from eden_bench.report.outputs.pair_json import across_json, pair_json
 from eden_bench.report.tables import Comparison, Report, Row, Table
 from eden_bench.statistics.t_tests import CONFIDENCE, LEVEL
 
+_LINES = 4
+"""Levels that have a line an entry: the report, its tables, a table, its rows."""
 _TEST = "independent two-sample t-test, pooled variance"
 _ROW = {
     "mean": "mean",
@@ -49,7 +51,16 @@ def render(report: Report) -> str:
         "diagnostics": [asdict(each) for each in report.diagnostics],
         "failures": list(report.failures),
     }
-    return printable(json.dumps(content, indent=2, ensure_ascii=False, allow_nan=False)) + "\n"
+    return printable(_text(content, _LINES)) + "\n"
+
+
+def _text(value: Any, opened: int) -> str:  # noqa: ANN401 - JSON
+    """Serialise, an entry of the outer levels a line, so that a row, a pair or a test is one."""
+    if not opened or not value or not isinstance(value, dict | list):
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    if isinstance(value, list):
+        return "[\n" + ",\n".join(_text(each, opened - 1) for each in value) + "\n]"
+    return "{\n" + ",\n".join(f"{json.dumps(key)}: {_text(each, opened - 1)}" for key, each in value.items()) + "\n}"
 
 
 def identity(table: Table) -> dict[str, Any]:
@@ -130,7 +141,7 @@ def _table(table: Table) -> dict[str, Any]:
 
 def _row(table: Table, row: Row) -> dict[str, Any]:
     """Return a row: its summary, what it is made of, and what is known of other patients."""
-    best, everyone = table.best.get(row.label), [each.label for each in table.rows]
+    best, everyone = table.best.get(row.label), {"cells_of": [each.label for each in table.rows]}
     claim = {**claim_text.claim_json(table, row), "formula": _CLAIM} if table.claims else None
     return {
         **identity_of(row),
@@ -141,11 +152,7 @@ def _row(table: Table, row: Row) -> dict[str, Any]:
         "controls": {"values": dict(row.controls), "formula": "mean-of-cells"},
         "alternatives": {"values": means(row), "formula": "mean-of-cells"},
         **({"claim": claim} if claim else {}),
-        **(
-            {"best": {**asdict(best), "formula": "best-of-all", "cells_of": [each.label for each in table.rows]}}
-            if best
-            else {}
-        ),
+        **({"best": {**asdict(best), "formula": "best-of-all", **everyone}} if best else {}),
         "formula": _ROW,
         "cells": sorted(record.id for record in row.cells.values()),
     }

@@ -5,6 +5,7 @@ import json
 import pytest
 
 from eden_bench import records
+from eden_bench.digests import canonical_json
 from eden_bench.records.shared import Shared
 from tests.eden_bench.stored import PRETRAIN, store
 
@@ -43,3 +44,36 @@ def test_a_whole_number_is_not_held_for_a_true_or_a_broken_one():
     shared = Shared()
     for value in (1, True, 1.0, "1"):
         assert repr(shared.content({"marks": {"part": value}})) == repr({"marks": {"part": value}})
+
+
+ODD = {
+    "b": {
+        "text": 'ü "quoted" \u2028\x00',
+        "number": 1e-7,
+        "whole": 10**30,
+        "yes": True,
+        "none": None,
+        "list": [1.0, -0.0],
+    },
+    "cell": {"protocol": {"z": 1, "a": [1, {"y": 2.5, "x": False}]}, "method_config": {}, "seed": 3, "shots": None},
+    "cases": {"columns": ["b", "a"], "bytes": 4},
+    "provenance": {"versions": {"torch": "2"}, "seconds": 0.1},
+    "marks": {"é": 1, "a": 2},
+    "score": [],
+    "task": "plain",
+}
+
+
+def test_content_is_serialised_as_it_is_without_what_is_held():
+    shared = Shared()
+    for _ in range(2):
+        content = shared.content(json.loads(json.dumps(ODD)))
+        assert shared.canonical(content) == canonical_json(ODD)
+        assert shared.section(content["cell"]) == canonical_json(ODD["cell"])
+
+
+def test_numbers_that_are_equal_and_written_otherwise_are_told_apart():
+    shared = Shared()
+    for value in (1, 1.0, True):
+        content = shared.content({"marks": {"a": value}})
+        assert shared.canonical(content) == canonical_json({"marks": {"a": value}})

@@ -1,0 +1,91 @@
+"""Do many things by several processes that share the memory of this one, in order, as if it did them by itself.
+
+Processes are forked where that is safe: on Linux, from a process of one thread that has not loaded PyTorch, whose
+threads a fork loses. What one of them cannot do, as when it is killed or raises, is done here, and raises here.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pickle
+import sys
+import threading
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import IO, NoReturn, TypeVar
+
+T = TypeVar("T")
+R = TypeVar("R")
+_MOST = 4
+"""Processes: what more of them made could not be taken from them in time."""
+_LENGTH = 8
+
+
+def processes() -> int:
+    """Return how many processes are forked for something long; 0 where none may be, or there is one core."""
+    if sys.platform != "linux" or threading.active_count() > 1 or "torch" in sys.modules:
+        return 0
+    cores = len(os.sched_getaffinity(0))
+    return min(_MOST, cores) if cores > 1 else 0
+
+
+def each_of(items: Sequence[T], work: Callable[[T], R], count: int) -> Iterator[R]:
+    """Yield what the work makes of each item, in order.
+
+    Args:
+        items: of which a process does every count-th.
+        work: what is done; its results are pickled, and its exceptions lead to its being done again here.
+        count: of processes; 0 for this one alone.
+    """
+    others: list[_Other] = []
+    try:
+        for place in range(min(count, len(items))):
+            others.append(_Other(items[place::count], work, others))
+        for number, item in enumerate(items):
+            result = others[number % count].next() if others else None
+            yield work(item) if result is None else pickle.loads(result)  # noqa: S301 - from ourselves
+    finally:
+        for other in others:
+            other.end()
+
+
+class _Other:
+    """A process that works, as this one sees it."""
+
+    def __init__(self, items: Sequence[T], work: Callable[[T], R], earlier: Iterable[_Other]) -> None:
+        ours, theirs = os.pipe()
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", DeprecationWarning)  # of threads: NumPy's live through a fork
+            self._process = os.fork()
+        if not self._process:
+            for each in earlier:
+                each._from.close()  # else it would be listened to by this one when nobody else does
+            os.close(ours)
+            _send_all(theirs, items, work)
+        os.close(theirs)
+        self._from: IO[bytes] = os.fdopen(ours, "rb")
+
+    def next(self) -> bytes | None:
+        """Receive the next result; None if the process has ended before."""
+        length = int.from_bytes(self._from.read(_LENGTH), "little")
+        result = self._from.read(length)
+        return result if length and len(result) == length else None
+
+    def end(self) -> None:
+        """Let the process end, which it does when nobody listens."""
+        self._from.close()
+        with contextlib.suppress(ChildProcessError):
+            os.waitpid(self._process, 0)
+
+
+def _send_all(to: int, items: Iterable[T], work: Callable[[T], R]) -> NoReturn:
+    """Send the result of each item, in the forked process, which ends with it and writes nothing else."""
+    try:
+        with os.fdopen(to, "wb") as file:
+            for item in items:
+                result = pickle.dumps(work(item), protocol=pickle.HIGHEST_PROTOCOL)
+                file.write(len(result).to_bytes(_LENGTH, "little") + result)
+                file.flush()
+    finally:
+        os._exit(0)
