@@ -58,7 +58,7 @@ def forked(work: Callable[[], int]) -> int:
         try:
             os.setsid()
             code = work()
-        except Exception:  # noqa: BLE001 - the edge of a process
+        except Exception:
             traceback.print_exc()
         finally:
             os._exit(code)
@@ -130,7 +130,7 @@ class Place:
         """Issue the command once more, to its end; see that all is there and nothing else; begin another plan."""
         self.found["failed"] += ended(forked(lambda: run(self.out, self.cache))) != 0
         self.found["lost"] += len(self.expected.keys() - stored(self.out).keys())
-        self.found["left aside"] += left_aside(self.out, self.cache) + len(os.listdir(os.environ["TMPDIR"]))
+        self.found["left aside"] += left_aside(self.out, self.cache) + len(list(Path(os.environ["TMPDIR"]).iterdir()))
         shutil.rmtree(self.out)
         shutil.rmtree(self.cache)
         self.plans, self._done, self._made = self.plans + 1, {}, 0
@@ -242,7 +242,7 @@ def told(place: Place) -> str:
     found = place.found
     return (
         f"{place.kinds.total()} kills over {place.plans} plans of {len(place.expected)} cells: {kinds}\n"
-        f"{found['lost']} lost, {found['changed']} changed, {found['repeated']} repeated beyond what a kill cuts short, "
+        f"{found['lost']} lost, {found['changed']} changed, {found['repeated']} repeated beyond that, "
         f"{found['left aside']} left aside, {found['outlived']} workers outlived their driver, {found['failed']} failed"
     )
 
