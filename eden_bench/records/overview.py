@@ -22,7 +22,8 @@ from eden_bench.digests import canonical_json
 from eden_bench.errors import EdenError
 from eden_bench.files import atomic, plain_text
 from eden_bench.records.record import CASES, Record, RecordDamaged
-from eden_bench.records.store import RECORD, SCHEMA, Warn, folders, read, warn_stderr
+from eden_bench.records.shared import Shared
+from eden_bench.records.store import RECORD, SCHEMA, Warn, folders, read, uncollected, warn_stderr
 
 INDEX = ".records.json"
 _FORMAT = f"1, schema {SCHEMA}"
@@ -107,23 +108,28 @@ def glance(out: Path, warn: Warn = warn_stderr, *, keep: bool = True) -> list[Re
         keep: note what was read for the next time; False in a dry run, which writes nothing.
     """
     known = _Index.of(out)
-    found: list[Record] = []
+    with uncollected():
+        found = list(_each(out, known, warn))
+    if keep and known.changed:
+        with contextlib.suppress(EdenError, OSError):  # without it the next run takes longer, no more
+            known.write(out, {record.folder.name for record in found})
+    return found
+
+
+def _each(out: Path, known: _Index, warn: Warn) -> Iterator[Record]:
+    shared = Shared()
     for folder in folders(out / "records"):
         stamps = _stamps(folder)
         record = known.get(folder, stamps)
         if record is None:
             try:
-                record = read(folder)
+                record = read(folder, shared)
             except RecordDamaged as error:
                 warn(f"{error}; it is left out")
                 continue
             known.note(record, stamps)
             record = known.get(folder, stamps) or record  # which holds a hundredth of it in memory
-        found.append(record)
-    if keep and known.changed:
-        with contextlib.suppress(EdenError, OSError):  # without it the next run takes longer, no more
-            known.write(out, {record.folder.name for record in found})
-    return found
+        yield record
 
 
 def state(out: Path) -> str:

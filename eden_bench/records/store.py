@@ -219,7 +219,7 @@ def load(out: Path, warn: Warn = warn_stderr, *, ahead: Wanted | None = None) ->
     """
     places, found = folders(out / "records"), []
     count = processes() if ahead and len(places) > FEW else 0
-    with _uncollected():
+    with uncollected():
         for one in read_by(count, places, read, ahead) if ahead and count else each_read(places, read):
             if isinstance(one, Record):
                 found.append(one)
@@ -229,7 +229,7 @@ def load(out: Path, warn: Warn = warn_stderr, *, ahead: Wanted | None = None) ->
 
 
 @contextlib.contextmanager
-def _uncollected() -> Iterator[None]:
+def uncollected() -> Iterator[None]:
     """Collect no garbage, of which reading makes none: looking for some among many records takes a fifth of it."""
     was = gc.isenabled()
     gc.disable()
