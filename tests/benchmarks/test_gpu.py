@@ -19,7 +19,8 @@ from benchmarks.timing import Bar, Equality, Side
 HEAD = "import os, time\nfrom benchmarks.timing import Bar\nTITLE, LIMIT_S = 'a part', 20.0\n"
 GOOD = "Bar(id='G2', title='loss', verdict='pass', ours='us', peer='them', ours_s=0.001, peer_s=0.003, ratio=3.0)"
 PARTS = {
-    "a_crash": f"LIMIT_S = 6.0\ndef measure(device, small):\n    yield {GOOD}\n    raise ValueError('no such | kernel')\n",
+    "a_crash": f"LIMIT_S = 6.0\ndef measure(device, small):\n    yield {GOOD}\n"
+    "    raise ValueError('no such | kernel')\n",
     "b_hang": f"LIMIT_S = 2.0\ndef measure(device, small):\n    yield {GOOD.replace('G2', 'G4-seen')}\n"
     "    time.sleep(99)\n",
     "c_killed": "def measure(device, small):\n    print('noise')\n    os.kill(os.getpid(), 9)\n    yield\n",
