@@ -68,12 +68,20 @@ def _measured(bars: Iterable[Bar]) -> list[str]:
 
 
 def _row(bar: Bar) -> list[str]:
-    if bar.verdict == "skipped":
-        return [bar.id, bar.title, "", "", "", "", "skipped", bar.equality]
+    if bar.verdict in ("skipped", "failed"):
+        return [bar.id, bar.title, "", "", "", "", bar.verdict, bar.equality]
     if bar.verdict == "stated":
         return [bar.id, bar.title, f"{time_text(bar.ours_s)} ({bar.ours})", "", "", "", "stated", bar.equality]
     sides = [f"{time_text(each)} ({name})" for each, name in ((bar.ours_s, bar.ours), (bar.peer_s, bar.peer))]
-    return [bar.id, bar.title, *sides, f"{bar.ratio:.2f}x", f"{bar.target:g}x", bar.verdict, bar.equality]
+    return [
+        bar.id,
+        bar.title,
+        *sides,
+        f"{bar.ratio:.2f}x",
+        f"{bar.target:.3g}x" if bar.target else "",
+        bar.verdict,
+        bar.equality,
+    ]
 
 
 def _rates(bars: Iterable[Bar]) -> list[str]:
@@ -97,10 +105,11 @@ def _parts(parts: Sequence[Mapping[str, Any]]) -> list[str]:
 
 def _missing(found: Mapping[str, Any], bars: Sequence[Bar]) -> list[str]:
     """Return what is not measured: in a rehearsal everything, else what no bar measured."""
-    reasons = {bar.id.partition("-")[0]: bar.equality for bar in bars if bar.verdict == "skipped"}
+    reasons = {bar.id.partition("-")[0]: bar.equality for bar in bars if bar.verdict in ("skipped", "failed")}
     missing = TARGETS if found["small"] else unmeasured(bars)
     lines = [
-        f"- {each.id}: {each.what}; asked: {each.asked}" + (f" ({reasons[each.id]})" if each.id in reasons else "")
+        f"- {each.id}: {each.what}; asked: {each.asked}"
+        + (f" ({why})" if (why := reasons.get(each.id, each.no_part)) else "")
         for each in missing
     ]
     return ["", "## Not measured", "", *(lines or ["Nothing: every target has a figure."]), ""]

@@ -55,7 +55,7 @@ class Bar:
 
     id: str
     title: str
-    verdict: Literal["pass", "miss", "unequal", "unsteady", "stated", "skipped"]
+    verdict: Literal["pass", "miss", "unequal", "unsteady", "stated", "skipped", "failed"]
     ours: str = ""
     peer: str = ""
     ours_s: float = 0.0
@@ -153,6 +153,15 @@ def skipped(id: str, title: str, reason: str) -> Bar:
     return Bar(id=id, title=title, verdict="skipped", equality=reason, machine=machine())
 
 
+def attempted(id: str, title: str, make: Callable[[], Bar]) -> Bar:
+    """Measure a bar; where that fails say why, so that those after it are measured."""
+    try:
+        return make()
+    except Exception as error:  # noqa: BLE001, RUF100 - whatever a device or a peer raises
+        text = f"{type(error).__name__}: {(str(error).splitlines() or [''])[0]}"
+        return Bar(id=id, title=title, verdict="failed", equality=text, machine=machine())
+
+
 def stated(id: str, title: str, text: str, ours: str, ours_s: float) -> Bar:
     """Record a figure of which nothing is asked: seconds per unit of work, and what else was found."""
     return Bar(id=id, title=title, verdict="stated", ours=ours, ours_s=ours_s, equality=text, machine=machine())
@@ -230,8 +239,8 @@ def _verdict(
 
 
 def _line(bar: Bar) -> str:
-    if bar.verdict == "skipped":
-        return f"{bar.id:5} skipped   {bar.title}: {bar.equality}"
+    if bar.verdict in ("skipped", "failed"):
+        return f"{bar.id:5} {bar.verdict:9} {bar.title}: {bar.equality}"
     if bar.verdict == "stated":
         return f"{bar.id:5} stated    {bar.title}: {time_text(bar.ours_s)} ({bar.ours}); {bar.equality}"
     return (

@@ -28,6 +28,7 @@ from eden_bench.contracts import View, Views
 from eden_bench.data.image_store import PyramidStore, pyramid_of
 from eden_bench.encoders import seeded
 from pretrain.adam import Adam, AdamConfig
+from pretrain.engine.network import laid_out
 from pretrain.engine.optimisation import autocast, autocast_dtype
 from pretrain.views.stream import ViewStream
 
@@ -46,7 +47,7 @@ class Setting(NamedTuple):
 
 def setting(device: str) -> Setting:
     """Return the paper's network and size; a batch that fits the device; one group, as the peer has."""
-    batch = 256 if device == "cuda" else 4
+    batch = 256 if device.startswith("cuda") else 4
     config = MoCoV2Config(batch_size=batch, bn_groups=1, queue_size=65_536)
     return Setting(torch.device(device), batch, config)
 
@@ -163,10 +164,12 @@ def end_to_end(repeats: int, device: str, config: AdamConfig, store: PyramidStor
 
     def epoch(source: Iterator[Views]) -> None:
         for views in source:
-            train(views)
+            train(laid_out(views))
 
     order = np.resize(np.arange(len(store.native_px)), steps * config.batch_size)
-    fixed = next(stream.epoch(0, order))
+    batches = stream.epoch(0, order)
+    fixed = laid_out(next(batches))
+    batches.close()
     again = [replace(fixed, generator=torch.Generator().manual_seed(n)) for n in range(steps)]
     fed = Side("without data", lambda: epoch(iter(copy.copy(again))), len(order))
     full = Side("view stream", lambda: epoch(stream.epoch(0, order)), len(order))

@@ -139,16 +139,17 @@ def library(name: str, pil: list[Image.Image]) -> Side | None:
     return Side("kornia on the CPU", lambda: [chain(batch), chain(batch)], 2 * 16)
 
 
-def kornia_chain() -> Callable[[torch.Tensor], torch.Tensor]:
-    """Return kornia's chain of the same augmentations, without the normalisation."""
+def kornia_chain(first: int | None = None) -> Callable[[torch.Tensor], torch.Tensor]:
+    """Return kornia's chain of the same augmentations, or the first of them, without the normalisation."""
     import kornia.augmentation as kornia
 
-    chain: Callable[[torch.Tensor], torch.Tensor] = kornia.AugmentationSequential(
+    steps = (
         kornia.RandomResizedCrop((224, 224), scale=(0.2, 1.0)),
         kornia.ColorJitter(0.4, 0.4, 0.4, 0.1, p=0.8),
         kornia.RandomGaussianBlur((13, 13), (0.1, 2.0), p=0.5),
         kornia.RandomRotation(30.0, p=1.0),
     )
+    chain: Callable[[torch.Tensor], torch.Tensor] = kornia.AugmentationSequential(*steps[:first])
     return chain
 
 

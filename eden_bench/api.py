@@ -99,6 +99,8 @@ def run(
     splits: Path | str | None = None,
     track: str | None = None,
     deterministic: bool | None = None,
+    speedups: str | None = None,
+    at_once: int | None = None,
     launch: Launch | None = None,
 ) -> Result:
     """Pretrain what is missing, fine-tune and score. Finished cells are reused.
@@ -125,7 +127,9 @@ def run(
         threads: CPU threads.
         splits: folder of list files that replace the datasets' own splits.
         deterministic: the same digits twice on one GPU, or an error; holds for the whole process.
+        speedups: of pretraining on a GPU, "compile", "tune" or both with a comma; they make a recipe of its own.
         track: trackers that scores and curves are sent to as well, for example "tensorboard" or "module:function".
+        at_once: seeds of a pack that train by turns on one GPU.
         launch: where cells are computed; in this process where it is None.
 
     Raises:
@@ -147,7 +151,7 @@ def run(
     )
     settings = resolve(
         data=data, out=out, cache=cache, device=device, threads=threads, splits=splits, track=track,
-        deterministic=deterministic,
+        deterministic=deterministic, speedups=speedups, at_once=at_once,
     )  # fmt: skip
     return carry_out(
         wanted, settings, watch or Silent(), force=force, only_failed=only_failed, on_error=on_error, launch=launch
@@ -203,6 +207,7 @@ def pretrain(
     threads: int | str | None = None,
     splits: Path | str | None = None,
     deterministic: bool | None = None,
+    speedups: str | None = None,
 ) -> list[Pretrained]:
     """Pretrain methods without fine-tuning. Finished pretrainings are reused, interrupted ones resume.
 
@@ -220,6 +225,7 @@ def pretrain(
         threads: CPU threads.
         splits: folder of list files.
         deterministic: as in ``run``.
+        speedups: as in ``run``.
 
     Raises:
         UsageError: names or values do not fit.
@@ -228,8 +234,9 @@ def pretrain(
     load_plugins(plugins)
     watch = watch or Silent()
     settings = resolve(
-        data=data, out=out, cache=cache, device=device, threads=threads, splits=splits, deterministic=deterministic
-    )
+        data=data, out=out, cache=cache, device=device, threads=threads, splits=splits, deterministic=deterministic,
+        speedups=speedups,
+    )  # fmt: skip
     inputs = open_inputs(settings, watch)
     data_name = data_name or next(iter(pretraining_sets().values()))
     phantom = inputs.index(data_name).phantom

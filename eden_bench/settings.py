@@ -17,7 +17,21 @@ from eden_bench.errors import DataMissing, UsageError, nearest
 from eden_bench.files import plain_text
 
 FILE = "eden-bench.toml"
-NAMES = ("data", "out", "cache", "device", "threads", "weights", "splits", "track", "at_once", "deterministic")
+NAMES = (
+    "data",
+    "out",
+    "cache",
+    "device",
+    "threads",
+    "weights",
+    "splits",
+    "track",
+    "at_once",
+    "deterministic",
+    "speedups",
+)
+SPEEDUPS = ("compile", "tune")
+"""What pretraining may be asked for besides (``pretrain.engine.speedups``)."""
 _MOST = 4_096
 """Threads, or seeds at once."""
 _DEVICE = re.compile(r"auto|cpu|mps|cuda(:\d+)?")
@@ -45,6 +59,8 @@ class Settings:
     """Seeds of a pack that a fine-tuning on a GPU may train at once."""
     deterministic: bool = False
     """Every operation gives the same digits twice, or fails."""
+    speedups: tuple[str, ...] = ()
+    """Of ``SPEEDUPS``, sorted; part of what a pretraining is."""
     sources: Mapping[str, str] = field(default_factory=dict)
     """Name of a setting to where its value came from, in words."""
 
@@ -85,7 +101,7 @@ def gather(**flags: object) -> Settings:
     file = _read_file(Path(FILE))
     chosen = {name: _choose(name, flags.get(name), file) for name in NAMES}
     sources = {name: source for name, (_, source) in chosen.items()}
-    data, out, cache, device, threads, weights, splits, track, at_once, fixed = (value for value, _ in chosen.values())
+    data, out, cache, device, threads, weights, splits, track, at_once, fixed, fast = (v for v, _ in chosen.values())
     return Settings(
         data=None if data is None else _path(data, sources["data"]),
         out=_path("runs" if out is None else out, sources["out"]),
@@ -97,6 +113,7 @@ def gather(**flags: object) -> Settings:
         track=None if track is None else _names(track, sources["track"]),
         at_once=1 if at_once is None else _count(at_once, sources["at_once"], "at_once"),
         deterministic=fixed is not None and _switch(fixed, sources["deterministic"]),
+        speedups=() if fast is None else _speedups(fast, sources["speedups"]),
         sources=sources,
     )
 
@@ -140,7 +157,7 @@ def _siblings(number: int) -> str:
 def _choose(name: str, flag: object, file: Mapping[str, Any]) -> tuple[object, str]:
     variable = f"EDEN_BENCH_{name.upper()}"
     if flag is not None:
-        return flag, f"flag --{name}"
+        return flag, f"flag --{name.replace('_', '-')}"
     if os.environ.get(variable):
         return os.environ[variable], variable
     if name in file:
@@ -187,6 +204,16 @@ def _names(value: object, source: str) -> str:
     if not isinstance(value, str) or not value.strip():
         raise UsageError(f"{source}: expected names with commas between, not {value!r}")
     return value
+
+
+def _speedups(value: object, source: str) -> tuple[str, ...]:
+    asked = sorted({name.strip() for name in _names(value, source).split(",")})
+    for name in asked:
+        if name not in SPEEDUPS:
+            raise UsageError(
+                f"{source}: unknown speed-up {name!r}.{nearest(name, SPEEDUPS)} Known: {', '.join(SPEEDUPS)}."
+            )
+    return tuple(asked)
 
 
 def _device(value: object, source: str) -> str:

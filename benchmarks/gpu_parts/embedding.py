@@ -40,7 +40,7 @@ _LEAST = 0.99
 
 def measure(device: torch.device, small: bool) -> Iterator[Bar]:
     """Yield G8, G8-float32 and G13-embedding."""
-    films, ours_count, their_count, workers = (2, 8, 8, 1) if small else (64, 4_096, 1_024, os.cpu_count() or 1)
+    films, ours_count, their_count, workers = (2, 8, 8, 1) if small else (64, 2_048, 768, os.cpu_count() or 1)
     with tempfile.TemporaryDirectory() as folder:
         store, files = _films(Path(folder), films)
         rows, boxes = _boxes(max(ours_count, their_count), films, store.shape[1])
@@ -56,8 +56,26 @@ def measure(device: torch.device, small: bool) -> Iterator[Bar]:
             yield compare(id, "landmark patches of 224 px embedded", ours, peer, target=TARGET, equality=equal)
         count = 8 if small else 256
         (patches,) = cut_ahead(store, rows[:count], boxes[:count], 224, 0)
-        wanted = Features(precision="fast")
-        yield hot_loop("G13-embedding", f"{len(patches)} patches", lambda: features(encoder, patches, wanted), device)
+        wanted, title = Features(precision="fast"), f"{len(patches)} patches embedded"
+        usual = _usual(theirs.network, data, min(count, _BATCH), count, device)
+        steps = 1 if small else 8
+        yield hot_loop("G13-embedding", f"{title}, before: the peer's loop", usual, device, steps)
+        yield hot_loop(
+            "G13-embedding-fast", f"{title}, after", lambda: features(encoder, patches, wanted), device, steps
+        )
+
+
+def _usual(
+    network: torch.nn.Module, data: Patches, batch: int, count: int, device: torch.device
+) -> Callable[[], object]:
+    """Return the peer's loop over patches that are made already."""
+    values = torch.stack([data[row] for row in range(batch)])
+
+    @torch.inference_mode()
+    def run() -> object:
+        return [network(values.to(device)).cpu() for _ in range(count // batch)]
+
+    return run
 
 
 def _films(folder: Path, count: int) -> tuple[np.ndarray, list[Path]]:

@@ -19,7 +19,10 @@ Workers = Annotated[
 PerGpu = Annotated[int, typer.Option("--per-gpu", help="Workers that share a GPU and its memory.")]
 Pack = Annotated[
     int | None,
-    typer.Option("--pack", help="Seeds of one task, method and shots that are one job [EDEN_BENCH_AT_ONCE]."),
+    typer.Option("--pack", help="Seeds of one task, method and shots that are one job [as --at-once]."),
+]
+AtOnce = Annotated[
+    str | None, typer.Option("--at-once", metavar="N", help="Seeds of a pack that train by turns on one GPU [1].")
 ]
 Retries = Annotated[int, typer.Option("--retries", help="Tries more for a cell whose worker died.")]
 RayAddress = Annotated[

@@ -19,6 +19,12 @@ Threads = Annotated[
 Deterministic = Annotated[
     bool | None, typer.Option("--deterministic", help="The same digits twice on one GPU, or an error; slower there.")
 ]
+Speedups = Annotated[
+    str | None,
+    typer.Option(
+        "--speedups", help="Of pretraining on a GPU: compile, tune; commas. Last digits move: a recipe of its own."
+    ),
+]
 Splits = Annotated[
     Path | None,
     typer.Option("--splits", help="Folder of your split lists, DATASET/train.txt, test.txt [the dataset's]."),

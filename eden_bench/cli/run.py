@@ -13,8 +13,20 @@ import typer
 from eden_bench import api, preemption
 from eden_bench.cli import shown_again
 from eden_bench.cli.dry_run import cells_text, opening, show_plan
-from eden_bench.cli.launching import Launcher, Pack, PerGpu, RayAddress, Retries, Workers, launching
-from eden_bench.cli.options import Cache, Data, Deterministic, Device, Json, Out, Plugins, Splits, Threads, Track
+from eden_bench.cli.launching import AtOnce, Launcher, Pack, PerGpu, RayAddress, Retries, Workers, launching
+from eden_bench.cli.options import (
+    Cache,
+    Data,
+    Deterministic,
+    Device,
+    Json,
+    Out,
+    Plugins,
+    Speedups,
+    Splits,
+    Threads,
+    Track,
+)
 from eden_bench.cli.output import print_json, print_table
 from eden_bench.cli.replay import replay_and_show
 from eden_bench.cli.report import show
@@ -66,6 +78,7 @@ def run(
     threads: Threads = None,
     splits: Splits = None,
     deterministic: Deterministic = None,
+    speedups: Speedups = None,
     plugin: Plugins = None,
     pretrain_data: PretrainData = None,
     pretrain_seeds: PretrainSeeds = "0",
@@ -88,6 +101,7 @@ def run(
     workers: Workers = None,
     per_gpu: PerGpu = 1,
     pack: Pack = None,
+    at_once: AtOnce = None,
     retries: Retries = 2,
     ray_address: RayAddress = None,
     as_json: Json = False,
@@ -101,7 +115,7 @@ def run(
     plugins = api.load_plugins(plugin or ())
     settings = resolve(
         data=data, out=out, cache=cache, device=device, threads=threads, splits=splits, track=track,
-        deterministic=deterministic,
+        deterministic=deterministic, speedups=speedups, at_once=at_once,
     )  # fmt: skip
     if replay is not None:
         replay_and_show(replay, settings, as_json=as_json)
@@ -139,6 +153,7 @@ def pretrain(
     threads: Threads = None,
     splits: Splits = None,
     deterministic: Deterministic = None,
+    speedups: Speedups = None,
     plugin: Plugins = None,
     pretrain_data: PretrainData = None,
     seeds: Annotated[
@@ -164,6 +179,7 @@ def pretrain(
             threads=threads,
             splits=splits,
             deterministic=deterministic,
+            speedups=speedups,
         )
     rows = [
         {"method": name, "seed": seed, "folder": str(checkpoint.folder), "weights": checkpoint.encoder_digest}

@@ -122,7 +122,8 @@ def find_checkpoint(backbone: Backbone, inputs: Inputs) -> None:
     else:
         if backbone.images_seen is not None:
             backbone.config = fair.with_images_seen(backbone.config, backbone.images_seen, len(data.train))
-        precision = fast_precision(inputs.device) + "+deterministic" * inputs.deterministic
+        marks = (*inputs.settings.speedups, *(["deterministic"] if inputs.deterministic else []))
+        precision = "+".join((fast_precision(inputs.device), *marks))
         recipe = recipe_id(
             backbone.method, backbone.config, data.digest, backbone.seed, inputs.threads, precision=precision
         )

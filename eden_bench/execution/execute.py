@@ -73,6 +73,7 @@ def opened_task(job: Job, inputs: Inputs) -> OpenedTask:
 def _pretraining(job: Job, inputs: Inputs) -> Iterator[Result]:
     data = inputs.pretrain_data(job.dataset)
     config = rebuilt(registry.methods.get(job.method).Config(), job.config)
+    asked = {"speedups": inputs.settings.speedups} if inputs.settings.speedups else {}
     checkpoint: Checkpoint = registry.engine().pretrain(
         job.method,
         config,
@@ -80,6 +81,7 @@ def _pretraining(job: Job, inputs: Inputs) -> Iterator[Result]:
         seed=job.pretrain_seed,
         folder=_folder(job, inputs),
         context=inputs.context(job.dataset),
+        **asked,
     )
     yield Result(None, weights=checkpoint.encoder_digest)
 

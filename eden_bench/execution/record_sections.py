@@ -70,6 +70,7 @@ def redo_command(job: Job, seed: int | None, inputs: Inputs) -> str:
         words += ["--pretrain-seed", str(job.pretrain_seed)]
     words += ["--keep-masks"] if job.keep_masks else []
     words += ["--deterministic"] if inputs.settings.deterministic else []
+    words += ["--speedups", ",".join(inputs.settings.speedups)] if job.dataset and inputs.settings.speedups else []
     words += ["--threads", str(inputs.threads)] if inputs.threads else ["--device", inputs.device]
     settings = inputs.settings
     for name, path in (("data", settings.data), ("out", settings.out), ("splits", settings.splits)):

@@ -133,6 +133,7 @@ def _card(training: Training, selected: dict[str, Any]) -> dict[str, Any]:
         "parent": None,
         "precision": fast_precision(training.device.type),
         **({"speedups": list(training.speedups)} if training.speedups else {}),
+        **({"compiled": training.is_compiled} if "compile" in training.speedups else {}),
         "processes": distributed.size(),
         "history": {"first": history[0], "last": history[-1], "seconds": sum(e["seconds"] for e in history)},
         **provenance.gather(str(training.device), threads(training.device)),

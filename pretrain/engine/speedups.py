@@ -19,9 +19,9 @@ from torch import Tensor, nn
 
 from eden_bench.encoders import Encoder
 from eden_bench.errors import UsageError, nearest
+from eden_bench.settings import SPEEDUPS
 from pretrain.engine.optimisation import autocast_dtype
 
-SPEEDUPS = ("compile", "tune")
 _SHARE = {torch.float32: 1e-3, torch.bfloat16: 0.1}
 """Largest relative difference of a compiled step from a plain one, of its loss and of its gradient."""
 _log = logging.getLogger("eden_bench")

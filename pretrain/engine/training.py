@@ -39,6 +39,7 @@ class Training:
 
     Attributes:
         method: as built from the seed, then as the state left it.
+        is_compiled: whether its encoders are, in this process.
         at: the state, kept current in its counters and brought up to date in its tensors when it is saved.
     """
 
@@ -59,6 +60,7 @@ class Training:
     _optimisers: dict[str, torch.optim.Optimizer] = field(init=False, default_factory=dict)
     _feed: Feed = field(init=False)
     _has_tried: bool = field(init=False, default=False)
+    is_compiled: bool = field(init=False, default=False)
     _recent: list[Tensor] = field(init=False, default_factory=list)
     _saver: Saver = field(init=False)
     _saved_at: float = field(init=False, default_factory=time.monotonic)
@@ -185,7 +187,9 @@ class Training:
         if "compile" in self.speedups and not self._has_tried and distributed.size() == 1:
             self._has_tried = True
             turn = next(iter(self._optimisers))
-            speedups.compile_encoders(self._module, lambda: network.losses(self._network, views, turn), self.device)
+            self.is_compiled = speedups.compile_encoders(
+                self._module, lambda: network.losses(self._network, views, turn), self.device
+            )
 
     def _step(self, views: Views) -> None:
         """Take one optimiser step for each turn, then the method's own update."""

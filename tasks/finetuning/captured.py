@@ -40,24 +40,29 @@ class Recorder(Protocol):
 
 
 class CudaGraphs:
-    """Records CUDA graphs that share one memory pool; they are replayed one at a time."""
+    """Records CUDA graphs that share one memory pool; they are replayed one at a time.
+
+    Work is warmed and recorded on one stream of its own: cuBLAS keeps a workspace a stream, which would be the same for
+    graphs of two seeds that were recorded on torch's own stream for it (of the first device, besides) and run at once.
+    """
 
     def __init__(self, device: torch.device) -> None:
         self._device, self._pool = device, torch.cuda.graph_pool_handle()
+        self._side = torch.cuda.Stream(device)  # type: ignore[no-untyped-call]
 
     def warm(self, work: Callable[[], Tensor]) -> Tensor:
-        """Run work on a stream beside the current one, as a recording is."""
-        outer, side = torch.cuda.current_stream(self._device), torch.cuda.Stream(self._device)  # type: ignore[no-untyped-call]
-        side.wait_stream(outer)
-        with torch.cuda.stream(side):
+        """Run work on the stream beside the current one on which it will be recorded."""
+        outer = torch.cuda.current_stream(self._device)
+        self._side.wait_stream(outer)
+        with torch.cuda.stream(self._side):
             result = work()
-        outer.wait_stream(side)
+        outer.wait_stream(self._side)
         return result
 
     def record(self, work: Callable[[], object]) -> Callable[[], None]:
         """Record work, which must not wait for the device, and return its replay."""
         graph = torch.cuda.CUDAGraph()
-        with torch.cuda.graph(graph, pool=self._pool, capture_error_mode="thread_local"):
+        with torch.cuda.graph(graph, pool=self._pool, stream=self._side, capture_error_mode="thread_local"):
             work()
         replay: Callable[[], None] = graph.replay
         return replay

@@ -14,7 +14,7 @@ from eden_bench import case_statistics as statistics
 from eden_bench.case_statistics import THRESHOLDS
 from tasks.finetuning import scores
 
-_LOGITS = tuple(float(np.log(p / (1 - p))) for p in THRESHOLDS)
+_LOGITS = np.array([np.log(p / (1 - p)) for p in THRESHOLDS], np.float32)
 
 
 class Pixels(NamedTuple):
@@ -124,9 +124,22 @@ def _joined(parts: Iterable[Pixels]) -> Pixels:
 
 def _levels(logits: Tensor, truth: Tensor, found: Tensor) -> np.ndarray:
     """Count (B, 2, 10) overlap and predicted pixels above each threshold, among those above the lowest."""
-    image = found.nonzero()[:, 0]
-    level = torch.bucketize(logits[found], torch.tensor(_LOGITS[1:], device=logits.device))
-    kind = (image * len(_LOGITS) + level) * 2 + truth[found]
-    exactly = torch.bincount(kind, minlength=len(logits) * len(_LOGITS) * 2).reshape(len(logits), len(_LOGITS), 2)
-    above = exactly.flip(1).cumsum(1).flip(1).cpu().numpy()
+    count = _histogram_on_cpu if logits.device.type == "cpu" else _histogram
+    above = count(logits, truth, found)[:, ::-1].cumsum(axis=1)[:, ::-1]
     return np.stack((above[..., 1], above.sum(axis=-1)), axis=1)
+
+
+def _histogram(logits: Tensor, truth: Tensor, found: Tensor) -> np.ndarray:
+    """Count (B, 10, 2) found pixels between each threshold and the next, those that are not true and those that are."""
+    image = found.nonzero()[:, 0]
+    level = torch.bucketize(logits[found], torch.from_numpy(_LOGITS[1:]).to(logits.device))
+    kind = (image * len(_LOGITS) + level) * 2 + truth[found]
+    counted = torch.bincount(kind, minlength=len(logits) * len(_LOGITS) * 2).cpu().numpy()
+    return counted.reshape(len(logits), len(_LOGITS), 2)
+
+
+def _histogram_on_cpu(logits: Tensor, truth: Tensor, found: Tensor) -> np.ndarray:
+    """Count the same image by image, which stay in the processor's cache."""
+    images = zip(*(batch.flatten(1).numpy() for batch in (logits, truth, found)), strict=True)
+    kinds = (np.searchsorted(_LOGITS[1:], values[seen]) * 2 + true[seen] for values, true, seen in images)
+    return np.stack([np.bincount(kind, minlength=len(_LOGITS) * 2).reshape(-1, 2) for kind in kinds])

@@ -100,7 +100,7 @@ def surface_distances(predicted: np.ndarray, true: np.ndarray) -> tuple[np.ndarr
     """
     p, t = _in_their_box(predicted, true)
     p, t = _surface(p), _surface(t)
-    return _to_nearest(t)[p > 0], _to_nearest(p)[t > 0]
+    return _to_nearest(t, p > 0), _to_nearest(p, t > 0)
 
 
 def _in_their_box(predicted: np.ndarray, true: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -116,9 +116,9 @@ def _surface(mask: np.ndarray) -> np.ndarray:
     return cv2.subtract(mask, inner)
 
 
-def _to_nearest(surface: np.ndarray) -> np.ndarray:
-    """Return each pixel's distance to the nearest pixel of a surface, (h, w) float64."""
-    found = cv2.distanceTransform(1 - surface, cv2.DIST_L2, cv2.DIST_MASK_PRECISE).astype(float)
+def _to_nearest(surface: np.ndarray, of: np.ndarray) -> np.ndarray:
+    """Return the distance of each pixel in ``of`` (h, w) to the nearest pixel of a surface, (n,) float64."""
+    found = cv2.distanceTransform(1 - surface, cv2.DIST_L2, cv2.DIST_MASK_PRECISE)[of].astype(float)
     exact: np.ndarray = np.sqrt(np.rint(found * found))
     return exact
 

@@ -19,8 +19,9 @@ from benchmarks.timing import Bar, Equality, Side
 HEAD = "import os, time\nfrom benchmarks.timing import Bar\nTITLE, LIMIT_S = 'a part', 20.0\n"
 GOOD = "Bar(id='G2', title='loss', verdict='pass', ours='us', peer='them', ours_s=0.001, peer_s=0.003, ratio=3.0)"
 PARTS = {
-    "a_crash": f"def measure(device, small):\n    yield {GOOD}\n    raise ValueError('no such | kernel')\n",
-    "b_hang": f"LIMIT_S = 4.0\ndef measure(device, small):\n    yield {GOOD.replace('G2', 'G4-seen')}\n"
+    "a_crash": f"LIMIT_S = 6.0\ndef measure(device, small):\n    yield {GOOD}\n"
+    "    raise ValueError('no such | kernel')\n",
+    "b_hang": f"LIMIT_S = 2.0\ndef measure(device, small):\n    yield {GOOD.replace('G2', 'G4-seen')}\n"
     "    time.sleep(99)\n",
     "c_killed": "def measure(device, small):\n    print('noise')\n    os.kill(os.getpid(), 9)\n    yield\n",
     "c_nan": f"def measure(device, small):\n    yield {GOOD.replace('0.001', '1e999')}\n",
@@ -62,7 +63,7 @@ def test_every_part_is_run_whatever_became_of_those_before_it(found):
     ("name", "ended"),
     [
         ("a_crash", "exit code 1: ValueError: no such | kernel"),
-        ("b_hang", "ended at its limit of 4 s"),
+        ("b_hang", "ended at its limit of "),
         ("c_killed", "killed by SIGKILL: noise"),
         ("c_nan", "exit code 1: ValueError: Out of range float values are not JSON compliant"),
         ("d_unsaid", "cannot be imported: ModuleNotFoundError: No module named 'no_such_module'"),
@@ -97,13 +98,15 @@ def test_the_page_tells_where_it_ran_and_sets_each_figure_beside_peer_and_ceilin
     page = found[2]
     assert page.startswith("# Measured on card, 2026-11-28\n")
     assert "m; torch t, driver d; commit c." in page
-    assert "| G2 | loss | 1 ms (us) | 3 ms (them) | 3.00x | 0x | pass |  |" in page
+    assert "| G2 | loss | 1 ms (us) | 3 ms (them) | 3.00x |  | pass |  |" in page
     assert "| G2 | 1,000 | 7,800 losses/s | 13% |" in page
 
 
 def test_the_page_lists_every_target_without_a_figure(found):
     missing = [line.split(":")[0] for line in found[2].partition("## Not measured")[2].splitlines() if line]
     assert missing == [f"- {each.id}" for each in TARGETS if each.id not in ("G2", "G4", "G8")]
+    for id in ("G1b", "G7", "G9"):
+        assert f"({target_of(id).no_part})" in found[2]
     assert "asked: >= 10x eager, >= 3x compiled (no kornia, cuda, False)" in found[2]
 
 
@@ -139,13 +142,34 @@ def test_launches_and_busy_time_of_a_loop_are_counted(monkeypatch):
     on = torch.autograd.DeviceType
     made = [("cudaLaunchKernel", on.CPU, 0, 1)] * 6 + [("cudaGraphLaunch", on.CPU, 0, 1)] * 2
     made += [("conv", on.CUDA, 0, 30e3), ("copy", on.CUDA, 20e3, 40e3), ("relu", on.CUDA, 90e3, 100e3)]
+    made += [("Context Sync", on.CUDA, 0, 200e3), ("Stream Wait Event", on.CUDA, 0, 150e3)]
+    made += [("Optimizer.step#AdamW.step", on.CUDA, 30e3, 95e3)]  # the span of a named region, not a kernel
     events = [
-        SimpleNamespace(name=name, device_type=kind, time_range=SimpleNamespace(start=first, end=last))
+        SimpleNamespace(
+            name=name,
+            device_type=kind,
+            time_range=SimpleNamespace(start=first, end=last),
+            is_user_annotation=name.startswith("Optimizer"),
+        )
         for name, kind, first, last in made
     ]
     recorder = contextlib.nullcontext(SimpleNamespace(events=lambda: events))
     monkeypatch.setattr(launches, "profile", lambda activities: recorder)
     assert launches._profiled(lambda: None, torch.device("cpu"), 2) == (4.0, pytest.approx(0.025))
+
+
+def test_a_wait_of_the_host_is_counted_at_its_line():
+    import warnings
+
+    from benchmarks.launches import waits_of
+
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        for _ in range(2):
+            warnings.warn_explicit("called a synchronizing CUDA operation", UserWarning, "/a/loop.py", 7)
+        warnings.warn_explicit("something else", UserWarning, "/a/other.py", 3)
+    assert waits_of(told) == "the host waits 2 times a step (loop.py:7 2x)"
+    assert waits_of([]) == "no waits"
 
 
 def test_overlapping_kernels_count_once():
@@ -166,6 +190,33 @@ def test_a_hot_loop_is_stated_with_its_time():
     bar = hot_loop("G13-x", "a loop", lambda: time.sleep(0.001), torch.device("cpu"), steps=3)
     assert (bar.verdict, bar.ours_s > 0.001) == ("stated", True)
     assert bar.equality.startswith("0 launches a step; the GPU works 0.0e+00 s of ")
+
+
+def test_a_part_may_use_what_those_before_it_left(monkeypatch):
+    clock, limits = iter([0.0, 0.0, 5.0]), []
+    parts = {name: SimpleNamespace(TITLE="", LIMIT_S=20.0) for name in ("a", "b")}
+    monkeypatch.setattr(gpu, "part_names", lambda package: list(parts))
+    monkeypatch.setattr(gpu.importlib, "import_module", lambda name: parts[name[-1]])
+    monkeypatch.setattr(gpu.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(gpu, "_run", lambda name, title, limit_s, options: limits.append(limit_s))
+    list(gpu.run_parts(SimpleNamespace(small=False, parts="p", only="")))
+    assert limits == [20.0, 35.0]
+
+
+def test_a_bar_that_fails_says_why_and_stops_none_after_it():
+    def measured():
+        raise RuntimeError("CUDA error: no kernel\nand more")
+
+    bar = timing.attempted("G1m-x", "x's step", measured)
+    assert (bar.verdict, bar.equality) == ("failed", "RuntimeError: CUDA error: no kernel")
+    assert gpu._failed(gpu.Outcome("a", "", 1.0, "done", bars=(bar,)), small=True)
+    assert target_of("G1m") in unmeasured([bar])
+
+
+def test_a_whole_run_is_reckoned_from_a_shorter_one_and_a_step():
+    from benchmarks.gpu_parts.packs import Way
+
+    assert Way(startup_s=1.0, measured_s=3.0, step_s=0.01).whole_s(steps=60) == pytest.approx(4 + 7.4)
 
 
 def test_a_part_is_not_started_when_the_time_of_all_is_over():

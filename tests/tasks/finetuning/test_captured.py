@@ -1,5 +1,6 @@
 """Recorded steps train as steps that are not recorded, and give way to those where a replay is not the same step."""
 
+import contextlib
 import logging
 from dataclasses import replace
 from types import SimpleNamespace
@@ -12,6 +13,7 @@ from eden_bench.contracts import Context
 from eden_bench.encoders import build_encoder
 from eden_bench.execution.inputs import OpenedTask, _later, plain
 from tasks.finetuning import ClassificationTask, SegmentationTask, loop, steps
+from tasks.finetuning.captured import CudaGraphs
 from tasks.finetuning.loop import resolved
 from tests.tasks.finetuning.toy_anatomy import ToyAnatomy, toy_index
 
@@ -136,3 +138,37 @@ def test_what_was_captured_is_part_of_a_cells_identity():
         HEART, plain(protocol), SimpleNamespace(data={"capture": True, "precision": "bf16"}), plain(_later(protocol))
     )
     assert there.hashed_protocol(None)["capture"] is True
+
+
+def test_each_seed_records_on_the_one_stream_of_its_own_on_which_it_warmed(monkeypatch):
+    """cuBLAS keeps a workspace a stream: graphs of two seeds that replay at once must not share one."""
+    used = []
+
+    class Stream:
+        def __init__(self, device=None):
+            self.device = device
+
+        def wait_stream(self, other):
+            pass
+
+    @contextlib.contextmanager
+    def stream(which):
+        used.append(which)
+        yield
+
+    @contextlib.contextmanager
+    def graph(made, *, stream, **_):
+        used.append(stream)
+        yield
+
+    fakes = {"Stream": Stream, "stream": stream, "graph": graph, "graph_pool_handle": object}
+    fakes |= {"current_stream": Stream, "CUDAGraph": lambda: SimpleNamespace(replay=None)}
+    for name, fake in fakes.items():
+        monkeypatch.setattr(torch.cuda, name, fake)
+    seeds = [CudaGraphs(torch.device("cuda:1")) for _ in range(2)]
+    for each in seeds:
+        each.warm(lambda: torch.zeros(()))
+        each.record(lambda: None)
+    assert used == [seeds[0]._side] * 2 + [seeds[1]._side] * 2
+    assert used[0] is not used[2]
+    assert used[0].device == torch.device("cuda:1")

@@ -9,6 +9,7 @@ import torch
 
 from eden_bench.case_statistics import THRESHOLDS
 from eden_bench.records import cases_csv
+from tasks.finetuning import pixel_counts
 from tasks.finetuning.pixel_counts import Counts
 from tests.tasks.finetuning.test_scores import dice_by_loop, iou_by_loop
 
@@ -86,3 +87,17 @@ def test_a_batch_that_predicts_nothing_is_counted(batch):
     counts = Counts.of(torch.full((2, 1, 4, 4), -1.0), torch.ones(2, 1, 4, 4, dtype=torch.bool))
     assert counts.levels.shape == (2, 2, 10)
     assert counts.scores(("a",))["dice"] == 0
+
+
+def test_levels_are_counted_alike_in_one_pass_on_a_card_and_image_by_image_on_a_processor(batch):
+    logits, truth, _ = batch
+    logits = logits.clone()
+    logits[0, 0, 0] = torch.from_numpy(np.r_[pixel_counts._LOGITS[1:]])  # on a threshold is not above it
+    found = logits > 0
+    by_loop = np.zeros((5, len(THRESHOLDS), 2), int)
+    for image, structure, row, column in np.argwhere(found.numpy()):
+        place = image, structure, row, column
+        level = sum(float(logits[place]) > edge for edge in pixel_counts._LOGITS[1:])
+        by_loop[image, level, int(truth[place])] += 1
+    for count in (pixel_counts._histogram, pixel_counts._histogram_on_cpu):
+        assert np.array_equal(count(logits, truth, found), by_loop)
