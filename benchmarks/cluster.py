@@ -5,8 +5,9 @@
 
 Parts: ``scale`` (cells over 1, 2 and 4 workers: efficiency, records equal to those of ``--launcher local``),
 ``devices`` (the same by processes, without Ray), ``workers`` (killed every 5 s), ``node`` (one killed mid-run),
-``driver`` (killed and issued again), ``preempted`` (SIGTERM, SIGUSR1 and Ctrl-C, and issued again),
-``apart`` (two users' clusters on this host, beside one that RAY_ADDRESS names). Efficiency is the share of the time in which the workers computed, from when all had begun to the last end.
+``driver`` (killed and issued again), ``preempted`` (SIGTERM, SIGUSR1 and Ctrl-C, and issued again), ``apart`` (two
+users' clusters on this host, beside one that RAY_ADDRESS names). Efficiency is the share of the time in which the
+workers computed, from when all had begun to the last end.
 ``--work sleep`` (the default) measures what the launcher costs on however many cores, ``--work cpu`` the cores too.
 Exit code 1 where a record differs.
 """

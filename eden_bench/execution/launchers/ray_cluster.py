@@ -112,7 +112,8 @@ class Actors:
 
     def _lost(self, call: Any, is_job: bool, cause: str) -> tuple[int, Event] | None:  # noqa: ANN401
         """Put another actor in the place of one that died."""
-        worker = self._calls.pop(call)
+        worker = self._calls[call]
+        self._calls = {other: at for other, at in self._calls.items() if at != worker}  # all to the dead
         self._failed_starts += not is_job
         if self._failed_starts >= _MOST_STARTS * self.size:
             raise EdenError(f"workers die as they start, {self._failed_starts} times in a row: the last one {cause}")

@@ -123,6 +123,16 @@ def test_an_actor_that_dies_as_it_starts_is_replaced_and_ends_the_run_only_if_al
         crew(*[died] * 6, size=2).event()
 
 
+def test_a_death_is_heard_once_whatever_else_was_asked_of_the_dead():
+    """The end of a job's answers may not have been read as its worker gets the next one."""
+    made = crew(HELLO, RayError("gone"), HELLO)
+    assert made.event() == (0, HELLO)
+    for _ in range(2):
+        made.send(0, SimpleNamespace(to_json=lambda: "{}"))
+    assert [made.event()[1] for _ in range(2)] == [Lost("died (RayError)"), HELLO]
+    assert (len(made._ray.killed), made._calls) == (1, {})
+
+
 def test_an_actor_lost_at_work_is_replaced_and_the_kernels_want_of_memory_is_named(monkeypatch):
     killed = iter([3, 3, 3, 4, 4])
     monkeypatch.setattr(ray_cluster, "kernel_ooms", lambda: next(killed))
