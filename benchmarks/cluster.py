@@ -5,8 +5,9 @@
 
 Parts: ``scale`` (cells over 1, 2 and 4 workers: efficiency, records equal to those of ``--launcher local``),
 ``devices`` (the same by processes, without Ray), ``workers`` (killed every 5 s), ``node`` (one killed mid-run),
-``driver`` (killed and issued again), ``apart`` (two users' clusters on this host, beside one that RAY_ADDRESS
-names). Efficiency is the share of the time in which the workers computed, from when all had begun to the last end.
+``driver`` (killed and issued again), ``preempted`` (SIGTERM, SIGUSR1 and Ctrl-C, and issued again), ``apart`` (two
+users' clusters on this host, beside one that RAY_ADDRESS names). Efficiency is the share of the time in which the
+workers computed, from when all had begun to the last end.
 ``--work sleep`` (the default) measures what the launcher costs on however many cores, ``--work cpu`` the cores too.
 Exit code 1 where a record differs.
 """
@@ -14,147 +15,20 @@ Exit code 1 where a record differs.
 from __future__ import annotations
 
 import argparse
-import json
 import os
 import random
 import shutil
 import signal
-import subprocess
-import sys
 import tempfile
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 from benchmarks import cluster_cells as cells
-from eden_bench import records
+from benchmarks.cluster_runs import Run, Show, nodes
+from benchmarks.cluster_stops import driver_killed, preempted
 
-PLUGIN = Path(cells.__file__)
-PARTS = ("scale", "devices", "workers", "node", "driver", "apart")
-
-
-@dataclass
-class Show:
-    """The settings of one call, and what was found."""
-
-    folder: Path
-    cells: int
-    seconds: float
-    work: str
-    products: int
-    kill_every_s: float
-    lines: list[tuple[str, ...]] = field(default_factory=list)
-    differs: bool = False
-
-    def run(self, name: str, *options: str, **variables: str) -> Run:
-        """Start a run of all cells into an output folder of its own, or go on with it."""
-        out = self.folder / name
-        log = out.with_suffix(".jsonl")
-        log.touch()
-        kept = {key: value for key, value in os.environ.items() if not key.startswith(("EDEN_BENCH_", "RAY_ADDRESS"))}
-        how = {
-            "EDEN_BENCH_CELL_LOG": str(log),
-            "EDEN_BENCH_CELL_S": str(self.seconds),
-            "EDEN_BENCH_CELL_WORK": self.work,
-        }
-        environment = {
-            **kept,
-            **how,
-            "EDEN_BENCH_CELL_PRODUCTS": str(self.products),
-            "OMP_NUM_THREADS": "1",
-            **variables,
-        }
-        command = [
-            *(sys.executable, "-m", "eden_bench", "run", "--methods", "fake-random", "--tasks", "cell-task-*"),
-            *("--n-seeds", str(self.cells // cells.TASKS), "--plugin", str(PLUGIN), "--threads", "1", "--json"),
-            *("--device", "cpu", "--out", str(out), "--cache", str(self.folder / "cache"), *options),
-        ]
-        said = out.with_suffix(".txt").open("ab")
-        process = subprocess.Popen(command, env=environment, stdout=subprocess.DEVNULL, stderr=said)
-        return Run(process, out, log)
-
-    def add(self, what: str, made: Run, note: str = "") -> None:
-        """Compare a run's records with those of one process, and keep a line of the table."""
-        same = stored(made.out) == stored(self.folder / "local")
-        self.differs |= not same
-        verdict = "identical" if same else "DIFFER"
-        row = (what, str(len(stored(made.out))), verdict, f"{made.span:.1f}", note)
-        self.lines.append(row)
-        print("  ".join(row), flush=True)
-
-
-@dataclass
-class Run:
-    """A run of the command line, and its log."""
-
-    process: subprocess.Popen[bytes]
-    out: Path
-    log: Path
-
-    def done(self) -> Run:
-        """Wait for its end."""
-        code = self.process.wait()
-        if code not in (0, 3):
-            raise SystemExit(f"exit code {code}: see {self.out.with_suffix('.txt')}")
-        return self
-
-    @property
-    def entries(self) -> list[dict[str, Any]]:
-        """Lines of its cells."""
-        return [json.loads(line) for line in self.log.read_text().splitlines()]
-
-    def efficiency(self, workers: int, seconds: float) -> float:
-        """Return what cells take alone over what the workers had for them, once all of them had begun."""
-        entries = self.entries
-        first: dict[int, float] = {}
-        for entry in entries:
-            first.setdefault(entry["process"], entry["at"])
-        begun = max(first.values())
-        ended = [entry["at"] for entry in entries if entry["what"] == "end" and entry["at"] > begun]
-        return len(ended) * seconds / (workers * (max(ended) - begun))
-
-    @property
-    def span(self) -> float:
-        """Seconds from the first beginning to the last end of a cell."""
-        times = [entry["at"] for entry in self.entries]
-        return max(times) - min(times)
-
-    def wait_for(self, begun: int) -> None:
-        """Wait until so many cells have begun."""
-        while sum(entry["what"] == "begin" for entry in self.entries) < begun and self.process.poll() is None:
-            time.sleep(0.05)
-
-
-def stored(out: Path) -> dict[str, tuple[str, bytes]]:
-    """Return what every record says but for times, machine and folder."""
-    found = {}
-    for record in records.load(out):
-        content = {key: value for key, value in record.content.items() if key not in ("provenance", "digest")}
-        content["command"] = str(content["command"]).replace(str(out), "OUT")
-        found[record.id] = (json.dumps(content), record.cases_bytes())
-    return found
-
-
-@contextmanager
-def nodes(count: int = 2) -> Iterator[Any]:
-    """Start a Ray cluster of nodes of two processors each on this machine; yield it and its last node."""
-    from ray.cluster_utils import Cluster
-
-    folder = tempfile.mkdtemp(prefix="eb-", dir="/tmp")
-    Path("/tmp/ray").mkdir(exist_ok=True)  # where Ray notes the last cluster that began
-    store = {"object_store_memory": 100 * 1024**2}
-    head = {"num_cpus": 2, "num_gpus": 0, "temp_dir": folder, "include_dashboard": False}
-    cluster = Cluster(initialize_head=True, head_node_args={**head, **store})
-    try:
-        added = [cluster.add_node(num_cpus=2, num_gpus=2, **store) for _ in range(count - 1)]
-        yield cluster, added[-1] if added else cluster.head_node
-    finally:
-        cluster.shutdown()
-        shutil.rmtree(folder, ignore_errors=True)
+PARTS = ("scale", "devices", "workers", "node", "driver", "preempted", "apart")
 
 
 def scale(show: Show) -> None:
@@ -186,7 +60,7 @@ def workers_killed(show: Show) -> None:
         made = show.run("workers", "--launcher", "ray", "--workers", "4", "--ray-address", cluster.address)
         kills = killing(made, random.Random(0), show.kill_every_s)
         made.done()
-        tries = sum(entry["what"] == "begin" for entry in made.entries) - show.cells
+        tries = made.begun - show.cells
         show.add(
             f"a worker killed every {show.kill_every_s:g} s", made, f"{len(kills)} killed, {tries} cells tried again"
         )
@@ -216,36 +90,13 @@ def node_killed(show: Show) -> None:
     with nodes() as (cluster, second):
         made = show.run("node", "--launcher", "ray", "--workers", "4", "--ray-address", cluster.address)
         made.wait_for(show.cells // 3)
+        raylet = second.all_processes["raylet"][0].process.pid
+        for lost in (raylet, *children(raylet)):  # as where the power goes: its workers send nothing more
+            os.kill(lost, signal.SIGKILL)
         cluster.remove_node(second, allow_graceful=False)
         made.done()
-        tries = sum(entry["what"] == "begin" for entry in made.entries) - show.cells
+        tries = made.begun - show.cells
         show.add("a whole node killed mid-run", made, f"{tries} cells tried again")
-
-
-def driver_killed(show: Show) -> None:
-    """Kill the driver twice and issue its command again: on a cluster of others, and on one of its own."""
-    with nodes() as (cluster, _):
-        driven(show, "driver", "killed driver, re-issued", "--ray-address", cluster.address)
-    before = set(ray_processes())
-    driven(show, "driver-own", "killed driver with its own cluster, re-issued")
-    time.sleep(3)
-    left = sorted(set(ray_processes()) - before)
-    show.lines.append(("Ray processes left", str(len(left)), "", "", " ".join(left)[:80]))
-    print("Ray processes left:", len(left), flush=True)
-    show.differs |= bool(left)
-
-
-def driven(show: Show, name: str, what: str, *options: str) -> None:
-    """Kill a driver after a third and after two thirds of the cells."""
-    at = []
-    for share in (1, 2, 3):
-        made = show.run(name, "--launcher", "ray", "--workers", "2", *options)
-        made.wait_for(show.cells * share // 3 if share < 3 else show.cells * 2)
-        at.append(len(stored(made.out)))
-        made.process.kill() if share < 3 else made.done()
-        made.process.wait()
-    repeated = sum(entry["what"] == "begin" for entry in made.entries) - show.cells
-    show.add(what, made, f"killed with {at[0]} and {at[1]} stored; {repeated} cells begun twice")
 
 
 def two_users(show: Show) -> None:
@@ -257,7 +108,8 @@ def two_users(show: Show) -> None:
         for made in both:
             made.wait_for(show.cells // 4)
         raylets = [parents_of(made) for made in both]
-        others = [line for line in ray_processes("ray::Actor") if third.address in line]
+        at_third = children(third.head_node.all_processes["raylet"][0].process.pid)
+        others = {entry["process"] for made in both for entry in made.entries} & set(at_third)
         for made in both:
             made.done()
     met = bool(raylets[0] & raylets[1]) or bool(others)
@@ -275,16 +127,10 @@ def parents_of(made: Run) -> set[int]:
     return found
 
 
-def ray_processes(name: str = "raylet") -> list[str]:
-    """Return the command lines of this user's processes with a name in them."""
-    lines = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            line = path.read_bytes().replace(b"\0", b" ").decode(errors="replace")
-        except OSError:
-            continue
-        lines += [line] if name in line and "benchmarks.cluster" not in line else []
-    return lines
+def children(parent: int) -> list[int]:
+    """Return the processes that a process started."""
+    found = Path(f"/proc/{parent}/task/{parent}/children")
+    return [int(child) for child in found.read_text().split()] if found.exists() else []
 
 
 def main() -> None:
@@ -302,7 +148,7 @@ def main() -> None:
     folder.mkdir(parents=True, exist_ok=True)
     work = {
         "scale": scale, "devices": by_devices, "workers": workers_killed, "node": node_killed, "driver": driver_killed,
-        "apart": two_users,
+        "preempted": preempted, "apart": two_users,
     }  # fmt: skip
     show = Show(folder, given.cells, given.seconds, given.work, cells.calibrated(given.seconds), given.kill_every)
     show.add("one process (local)", show.run("local").done())

@@ -11,7 +11,7 @@ from eden_bench.errors import StoreFailed
 from eden_bench.execution.backbones import Problem
 from eden_bench.execution.execute import Result
 from eden_bench.execution.job import Job
-from eden_bench.execution.launchers.worker import Hello, Unstorable
+from eden_bench.execution.launchers.worker import Begun, Hello, Unstorable
 
 
 @dataclass(frozen=True)
@@ -21,7 +21,9 @@ class Lost:
     cause: str
 
 
-Event = Hello | Result | Unstorable | Lost
+Event = Hello | Begun | Result | Unstorable | Lost
+_MOST_UNBEGUN = 20
+"""Workers that a cell may lose before one of them says that it began: enough for any machines that are taken back."""
 
 
 class Crew(Protocol):
@@ -47,6 +49,10 @@ class _Task:
     ticket: int
     job: Job
     tries: int = 0
+    """Workers that died computing it."""
+    unbegun: int = 0
+    """Workers that died before they began with it: taken away, not killed by it."""
+    has_begun: bool = False
 
     @property
     def seeds(self) -> tuple[int | None, ...]:
@@ -111,6 +117,8 @@ class Pool:
             raise StoreFailed(said.text)
         if isinstance(said, Hello):
             self._welcome(worker, said)
+        elif isinstance(said, Begun):
+            self._busy[worker] = replace(self._busy[worker], has_begun=True)
         elif isinstance(said, Lost):
             self._replace(worker, said.cause)
         else:
@@ -142,17 +150,26 @@ class Pool:
         task = self._busy.pop(worker)
         for seed in reversed(task.seeds):
             one = task.job if seed is None else task.job.of_seeds([seed])
-            self._again(replace(task, job=one, tries=task.tries + 1), seed, cause)
+            self._again(_after_a_death(replace(task, job=one)), seed, cause)
 
     def _again(self, task: _Task, seed: int | None, cause: str) -> None:
-        if task.tries > self._retries:
-            text = f"its worker {cause}" + (f", {task.tries} times" if task.tries > 1 else "")
+        if task.tries > self._retries or task.unbegun > _MOST_UNBEGUN:
+            times = task.tries + task.unbegun
+            text = f"its worker {cause}" + (f", {times} times" if times > 1 else "")
             self._ended.append((task.ticket, Result(seed, problem=Problem("failed", text))))
-        else:
-            self._say(f"a worker {cause}: {task.job} is tried again ({task.tries} of {self._retries})")
-            self._backlog.appendleft(task)
+            return
+        how = f" again ({task.tries} of {self._retries})" if task.has_begun else " by another; it had not begun"
+        self._say(f"a worker {cause}: {task.job} is tried{how}")
+        self._backlog.appendleft(replace(task, has_begun=False))
 
     def _say_once(self, line: str) -> None:
         if line not in self._told:
             self._told.add(line)
             self._say(line)
+
+
+def _after_a_death(task: _Task) -> _Task:
+    """Count a worker's death against what it had begun; one that was taken before that counts apart."""
+    if task.has_begun:
+        return replace(task, tries=task.tries + 1)
+    return replace(task, unbegun=task.unbegun + 1)

@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
+import platform
 import signal
-import tempfile
+import sys
 import threading
-import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
@@ -21,14 +20,17 @@ from eden_bench import preemption
 from eden_bench.errors import EdenError, UsageError
 from eden_bench.execution.execute import Result
 from eden_bench.execution.job import Job
+from eden_bench.execution.launchers.devices import kernel_ooms
 from eden_bench.execution.launchers.launcher import Launch
 from eden_bench.execution.launchers.pool import Event, Lost
-from eden_bench.execution.launchers.worker import Hello, Setup, Unstorable, Worker
+from eden_bench.execution.launchers.ray_folder import own_folder
+from eden_bench.execution.launchers.worker import Begun, Hello, Setup, Unstorable, Worker
 from eden_bench.settings import available_cores
 
 _LEAST = (2, 56)
-_LOOK_S, _AGAIN_S = 1.0, 0.5
+_LOOK_S = 1.0
 _MOST_STARTS = 3
+"""Of each worker, while nothing else is heard."""
 _STORE_BYTES = 128 * 1024**2
 """Object store of our own cluster: only records pass through it."""
 _QUIET = {
@@ -49,19 +51,23 @@ class Actor:
         """Set up; as ``Worker.begin``."""
         return self._worker.begin()
 
-    def answers(self, text: str) -> Iterator[Result | Unstorable]:
+    def answers(self, text: str) -> Iterator[Begun | Result | Unstorable]:
         """Compute a job; as ``Worker.answers``."""
         yield from self._worker.answers(text)
 
 
 class Actors:
-    """A crew of Ray actors. Ray starts those that die again, on another node where theirs is gone."""
+    """A crew of Ray actors. One that died is replaced by a new one, wherever there is room.
+
+    Ray itself restarts none: of an actor that it restarts it does not say why it had died.
+    """
 
     def __init__(self, setup: Setup, launch: Launch, say: Callable[[str], None]) -> None:
-        self._ray, self._folder = _library(), ""
+        self._ray, self._stack = _library(), contextlib.ExitStack()
         self._calls: dict[Any, int] = {}
-        self._later: list[tuple[float, int]] = []
-        self._failed_starts: dict[int, int] = {}
+        self._failed_starts = 0
+        self._ooms: dict[int, int] = {}
+        """Of each worker of this machine: processes that the kernel had killed for memory before it was ready."""
         self._actors: list[Any] = []
         try:
             self._join(setup, launch)
@@ -84,16 +90,12 @@ class Actors:
         """
         while True:
             preemption.check()
-            self._greet(now=time.monotonic())
-            if not self._calls:
-                time.sleep(_AGAIN_S)
-                continue
             for call in self._ray.wait(list(self._calls), num_returns=1, timeout=_LOOK_S)[0]:
                 if (said := self._heard(call)) is not None:
                     return said
 
     def _heard(self, call: Any) -> tuple[int, Event] | None:  # noqa: ANN401 - a reference, or a generator of them
-        """Return what a call says; None at its end, or where an actor is not there yet."""
+        """Return what a call says; None at its end, or where an actor died before it was ready."""
         worker, is_job = self._calls[call], hasattr(call, "__next__")
         try:
             said: Event = self._ray.get(next(call) if is_job else call)
@@ -101,30 +103,34 @@ class Actors:
             del self._calls[call]
             return None
         except self._ray.exceptions.RayError as error:
+            return self._lost(call, is_job, cause_of(error, out_of_memory=self._ran_out_of_memory(worker)))
+        self._failed_starts = 0
+        if isinstance(said, Hello):
             del self._calls[call]
-            self._later.append((time.monotonic() + _AGAIN_S, worker))
-            if is_job:
-                return worker, Lost(_cause(error))
-            self._count_start(worker, error)
-            return None
-        if not is_job:
-            del self._calls[call]
-            self._failed_starts.pop(worker, None)
+            self._ooms |= {worker: kernel_ooms()} if said.host == platform.node() else {}
         return worker, said
 
-    def _count_start(self, worker: int, error: Exception) -> None:
-        """Count an actor that died before it was ready; one that is only being started again is none."""
-        gone = isinstance(error, self._ray.exceptions.ActorDiedError)
-        self._failed_starts[worker] = self._failed_starts.get(worker, 0) + gone
-        if self._failed_starts[worker] >= _MOST_STARTS:
-            raise EdenError(f"a worker {_cause(error)} as it started, {_MOST_STARTS} times")
+    def _lost(self, call: Any, is_job: bool, cause: str) -> tuple[int, Event] | None:  # noqa: ANN401
+        """Put another actor in the place of one that died."""
+        worker = self._calls[call]
+        self._calls = {other: at for other, at in self._calls.items() if at != worker}  # all to the dead
+        self._failed_starts += not is_job
+        if self._failed_starts >= _MOST_STARTS * self.size:
+            raise EdenError(f"workers die as they start, {self._failed_starts} times in a row: the last one {cause}")
+        with contextlib.suppress(self._ray.exceptions.RayError):
+            self._ray.kill(self._actors[worker])
+        self._ooms.pop(worker, None)
+        self._begin(worker)
+        return (worker, Lost(cause)) if is_job else None
 
-    def _greet(self, now: float) -> None:
-        """Ask those to begin who died a moment ago."""
-        due = [worker for at, worker in self._later if at <= now]
-        self._later = [(at, worker) for at, worker in self._later if at > now]
-        for worker in due:
-            self._calls[self._actors[worker].begin.remote()] = worker
+    def _begin(self, worker: int) -> None:
+        """Start an actor, and ask it to set up."""
+        self._actors[worker] = self._make()
+        self._calls[self._actors[worker].begin.remote()] = worker
+
+    def _ran_out_of_memory(self, worker: int) -> bool:
+        """Return whether this machine's kernel killed for memory since a worker here was ready."""
+        return kernel_ooms() > self._ooms.get(worker, sys.maxsize)
 
     def _join(self, setup: Setup, launch: Launch) -> None:
         """Join the cluster that was named, or start one."""
@@ -133,8 +139,8 @@ class Actors:
         quiet = {"log_to_driver": False, "logging_level": "ERROR"}
         if launch.ray_address is None:
             cpus = max(available_cores(), (launch.workers or 1) * setup.settings.threads)
-            self._folder = tempfile.mkdtemp(prefix="eb-", dir=_short_folder())
-            own = {"include_dashboard": False, "_temp_dir": self._folder, "object_store_memory": _STORE_BYTES}
+            folder = self._stack.enter_context(own_folder())
+            own = {"include_dashboard": False, "_temp_dir": folder, "object_store_memory": _STORE_BYTES}
             gpus = {"num_gpus": 0} if setup.settings.device == "cpu" else {}
             self._init("local", num_cpus=cpus, **own, **gpus, **quiet)
             return
@@ -164,19 +170,20 @@ class Actors:
             say(f"the cluster's {gpus:g} GPUs are not used: this process has none, or --device says cpu")
         if self.size > fit:
             say(f"{fit} of {self.size} workers fit the cluster as it is: the others begin as nodes join")
-        kind = self._ray.remote(max_restarts=-1, max_task_retries=0)(Actor)
+        kind = self._ray.remote(max_restarts=0, max_task_retries=0)(Actor)
+        kind = kind.options(**{"num_cpus": 0, **share}, scheduling_strategy="SPREAD")
+        self._make = lambda: kind.remote(setup)
+        self._actors = [None] * self.size
         for number in range(self.size):
-            self._actors.append(kind.options(**{"num_cpus": 0, **share}, scheduling_strategy="SPREAD").remote(setup))
-            self._calls[self._actors[number].begin.remote()] = number
+            self._begin(number)
 
     def close(self) -> None:
         """Kill the actors; leave the cluster, or end it if it is ours."""
-        for actor in self._actors:
+        for actor in filter(None, self._actors):
             with contextlib.suppress(self._ray.exceptions.RayError):
-                self._ray.kill(actor, no_restart=True)
+                self._ray.kill(actor)
         self._ray.shutdown()
-        if self._folder:
-            shutil.rmtree(self._folder, ignore_errors=True)
+        self._stack.close()
 
 
 def _library() -> Any:  # noqa: ANN401 - ray, untyped where it is not installed
@@ -193,7 +200,9 @@ def _library() -> Any:  # noqa: ANN401 - ray, untyped where it is not installed
         raise UsageError(f"Ray {found} is installed, expected 2.56 or later: pip install 'eden-bench[ray]'")
     os.environ.update(_QUIET)
     import ray
+    from ray._private import worker
 
+    worker.listen_error_messages = lambda *ignored: None  # it prints of deaths to stdout, which is the caller's
     return ray
 
 
@@ -209,12 +218,18 @@ def _own_signals() -> Iterator[None]:
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
 
 
-def _short_folder() -> str | None:
-    """Return where our cluster's files lie: a socket's whole path may have 107 bytes."""
-    return "/tmp" if os.access("/tmp", os.W_OK) else None  # noqa: S108 - mkdtemp makes a private folder there
+def cause_of(error: Exception, *, out_of_memory: bool) -> str:
+    """Say why a call gave no answer, by Ray's error of it.
 
-
-def _cause(error: Exception) -> str:
-    if "low on memory" in str(error):
+    Args:
+        error: its node's memory monitor killed it, its node or process died, or its own code raised.
+        out_of_memory: whether the kernel of its machine killed processes for memory meanwhile.
+    """
+    raised = getattr(error, "cause", None)
+    if isinstance(raised, Exception):
+        return f"stopped with {type(raised).__name__}: {raised}"
+    if type(error).__name__ == "OutOfMemoryError":
         return "was killed by Ray, as its node ran out of memory"
-    return f"died, or its node did ({type(error).__name__})"
+    if "node has died" in str(error):
+        return "died with its node"
+    return "died" + (", as the machine ran out of memory" if out_of_memory else f" ({type(error).__name__})")

@@ -83,6 +83,11 @@ class Hello:
 
 
 @dataclass(frozen=True)
+class Begun:
+    """Said before a job is computed: from here on its worker's death counts against it."""
+
+
+@dataclass(frozen=True)
 class Unstorable:
     """Said in place of a result where a checkpoint, a cache or a network cannot be written."""
 
@@ -130,8 +135,9 @@ class Worker:
         gpus, threads = torch.cuda.device_count(), self._checked_threads()
         return replace(hello, gpus=gpus, threads=threads, has_cache=has_cache, device=self._inputs.device)
 
-    def answers(self, text: str) -> Iterator[Result | Unstorable]:
+    def answers(self, text: str) -> Iterator[Begun | Result | Unstorable]:
         """Compute the job whose JSON this is; yield each seed's result as it ends."""
+        yield Begun()
         job = Job.from_json(text)
         self._checked_threads()
         try:

@@ -12,10 +12,10 @@ from eden_bench.execution.job import Job
 from eden_bench.execution.launchers.devices import cause_of
 from eden_bench.execution.launchers.launcher import Launch
 from eden_bench.execution.launchers.pool import Lost, Pool
-from eden_bench.execution.launchers.worker import Hello, Unstorable, portable
+from eden_bench.execution.launchers.worker import Begun, Hello, Unstorable, portable
 
 JOB = Job(method="adam", label="adam", config={}, task="scr-heart", seeds=(0,))
-HELLO = Hello(host="here", process=1, device="cpu")
+HELLO, BEGUN = Hello(host="here", process=1, device="cpu"), Begun()
 
 
 class Crew:
@@ -60,7 +60,9 @@ def test_a_pack_is_one_job_and_ends_with_its_last_seed():
 
 def test_what_a_lost_worker_had_is_tried_again_seed_by_seed():
     lost = Lost("was killed by signal 9 (SIGKILL)")
-    made, crew, lines = pool((0, HELLO), (0, Result(0)), (0, lost), (0, HELLO), (0, Result(1)), (0, Result(2)), size=1)
+    made, crew, lines = pool(
+        (0, HELLO), (0, BEGUN), (0, Result(0)), (0, lost), (0, HELLO), (0, Result(1)), (0, Result(2)), size=1
+    )
     made.start(7, JOB.of_seeds([0, 1, 2]))
     assert [made.wait() for _ in range(3)] == [(7, Result(0)), (7, Result(1)), (7, Result(2))]
     assert crew.sent == [(0, (0, 1, 2)), (0, (1,)), (0, (2,))]
@@ -72,7 +74,7 @@ def test_what_a_lost_worker_had_is_tried_again_seed_by_seed():
 
 def test_a_cell_that_costs_every_worker_its_life_fails_with_the_cause_and_others_go_on():
     lost = Lost("was killed by signal 11 (SIGSEGV)")
-    made, crew, _ = pool(*[(0, HELLO), (0, lost)] * 3, (0, HELLO), (0, Result(1)), size=1)
+    made, crew, _ = pool(*[(0, HELLO), (0, BEGUN), (0, lost)] * 3, (0, HELLO), (0, Result(1)), size=1)
     made.start(0, JOB)
     made.start(1, JOB.of_seeds([1]))
     ticket, result = made.wait()
@@ -83,14 +85,33 @@ def test_a_cell_that_costs_every_worker_its_life_fails_with_the_cause_and_others
 
 
 def test_no_retries_is_one_try():
-    made, crew, _ = pool((0, HELLO), (0, Lost("ended with exit code 1")), size=1, retries=0)
+    made, crew, _ = pool((0, HELLO), (0, BEGUN), (0, Lost("ended with exit code 1")), size=1, retries=0)
     made.start(0, JOB)
     assert made.wait()[1].problem.text == "its worker ended with exit code 1"
     assert len(crew.sent) == 1
 
 
+def test_a_worker_taken_before_it_began_does_not_count_against_the_cell():
+    taken, died = [(0, HELLO), (0, Lost("was taken"))], [(0, HELLO), (0, BEGUN), (0, Lost("died"))]
+    made, crew, lines = pool(*taken * 5, *died, *taken * 5, *died, *taken * 5, *died, size=1)
+    made.start(0, JOB)
+    assert made.wait()[1].problem.text.startswith("its worker died")
+    assert len(crew.sent) == 18
+    assert lines[4:7] == [
+        "a worker was taken: adam · scr-heart · full · seed 0 is tried by another; it had not begun",
+        "a worker died: adam · scr-heart · full · seed 0 is tried again (1 of 2)",
+        lines[0],
+    ]
+
+
+def test_a_cell_whose_workers_never_say_that_they_began_fails_in_the_end():
+    made, _, _ = pool(*[(0, HELLO), (0, Lost("died"))] * 99, size=1)
+    made.start(0, JOB)
+    assert made.wait()[1].problem.text == "its worker died, 21 times"
+
+
 def test_a_pretraining_is_tried_again_and_fails_as_a_whole():
-    made, _, lines = pool(*[(0, HELLO), (0, Lost("was killed"))] * 2, size=1, retries=1)
+    made, _, lines = pool(*[(0, HELLO), (0, BEGUN), (0, Lost("was killed"))] * 2, size=1, retries=1)
     made.start(0, replace(JOB, task="", seeds=()))
     assert made.wait()[1].seed is None
     assert lines == ["a worker was killed: pretraining adam is tried again (1 of 1)"]

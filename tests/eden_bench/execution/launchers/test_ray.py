@@ -1,7 +1,9 @@
 """Ray actors as workers, on a cluster of our own: the same records, a death survived, nothing left running."""
 
 import os
+import platform
 import signal
+import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -9,8 +11,9 @@ import pytest
 
 from eden_bench import preemption
 from eden_bench.errors import UsageError
-from eden_bench.execution.launchers import ray_cluster
+from eden_bench.execution.launchers import ray_cluster, ray_folder
 from eden_bench.execution.launchers.launcher import Launch
+from eden_bench.execution.launchers.pool import Lost
 from eden_bench.execution.launchers.worker import Hello, Setup
 from eden_bench.settings import Settings
 from tests.eden_bench.conftest import FAKES
@@ -32,7 +35,7 @@ def test_without_ray_the_launcher_says_how_to_get_it(monkeypatch):
         ray_cluster._library()
 
 
-def test_two_actors_one_of_which_dies_leave_what_one_process_leaves(here, tmp_path, monkeypatch):
+def test_two_actors_one_of_which_dies_leave_what_one_process_leaves(here, tmp_path, monkeypatch, capfd):
     """In a process of its own: Ray starts threads, and this one is to stay as it is."""
     pytest.importorskip("ray")
     ask = {"methods": "fake-trained", "tasks": "fake-heart,fake-look,fake-probe", "plugins": [FAKES, PROBES]}
@@ -41,7 +44,8 @@ def test_two_actors_one_of_which_dies_leave_what_one_process_leaves(here, tmp_pa
     (tmp_path / "log.txt").write_text("")
     monkeypatch.setenv("FAKE_DIE", "1:1")
     monkeypatch.setenv("RAY_ADDRESS", "192.0.2.1:6379")  # another's, which is not to be joined
-    out, said, folders = tmp_path / "many", tmp_path / "said.txt", set(Path("/tmp").glob("eb-*"))
+    out, said, folder = tmp_path / "many", tmp_path / "said.txt", Path(tempfile.mkdtemp(dir="/tmp"))
+    monkeypatch.setattr(ray_folder, "_short", lambda: folder)
 
     def work():
         lines = []
@@ -54,7 +58,8 @@ def test_two_actors_one_of_which_dies_leave_what_one_process_leaves(here, tmp_pa
     assert (facts(out), commands(out)) == (facts(here["out"]), commands(here["out"]))
     assert (tmp_path / "log.txt").read_text().splitlines().count("fake-heart 1 None") == 2
     assert "seed 1 is tried again (1 of 2)" in said.read_text()
-    assert set(Path("/tmp").glob("eb-*")) == folders  # its cluster has ended and cleared up
+    folder.rmdir()  # empty: its cluster has ended and cleared up
+    assert "raylet" not in capfd.readouterr().out  # of the death, which would spoil --json
 
 
 def test_ray_client_is_refused_in_a_sentence(here):
@@ -68,17 +73,13 @@ class RayError(Exception):
     pass
 
 
-class ActorDiedError(RayError):
-    pass
-
-
 class FakeRay:
     """What ``Actors`` needs of Ray, its calls answered by the test."""
 
-    exceptions = SimpleNamespace(RayError=RayError, ActorDiedError=ActorDiedError)
+    exceptions = SimpleNamespace(RayError=RayError)
 
     def __init__(self, answers):
-        self.answers = answers
+        self.answers, self.killed = answers, []
 
     def wait(self, calls, **more):
         return calls[:1], calls[1:]
@@ -89,36 +90,58 @@ class FakeRay:
             raise answer
         return answer
 
+    def kill(self, actor):
+        self.killed.append(actor)
 
-class Begin:
+
+class FakeActor:
+    """One that answers by the answers of its Ray."""
+
     def __init__(self):
-        self.calls = 0
-
-    @property
-    def begin(self):
-        return self
-
-    def remote(self):
-        self.calls += 1
-        return f"call {self.calls}"
+        self.begin = SimpleNamespace(remote=object)
+        self.answers = SimpleNamespace(options=lambda **more: SimpleNamespace(remote=lambda text: iter(range(9))))
 
 
-def crew(*answers):
+def crew(*answers, size=1):
     made = object.__new__(ray_cluster.Actors)
-    made._ray, made._later, made._failed_starts, made._actors = FakeRay(list(answers)), [], {}, [Begin()]
-    made._calls, made.size = {made._actors[0].remote(): 0}, 1
+    made._ray, made._failed_starts, made._actors, made._calls = FakeRay(list(answers)), 0, [None] * size, {}
+    made._make, made._ooms, made.size = FakeActor, {}, size
+    for number in range(size):
+        made._begin(number)
     return made
 
 
-def test_an_actor_that_is_still_being_started_is_asked_again_and_one_that_cannot_ends_the_run(monkeypatch):
-    monkeypatch.setattr(ray_cluster, "_AGAIN_S", 0)
-    hello = Hello(host="here", process=1, device="cpu")
-    died = ActorDiedError("gone")
-    made = crew(RayError("not yet"), died, RayError("not yet"), hello)
-    assert made.event() == (0, hello)
-    made = crew(died, died, died)
-    with pytest.raises(ray_cluster.EdenError, match="as it started, 3 times"):
-        made.event()
+HELLO = Hello(host=platform.node(), process=1, device="cpu")
+
+
+def test_an_actor_that_dies_as_it_starts_is_replaced_and_ends_the_run_only_if_all_do():
+    died = RayError("gone")
+    made = crew(*[died] * 5, HELLO, *[died] * 5, HELLO, size=2)
+    assert [made.event()[1] for _ in range(2)] == [HELLO, HELLO]
+    assert len(made._ray.killed) == 10
+    with pytest.raises(ray_cluster.EdenError, match="workers die as they start, 6 times in a row: the last one died"):
+        crew(*[died] * 6, size=2).event()
+
+
+def test_a_death_is_heard_once_whatever_else_was_asked_of_the_dead():
+    """The end of a job's answers may not have been read as its worker gets the next one."""
+    made = crew(HELLO, RayError("gone"), HELLO)
+    assert made.event() == (0, HELLO)
+    for _ in range(2):
+        made.send(0, SimpleNamespace(to_json=lambda: "{}"))
+    assert [made.event()[1] for _ in range(2)] == [Lost("died (RayError)"), HELLO]
+    assert (len(made._ray.killed), made._calls) == (1, {})
+
+
+def test_an_actor_lost_at_work_is_replaced_and_the_kernels_want_of_memory_is_named(monkeypatch):
+    killed = iter([3, 3, 3, 4, 4])
+    monkeypatch.setattr(ray_cluster, "kernel_ooms", lambda: next(killed))
+    made = crew(HELLO, RayError("gone"), HELLO, RayError("gone"))
+    for cause in ("died (RayError)", "died, as the machine ran out of memory"):
+        assert made.event() == (0, HELLO)
+        made.send(0, SimpleNamespace(to_json=lambda: "{}"))
+        assert made.event() == (0, Lost(cause))
+    assert len(made._ray.killed) == 2
 
 
 def test_ray_does_not_take_the_signals_that_ask_to_stop():
@@ -130,7 +153,18 @@ def test_ray_does_not_take_the_signals_that_ask_to_stop():
         assert preemption.requested()
 
 
-def test_a_death_by_ray_for_want_of_memory_is_named():
-    error = RuntimeError("Task was killed due to the node running low on memory.\nMemory on the node was 9 GB")
-    assert ray_cluster._cause(error) == "was killed by Ray, as its node ran out of memory"
-    assert ray_cluster._cause(RuntimeError("the worker\nleft")) == "died, or its node did (RuntimeError)"
+class OutOfMemoryError(RayError):
+    pass
+
+
+def test_the_cause_of_a_death_is_named():
+    """Ray gives this error only of actors that it does not restart itself."""
+    error = OutOfMemoryError("1 worker(s) were killed due to the node running low on memory. Memory on the node ...")
+    assert ray_cluster.cause_of(error, out_of_memory=False) == "was killed by Ray, as its node ran out of memory"
+    node = RayError("The actor died because its node has died. Node Id: 7")
+    assert ray_cluster.cause_of(node, out_of_memory=False) == "died with its node"
+    raised = RayError("ray::Actor.answers() ...")
+    raised.cause = UsageError("2 threads are in effect, expected 1")
+    assert ray_cluster.cause_of(raised, out_of_memory=True) == (
+        "stopped with UsageError: 2 threads are in effect, expected 1"
+    )
