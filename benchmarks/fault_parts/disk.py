@@ -1,9 +1,9 @@
 """Fill a disk at points spread over a run: in each record, in a pretraining's state, in the cache and in the report.
 
-The command line itself runs, with results and cache on a small tmpfs (which needs root). A full disk shall be one
-sentence and exit code 2 (what was made cannot be stored) or 3 (a cell or a pretraining failed of it), and leave only
-whole files; with room made, the same command ends in the same records. A report that cannot be written where every
-cell is stored is one warning and exit code 0.
+The command line itself runs, every fifth time with two workers, with results and cache on a small tmpfs (which needs
+root). A full disk shall be one sentence and exit code 2 (what was made cannot be stored) or 3 (a cell or a pretraining
+failed of it), and leave only whole files; with room made, the same command ends in the same records. A report that
+cannot be written where every cell is stored is one warning and exit code 0.
 """
 
 from __future__ import annotations
@@ -26,7 +26,8 @@ from tests.eden_bench.execution.test_runner import stored
 
 PLANS = {"records": "fake-random", "a pretraining": "moco-v2"}
 """What the disk is full in, to the methods of the plan that shows it."""
-ROOM = 1 << 28
+_WORKERS = ("--launcher", "devices", "--workers", "2")
+_ROOM = 1 << 28
 _SAYS_FULL = re.compile(r"No space left|GB free")
 
 
@@ -46,7 +47,8 @@ def disk(folder: Path, points: int) -> tuple[bool, str]:
     for methods, share in zip(PLANS.values(), shares, strict=True):
         expected, most = _undisturbed(folder, methods)
         for point in range(share):
-            _try(folder, methods, most * (2 * point + 1) // (2 * share), expected, shown)
+            launcher = _WORKERS if point % 5 == 3 else ()
+            _try(folder, methods, most * (2 * point + 1) // (2 * share), expected, shown, launcher)
     codes = ", ".join(f"{number} with exit code {code}" for code, number in sorted(shown.codes.items()))
     places = ", ".join(f"{number} in {place}" for place, number in sorted(shown.places.items()))
     wrong = ", ".join(f"{number} {what}" for what, number in shown.wrong.items()) or "nothing wrong"
@@ -56,11 +58,13 @@ def disk(folder: Path, points: int) -> tuple[bool, str]:
     )
 
 
-def _try(folder: Path, methods: str, size: int, expected: dict[str, object], shown: Shown) -> None:
+def _try(
+    folder: Path, methods: str, size: int, expected: dict[str, object], shown: Shown, launcher: Sequence[str]
+) -> None:
     """Run on a disk of some bytes, look at what is there, make room, and run again."""
     log, wrong = folder / "log.txt", Counter[str]()
     with _small_disk(folder / "disk", size) as mounted:
-        code = waited(forked(lambda: _command(folder, mounted, methods, log)))
+        code = waited(forked(lambda: _command(folder, mounted, methods, launcher)))
         said = log.read_text()
         shown.codes[code] += 1
         has_state = any(mounted.glob("out/checkpoints/*/training.state"))
@@ -72,8 +76,8 @@ def _try(folder: Path, methods: str, size: int, expected: dict[str, object], sho
         wrong["left aside"] += left_aside(mounted)
         found = stored(mounted / "out") if (mounted / "out" / "records").is_dir() else {}
         wrong["changed"] += sum(value != expected[name] for name, value in found.items())
-        subprocess.run(["mount", "-o", f"remount,size={ROOM}", mounted], check=True)
-        wrong["failed afterwards"] += waited(forked(lambda: _command(folder, mounted, methods, log))) != 0
+        subprocess.run(["mount", "-o", f"remount,size={_ROOM}", mounted], check=True)
+        wrong["failed afterwards"] += waited(forked(lambda: _command(folder, mounted, methods))) != 0
         wrong["other records afterwards"] += stored(mounted / "out") != expected
         wrong["left aside afterwards"] += left_aside(mounted)
     shown.wrong += wrong
@@ -100,8 +104,8 @@ def _place(said: str, mounted: Path) -> str:
 
 def _undisturbed(folder: Path, methods: str) -> tuple[dict[str, object], int]:
     """Run on a disk with room; return what is stored, and the most bytes that were in use."""
-    with _small_disk(folder / "disk", ROOM) as mounted:
-        child, most = forked(lambda: _command(folder, mounted, methods, folder / "log.txt")), 0
+    with _small_disk(folder / "disk", _ROOM) as mounted:
+        child, most = forked(lambda: _command(folder, mounted, methods)), 0
         while (code := waited(child, wait=False)) is None:
             most = max(most, shutil.disk_usage(mounted).used)
             time.sleep(0.001)
@@ -110,15 +114,15 @@ def _undisturbed(folder: Path, methods: str) -> tuple[dict[str, object], int]:
         return dict(stored(mounted / "out")), most
 
 
-def _command(folder: Path, mounted: Path, methods: str, log: Path) -> int:
+def _command(folder: Path, mounted: Path, methods: str, launcher: Sequence[str] = ()) -> int:
     """Run the command line in this process, its output in a file elsewhere; return its exit code."""
     arguments: Sequence[str] = [
         "run", "--methods", methods, "--tasks", "fake-heart,fake-lung", "--seeds", "0-5", "--pretrain-data", "fake-set",
         "--protocol", "quick" if methods == PLANS["records"] else str(folder / "protocol.toml"),
         "--device", "cpu", "--threads", "1", "--plugin", str(FAKES), "--plugin", str(Path(noise.__file__)),
-        "--out", str(mounted / "out"), "--cache", str(mounted / "cache"),
+        "--out", str(mounted / "out"), "--cache", str(mounted / "cache"), *launcher,
     ]  # fmt: skip
-    with log.open("w") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
+    with (folder / "log.txt").open("w") as file, contextlib.redirect_stdout(file), contextlib.redirect_stderr(file):
         try:
             cli.main(arguments)
         except SystemExit as end:
