@@ -6,9 +6,10 @@ Drivers are forked from a process that has torch loaded, since its import takes 
 the whole of ``eden_bench.run`` on tiny cells (tests/eden_bench/fakes.py) through the real store, from an empty cache.
 Four kinds of kills, told apart in what is printed: a driver that computes itself; one that was stopped (SIGSTOP) for a
 moment first; one of two workers (``--launcher devices``), time and again while their driver goes on; a driver whose two
-workers are at work, of which none may outlive it. A kill cuts short what was being computed, one piece of work a
-process; nothing stored may be lost, computed again or changed, and nothing be left aside at the end, in OUT, the cache
-or the folder for temporary files. Exit code 1 where that is not so.
+workers are at work, of which none may outlive it. A kill cuts short one piece of work of each process, and with workers
+also the result that the driver is about to store, since its worker has begun the next by then. Nothing stored may be
+lost, computed again or changed, and nothing be left aside at the end, in OUT, the cache or the folder for temporary
+files. Exit code 1 where that is not so.
 """
 
 from __future__ import annotations
@@ -70,6 +71,12 @@ def ended(child: int) -> int:
     return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
 
 
+def waited(child: int, *, wait: bool = True) -> int | None:
+    """Return a child's exit code as ``ended``; without waiting, None while it works."""
+    process, status = os.waitpid(child, 0 if wait else os.WNOHANG)
+    return os.waitstatus_to_exitcode(status) if process else None
+
+
 def left_aside(*folders: Path) -> int:
     """Count temporary files and folders, and locks of cells; those of pretrainings are swept by the next run."""
     locks = sum(len(path.stem) == 64 for folder in folders for path in folder.glob("locks/*.lock"))
@@ -120,7 +127,9 @@ class Place:
         cut_short = begun - (made - self._made)
         self.found["lost"] += len(self._done.keys() - now.keys())
         self.found["changed"] += sum(value != self.expected.get(name) for name, value in now.items())
-        self.found["repeated"] += max(0, cut_short - most_cut_short)
+        if cut_short > most_cut_short:
+            self.found["repeated"] += cut_short - most_cut_short
+            print(f"{kind}: {cut_short} begun in vain, expected at most {most_cut_short}", flush=True)
         self.cut_short[kind] += cut_short
         self._done, self._made = now, made
         if len(now) == len(self.expected):
@@ -180,7 +189,7 @@ def driver_with_workers_killed(place: Place) -> tuple[int, int]:
     was_at_work = ended(driver) == -signal.SIGKILL
     if place.draw.random() < 0.5:
         place.found["outlived"] += outlived(place)
-    return was_at_work, WORKERS * was_at_work
+    return was_at_work, (WORKERS + 1) * was_at_work
 
 
 KILLS: dict[str, Callable[[Place], tuple[int, int]]] = {

@@ -15,7 +15,7 @@ from eden_bench.cli.output import print_json, print_table
 from eden_bench.cli.progress import bars
 from eden_bench.data.inventory import choose_datasets
 from eden_bench.errors import CellsFailed, UsageError
-from eden_bench.execution import request
+from eden_bench.execution import locks, request
 from eden_bench.execution.backbones import checkpoint_folders
 from eden_bench.registry import load_plugin_files
 from eden_bench.settings import Settings, resolve
@@ -57,7 +57,8 @@ def audit_datasets(
     pretrainings = _pretrainings(checkpoint or [], methods or [], settings)
     with bars() as progress:
         audits = audit(choose_datasets(names or ["all"], settings), settings, pretrainings, say=_say, progress=progress)
-    folder = storage.write(settings.out, audits)
+    with locks.writing(settings.out):
+        folder = storage.write(settings.out, audits)
     if as_json:
         print_json([content for each in audits for content in storage.summary(each)])
     else:

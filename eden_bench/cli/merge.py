@@ -9,6 +9,7 @@ import typer
 
 from eden_bench.cli.options import Json
 from eden_bench.cli.output import print_json
+from eden_bench.execution import locks
 from eden_bench.report.merge import Merged
 from eden_bench.report.merge import merge as merge_folders
 
@@ -19,7 +20,8 @@ def merge(
     as_json: Json = False,
 ) -> None:
     """Merge results folders: equal records are one, damaged ones are left out, contradicting ones an error."""
-    done = merge_folders(folders, into)
+    with locks.writing(into):
+        done = merge_folders(folders, into)
     if as_json:
         print_json(
             {

@@ -12,6 +12,7 @@ from eden_bench import records
 from eden_bench.audit.storage import load as load_audits
 from eden_bench.cli.stored_records import stored_in
 from eden_bench.errors import EdenError
+from eden_bench.execution import locks
 from eden_bench.figures import Figure, for_report
 from eden_bench.files import atomic
 from eden_bench.records import Warn
@@ -70,7 +71,8 @@ def rendered(out: Path, report: Report, *, probes: bool = True, figures: bool = 
     """
     from eden_bench.report.html.page import render
 
-    drawn = _figures(report, probes, out / "report" / "figures" if figures else None)
+    with locks.writing(out):
+        drawn = _figures(report, probes, out / "report" / "figures" if figures else None)
     page = render(report, drawn, load_audits(out, lambda line: None))
     return {**{form: render(report) for form, render in _RENDER.items()}, "html": page}
 
@@ -82,8 +84,9 @@ def write(out: Path, files: Mapping[str, str]) -> None:
     """
     folder = out / "report"
     try:
-        for form, content in files.items():
-            atomic.write_text(folder / f"report.{form}", content)
+        with locks.writing(out):
+            for form, content in files.items():
+                atomic.write_text(folder / f"report.{form}", content)
     except (EdenError, OSError) as error:
         typer.echo(f"warning: the report's files are not written: {error}", err=True)
         return

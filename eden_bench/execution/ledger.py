@@ -32,6 +32,7 @@ class Ledger:
         """Note what is there, so that what another process writes meanwhile is told from it."""
         for folder in (self.out / "records", self.out / "failures"):
             self._before |= atomic.identities(folder)
+        self._forget_looked_at()
 
     @property
     def out(self) -> Path:
@@ -83,6 +84,13 @@ class Ledger:
     def is_fresh_failure(self, name: str) -> bool:
         """Return whether a failure was stored since the run began; clocks are not compared."""
         return self._is_fresh(self.out / "failures" / f"{name}.json")
+
+    def _forget_looked_at(self) -> None:
+        """Let networks go whose look is stored: a process was killed between storing that and deleting them."""
+        if kept := networks.names(self.out):
+            looks = (slot.record.cell.protocol.get(NETWORK_OF) for slot in self.plan.slots if slot.record)
+            for looked_at in kept.intersection(map(str, looks)):
+                networks.discard(self.out, looked_at)
 
     def _is_fresh(self, path: Path) -> bool:
         return atomic.identity(path) not in (None, self._before.get(path))

@@ -6,7 +6,12 @@ import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 
+from eden_bench.errors import StoreFailed
 from eden_bench.files import atomic, mounts
+from eden_bench.weights.checkpoints import CARD, STATE
+
+_WRITTEN = ("records", "failures", "checkpoints", "networks", "report", "report/figures", "audit")
+"""Folders in OUT in which files are written aside; a folder that is not ours is left alone."""
 
 
 @contextlib.contextmanager
@@ -43,9 +48,23 @@ def presence(out: Path) -> Iterator[None]:
         yield
 
 
+@contextlib.contextmanager
+def writing(out: Path) -> Iterator[None]:
+    """Hold off the sweep while another command than a run writes into out; no more where no run could sweep."""
+    with contextlib.ExitStack() as stack:
+        if _lock(out, "run").is_file():
+            with contextlib.suppress(StoreFailed, OSError):  # may only be read, or has no locks
+                stack.enter_context(atomic.locked(_lock(out, "run"), shared=True))
+        yield
+
+
 def _sweep(out: Path, keep: Path) -> None:
-    for folder in (out, out / "records", out / "failures", out / "checkpoints", *(out / "checkpoints").glob("*/")):
+    checkpoints = list((out / "checkpoints").glob("*/"))
+    for folder in (out, *(out / name for name in _WRITTEN), *checkpoints):
         atomic.sweep(folder)
+    for folder in checkpoints:
+        if (folder / CARD).is_file():
+            (folder / STATE).unlink(missing_ok=True)
     for stale in (out / "locks").glob("*.lock"):
         if stale != keep:
             stale.unlink(missing_ok=True)

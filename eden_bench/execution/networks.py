@@ -57,6 +57,11 @@ def load(path: Path, network: nn.Module) -> nn.Module:
     return network.eval()
 
 
+def names(out: Path) -> set[str]:
+    """Return the ids of the cells whose networks are stored."""
+    return {path.stem for path in (out / "networks").glob("[!.]*.safetensors")}
+
+
 def discard(out: Path, cell_id: str) -> None:
     """Delete a network that is no longer needed; it can be trained again."""
     path_of(out, cell_id).unlink(missing_ok=True)

@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 
 WEIGHTS = "encoder.safetensors"
 CARD = "card.json"
+STATE = "training.state"
+"""What a pretraining goes on from; of no use beside a card."""
 _FORMAT = 1
 _FIELDS = ("format", "method", "arch", "weights")
 

@@ -84,6 +84,8 @@ def pretrain(
             with _explained(training):
                 training.run()
                 _hand_on(training)
+        if distributed.rank() == 0:
+            state.discard(folder)  # also one whose run was killed when its checkpoint was just written
         distributed.wait_for_all()
     return Checkpoint(folder)
 
@@ -107,13 +109,12 @@ def _is_finished(checkpoint: Checkpoint, recipe: str, device: torch.device) -> b
 
 
 def _hand_on(training: Training) -> None:
-    """Save the selected encoder and its card, then delete the training state; process 0 only."""
+    """Save the selected encoder and its card; process 0 only."""
     if distributed.rank() != 0:
         return
     weights, selected = training.selected()
     histories.write(training.folder, training.at.history)
     write_checkpoint(training.folder, weights, _card(training, selected))
-    state.discard(training.folder)
 
 
 def _card(training: Training, selected: dict[str, Any]) -> dict[str, Any]:

@@ -17,8 +17,9 @@ import torch
 
 from eden_bench.errors import UsageError
 from eden_bench.files import atomic
+from eden_bench.weights.checkpoints import STATE
 
-FILE = "training.state"
+FILE = STATE
 _MAGIC = b"eden-bench training state 1\n"
 _DIGEST_BYTES = 32
 _log = logging.getLogger("eden_bench")

@@ -1,7 +1,10 @@
 """The state is saved in the background, when it is time; a run that stops anywhere resumes from it, bit for bit."""
 
 import errno
+import os
 import random
+import signal
+import sys
 import threading
 
 import pytest
@@ -9,9 +12,11 @@ import torch
 
 from eden_bench import preemption, registry
 from eden_bench.errors import EdenError, TrainingDiverged
+from eden_bench.files import atomic
 from pretrain.engine import state, training
 from pretrain.engine.saving import Saver, snapshot
 from pretrain.engine.state import TrainingState
+from tests.eden_bench.execution.test_runner_faults import ended, forked
 from tests.pretrain.engine.running import Stopped, history, run, stop_after
 from tests.pretrain.tiny import config, data
 
@@ -53,6 +58,33 @@ def test_training_goes_on_while_the_state_is_written_and_what_is_written_is_of_t
     saver.wait()
     assert state.load(tmp_path, "mine").method["w"].sum() == 3
     saver.close()
+
+
+def die(*_):
+    os.kill(os.getpid(), signal.SIGKILL)
+
+
+@pytest.mark.parametrize(
+    ("where", "before", "step"),
+    [("hashlib.sha256", True, 1), ("os.replace", True, 1), ("os.replace", False, 2)],
+    ids=["within the file", "before it is renamed", "before the folder is flushed"],
+)
+def test_a_kill_in_the_background_leaves_the_state_before_or_this_one_whole(tmp_path, monkeypatch, where, before, step):
+    def work():
+        saver = Saver(tmp_path)
+        saver.save(TrainingState("mine", step=1, method={"w": torch.ones(9999)}))
+        saver.wait()
+        module, name = where.split(".")
+        real = getattr(sys.modules[module], name)
+        monkeypatch.setattr(f"{module}.{name}", lambda *given: (before and die(), real(*given), die()))
+        saver.save(TrainingState("mine", step=2, method={"w": torch.ones(9999)}))
+        saver.wait()
+
+    assert ended(forked(work)) == -signal.SIGKILL
+    kept = state.load(tmp_path, "mine")
+    assert (kept.step, float(kept.method["w"].sum())) == (step, 9999)
+    assert atomic.sweep(tmp_path) == int(before)
+    assert [path.name for path in tmp_path.iterdir()] == [state.FILE]
 
 
 def test_the_next_save_waits_for_the_last(tmp_path, monkeypatch):
