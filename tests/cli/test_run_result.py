@@ -1,4 +1,4 @@
-"""What a run ends with in a folder of more cells than are shown: its own table where that is small, and how to see all."""
+"""What a run ends with in a folder of more cells than are shown: its own table, and how to see all."""
 
 import pytest
 
