@@ -3,15 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
-from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from eden_bench import api, preemption
-from eden_bench.cli import shown_again
 from eden_bench.cli.dry_run import cells_text, opening, show_plan
 from eden_bench.cli.launching import AtOnce, Launcher, Pack, PerGpu, RayAddress, Retries, Workers, launching
 from eden_bench.cli.options import (
@@ -29,15 +25,10 @@ from eden_bench.cli.options import (
 )
 from eden_bench.cli.output import print_json, print_table
 from eden_bench.cli.replay import replay_and_show
-from eden_bench.cli.report import show
-from eden_bench.cli.report_files import of_folder, rendered, write
+from eden_bench.cli.run_result import show_result
 from eden_bench.cli.watching import watching
 from eden_bench.errors import Preempted, UsageError
-from eden_bench.execution.backbones import STATES
 from eden_bench.execution.request import make_ask
-from eden_bench.report import build
-from eden_bench.report.missing import with_absent
-from eden_bench.report.outputs import text
 from eden_bench.settings import Settings, resolve
 
 if TYPE_CHECKING:
@@ -45,7 +36,6 @@ if TYPE_CHECKING:
     from eden_bench.execution.inputs import Inputs
     from eden_bench.execution.request import Ask
     from eden_bench.execution.runner import OnError
-    from eden_bench.report.tables import Report
 
 _INTERRUPTED = 130
 
@@ -137,7 +127,7 @@ def run(
         return
     how = {"force": force, "only_failed": only_failed, "on_error": stops, "launch": launch}
     done = _carry_out(wanted, settings, quiet, how)
-    _show_result(done, settings.out, as_json)
+    show_result(done, settings.out, as_json)
     if only_failed and all(slot.state in ("pending", "reused") for slot in done.slots):
         typer.echo("nothing failed before: nothing to do", err=True)
     raise typer.Exit(done.exit_code)
@@ -208,77 +198,6 @@ def _carry_out(wanted: Ask, settings: Settings, quiet: bool, how: dict[str, Any]
         cells = cells_text(len(begun[0].slots)) if begun else "the cells"
         typer.echo(f"{stored} of {cells} are stored in {settings.out}", err=True)
         raise (stop if isinstance(stop, Preempted) else typer.Exit(_INTERRUPTED)) from None
-
-
-def _show_result(done: Result, out: Path, as_json: bool) -> None:
-    """Print the table of this plan's cells, the failures and how to retry them; write the folder's whole report."""
-    state = shown_again.state_of(out, (slot.record.id if slot.record else str(slot) for slot in done.slots))
-    if not as_json and (before := shown_again.kept(out, state, len(done.slots))) is not None:
-        typer.echo(before)
-        for line in (*_closing(done), f"the whole report, as it was: {out / 'report' / 'report.html'}"):
-            typer.echo(line, err=True)
-        return
-    whole = of_folder(out, warn=lambda line: None) if done.records else None
-    shown = _of_plan(done, whole) if whole else None
-    if as_json:
-        print_json(_as_json(done))
-    elif shown is not None:
-        show(shown)
-    for line in _closing(done):
-        typer.echo(line, err=True)
-    if whole is not None and shown is not None:
-        write(out, rendered(out, whole, probes=False))
-        shown_again.keep(out, state, text.render(shown))
-
-
-def _of_plan(done: Result, whole: Report) -> Report:
-    """Return the report of a plan's cells alone; where the folder holds no others, the whole one."""
-    stored = {record.id for table in whole.tables for row in table.rows for record in row.cells.values()}
-    if stored == {record.id for record in done.records}:
-        return replace(whole, failures=())
-    excused = [(slot.backbone.label, slot.task) for slot in done.slots if slot.state == "excused"]
-    built = build.build(done.records)
-    return replace(built, tables=tuple(with_absent(built.tables, excused)))
-
-
-def _as_json(done: Result) -> dict[str, Any]:
-    plan = done.plan
-    return {
-        "protocol": plan.protocol.name,
-        "phantom": plan.phantom,
-        "counts": dict(Counter(slot.state for slot in plan.slots)),
-        "cells": [
-            {
-                "id": slot.record.id if slot.record else None,
-                "method": slot.backbone.label,
-                "task": slot.task,
-                "shots": slot.shots,
-                "seed": slot.seed,
-                "pretrain_seed": slot.backbone.seed if slot.backbone.dataset else None,
-                "state": slot.state,
-                "scores": slot.record.scores if slot.record else None,
-                "problem": slot.problem.text if slot.problem else None,
-            }
-            for slot in plan.slots
-        ],
-        "exit_code": done.exit_code,
-    }
-
-
-def _closing(done: Result) -> list[str]:
-    """Count cells by final state, with each reason once."""
-    counts = Counter(slot.state for slot in done.slots)
-    lines = [", ".join(f"{number} {STATES[state]}" for state, number in counts.items())]
-    reasons = Counter((slot.state, slot.backbone.label, slot.problem.text) for slot in done.slots if slot.problem)
-    lines += [
-        f"{STATES[state]}: {method}, {cells_text(number)}: {text}" for (state, method, text), number in reasons.items()
-    ]
-    if counts["failed"]:
-        lines.append(
-            "the tracebacks are in failures/ of the output folder; mend the cause, then issue the same command again "
-            "or add --only-failed"
-        )
-    return lines
 
 
 def _on_error(text: str) -> OnError:

@@ -9,10 +9,12 @@ pretraining takes what one of the same settings took, scaled by its epochs.
 from __future__ import annotations
 
 import math
+import os
 import statistics
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -25,7 +27,10 @@ from eden_bench.execution.request import shots_text
 from eden_bench.records import Record, provenance
 from eden_bench.weights.checkpoints import Checkpoint
 
-_SAMPLE = 100
+_SAMPLE = 25
+"""Past cells of a kind whose median is taken, and whose size."""
+_MOST_READ = 500
+"""Past cells of a kind that are looked at for some of this machine, the latest first."""
 _Key = tuple[object, ...]
 _LENGTHS = ("epochs",)
 """Fields of a pretraining's config that only say how long it is."""
@@ -62,16 +67,16 @@ def estimate(plan: Plan, past: Sequence[Record], inputs: Inputs) -> Estimate:
     """Estimate the cost of a plan's new cells on this machine."""
     here = provenance.machine(inputs.device, inputs.threads)
     name, out = str(here["device_name"]), inputs.settings.out
-    known = _Known([record for record in past if _is_of(record, name, inputs.threads)])
-    cells = {slot: known.cost(slot, plan) for slot in plan.new}
+    known = _Known(past if plan.new else (), name, inputs.threads)
+    cells = [(slot, known.cost(slot, plan)) for slot in plan.new]
     pretrainings = {each: _past_pretraining(each, out, name, inputs.threads) for each in plan.to_pretrain}
-    costs = [*cells.values(), *pretrainings.values()]
-    unknown = [_kind(slot) for slot, cost in cells.items() if cost is None]
+    costs = [*(cost for _, cost in cells), *pretrainings.values()]
+    unknown = [_kind(slot) for slot, cost in cells if cost is None]
     unknown += [f"pretraining {each.label}" for each, cost in pretrainings.items() if cost is None]
     return Estimate(
         device=name,
         threads=inputs.threads,
-        cell_seconds=_total(cells.values()),
+        cell_seconds=_total(cost for _, cost in cells),
         pretrain_seconds=_total(pretrainings.values()),
         disk_bytes=_disk(len(cells), past, [_last_size(each, out) for each in plan.to_pretrain]),
         memory_bytes=_peak(costs, lambda cost: cost.memory_bytes),
@@ -81,22 +86,52 @@ def estimate(plan: Plan, past: Sequence[Record], inputs: Inputs) -> Estimate:
 
 
 class _Known:
-    """Past cells of this machine, by what they share with a new one."""
+    """Past cells of this machine, by what they share with a new one; of those alike, the latest few are read."""
 
-    def __init__(self, past: Iterable[Record]) -> None:
+    def __init__(self, past: Iterable[Record], device: str, threads: int) -> None:
+        self._here = device, threads
         self._alike: dict[_Key, list[Record]] = defaultdict(list)
+        self._read: dict[_Key, list[Record]] = {}
+        self._costs: dict[_Key, _Cost | None] = {}
         for record in past:
-            cell, arch = record.cell, str(record.cell.method_config.get("arch", ""))
-            for key in _keys(cell.task, record.marks.protocol, cell.shots, cell.method, arch):
+            cell = record.cell
+            arch = str(cell.method_config.get("arch", ""))
+            for key in _keys(cell.task, record.protocol, cell.shots, cell.method, arch):
                 self._alike[key].append(record)
 
     def cost(self, slot: Slot, plan: Plan) -> _Cost | None:
         """Return what a new cell will take, by the past cells most like it; None if there is none."""
         arch = str(getattr(slot.backbone.config, "arch", ""))
-        for key in _keys(slot.task, plan.protocol.name, slot.shots, slot.backbone.method, arch):
-            if key in self._alike:
-                own = plan.protocol.task_protocol(registry.tasks.get(slot.task))
-                return _median([_scaled(record, slot.shots, own) for record in self._alike[key]])
+        kind = slot.task, slot.shots, slot.backbone.method, arch
+        if kind not in self._costs:
+            keys = _keys(slot.task, plan.protocol.name, slot.shots, slot.backbone.method, arch)
+            found = next(filter(None, map(self._of_this_machine, keys)), [])
+            own = plan.protocol.task_protocol(registry.tasks.get(slot.task)) if found else None
+            self._costs[kind] = _median([_scaled(record, slot.shots, own) for record in found]) if found else None
+        return self._costs[kind]
+
+    def _of_this_machine(self, key: _Key) -> list[Record]:
+        """Return the latest records under a key that were computed here."""
+        if key not in self._read:
+            latest = sorted(self._alike.get(key, ()), key=_age)[:_MOST_READ]
+            own = (record for record in latest if _machine(record) == self._here)
+            self._read[key] = list(islice(own, _SAMPLE))
+        return self._read[key]
+
+
+def _age(record: Record) -> int:
+    """Return what is the lower the later a record was written; those that are gone are last."""
+    try:
+        return -os.stat(record.folder).st_mtime_ns  # noqa: PTH116 - of a hundred thousand
+    except OSError:
+        return 0
+
+
+def _machine(record: Record) -> tuple[str, int] | None:
+    """Return a record's machine and threads; None where it cannot be read any more."""
+    try:
+        return record.provenance.device_name, record.provenance.threads
+    except EdenError:
         return None
 
 
@@ -151,10 +186,6 @@ def _section(card: Mapping[str, Any], name: str) -> Mapping[str, Any]:
 
 def _without_length(config: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in config.items() if name not in _LENGTHS}
-
-
-def _is_of(record: Record, device: str, threads: int) -> bool:
-    return (record.provenance.device_name, record.provenance.threads) == (device, threads)
 
 
 def _kind(slot: Slot) -> str:
