@@ -275,7 +275,8 @@ def test_what_has_not_changed_is_printed_again_without_building_the_report(comma
     words = (*BASE, "--methods", "fake-random,fake-trained", "--seeds", "0-2")
     first = command(*words)
     files = {path.name: path.read_bytes() for path in (command.out / "report").iterdir()}
-    monkeypatch.setattr("eden_bench.cli.run_result.of_folder", lambda *given, **more: pytest.fail("the report was built"))
+    built = "eden_bench.cli.run_result.of_folder"
+    monkeypatch.setattr(built, lambda *given, **more: pytest.fail("the report was built"))
     again = command(*words)
     assert again[:2] == first[:2]
     assert "6 reused" in again[2].splitlines()
