@@ -14,6 +14,9 @@ Precision = Literal["float32", "bfloat16"]
 CPU_PROBES: Mapping[str, str] = {"AMX": "_is_amx_tile_supported", "AVX512-bf16": "_is_avx512_bf16_supported"}
 """Instructions of a processor that multiply bfloat16 faster than float32, and torch's question for each."""
 
+THREAD_VARIABLES = ("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS")
+"""What OpenMP, MKL and OpenBLAS read as they are loaded."""
+
 _NO_MEMORY = ("out of memory", "can't allocate memory", "CUBLAS_STATUS_ALLOC_FAILED")
 """What RuntimeErrors say of it: CUDA and MPS, torch's CPU allocator, cuBLAS."""
 
@@ -43,15 +46,30 @@ def cpu_instructions() -> list[str]:
 
 @contextlib.contextmanager
 def cpu_threads(threads: int) -> Iterator[None]:
-    """Set the number of torch's CPU threads inside the block; restore it after."""
-    import torch
+    """Set the number of CPU threads of torch, BLAS and OpenMP inside the block; restore it after.
 
-    before = torch.get_num_threads()
-    torch.set_num_threads(threads)
+    What is loaded already is told; what is loaded later, as SciPy's BLAS may be, reads its variable.
+    """
+    import torch
+    from threadpoolctl import threadpool_limits
+
+    before, variables = torch.get_num_threads(), {name: os.environ.get(name) for name in THREAD_VARIABLES}
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, str(threads)))
     try:
-        yield
+        with threadpool_limits(threads):
+            torch.set_num_threads(threads)
+            yield
     finally:
         torch.set_num_threads(before)
+        _restore(variables)
+
+
+def _restore(variables: Mapping[str, str | None]) -> None:
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def be_deterministic() -> None:

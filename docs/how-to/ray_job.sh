@@ -14,7 +14,8 @@ unset RAY_ADDRESS
 
 if [ "$node" -ne 0 ]; then
     until (exec 3<>"/dev/tcp/$head/$port") 2>/dev/null; do sleep 1; done
-    exec ray start --address="$head:$port" ${RAY_OPTIONS:-} --block
+    ray start --address="$head:$port" ${RAY_OPTIONS:-} --block
+    exit 0   # it fails when the head goes, which is how every job ends; node 0 gives the exit code
 fi
 
 ray get-auth-token --generate > /dev/null

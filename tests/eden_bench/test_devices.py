@@ -1,6 +1,10 @@
 """What the hardware decides is decided in one place, for pretraining, fine-tuning and the doctor alike."""
 
 import ast
+import json
+import os
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +43,27 @@ def test_pretraining_fine_tuning_and_the_doctor_give_one_answer(monkeypatch, amx
 def test_a_gpu_that_only_emulates_bfloat16_runs_in_float32(monkeypatch, device, supported, precision):
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation: supported or including_emulation)
     assert devices.fast_precision(device) == precision
+
+
+def test_the_threads_of_a_record_are_those_of_torch_blas_and_openmp():
+    """In a process of its own: which libraries are loaded before and within the block is part of the trap."""
+    code = """
+import json, os, torch, numpy
+from threadpoolctl import threadpool_info
+from eden_bench.devices import cpu_threads
+
+def seen():
+    return sorted({pool["num_threads"] for pool in threadpool_info()} | {torch.get_num_threads()})
+
+with cpu_threads(1):
+    within = seen()
+    import scipy.linalg, sklearn.linear_model
+    later = seen()
+print(json.dumps([within, later, torch.get_num_threads(), os.environ.get("OMP_NUM_THREADS")]))
+"""
+    variables = {name: value for name, value in os.environ.items() if name not in devices.THREAD_VARIABLES}
+    done = subprocess.run([sys.executable, "-c", code], env=variables | {"OMP_NUM_THREADS": "2"}, capture_output=True)
+    assert json.loads(done.stdout) == [[1], [1], 2, "2"], done.stderr.decode()
 
 
 def test_other_devices_run_in_float32():

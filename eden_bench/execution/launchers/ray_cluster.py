@@ -172,7 +172,7 @@ class Actors:
             say(f"{fit} of {self.size} workers fit the cluster as it is: the others begin as nodes join")
         kind = self._ray.remote(max_restarts=0, max_task_retries=0)(Actor)
         kind = kind.options(**{"num_cpus": 0, **share}, scheduling_strategy="SPREAD")
-        self._make = lambda: kind.remote(setup)
+        self._make: Callable[[], Any] = lambda: kind.remote(setup)
         self._actors = [None] * self.size
         for number in range(self.size):
             self._begin(number)

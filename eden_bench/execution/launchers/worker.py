@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from eden_bench import errors, registry
-from eden_bench.devices import cpu_threads, free_device_memory
+from eden_bench.devices import THREAD_VARIABLES, cpu_threads, free_device_memory
 from eden_bench.errors import CellsFailed, DataMissing, EdenError, StoreFailed, UsageError
 from eden_bench.execution import locks, networks
 from eden_bench.execution.execute import Result, execute
@@ -57,7 +57,7 @@ class Setup:
     @property
     def environment(self) -> Mapping[str, str]:
         """Variables that must be set before torch, NumPy or OpenCV are imported."""
-        threads = dict.fromkeys(("OMP_NUM_THREADS", "MKL_NUM_THREADS", "OPENBLAS_NUM_THREADS"), self._threads)
+        threads = dict.fromkeys(THREAD_VARIABLES, self._threads)
         hidden = {"CUDA_VISIBLE_DEVICES": ""} if self.settings.device == "cpu" else {}
         return {**self.variables, **threads, **hidden}
 
