@@ -15,6 +15,8 @@ import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import IO, NoReturn, TypeVar
 
+from eden_bench.devices import THREAD_VARIABLES
+
 T = TypeVar("T")
 R = TypeVar("R")
 _MOST = 4
@@ -36,11 +38,12 @@ def each_of(items: Sequence[T], work: Callable[[T], R], count: int) -> Iterator[
     Args:
         items: of which a process does every count-th.
         work: what is done; its results are pickled, and its exceptions lead to its being done again here.
-        count: of processes; 0 for this one alone.
+        count: of processes; below 2 for this one alone.
     """
     others: list[_Other] = []
+    count = min(count, len(items))
     try:
-        for place in range(min(count, len(items))):
+        for place in range(count if count > 1 else 0):
             others.append(_Other(items[place::count], work, others))
         for number, item in enumerate(items):
             result = others[number % count].next() if others else None
@@ -79,10 +82,23 @@ class _Other:
             os.waitpid(self._process, 0)
 
 
+@contextlib.contextmanager
+def _one_thread() -> Iterator[None]:
+    """Let BLAS work on one thread, since there are as many processes as cores."""
+    os.environ.update(dict.fromkeys(THREAD_VARIABLES, "1"))  # for one that is loaded later
+    if "numpy" in sys.modules:
+        from threadpoolctl import threadpool_limits
+
+        with threadpool_limits(1):
+            yield
+    else:
+        yield
+
+
 def _send_all(to: int, items: Iterable[T], work: Callable[[T], R]) -> NoReturn:
     """Send the result of each item, in the forked process, which ends with it and writes nothing else."""
     try:
-        with os.fdopen(to, "wb") as file:
+        with os.fdopen(to, "wb") as file, _one_thread():
             for item in items:
                 result = pickle.dumps(work(item), protocol=pickle.HIGHEST_PROTOCOL)
                 file.write(len(result).to_bytes(_LENGTH, "little") + result)
