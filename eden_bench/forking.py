@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import contextlib
 import os
-import pickle
 import sys
 import threading
 import warnings
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from typing import IO, NoReturn, TypeVar
+from multiprocessing import Pipe
+from multiprocessing.connection import Connection
+from typing import Any, NoReturn, TypeVar
 
 from eden_bench.devices import THREAD_VARIABLES
 
@@ -21,7 +22,7 @@ T = TypeVar("T")
 R = TypeVar("R")
 _MOST = 4
 """Processes: what more of them made could not be taken from them in time."""
-_LENGTH = 8
+_ENDED = object()
 
 
 def processes() -> int:
@@ -46,8 +47,8 @@ def each_of(items: Sequence[T], work: Callable[[T], R], count: int) -> Iterator[
         for place in range(count if count > 1 else 0):
             others.append(_Other(items[place::count], work, others))
         for number, item in enumerate(items):
-            result = others[number % count].next() if others else None
-            yield work(item) if result is None else pickle.loads(result)  # noqa: S301 - from ourselves
+            result = others[number % count].next() if others else _ENDED
+            yield work(item) if result is _ENDED else result
     finally:
         for other in others:
             other.end()
@@ -57,23 +58,23 @@ class _Other:
     """A process that works, as this one sees it."""
 
     def __init__(self, items: Sequence[T], work: Callable[[T], R], earlier: Iterable[_Other]) -> None:
-        ours, theirs = os.pipe()
+        self._from, to = Pipe(duplex=False)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)  # of threads: NumPy's live through a fork
             self._process = os.fork()
         if not self._process:
             for each in earlier:
                 each._from.close()  # else it would be listened to by this one when nobody else does
-            os.close(ours)
-            _send_all(theirs, items, work)
-        os.close(theirs)
-        self._from: IO[bytes] = os.fdopen(ours, "rb")
+            self._from.close()
+            _send_all(to, items, work)
+        to.close()
 
-    def next(self) -> bytes | None:
-        """Receive the next result; None if the process has ended before."""
-        length = int.from_bytes(self._from.read(_LENGTH), "little")
-        result = self._from.read(length)
-        return result if length and len(result) == length else None
+    def next(self) -> Any:  # noqa: ANN401 - what the work makes
+        """Receive the next result; _ENDED if the process has ended before."""
+        try:
+            return self._from.recv()
+        except (EOFError, OSError):  # at its end, or in the midst of a result
+            return _ENDED
 
     def end(self) -> None:
         """Let the process end, which it does when nobody listens."""
@@ -95,13 +96,11 @@ def _one_thread() -> Iterator[None]:
         yield
 
 
-def _send_all(to: int, items: Iterable[T], work: Callable[[T], R]) -> NoReturn:
+def _send_all(to: Connection, items: Iterable[T], work: Callable[[T], R]) -> NoReturn:
     """Send the result of each item, in the forked process, which ends with it and writes nothing else."""
     try:
-        with os.fdopen(to, "wb") as file, _one_thread():
+        with _one_thread():
             for item in items:
-                result = pickle.dumps(work(item), protocol=pickle.HIGHEST_PROTOCOL)
-                file.write(len(result).to_bytes(_LENGTH, "little") + result)
-                file.flush()
+                to.send(work(item))
     finally:
         os._exit(0)
