@@ -14,6 +14,10 @@ STOPS = ((signal.SIGTERM, False, 75), (signal.SIGUSR1, False, 75), (signal.SIGIN
 GRACE_S = 30
 
 
+_MOST_TO_END_S = 60.0
+"""Ray's agents look every few seconds whether what they serve still lives."""
+
+
 def driver_killed(show: Show) -> None:
     """Kill the driver twice and issue its command again: on a cluster of others, and on one of its own."""
     with nodes() as (cluster, _):
@@ -57,10 +61,13 @@ def preempted(show: Show) -> None:
 
 
 def nothing_left(show: Show, made: Run, before: set[Path]) -> None:
-    """Tell whether a run left processes or a folder of its Ray cluster."""
-    time.sleep(3)
-    left, found = processes(made), sorted(map(str, folders() - before))
-    show.note("left by it", f"{len(left)} processes, {len(found)} folders", " ".join([*left.values(), *found])[:80])
+    """Tell whether a run left a folder of its Ray cluster, or processes that do not end by themselves."""
+    start = time.monotonic()
+    while (left := processes(made)) and time.monotonic() - start < _MOST_TO_END_S:
+        time.sleep(1)
+    found, after = sorted(map(str, folders() - before)), time.monotonic() - start
+    told = f"{len(left)} processes after {after:.0f} s, {len(found)} folders"
+    show.note("left by it", told, " ".join([*left.values(), *found])[:80])
     show.differs |= bool(left or found)
 
 
