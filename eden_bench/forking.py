@@ -47,7 +47,7 @@ def each_of(items: Sequence[T], work: Callable[[T], R], count: int) -> Iterator[
         for place in range(count if count > 1 else 0):
             others.append(_Other(items[place::count], work, others))
         for number, item in enumerate(items):
-            result = others[number % count].next() if others else _ENDED
+            result: Any = others[number % count].next() if others else _ENDED
             yield work(item) if result is _ENDED else result
     finally:
         for other in others:
