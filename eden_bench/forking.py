@@ -17,6 +17,7 @@ from multiprocessing.connection import Connection
 from typing import Any, NoReturn, TypeVar
 
 from eden_bench.devices import THREAD_VARIABLES
+from eden_bench.settings import available_cores
 
 T = TypeVar("T")
 R = TypeVar("R")
@@ -29,7 +30,7 @@ def processes() -> int:
     """Return how many processes are forked for something long; 0 where none may be, or there is one core."""
     if sys.platform != "linux" or threading.active_count() > 1 or "torch" in sys.modules:
         return 0
-    cores = len(os.sched_getaffinity(0))
+    cores = available_cores()
     return min(_MOST, cores) if cores > 1 else 0
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import marshal
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -46,11 +47,11 @@ def read_by(count: int, folders: Sequence[Path], read: Read, wanted: Wanted) -> 
         wanted: which columns are parsed on the way, for ``Record.columns``.
     """
     blocks = [folders[start : start + _BLOCK] for start in range(0, len(folders), _BLOCK)]
-    shared, texts, theirs = Shared(), dict[tuple[str, ...], Any](), Shared()
+    shared, theirs, array_of = Shared(), Shared(), functools.cache(_array)
     sent = each_of(blocks, lambda block: marshal.dumps(_block(block, read, wanted, theirs)), count)
     for block, content in zip(blocks, sent, strict=True):
         entries, told = marshal.loads(content)  # noqa: S302 - from ourselves
-        known = [texts.setdefault(each, _array(each)) if each not in texts else texts[each] for each in told]
+        known = list(map(array_of, told))
         yield from (_record(folder, entry, known, shared) for folder, entry in zip(block, entries, strict=True))
 
 

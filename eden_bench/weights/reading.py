@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from eden_bench.devices import THREAD_VARIABLES
 from eden_bench.errors import WeightsMissing, WeightsRefused
 from eden_bench.weights import unpickling
 from eden_bench.weights.paths import wrong_folder
@@ -24,9 +25,7 @@ _RESAVE = "its weights alone are read, saved by torch.save(model.state_dict(), â
 _HOLES_BYTES = 64 << 20
 """Zeros that some copying programs leave out; more than that and than what is stored is a lie."""
 _MOST_PIECES = 100_000
-_SETTINGS = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1") | {
-    "TORCH_DEVICE_BACKEND_AUTOLOAD": "0"
-}
+_SETTINGS = dict.fromkeys(THREAD_VARIABLES, "1") | {"TORCH_DEVICE_BACKEND_AUTOLOAD": "0"}
 
 
 def read_tensors(path: Path) -> dict[str, torch.Tensor]:
