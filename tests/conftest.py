@@ -35,6 +35,12 @@ def _no_file_stays_a_method():
         del methods._made[name], methods._origins[name]
 
 
+@pytest.fixture(scope="session", autouse=True)
+def _fonts_are_listed_once(tmp_path_factory):
+    """Let commands, each of which has a cache of its own, share Matplotlib's list of fonts, which takes seconds."""
+    os.environ.setdefault("MPLCONFIGDIR", str(tmp_path_factory.mktemp("matplotlib")))
+
+
 @pytest.fixture(scope="session")
 def tiny_data(tmp_path_factory):
     """A datasets' root with a phantom of 10 SCR and 24 ChestX-ray14 patients."""

@@ -5,6 +5,7 @@ Vector pictures, one style, equal bytes for equal records. This module alone is 
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
@@ -16,6 +17,7 @@ from eden_bench.report.tables import Report
 if TYPE_CHECKING:
     from eden_bench.figures.style import Drawn
 
+logging.getLogger("matplotlib.font_manager").setLevel(logging.ERROR)  # that it lists the fonts, once a machine
 Warn = Callable[[str], None]
 _FROM_SCORES = ("scores", "few_shot", "ablations", "estimation", "critical_difference", "profiles", "reliability")
 _FROM_ARRAYS = ("locality", "part_whole", "cross_scale", "matching", "correspondences", "class_maps", "examples")

@@ -1,5 +1,6 @@
 """All figures of a report: which there are, that they are deterministic vector pictures, marked, and safe to embed."""
 
+import os
 import re
 import subprocess
 import sys
@@ -44,6 +45,18 @@ def test_a_report_has_the_figures_that_its_tables_give(found):
 def test_an_empty_report_has_none(tmp_path):
     assert for_report(Report(tables=()), tmp_path) == []
     assert list(tmp_path.iterdir()) == []
+
+
+def test_nothing_is_said_where_the_fonts_are_listed_for_the_first_time(tmp_path):
+    """Matplotlib says so after 5 s of it, here at once; a command's stderr is its own lines."""
+    code = (
+        "import threading; late = threading.Timer; threading.Timer = lambda seconds, say: late(0, say);"
+        "import eden_bench.figures.style; from matplotlib import font_manager"
+    )
+    environment = {**os.environ, "MPLCONFIGDIR": str(tmp_path)}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+    assert list(tmp_path.glob("fontlist*"))
 
 
 def test_each_caption_says_of_how_many(found):
