@@ -5,8 +5,9 @@ from __future__ import annotations
 import json
 import os
 import stat
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any
 
 _MOST_BYTES = 32 << 20
 
@@ -34,32 +35,48 @@ def read_bytes(path: Path, most: int = _MOST_BYTES) -> bytes:
         OSError: it is absent or may not be read.
         ValueError: it is no regular file, or has more bytes than most.
     """
-    with _opened(path) as file:
-        size = os.fstat(file.fileno()).st_size
+    descriptor, size = _opened(path)
+    try:
         if size > most:
             raise ValueError(f"it has {size:,} bytes, expected at most {most:,}")
-        return file.read(size or most)  # room for what is there, unless the system does not tell it
+        return _read(descriptor, size or most)  # what is there, unless the system does not tell it
+    finally:
+        os.close(descriptor)
 
 
 def read_head(path: Path, count: int) -> bytes:
     """Read the first bytes of a regular file. Raises as ``read_bytes``."""
-    with _opened(path) as file:
-        return file.read(count)
+    descriptor, _ = _opened(path)
+    try:
+        return _read(descriptor, count)
+    finally:
+        os.close(descriptor)
 
 
-def _opened(path: Path) -> BinaryIO:
+def _opened(path: Path) -> tuple[int, int]:
+    """Open a regular file; return its descriptor, to be closed, and its size."""
     descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # so that a pipe is not waited for
-    if stat.S_ISREG(os.fstat(descriptor).st_mode):
-        return os.fdopen(descriptor, "rb")
+    found = os.fstat(descriptor)
+    if stat.S_ISREG(found.st_mode):
+        return descriptor, found.st_size
     os.close(descriptor)
     raise ValueError("it is no regular file")
 
 
-def read_json(path: Path, *, digested: bool = False) -> dict[str, Any]:
+def _read(descriptor: int, count: int) -> bytes:
+    """Read so many bytes, or what there is."""
+    content = os.read(descriptor, count)
+    while len(content) < count and (more := os.read(descriptor, count - len(content))):
+        content += more
+    return content
+
+
+def read_json(path: Path, parse: Callable[[str], Any] = json.loads, *, digested: bool = False) -> dict[str, Any]:
     """Read and validate a JSON object: finite numbers, text that is Unicode.
 
     Args:
         path: of the file.
+        parse: parses the text, as ``json.loads`` does.
         digested: the caller takes its digest, which refuses numbers that are not finite: they are not looked for here.
 
     Raises:
@@ -67,7 +84,7 @@ def read_json(path: Path, *, digested: bool = False) -> dict[str, Any]:
     """
     try:
         text = read(path)
-        content = json.loads(text)
+        content = parse(text)
         if not digested or "\\u" in text:  # without escapes there is no half of a pair of surrogates
             json.dumps(content, allow_nan=False, ensure_ascii=False).encode()
     except RecursionError as error:

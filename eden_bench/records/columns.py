@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Mapping, Sequence
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -50,7 +51,7 @@ def _first_entries(text: str, count: int) -> list[list[str]] | None:
     lines = [line.split(",", count) for line in text.split("\n")[1:] if line]
     if any(len(entries) <= count for entries in lines):
         return None
-    return [[entries[place] for entries in lines] for place in range(count)]
+    return list(map(list, islice(zip(*lines, strict=True), count))) if lines else [[] for _ in range(count)]
 
 
 def _all_entries(text: str, width: int) -> list[list[str]] | None:

@@ -51,8 +51,8 @@ def read_by(count: int, folders: Sequence[Path], read: Read, wanted: Wanted) -> 
     sent = each_of(blocks, lambda block: marshal.dumps(_block(block, read, wanted, theirs)), count)
     for block, content in zip(blocks, sent, strict=True):
         entries, told = marshal.loads(content)  # noqa: S302 - from ourselves
-        known = list(map(array_of, told))
-        yield from (_record(folder, entry, known, shared) for folder, entry in zip(block, entries, strict=True))
+        known, met = list(map(array_of, told)), dict[int, Any]()
+        yield from (_record(folder, entry, known, shared, met) for folder, entry in zip(block, entries, strict=True))
 
 
 def _array(texts: tuple[str, ...]) -> np.ndarray:
@@ -61,15 +61,17 @@ def _array(texts: tuple[str, ...]) -> np.ndarray:
     return np.array(texts, dtype=object)
 
 
-def _record(folder: Path, entry: _Entry, texts: Sequence[np.ndarray], shared: Shared) -> Record | RecordDamaged:
-    """Return what an entry tells; numbers come as their bytes, text by its number."""
+def _record(
+    folder: Path, entry: _Entry, texts: Sequence[np.ndarray], shared: Shared, met: dict[int, Any]
+) -> Record | RecordDamaged:
+    """Return what an entry tells; numbers come as their bytes, text by its number, equal parts as one object."""
     import numpy as np
 
     if isinstance(entry, str):
         return RecordDamaged(entry)
     content, columns = entry
     ahead = {name: texts[each] if isinstance(each, int) else np.frombuffer(each) for name, each in columns.items()}
-    return Record(folder, shared.content(content), shared=shared, ahead=ahead)
+    return Record(folder, shared.content(content, met), shared=shared, ahead=ahead)
 
 
 def _block(folders: Iterable[Path], read: Read, wanted: Wanted, shared: Shared) -> _Block:

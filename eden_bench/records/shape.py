@@ -73,10 +73,13 @@ NUMBERS = Kind("numbers", _are_numbers, lambda value: {name: float(number) for n
 STAGES = Kind("a list of stages", _is_list(_is_stage), tuple)
 VALUES = Kind("pairs of mean and s.d.", _is_list(_is_mean_and_sd), tuple)
 ANYTHING = Kind("anything", lambda value: True)
+_EXACT = {TEXT.name: str, FLAG.name: bool, OBJECT.name: dict}
 _BY_TYPE = {str: TEXT, bool: FLAG, int: WHOLE, float: NUMBER, tuple: TEXTS, Mapping: OBJECT, Any: ANYTHING}
 
 
 class _Entry(NamedTuple):
+    exact: type | None
+    """Whose every value fits and is kept as it is."""
     kind: Kind
     nested: type | None
     required: bool
@@ -88,7 +91,7 @@ def parse(kind: type[T], content: Mapping[str, Any], place: str = "", shared: Sh
 
     A field's type says what fits: str, bool, int (of at least 0), float, ``tuple[str, ...]``, ``Mapping``, another
     dataclass, or ``Annotated`` with a ``Kind``. One with a default may be absent, one that may be None may be null.
-    Other dataclasses that stand for equal parts of several records are parsed once, where these are shared.
+    Objects and lists that are equal in several records are parsed once, where these are shared.
 
     Raises:
         Misshapen: for example "its cell.seed is '3', expected a whole number of at least 0".
@@ -96,23 +99,22 @@ def parse(kind: type[T], content: Mapping[str, Any], place: str = "", shared: Sh
     values: dict[str, Any] = {}
     owner: Any = kind
     for name, entry in _entries(owner).items():
-        value, where = content.get(name, _ABSENT), f"{place}{name}"
-        if value is _ABSENT and not entry.required:
-            continue
-        if value is None and entry.nullable:
-            values[name] = None
-        elif not entry.kind.fits(value):
-            raise Misshapen(f"its {where} is {_shown(value)}, expected {entry.kind.name}")
-        elif entry.nested is None:
-            values[name] = entry.kind.read(value)
-        else:
-            nested = functools.partial(_nested, entry.nested, f"{where}.", shared)
-            values[name] = shared.once(nested, entry.nested, value) if shared else nested(value)
+        value = content.get(name, _ABSENT)
+        if type(value) is entry.exact or (value is None and entry.nullable):
+            values[name] = value
+        elif shared and type(value) in (dict, list):
+            read = functools.partial(_read, entry, f"{place}{name}", shared)
+            values[name] = shared.once(read, entry.nested or entry.kind.name, value)
+        elif value is not _ABSENT or entry.required:
+            values[name] = _read(entry, f"{place}{name}", shared, value)
     return kind(**values)
 
 
-def _nested(kind: type[T], place: str, shared: Shared | None, content: Mapping[str, Any]) -> T:
-    return parse(kind, content, place, shared)
+def _read(entry: _Entry, where: str, shared: Shared | None, value: Any) -> Any:  # noqa: ANN401
+    """Validate and convert a value."""
+    if not entry.kind.fits(value):
+        raise Misshapen(f"its {where} is {_shown(value)}, expected {entry.kind.name}")
+    return parse(entry.nested, value, f"{where}.", shared) if entry.nested else entry.kind.read(value)
 
 
 @functools.cache
@@ -130,10 +132,11 @@ def _entry(hint: Any, required: bool) -> _Entry:  # noqa: ANN401 - a type
     if nullable:
         (hint,) = (part for part in get_args(hint) if part is not types.NoneType)
     if get_origin(hint) is Annotated:
-        return _Entry(get_args(hint)[1], None, required, nullable)
+        return _Entry(None, get_args(hint)[1], None, required, nullable)
     if is_dataclass(hint):
-        return _Entry(OBJECT, hint if isinstance(hint, type) else None, required, nullable)
-    return _Entry(_BY_TYPE[get_origin(hint) or hint], None, required, nullable)
+        return _Entry(None, OBJECT, hint if isinstance(hint, type) else None, required, nullable)
+    kind = _BY_TYPE[get_origin(hint) or hint]
+    return _Entry(_EXACT.get(kind.name), kind, None, required, nullable)
 
 
 def _shown(value: Any) -> str:  # noqa: ANN401

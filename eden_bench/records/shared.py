@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import json
 import marshal
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from json.encoder import encode_basestring_ascii
 from typing import Any, TypeVar
 
@@ -21,21 +22,43 @@ class Shared:
 
     def __init__(self) -> None:
         self._held: dict[bytes, Any] = {}
+        self._read: dict[str, Any] = {}
         self._made: dict[tuple[Any, int], Any] = {}
         self._known: set[int] = set()
 
-    def content(self, content: Mapping[str, Any]) -> dict[str, Any]:
-        """Return a record's content, made of parts that are held."""
-        found = dict(content)
-        for name in _SECTIONS:
-            if name in found:
-                found[name] = self._hold(found[name])
-        for name, entries in _ENTRIES.items():
-            if isinstance(section := found.get(name), dict):
-                found[name] = {key: self._hold(each) if key in entries else each for key, each in section.items()}
+    def parsed(self, text: str) -> Any:  # noqa: ANN401 - JSON, here and below
+        """Parse a record's JSON to content made of parts that are held; those of equal text are parsed once.
+
+        Raises:
+            ValueError: it is no JSON.
+        """
+        try:
+            found = self._members(text.rstrip("\n"), 1, _SECTIONS)
+        except ValueError:  # JSON of another layout, or none
+            found = json.loads(text)
+            return self.content(found) if isinstance(found, dict) else found
         return found
 
-    def once(self, make: Callable[[Any], T], key: object, value: Any) -> T:  # noqa: ANN401 - JSON, here and below
+    def content(self, content: Mapping[str, Any], met: dict[int, Any] | None = None) -> dict[str, Any]:
+        """Return a record's content, made of parts that are held.
+
+        Args:
+            content: of the record.
+            met: ids of parts that were met before, and are there still, to what is held for them.
+        """
+        found, met = dict(content), {} if met is None else met
+        for name in _SECTIONS:
+            if name in found:
+                found[name] = self._hold(found[name], met)
+        for name, entries in _ENTRIES.items():
+            if isinstance(section := found.get(name), dict):
+                found[name] = section = dict(section)
+                for entry in entries:
+                    if entry in section:
+                        section[entry] = self._hold(section[entry], met)
+        return found
+
+    def once(self, make: Callable[[Any], T], key: object, value: Any) -> T:  # noqa: ANN401
         """Return what is made of a part; once for each that is held, under a key that says how it is made."""
         if id(value) not in self._known:
             return make(value)
@@ -55,17 +78,55 @@ class Shared:
             return canonical_json(value)
         return _joined({name: self._text(each) for name, each in value.items()})
 
+    def _members(self, text: str, depth: int, held: Collection[str]) -> dict[str, Any]:
+        """Parse an object in the layout of the store, where each of its members begins a line with so many spaces.
+
+        Text that falls apart into members of an object can be nothing but that object.
+
+        Raises:
+            ValueError: it is of another layout, or no JSON.
+        """
+        start = f'\n{" " * depth}"'
+        if not (text.startswith("{" + start) and text.endswith("}")):
+            raise ValueError("no object of this layout")
+        found: dict[str, Any] = {}
+        plain: dict[str, str] = {}  # parts that are parsed together
+        for part in text[len(start) + 1 : -1].split("," + start):
+            name, _, value = part.partition('": ')
+            if name in found:
+                raise ValueError("a name stands twice")
+            if name in held:
+                found[name] = self._value(value)
+            elif depth == 1 and name in _ENTRIES:
+                found[name] = self._members(value.rstrip(), 2, _ENTRIES[name])
+            else:
+                found[name] = None  # its place
+                plain[name] = part
+        rest = json.loads('{"' + ',"'.join(plain.values()) + "}") if plain else {}
+        if rest.keys() != plain.keys():
+            raise ValueError("a line holds several members, or a name is written otherwise")
+        return found | rest
+
+    def _value(self, text: str) -> Any:  # noqa: ANN401
+        """Parse a part's text, and hold it."""
+        if text not in self._read:
+            self._read[text] = self._hold(json.loads(text), {})
+        return self._read[text]
+
     def _text(self, value: Any) -> str:  # noqa: ANN401
         if type(value) is str:
             return encode_basestring_ascii(value)
         return str(value) if type(value) is int else self.once(canonical_json, "canonical", value)
 
-    def _hold(self, value: Any) -> Any:  # noqa: ANN401
-        key = marshal.dumps(value, 2)  # of JSON; the fastest text of it that there is
-        if key not in self._held:
-            self._held[key] = value
-            self._know(value)
-        return self._held[key]
+    def _hold(self, value: Any, met: dict[int, Any]) -> Any:  # noqa: ANN401
+        """Return what is held for a value."""
+        if id(value) not in met:
+            key = marshal.dumps(value, 2)  # of JSON; the fastest text of it that there is
+            if key not in self._held:
+                self._held[key] = value
+                self._know(value)
+            met[id(value)] = self._held[key]
+        return met[id(value)]
 
     def _know(self, value: Any) -> None:  # noqa: ANN401
         """Note an object or a list, and objects within it, whose ids stand for them as long as they are held."""

@@ -163,7 +163,7 @@ def read(folder: Path, shared: Shared | None = None) -> Record:
     """
     try:
         shared = shared or Shared()
-        record = Record(folder, shared.content(plain_text.read_json(folder / RECORD, digested=True)), shared=shared)
+        record = Record(folder, plain_text.read_json(folder / RECORD, shared.parsed, digested=True), shared=shared)
         _refuse_others(record, shared)
         cell = Cell(**record.content["cell"]).id_by(shared.section)  # which has the fields of this version
     except (OSError, ValueError, TypeError, RecursionError) as error:

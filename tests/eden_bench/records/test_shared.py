@@ -1,6 +1,7 @@
 """Records of a folder hold once what they have in common, and say the same as each read alone."""
 
 import json
+import random
 
 import pytest
 
@@ -77,3 +78,61 @@ def test_numbers_that_are_equal_and_written_otherwise_are_told_apart():
     for value in (1, 1.0, True):
         content = shared.content({"marks": {"a": value}})
         assert shared.canonical(content) == canonical_json({"marks": {"a": value}})
+
+
+def outcome(parse, text):
+    """What a text is parsed to, its names sorted; ValueError where it is refused."""
+    try:
+        return json.dumps(parse(text), sort_keys=True)
+    except ValueError:
+        return ValueError
+
+
+TWICE = [
+    '{\n "score": {\n  "a": 1\n },\n "score": {\n  "a": 2\n }\n}\n',
+    '{\n "score": 1, "cell": 2,\n "cell": {\n  "seed": 1\n }\n}',
+    '{\n "cell": {\n  "seed": 1\n },\n "x": 1, "cell": {\n  "seed": 2\n }\n}',
+    '{\n "cell": {\n  "seed": 1,\n  "seed": 2\n },\n "x": 1,\n "x": 2\n}',
+    '{\n "sc\\u006fre": 1,\n "score": 2\n}',
+    '{\n "score": 2,\n "sc\\u006fre": 1\n}',
+    '{\n "task": "a\\",\\n \\"b\\": 1",\n "x\\"": {}\n}',
+    '{\n "task": 1,\n "x":2\n}',
+    '{\n "cell": {},\n "task": []\n}',
+    '{\n "cell": {\n  "protocol": {\n   "a": 1\n  }, "seed": 2\n }\n}',
+    '{\n "task": {\n "a": 1,\n "b": 2\n }\n}',
+    '{\n "task": NaN\n}',
+    '{\n "task": 1\n}}',
+    "[\n 1\n]\n",
+    "{\n}\n",
+    "",
+]
+
+
+@pytest.mark.parametrize("text", TWICE)
+def test_a_text_of_another_layout_is_parsed_as_json_is(text):
+    shared = Shared()
+    for _ in range(2):
+        assert outcome(shared.parsed, text) == outcome(json.loads, text)
+
+
+def test_whatever_a_record_is_damaged_to_is_parsed_as_json_is(out):
+    """6,000 texts, of one or two characters taken out, put in or doubled lines; some of them are still JSON."""
+    draw = random.Random(0)
+    text = (records.load(out)[0].folder / "record.json").read_text()
+    lines = text.splitlines(keepends=True)
+    shared, readable = Shared(), 0
+    for number in range(6_000):
+        if number % 3:
+            place = draw.randrange(len(text))
+            tried = (
+                text[:place]
+                + draw.choice(['"', ",", ":", "{", "}", " ", "\n", "1", "\\", '": ', ""])
+                + text[place + draw.randrange(3) :]
+            )
+        else:
+            first, second = sorted(draw.sample(range(len(lines)), 2))
+            tried = "".join([*lines[:second], *lines[first : first + draw.randrange(3)], *lines[second:]])
+        expected = outcome(json.loads, tried)
+        assert outcome(shared.parsed, tried) == expected
+        readable += expected is not ValueError
+    assert 500 < readable < 5_500
