@@ -8,19 +8,21 @@ from pathlib import Path
 
 import typer
 
-from eden_bench import records
+from eden_bench import garbage, records
 from eden_bench.audit.storage import load as load_audits
 from eden_bench.cli.stored_records import stored_in
 from eden_bench.errors import EdenError
 from eden_bench.execution import locks
 from eden_bench.figures import Figure, for_report
 from eden_bench.files import atomic
+from eden_bench.forking import each_of
 from eden_bench.records import Warn
 from eden_bench.report import reference
 from eden_bench.report.build import build, select
 from eden_bench.report.missing import excused, failure_notes, with_absent
 from eden_bench.report.outputs import latex, markdown, table_csv, table_json
 from eden_bench.report.tables import Report
+from eden_bench.report.workers import workers
 
 FORMS = ("md", "tex", "csv", "json", "html")
 _RENDER = {"md": markdown.render, "tex": latex.render, "csv": table_csv.render, "json": table_json.render}
@@ -49,13 +51,17 @@ def of_folder(
         UsageError: there are no records, or none of these names.
         DataMissing: all records are damaged.
     """
-    stored, damaged = stored_in(out, warn)
-    failed = records.failures(out, warn)
-    audits = load_audits(out, warn)
-    chosen = select(stored, tasks)
-    added = reference.beside(chosen, reference_in) if reference_in else reference.NONE
-    everything, tested = [*chosen, *added.records], method or added.tested(chosen)
-    built = added.noted(build(everything, method=tested, allow_unequal=allow_unequal, audits=audits, diagnosed=True))
+    with garbage.uncollected():
+        stored, damaged = stored_in(out, warn)
+        failed = records.failures(out, warn)
+        audits = load_audits(out, warn)
+        chosen = select(stored, tasks)
+        added = reference.beside(chosen, reference_in) if reference_in else reference.NONE
+        tested = method or added.tested(chosen)
+        made = build(
+            [*chosen, *added.records], method=tested, allow_unequal=allow_unequal, audits=audits, diagnosed=True
+        )
+    built = added.noted(made)
     tables = tuple(with_absent(built.tables, excused(failed)))
     return replace(built, tables=tables, failures=(*built.failures, *damaged, *failure_notes(failed)))
 
@@ -71,10 +77,15 @@ def rendered(out: Path, report: Report, *, probes: bool = True, figures: bool = 
     """
     from eden_bench.report.html.page import render
 
-    with locks.writing(out):
-        drawn = _figures(report, probes, out / "report" / "figures" if figures else None)
-    page = render(report, drawn, load_audits(out, lambda line: None))
-    return {**{form: render(report) for form, render in _RENDER.items()}, "html": page}
+    audits = load_audits(out, lambda line: None)
+    with garbage.passed_over():
+        with locks.writing(out):
+            drawn = _figures(report, probes, out / "report" / "figures" if figures else None)
+
+        def made(form: str) -> str:
+            return render(report, drawn, audits) if form == "html" else _RENDER[form](report)
+
+        return dict(zip(FORMS, each_of(FORMS, made, workers(report.tables)), strict=True))
 
 
 def write(out: Path, files: Mapping[str, str]) -> None:

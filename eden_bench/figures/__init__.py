@@ -11,8 +11,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from eden_bench.errors import EdenError
+from eden_bench.forking import each_of
 from eden_bench.records import warn_stderr
 from eden_bench.report.tables import Report
+from eden_bench.report.workers import workers
 
 if TYPE_CHECKING:
     from eden_bench.figures.style import Drawn
@@ -56,9 +58,10 @@ def for_report(
     drawn = [
         each for module in (*_FROM_SCORES, *(_FROM_ARRAYS if probes else ())) for each in _of(module, report, warn)
     ]
+    named = _named(drawn)
+    svgs = each_of(named, lambda one: style.finished(one[1], one[0], folder), workers(report.tables))
     return [
-        Figure(name, each.title, each.caption, style.finished(each, name, folder), each.task)
-        for name, each in _named(drawn)
+        Figure(name, each.title, each.caption, svg, each.task) for (name, each), svg in zip(named, svgs, strict=True)
     ]
 
 

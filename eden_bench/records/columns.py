@@ -49,7 +49,7 @@ def _split(text: str, wanted: Sequence[str]) -> Mapping[str, list[str]] | None:
 def _first_entries(text: str, count: int) -> list[list[str]] | None:
     """Return the first columns of many, without their header; None where a line has fewer."""
     lines = [line.split(",", count) for line in text.split("\n")[1:] if line]
-    if any(len(entries) <= count for entries in lines):
+    if set(map(len, lines)) - {count + 1}:
         return None
     return list(map(list, islice(zip(*lines, strict=True), count))) if lines else [[] for _ in range(count)]
 

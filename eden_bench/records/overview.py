@@ -21,9 +21,10 @@ from eden_bench.contracts import Cell
 from eden_bench.digests import canonical_json
 from eden_bench.errors import EdenError
 from eden_bench.files import atomic, plain_text
+from eden_bench.garbage import uncollected
 from eden_bench.records.record import CASES, Record, RecordDamaged
 from eden_bench.records.shared import Shared
-from eden_bench.records.store import RECORD, SCHEMA, Warn, folders, read, uncollected, warn_stderr
+from eden_bench.records.store import RECORD, SCHEMA, Warn, folders, read, warn_stderr
 
 INDEX = ".records.json"
 _FORMAT = f"1, schema {SCHEMA}"

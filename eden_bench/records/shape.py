@@ -78,8 +78,6 @@ _BY_TYPE = {str: TEXT, bool: FLAG, int: WHOLE, float: NUMBER, tuple: TEXTS, Mapp
 
 
 class _Entry(NamedTuple):
-    exact: type | None
-    """Whose every value fits and is kept as it is."""
     kind: Kind
     nested: type | None
     required: bool
@@ -98,33 +96,34 @@ def parse(kind: type[T], content: Mapping[str, Any], place: str = "", shared: Sh
     """
     values: dict[str, Any] = {}
     owner: Any = kind
-    for name, entry in _entries(owner).items():
+    for name, exact, entry in _entries(owner):
         value = content.get(name, _ABSENT)
-        if type(value) is entry.exact or (value is None and entry.nullable):
+        if type(value) is exact or (value is None and entry.nullable):
             values[name] = value
         elif shared and type(value) in (dict, list):
-            read = functools.partial(_read, entry, f"{place}{name}", shared)
-            values[name] = shared.once(read, entry.nested or entry.kind.name, value)
+            values[name] = shared.once(_read, entry.nested or entry.kind.name, value, entry, place, name, shared)
         elif value is not _ABSENT or entry.required:
-            values[name] = _read(entry, f"{place}{name}", shared, value)
+            values[name] = _read(value, entry, place, name, shared)
     return kind(**values)
 
 
-def _read(entry: _Entry, where: str, shared: Shared | None, value: Any) -> Any:  # noqa: ANN401
+def _read(value: Any, entry: _Entry, place: str, name: str, shared: Shared | None) -> Any:  # noqa: ANN401
     """Validate and convert a value."""
     if not entry.kind.fits(value):
-        raise Misshapen(f"its {where} is {_shown(value)}, expected {entry.kind.name}")
-    return parse(entry.nested, value, f"{where}.", shared) if entry.nested else entry.kind.read(value)
+        raise Misshapen(f"its {place}{name} is {_shown(value)}, expected {entry.kind.name}")
+    return parse(entry.nested, value, f"{place}{name}.", shared) if entry.nested else entry.kind.read(value)
 
 
 @functools.cache
-def _entries(owner: Any) -> dict[str, _Entry]:  # noqa: ANN401 - a dataclass
+def _entries(owner: Any) -> list[tuple[str, type | None, _Entry]]:  # noqa: ANN401 - a dataclass
+    """List a dataclass' fields: name, the type whose every value fits and is kept as it is, and what else fits."""
     hints = get_type_hints(owner, include_extras=True)
-    return {
+    found = {
         each.name: _entry(hints[each.name], each.default is MISSING and each.default_factory is MISSING)
         for each in fields(owner)
         if each.init
     }
+    return [(name, None if entry.nested else _EXACT.get(entry.kind.name), entry) for name, entry in found.items()]
 
 
 def _entry(hint: Any, required: bool) -> _Entry:  # noqa: ANN401 - a type
@@ -132,11 +131,10 @@ def _entry(hint: Any, required: bool) -> _Entry:  # noqa: ANN401 - a type
     if nullable:
         (hint,) = (part for part in get_args(hint) if part is not types.NoneType)
     if get_origin(hint) is Annotated:
-        return _Entry(None, get_args(hint)[1], None, required, nullable)
+        return _Entry(get_args(hint)[1], None, required, nullable)
     if is_dataclass(hint):
-        return _Entry(None, OBJECT, hint if isinstance(hint, type) else None, required, nullable)
-    kind = _BY_TYPE[get_origin(hint) or hint]
-    return _Entry(_EXACT.get(kind.name), kind, None, required, nullable)
+        return _Entry(OBJECT, hint if isinstance(hint, type) else None, required, nullable)
+    return _Entry(_BY_TYPE[get_origin(hint) or hint], None, required, nullable)
 
 
 def _shown(value: Any) -> str:  # noqa: ANN401

@@ -58,12 +58,15 @@ class Shared:
                         section[entry] = self._hold(section[entry], met)
         return found
 
-    def once(self, make: Callable[[Any], T], key: object, value: Any) -> T:  # noqa: ANN401
-        """Return what is made of a part; once for each that is held, under a key that says how it is made."""
+    def once(self, make: Callable[..., T], key: object, value: Any, *more: Any) -> T:  # noqa: ANN401
+        """Return what is made of a part, called with it and more; once for each that is held.
+
+        The key says how it is made.
+        """
         if id(value) not in self._known:
-            return make(value)
+            return make(value, *more)
         if (key, id(value)) not in self._made:
-            self._made[key, id(value)] = make(value)
+            self._made[key, id(value)] = make(value, *more)
         made: T = self._made[key, id(value)]
         return made
 

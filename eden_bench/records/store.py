@@ -2,16 +2,14 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
-import gc
 import hashlib
 import io
 import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +18,7 @@ from eden_bench.digests import canonical_json, digest, text_digest
 from eden_bench.errors import EdenError, UsageError
 from eden_bench.files import atomic, plain_text
 from eden_bench.forking import processes
+from eden_bench.garbage import uncollected
 from eden_bench.printable import printable_line
 from eden_bench.records import arrays
 from eden_bench.records.processes import FEW, Wanted, each_read, read_by
@@ -226,18 +225,6 @@ def load(out: Path, warn: Warn = warn_stderr, *, ahead: Wanted | None = None) ->
             else:
                 warn(f"{one}; it is left out")
     return found
-
-
-@contextlib.contextmanager
-def uncollected() -> Iterator[None]:
-    """Collect no garbage, of which reading makes none: looking for some among many records takes a fifth of it."""
-    was = gc.isenabled()
-    gc.disable()
-    try:
-        yield
-    finally:
-        if was:
-            gc.enable()
 
 
 def find(out: Path, prefix: str) -> Record:

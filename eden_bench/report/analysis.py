@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
-from eden_bench.forking import each_of, processes
+from eden_bench.forking import each_of
 from eden_bench.report import claims
 from eden_bench.report.cases.patient_scores import PatientScores, patient_scores
 from eden_bench.report.cases.patients import Sources, sources_of
@@ -20,9 +20,8 @@ from eden_bench.report.diagnostics.diagnostic import Diagnostic
 from eden_bench.report.pairs import paired
 from eden_bench.report.pairs.paired import Family
 from eden_bench.report.tables import Table
+from eden_bench.report.workers import workers
 
-FEW = 500
-"""Cells up to which one process is as fast."""
 _ADDED = ("patients", "claims", "pairs", "best")
 """What is added to a table."""
 _Said = tuple[dict[str, Any], Mapping[int, list[Diagnostic]]]
@@ -46,9 +45,8 @@ def analysed(tables: Sequence[Table], family: Family, diagnoses: Diagnoses | Non
         told = diagnoses.of(record for row in table.rows for record in row.cells.values()) if diagnoses else {}
         return {name: getattr(found, name) for name in _ADDED}, told
 
-    cells = sum(len(row.cells) for table in tables for row in table.rows)
     made = []
-    for table, (added, told) in zip(tables, each_of(tables, analyse, processes() if cells > FEW else 0), strict=True):
+    for table, (added, told) in zip(tables, each_of(tables, analyse, workers(tables)), strict=True):
         made.append(replace(table, **added))
         if diagnoses is not None:
             diagnoses.take(told)

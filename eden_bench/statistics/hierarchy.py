@@ -171,15 +171,34 @@ def difference(
         ValueError: one score each, so that nothing can vary.
     """
     both = [Scores(each, of_methods=of_methods) for each in (first, second)]
-    return compared(*both, shared_seeds=shared_seeds, shared_patients=shared_patients)
+    return compared([(both[0], both[1])], shared_seeds=shared_seeds, shared_patients=shared_patients)
 
 
-def compared(first: Scores, second: Scores, *, shared_seeds: bool, shared_patients: bool = True) -> Difference:
-    """Compare as ``difference`` does, scores that meet others too."""
-    terms = list(_terms((first, second), {SEEDS: shared_seeds, PATIENTS: shared_patients, PRETRAININGS: False}))
+def compared(pairs: Sequence[tuple[Scores, Scores]], *, shared_seeds: bool, shared_patients: bool = True) -> Difference:
+    """Compare as ``difference`` does, scores that meet others too.
+
+    Args:
+        pairs: whose first scores are of one shape, and whose second are of one; what is said of them stands one after
+            another along the first axis.
+        shared_seeds: as of ``difference``.
+        shared_patients: as of ``difference``.
+    """
+    shared = {SEEDS: shared_seeds, PATIENTS: shared_patients, PRETRAININGS: False}
+    terms = [_one_after_another(same) for same in zip(*(_terms(both, shared) for both in pairs), strict=True)]
     if not terms:
         raise ValueError("one score each has no variance: two seeds, or cases of two patients, are needed")
-    return _combined(first.mean - second.mean, terms, _ROUNDING * np.maximum(first.largest, second.largest))
+    value = _joined([first.mean - second.mean for first, second in pairs])
+    largest = _joined([np.maximum(first.largest, second.largest) for first, second in pairs])
+    return _combined(value, terms, _ROUNDING * largest)
+
+
+def _one_after_another(terms: Sequence[_Term]) -> _Term:
+    """Return one term of all pairs."""
+    return terms[0]._replace(variance=_joined([term.variance for term in terms]))
+
+
+def _joined(parts: Sequence[np.ndarray]) -> np.ndarray:
+    return parts[0] if len(parts) == 1 else np.concatenate(parts)
 
 
 def explained(first: Scores, second: Scores, *, shared_seeds: bool) -> dict[tuple[int, ...], np.ndarray]:

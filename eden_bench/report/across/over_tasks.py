@@ -16,12 +16,14 @@ from itertools import combinations
 
 import numpy as np
 
+from eden_bench.forking import each_of
 from eden_bench.report import findings
 from eden_bench.report.across.groups import Group, groups
 from eden_bench.report.across.notes import heading, notes
 from eden_bench.report.across.pairs import contrasts, scope
 from eden_bench.report.findings import Across
 from eden_bench.report.tables import Table
+from eden_bench.report.workers import workers
 from eden_bench.statistics import ranks, separation
 from eden_bench.statistics.aggregates import (
     PAIR_RESAMPLES,
@@ -44,7 +46,9 @@ def across(tables: Iterable[Table]) -> tuple[Across, ...]:
 
     Nothing is returned for fewer than two tables or two methods; ``across_notes.absence`` says why.
     """
-    return tuple(_compare(group) for group in groups(tables) if group.enough)
+    tables = list(tables)
+    asked = [group for group in groups(tables) if group.enough]
+    return tuple(each_of(asked, _compare, workers(tables)))
 
 
 def _compare(group: Group) -> Across:

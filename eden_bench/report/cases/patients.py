@@ -196,9 +196,11 @@ def _own(record: Record, score: ScoreDefinition, cases: CaseReader) -> tuple[Cel
     if not score.statistic or (score.statistic != "mean" and known_statistic(record.cell.task, score) is None):
         raise Unusable(f"no function of cases that is known here gives {score.name}")
     read = cases.read(record, score)
-    own = _scored(read, score, score.name)
-    _refuse_others(own, record, score)
-    return read, own
+    if score.name not in read.scored:
+        own = _made(read, score, score.name)
+        _refuse_others(own, record, score)
+        read.scored[score.name] = own
+    return read, read.scored[score.name]
 
 
 def read_scored(record: Record, score: ScoreDefinition, cases: CaseReader) -> tuple[Scored, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection
 
 from eden_bench.contracts import ScoreDefinition
@@ -37,7 +38,11 @@ def columns_of(control: str, score: ScoreDefinition) -> tuple[str, str]:
     return control, f"{score.name}_of_{control.replace(' ', '_')}"
 
 
-def labels_of(record: Record) -> list[str]:
-    """Return the labels of which a record's cases have a probability and a target; [] where there are none."""
-    columns = record.facts.cases.columns
-    return [name.removeprefix(P) for name in columns if name.startswith(P) and T + name.removeprefix(P) in columns]
+def labels_of(record: Record) -> tuple[str, ...]:
+    """Return the labels of which a record's cases have a probability and a target; () where there are none."""
+    return _labels(record.facts.cases.columns)
+
+
+@functools.cache
+def _labels(columns: tuple[str, ...]) -> tuple[str, ...]:
+    return tuple(name.removeprefix(P) for name in columns if name.startswith(P) and T + name.removeprefix(P) in columns)

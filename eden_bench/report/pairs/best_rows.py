@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from itertools import combinations
 
 import numpy as np
 
@@ -58,12 +59,16 @@ def _covariance(several: Sequence[PatientScores]) -> tuple[np.ndarray, float]:
 
     Of differences V to the first row, C(k, l) = (V(k, 1) + V(l, 1) - V(k, l)) / 2, made free of negative variances.
     """
-    count = len(several)
-    squares, df = np.zeros((count, count)), np.inf
-    for k in range(count):
-        for other in range(k):
-            found = compared(several[k].of_checkpoints, several[other].of_checkpoints, shared_seeds=True)
-            squares[k, other] = squares[other, k] = float(found.error[0]) ** 2
-            df = min(df, float(np.nan_to_num(found.df[0], nan=np.inf)))
+    squares, df = np.zeros((len(several), len(several))), np.inf
+    pairs: dict[tuple[tuple[int, ...], ...], list[tuple[int, int]]] = {}
+    for other, k in combinations(range(len(several)), 2):
+        shapes = tuple(several[each].of_checkpoints.values.shape for each in (k, other))
+        pairs.setdefault(shapes, []).append((k, other))
+    for places in pairs.values():
+        both = [(several[k].of_checkpoints, several[other].of_checkpoints) for k, other in places]
+        found = compared(both, shared_seeds=True)
+        first, second = np.transpose(places)
+        squares[first, second] = squares[second, first] = found.error**2
+        df = min(df, float(np.nan_to_num(found.df, nan=np.inf).min()))
     values, vectors = np.linalg.eigh((squares[:, :1] + squares[:1] - squares) / 2)
     return (vectors * values.clip(0)) @ vectors.T, df

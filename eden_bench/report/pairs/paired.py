@@ -18,7 +18,7 @@ from eden_bench.report.pairs.power import power
 from eden_bench.report.pairs.seed_tests import posteriors, tests_over_seeds
 from eden_bench.report.pairs.text import family_text
 from eden_bench.report.pairs.two import Two, comparable, of_checkpoints, of_methods
-from eden_bench.report.pairs.verdicts import OUTSIDE, decided
+from eden_bench.report.pairs.verdicts import OUTSIDE, decided, measured
 from eden_bench.report.tables import Row, Table
 
 Scores = Mapping[str, PatientScores]
@@ -103,17 +103,19 @@ def _margin(table: Table) -> float | None:
 def _pairs(table: Table, twos: Sequence[Two], family: Family) -> list[Pair]:
     higher = table.score.higher_is_better
     bayes = posteriors([two.rows for two in twos], twos[0].margin if twos else None, higher)
+    checkpoints = measured([of_checkpoints(two, family.allow_unequal) for two in twos])
+    methods = measured([of_methods(two, family.allow_unequal) for two in twos])
     return [
         Pair(
             row=row.label,
             other=other.label,
-            checkpoints=of_checkpoints(two, family.allow_unequal),
-            methods=of_methods(two, family.allow_unequal),
+            checkpoints=of_these,
+            methods=of_all,
             in_family=family.has(row, other),
             bayes=posterior,
             **tests_over_seeds(row, other, higher=higher),
         )
-        for two, posterior in zip(twos, bayes, strict=True)
+        for two, of_these, of_all, posterior in zip(twos, checkpoints, methods, bayes, strict=True)
         for row, other in [two.rows]
     ]
 

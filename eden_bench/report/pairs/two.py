@@ -9,9 +9,9 @@ import numpy as np
 
 from eden_bench.report.cases.patient_scores import PatientScores
 from eden_bench.report.findings import Finding, Scope
-from eden_bench.report.pairs.verdicts import measured
+from eden_bench.report.pairs.verdicts import Asked
 from eden_bench.report.tables import Row, ranges
-from eden_bench.statistics.hierarchy import ENOUGH_PRETRAININGS, compared
+from eden_bench.statistics.hierarchy import ENOUGH_PRETRAININGS
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class Two:
         return self.scores[0].seeds == self.scores[1].seeds
 
 
-def of_checkpoints(two: Two, allow_unequal: bool) -> Finding:
-    """Compare over other fine-tuning seeds and other patients, the pretrainings as they are."""
+def of_checkpoints(two: Two, allow_unequal: bool) -> Finding | Asked:
+    """Ask for the difference over other seeds and other patients, the pretrainings as they are; or say why not."""
     if note := _unequal_seeds(two, allow_unequal):
         return _none("checkpoints", two, "no claim", note)
     (first, second), note = comparable(two)
@@ -37,12 +37,14 @@ def of_checkpoints(two: Two, allow_unequal: bool) -> Finding:
     if max(counts) > min(counts) == 1 or (max(counts) == 1 and not len(first.patients)):
         too_few = "one fine-tuning seed tells nothing of others" + (f", and {note}" if note else "")
         return _none("checkpoints", two, "no claim", too_few)
-    found = compared(first.of_checkpoints, second.of_checkpoints, shared_seeds=two.share_seeds)
-    return measured("checkpoints", found, two.margin, _covers(first, max(counts) > 1, False), note)[0]
+    covers = _covers(first, max(counts) > 1, False)
+    return Asked(
+        "checkpoints", (first.of_checkpoints, second.of_checkpoints), two.share_seeds, two.margin, covers, note
+    )
 
 
-def of_methods(two: Two, allow_unequal: bool) -> Finding:
-    """Compare over other pretrainings, fine-tuning seeds and patients."""
+def of_methods(two: Two, allow_unequal: bool) -> Finding | Asked:
+    """Ask for the difference over other pretrainings, fine-tuning seeds and patients; or say why not."""
     counts = [len(each.by_pretraining) for each in two.scores]
     if min(counts) < ENOUGH_PRETRAININGS:
         few = f"{counts[0]} and {counts[1]} pretrainings, at least {ENOUGH_PRETRAININGS} each are needed"
@@ -51,9 +53,9 @@ def of_methods(two: Two, allow_unequal: bool) -> Finding:
         return _none("methods", two, "no claim", note)
     (first, second), note = comparable(two)
     drawn = first.drawn or second.drawn
-    found = compared(first.of_methods, second.of_methods, shared_seeds=two.share_seeds and not drawn)
     several = drawn or min(len(first.seeds), len(second.seeds)) > 1
-    return measured("methods", found, two.margin, _covers(first, several, True), note)[0]
+    both, shared = (first.of_methods, second.of_methods), two.share_seeds and not drawn
+    return Asked("methods", both, shared, two.margin, _covers(first, several, True), note)
 
 
 def _none(scope: Scope, two: Two, verdict: str, note: str) -> Finding:

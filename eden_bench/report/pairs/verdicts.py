@@ -14,11 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from eden_bench.report.findings import Finding, Scope, Verdict
-from eden_bench.statistics.hierarchy import Difference
+from eden_bench.statistics.hierarchy import Scores, compared
 from eden_bench.statistics.multiplicity import benjamini_hochberg, holm
 from eden_bench.statistics.t_tests import LEVEL
 
@@ -27,29 +28,62 @@ _CONSTANT = "the difference is the same for every seed and patient: no test"
 _IDENTICAL = "the two are identical for every seed and patient: no test"
 
 
-def measured(scope: Scope, found: Difference, margin: float | None, covers: str = "", note: str = "") -> list[Finding]:
-    """Describe differences, (N,), each as a finding without a verdict yet."""
+class Asked(NamedTuple):
+    """A difference of two rows that is yet to be measured."""
+
+    scope: Scope
+    scores: tuple[Scores, Scores]
+    shared_seeds: bool
+    margin: float | None
+    covers: str
+    """What its interval covers, in words."""
+    note: str
+
+    @property
+    def alike(self) -> tuple[object, ...]:
+        """What is equal of those that are measured together."""
+        return self.scope, self.shared_seeds, self.margin, *(each.values.shape for each in self.scores)
+
+
+def measured(asked: Sequence[Finding | Asked]) -> list[Finding]:
+    """Describe differences, each as a finding without a verdict yet; what is a finding already stays as it is."""
+    groups: dict[tuple[object, ...], list[int]] = {}
+    for place, each in enumerate(asked):
+        if isinstance(each, Asked):
+            groups.setdefault(each.alike, []).append(place)
+    found = {
+        place: finding
+        for places in groups.values()
+        for place, finding in zip(places, _measured([asked[place] for place in places]), strict=True)  # type: ignore[misc]
+    }
+    return [found[place] if isinstance(each, Asked) else each for place, each in enumerate(asked)]
+
+
+def _measured(asked: Sequence[Asked]) -> list[Finding]:
+    """Describe differences that are alike."""
+    margin = asked[0].margin
+    found = compared([each.scores for each in asked], shared_seeds=asked[0].shared_seeds)
     half, p = found.half_width, found.p
     family, undefined = found.family_p, np.full(len(p), np.nan)
     equal = undefined if margin is None else found.equivalence_p(margin)
     family_equal = undefined if margin is None else found.family_equivalence_p(margin)
     return [
         Finding(
-            scope=scope,
+            scope=each.scope,
             verdict="undecided",
-            difference=float(value),
-            low=float(value - half[place]),
-            high=float(value + half[place]),
+            difference=float(found.value[place]),
+            low=float(found.value[place] - half[place]),
+            high=float(found.value[place] + half[place]),
             df=_number(found.df[place]),
             p=_number(p[place]),
             family_p=_number(family[place]),
             equivalence_p=_number(equal[place]),
             family_equivalence_p=_number(family_equal[place]),
             margin=margin,
-            covers=covers,
-            note="; ".join(filter(None, [note, _still(float(value), p[place])])),
+            covers=each.covers,
+            note="; ".join(filter(None, [each.note, _still(float(found.value[place]), p[place])])),
         )
-        for place, value in enumerate(found.value)
+        for place, each in enumerate(asked)
     ]
 
 

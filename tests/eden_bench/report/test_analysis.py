@@ -1,11 +1,14 @@
 """A report computed by several processes is the report computed by one."""
 
 import os
+from pathlib import Path
 
 import numpy as np
 
+from eden_bench.cli.report_files import rendered
 from eden_bench.contracts import ScoreDefinition
-from eden_bench.report import analysis
+from eden_bench.figures import style
+from eden_bench.report import analysis, workers
 from eden_bench.report.build import build
 from tests.eden_bench.stored import patients, store
 
@@ -35,8 +38,7 @@ def stored():
 def test_several_processes_compute_what_one_does(monkeypatch):
     here, seen = os.getpid(), []
     alone = build(stored(), diagnosed=True)
-    monkeypatch.setattr(analysis, "FEW", 1)
-    monkeypatch.setattr(analysis, "processes", lambda: 2)
+    large_from_now(monkeypatch)
     monkeypatch.setattr(analysis, "_read", told(analysis._read, lambda: seen.append(os.getpid())))
     several = build(stored(), diagnosed=True)
     assert seen == []  # tables were read elsewhere
@@ -46,6 +48,31 @@ def test_several_processes_compute_what_one_does(monkeypatch):
     assert several.across == alone.across
     assert any(table.pairs for table in several.tables)
     assert several.diagnostics
+
+
+def large_from_now(monkeypatch):
+    """Take every report for a large one."""
+    monkeypatch.setattr(workers, "FEW", 1)
+    monkeypatch.setattr(workers, "processes", lambda: 2)
+
+
+def test_several_processes_draw_and_write_what_one_does(monkeypatch, tmp_path):
+    report, here, seen = build(stored(), diagnosed=True), os.getpid(), []
+    alone = files(report, tmp_path / "alone")
+    large_from_now(monkeypatch)
+    monkeypatch.setattr(style, "finished", told(style.finished, lambda: seen.append(os.getpid())))
+    several = files(report, tmp_path / "several")
+    assert seen == []  # figures were finished elsewhere
+    assert os.getpid() == here
+    assert several == alone
+    assert {Path(name).suffix for name in several} == {".svg", ".pdf", ".md", ".tex", ".csv", ".json", ".html"}
+
+
+def files(report, out):
+    """Render a report with its figures; return everything that was made, by name."""
+    made = rendered(out, report, probes=False, figures=True)
+    drawn = {file.name: file.read_bytes() for file in (out / "report" / "figures").iterdir()}
+    return drawn | {f"report.{form}": text for form, text in made.items()}
 
 
 def told(function, tell):
