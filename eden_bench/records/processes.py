@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import marshal
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 Wanted = Callable[[Record], Collection[str]]
 """Which columns of a record's cases will be asked for; none if they are many, or not known."""
-Read = Callable[[Path, Shared], Record]
+Read = Callable[[Path, Shared, Wanted | None], Record]
 FEW = 2000
 """Records up to which one process is as fast."""
 _BLOCK = 200
@@ -32,7 +32,7 @@ def each_read(folders: Iterable[Path], read: Read) -> Iterator[Record | RecordDa
     shared = Shared()
     for folder in folders:
         try:
-            yield read(folder, shared)
+            yield read(folder, shared, None)
         except RecordDamaged as error:
             yield error
 
@@ -71,7 +71,9 @@ def _record(
         return RecordDamaged(entry)
     content, columns = entry
     ahead = {name: texts[each] if isinstance(each, int) else np.frombuffer(each) for name, each in columns.items()}
-    return Record(folder, shared.content(content, met), shared=shared, ahead=ahead)
+    record = Record(folder, shared.content(content, met), shared=shared, ahead=ahead)
+    _ = record.facts  # while others read
+    return record
 
 
 def _block(folders: Iterable[Path], read: Read, wanted: Wanted, shared: Shared) -> _Block:
@@ -82,15 +84,10 @@ def _block(folders: Iterable[Path], read: Read, wanted: Wanted, shared: Shared) 
 
 def _entry(folder: Path, read: Read, wanted: Wanted, shared: Shared, texts: dict[tuple[str, ...], int]) -> _Entry:
     try:
-        record = read(folder, shared)
+        record = read(folder, shared, wanted)
     except RecordDamaged as error:
         return str(error)
-    try:
-        names = wanted(record)
-        columns: Mapping[str, np.ndarray] = record.columns(names) if names else {}
-    except Exception:
-        columns = {}
-    return dict(record.content), {name: _told(each, texts) for name, each in columns.items()}
+    return dict(record.content), {name: _told(each, texts) for name, each in record.ahead.items()}
 
 
 def _told(column: np.ndarray, texts: dict[tuple[str, ...], int]) -> bytes | int:

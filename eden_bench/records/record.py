@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
@@ -52,13 +53,13 @@ class Record:
         folder: where it lies.
         content: ``record.json`` as read.
         shared: holds what the records that were read with it have in common.
-        ahead: columns of its cases that were parsed when it was read.
+        ahead: columns of its cases that were parsed when it was read, by name.
     """
 
     folder: Path
     content: Mapping[str, Any]
     shared: Shared | None = field(default=None, repr=False, compare=False, kw_only=True)
-    ahead: Mapping[str, np.ndarray] | None = field(default=None, repr=False, compare=False, kw_only=True)
+    ahead: dict[str, np.ndarray] = field(default_factory=dict, repr=False, compare=False, kw_only=True)
 
     @cached_property
     def facts(self) -> Content:
@@ -188,6 +189,13 @@ class Record:
         if self.ahead and all(name in self.ahead for name in wanted):
             return {name: self.ahead[name] for name in wanted}
         return columns(self.cases_bytes(), wanted, self.facts.cases.rows)
+
+    def look_ahead(self, wanted: Callable[[Record], Collection[str]], cases: bytes) -> None:
+        """Parse the columns that will be asked for, of the file of the cases; none if that fails."""
+        with contextlib.suppress(Exception):  # which is told to whoever asks for them
+            if names := wanted(self):
+                found = [name for name in self.facts.cases.columns if name in names]
+                self.ahead.update(columns(cases, found, self.facts.cases.rows))
 
     def cases_bytes(self) -> bytes:
         """Return the file of the cases.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import marshal
 from collections.abc import Callable, Collection, Mapping
@@ -142,4 +143,10 @@ class Shared:
 
 def _joined(texts: Mapping[str, str]) -> str:
     """Join the entries of a JSON object, whose names are sorted."""
-    return "{" + ",".join(f"{encode_basestring_ascii(name)}:{texts[name]}" for name in sorted(texts)) + "}"
+    return "{" + ",".join([begin + texts[name] for name, begin in _sorted(tuple(texts))]) + "}"
+
+
+@functools.cache
+def _sorted(names: tuple[str, ...]) -> list[tuple[str, str]]:
+    """Sort names; return each with how its entry begins."""
+    return [(name, f"{encode_basestring_ascii(name)}:") for name in sorted(names)]

@@ -150,26 +150,30 @@ def cases_csv(cases: Mapping[str, Sequence[Any]]) -> bytes:
     return text.getvalue().encode()
 
 
-def read(folder: Path, shared: Shared | None = None) -> Record:
+def read(folder: Path, shared: Shared | None = None, ahead: Wanted | None = None) -> Record:
     """Read one record and validate its id, digest and content.
 
     Args:
         folder: of the record.
         shared: holds what it has in common with others that are read with it.
+        ahead: which columns of its cases will be asked for, and are parsed now, if they can be.
 
     Raises:
         RecordDamaged: names the folder and what is wrong.
     """
     try:
         shared = shared or Shared()
-        record = Record(folder, plain_text.read_json(folder / RECORD, shared.parsed, digested=True), shared=shared)
+        content = plain_text.read_json(folder / RECORD, shared.parsed, digested=True)
+        record = Record(folder, content, shared=shared, ahead={})
         _refuse_others(record, shared)
         cell = Cell(**record.content["cell"]).id_by(shared.section)  # which has the fields of this version
     except (OSError, ValueError, TypeError, RecursionError) as error:
         raise RecordDamaged(f"record {folder} cannot be read ({reason(error)}): {REMEDY}") from error
     if not cell == record.id == folder.name:
         raise RecordDamaged(f"record {folder} describes cell {cell[:12]}, not the one it is named after")
-    record.cases_bytes()
+    cases = record.cases_bytes()
+    if ahead:
+        record.look_ahead(ahead, cases)
     return record
 
 

@@ -24,7 +24,7 @@ def wanted(record: Record, score: ScoreDefinition, *, diagnosed: bool) -> Collec
     if score.statistic != "mean" or (diagnosed and labels_of(record)):
         return ()
     controls = [column for name in record.controls for column in columns_of(name, score)]
-    return {"case", "patient", score.name, *controls}
+    return {"patient" if "patient" in record.facts.cases.columns else "case", score.name, *controls}
 
 
 def wanted_ahead(record: Record) -> Collection[str]:

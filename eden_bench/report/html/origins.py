@@ -49,10 +49,13 @@ def leakage(report: Report, audits: Audits) -> list[str]:
 
 def environment(report: Report) -> list[tuple[str, str]]:
     """Return versions, devices and threads, each value with the number of cells where there are several."""
+    alike: dict[tuple[Any, ...], list[Record]] = {}
+    for record in records_of(report):
+        alike.setdefault((id(record.provenance.versions), *_machine(record)), []).append(record)
     told: dict[str, Counter[str]] = {}
-    for line, count in Counter(tuple(_told(record)) for record in records_of(report)).items():
-        for name, value in line:
-            told.setdefault(name, Counter())[value] += count
+    for records in alike.values():
+        for name, value in _told(records[0]):
+            told.setdefault(name, Counter())[value] += len(records)
     return [(name, printable_line(_values(values))) for name, values in told.items()]
 
 
@@ -96,12 +99,17 @@ def _told(record: Record) -> Iterable[tuple[str, str]]:
     """Yield what a record says of its versions and machine."""
     for name, version in record.provenance.versions.items():
         yield str(name), str(version)
+    *machine, threads, code = _machine(record)
+    yield from ((name.replace("_", " "), told) for name, told in zip(_MACHINE, machine, strict=True) if told)
+    yield "threads", threads if threads != "0" else "on a GPU"
+    yield "version of the numbers", code
+
+
+def _machine(record: Record) -> tuple[str, ...]:
+    """Return what a record says of _MACHINE, "" for nothing, its threads, and the version of the numbers."""
     content: Any = record.content.get("provenance")
-    for name in _MACHINE:
-        if isinstance(content, Mapping) and content.get(name):
-            yield name.replace("_", " "), str(content[name])
-    yield "threads", str(record.cell.threads) if record.cell.threads else "on a GPU"
-    yield "version of the numbers", str(record.cell.code)
+    told = content if isinstance(content, Mapping) else {}
+    return *(str(told.get(name) or "") for name in _MACHINE), str(record.cell.threads), str(record.cell.code)
 
 
 def _values(values: Counter[str]) -> str:
