@@ -116,6 +116,8 @@ def of_mean(columns: Columns, name: str) -> np.ndarray:
     """
     values = np.asarray(columns[name], dtype=float)
     there = ~np.isnan(values)
+    if there.all():
+        return values - values.mean()
     return np.where(there, values - values[there].mean(), 0.0) * (len(values) / there.sum())
 
 

@@ -7,6 +7,7 @@ import json
 import marshal
 from collections.abc import Callable, Collection, Mapping
 from json.encoder import encode_basestring_ascii
+from sys import intern
 from typing import Any, TypeVar
 
 from eden_bench.digests import canonical_json
@@ -97,6 +98,7 @@ class Shared:
         plain: dict[str, str] = {}  # parts that are parsed together
         for part in text[len(start) + 1 : -1].split("," + start):
             name, _, value = part.partition('": ')
+            name = intern(name)
             if name in found:
                 raise ValueError("a name stands twice")
             if name in held:
@@ -109,7 +111,7 @@ class Shared:
         rest = json.loads('{"' + ',"'.join(plain.values()) + "}") if plain else {}
         if rest.keys() != plain.keys():
             raise ValueError("a line holds several members, or a name is written otherwise")
-        return found | rest
+        return found | {name: _once(value) for name, value in rest.items()}
 
     def _value(self, text: str) -> Any:  # noqa: ANN401
         """Parse a part's text, and hold it."""
@@ -139,6 +141,13 @@ class Shared:
         if isinstance(value, dict):
             for each in value.values():
                 self._know(each)
+
+
+def _once(value: Any) -> Any:  # noqa: ANN401
+    """Return a value whose text, and that of its members, is held once in this process."""
+    if type(value) is str:
+        return intern(value)
+    return {intern(name): _once(each) for name, each in value.items()} if type(value) is dict else value
 
 
 def _joined(texts: Mapping[str, str]) -> str:

@@ -105,9 +105,10 @@ class Scored:
         """(P,) sum of the column over each patient's cases that have a value, and (P,) how many have one."""
         values = np.asarray(self.columns[self.name], dtype=float)
         there = ~np.isnan(values)
+        if not there.all():
+            values = np.where(there, values, 0)
         length = len(self.names)
-        totals = np.bincount(self.of_patient, np.where(there, values, 0), length)
-        return totals, np.bincount(self.of_patient, there, length)
+        return np.bincount(self.of_patient, values, length), np.bincount(self.of_patient, there, length)
 
     @cached_property
     def _groups(self) -> Groups:
