@@ -189,6 +189,8 @@ def carry_out(
         cells = f"{len(lacking)} of {len(done.slots)} cells"
         watch.say(f"{cells} are stored without masks and stay so: repeat them with --force to keep masks")
     Runner(done.plan, inputs, watch, trackers, force, only_failed, on_error, launch or Launch()).run()
+    if any(slot.state == "ran" for slot in done.slots):
+        records.glance(settings.out, lambda line: None)  # notes them, so that the next plan need not read them
     return done
 
 

@@ -42,6 +42,13 @@ def log(tmp_path, monkeypatch):
     return lambda: path.read_text().splitlines()
 
 
+def test_what_a_run_has_stored_is_not_read_by_the_next_plan(here, log, monkeypatch):
+    monkeypatch.setattr("eden_bench.records.overview._SETTLED_NS", -(10**9))  # else files of 2 s ago are read again
+    out = run(here).plan.slots[0].record.folder.parents[1]
+    monkeypatch.setattr("eden_bench.records.overview.read", lambda folder, shared: pytest.fail(f"{folder} was read"))
+    assert len(records.glance(out, pytest.fail)) == 6
+
+
 def test_a_run_issued_again_reuses_every_cell(here, log):
     first = run(here)
     assert [slot.state for slot in first.slots] == ["ran"] * 6
