@@ -22,9 +22,9 @@ from eden_bench.digests import canonical_json
 from eden_bench.errors import EdenError
 from eden_bench.files import atomic, plain_text
 from eden_bench.garbage import uncollected
-from eden_bench.records.record import CASES, Record, RecordDamaged
-from eden_bench.records.shared import Shared
-from eden_bench.records.store import RECORD, SCHEMA, Warn, folders, read, warn_stderr
+from eden_bench.records.processes import each_read
+from eden_bench.records.record import CASES, RECORD, Record, RecordDamaged
+from eden_bench.records.store import SCHEMA, Warn, folders, read, warn_stderr
 
 INDEX = ".records.json"
 _FORMAT = f"1, schema {SCHEMA}"
@@ -118,19 +118,19 @@ def glance(out: Path, warn: Warn = warn_stderr, *, keep: bool = True) -> list[Re
 
 
 def _each(out: Path, known: _Index, warn: Warn) -> Iterator[Record]:
-    shared = Shared()
-    for folder in folders(out / "records"):
-        stamps = _stamps(folder)
-        record = known.get(folder, stamps)
-        if record is None:
-            try:
-                record = read(folder, shared)
-            except RecordDamaged as error:
-                warn(f"{error}; it is left out")
-                continue
-            known.note(record, stamps)
-            record = known.get(folder, stamps) or record  # which holds a hundredth of it in memory
-        yield record
+    stamped = [(folder, _stamps(folder)) for folder in folders(out / "records")]
+    places = [(folder, stamps, known.get(folder, stamps)) for folder, stamps in stamped]
+    anew = each_read([folder for folder, _, record in places if record is None], read)  # after their stamps were taken
+    for folder, stamps, record in places:
+        if record is not None:
+            yield record
+            continue
+        found = next(anew)
+        if isinstance(found, RecordDamaged):
+            warn(f"{found}; it is left out")
+            continue
+        known.note(found, stamps)
+        yield known.get(folder, stamps) or found  # which holds a hundredth of it in memory
 
 
 def state(out: Path) -> str:

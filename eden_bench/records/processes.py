@@ -8,8 +8,9 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from eden_bench.files.read_ahead import ReadAhead
 from eden_bench.forking import each_of
-from eden_bench.records.record import Record, RecordDamaged
+from eden_bench.records.record import CASES, RECORD, Record, RecordDamaged
 from eden_bench.records.shared import Shared
 
 if TYPE_CHECKING:
@@ -20,6 +21,8 @@ Wanted = Callable[[Record], Collection[str]]
 Read = Callable[[Path, Shared, Wanted | None], Record]
 FEW = 2000
 """Records up to which one process is as fast."""
+FILES = (RECORD, CASES)
+"""Read of every record."""
 _BLOCK = 200
 _Entry = str | tuple[dict[str, Any], dict[str, bytes | int]]
 """Of a record: its content and columns; of a damaged one, what is wrong."""
@@ -27,14 +30,18 @@ _Block = tuple[list[_Entry], list[tuple[str, ...]]]
 """Entries, and the columns of text that they name by their numbers."""
 
 
-def each_read(folders: Iterable[Path], read: Read) -> Iterator[Record | RecordDamaged]:
+def each_read(folders: Sequence[Path], read: Read) -> Iterator[Record | RecordDamaged]:
     """Yield every record in order, or what is wrong with it, as this process reads them."""
-    shared = Shared()
-    for folder in folders:
-        try:
-            yield read(folder, shared, None)
-        except RecordDamaged as error:
-            yield error
+    shared, blocks, ahead = Shared(), _blocks(folders), ReadAhead(FILES)
+    try:
+        for block, later in zip(blocks, [*blocks[1:], ()], strict=False):
+            for folder in ahead.through(block, later):
+                try:
+                    yield read(folder, shared, None)
+                except RecordDamaged as error:
+                    yield error
+    finally:
+        ahead.end()
 
 
 def read_by(count: int, folders: Sequence[Path], read: Read, wanted: Wanted) -> Iterator[Record | RecordDamaged]:
@@ -46,13 +53,26 @@ def read_by(count: int, folders: Sequence[Path], read: Read, wanted: Wanted) -> 
         read: reads and validates one.
         wanted: which columns are parsed on the way, for ``Record.columns``.
     """
-    blocks = [folders[start : start + _BLOCK] for start in range(0, len(folders), _BLOCK)]
+    blocks, ahead = _blocks(folders), ReadAhead(FILES)
     shared, theirs, array_of = Shared(), Shared(), functools.cache(_array)
-    sent = each_of(blocks, lambda block: marshal.dumps(_block(block, read, wanted, theirs)), count)
-    for block, content in zip(blocks, sent, strict=True):
-        entries, told = marshal.loads(content)  # noqa: S302 - from ourselves
-        known, met = list(map(array_of, told)), dict[int, Any]()
-        yield from (_record(folder, entry, known, shared, met) for folder, entry in zip(block, entries, strict=True))
+
+    def content_of(number: int) -> bytes:
+        later = blocks[number + count] if number + count < len(blocks) else ()
+        return marshal.dumps(_block(ahead.through(blocks[number], later), read, wanted, theirs))
+
+    try:
+        for block, content in zip(blocks, each_of(range(len(blocks)), content_of, count), strict=True):
+            entries, told = marshal.loads(content)  # noqa: S302 - from ourselves
+            known, met = list(map(array_of, told)), dict[int, Any]()
+            yield from (
+                _record(folder, entry, known, shared, met) for folder, entry in zip(block, entries, strict=True)
+            )
+    finally:
+        ahead.end()
+
+
+def _blocks(folders: Sequence[Path]) -> list[Sequence[Path]]:
+    return [folders[start : start + _BLOCK] for start in range(0, len(folders), _BLOCK)]
 
 
 def _array(texts: tuple[str, ...]) -> np.ndarray:

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from eden_bench.records.shared import Shared
 
 T = TypeVar("T")
-CASES, ARRAYS = "cases.csv", "arrays.npz"
+RECORD, CASES, ARRAYS = "record.json", "cases.csv", "arrays.npz"
 REMEDY = "issue its 'eden-bench run' again, which keeps this one in superseded/, or put the file back"
 
 

@@ -22,7 +22,7 @@ from eden_bench.garbage import uncollected
 from eden_bench.printable import printable_line
 from eden_bench.records import arrays
 from eden_bench.records.processes import FEW, Wanted, each_read, read_by
-from eden_bench.records.record import ARRAYS, CASES, REMEDY, Record, RecordDamaged, reason
+from eden_bench.records.record import ARRAYS, CASES, RECORD, REMEDY, Record, RecordDamaged, reason
 from eden_bench.records.shape import Misshapen, is_number
 from eden_bench.records.shared import Shared
 
@@ -30,7 +30,6 @@ SCHEMA = 3
 """3: scores with unit, bounds and statistic, controls, arrays. 2: with a digest of itself; read as well. An edit of a
 record without one could not be seen, so it is left out."""
 _READABLE = (2, SCHEMA)
-RECORD = "record.json"
 Warn = Callable[[str], None]
 Files = Mapping[str, bytes]
 """File name to content: a record before it is stored."""
