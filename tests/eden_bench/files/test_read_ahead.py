@@ -1,0 +1,77 @@
+"""Files are read ahead by threads once a disk has made the process wait, and never before."""
+
+import threading
+import time
+from pathlib import Path
+
+import pytest
+
+from eden_bench.files import read_ahead
+from eden_bench.files.read_ahead import ReadAhead
+
+
+@pytest.fixture
+def blocks(tmp_path):
+    """Three blocks of four folders with a file each."""
+    folders = [tmp_path / f"{number:02}" for number in range(12)]
+    for folder in folders:
+        folder.mkdir()
+        (folder / "a.txt").write_text(folder.name)
+    return [folders[start : start + 4] for start in (0, 4, 8)]
+
+
+@pytest.fixture
+def opened(monkeypatch):
+    """Which files threads have opened."""
+    found = set()
+    real = Path.open
+
+    def noting(path, *given, **more):
+        if threading.current_thread() is not threading.main_thread():
+            found.add(path.parent.name)
+        return real(path, *given, **more)
+
+    monkeypatch.setattr(Path, "open", noting)
+    return found
+
+
+def through(blocks, each, names=("a.txt", "absent.txt")):
+    ahead = ReadAhead(names)
+    try:
+        for block, later in zip(blocks, [*blocks[1:], ()], strict=True):
+            for folder in ahead.through(block, later):
+                each(folder)
+        return ahead.slow
+    finally:
+        ahead.end()
+
+
+def test_a_slow_disk_is_read_ahead_of_from_the_second_block_on(blocks, opened):
+    seen = []
+    assert through(blocks, lambda folder: (time.sleep(0.02), seen.append(folder)))
+    assert seen == [folder for block in blocks for folder in block]
+    assert opened == {folder.name for folder in blocks[2]}  # the first was waited for, the second had begun
+    assert threading.active_count() == 1
+
+
+def test_a_quick_disk_gets_no_threads(blocks, opened, monkeypatch):
+    monkeypatch.setattr(read_ahead, "ThreadPoolExecutor", lambda count: pytest.fail("threads were started"))
+    assert not through(blocks, lambda folder: sum(range(200_000)))
+    assert opened == set()
+
+
+def test_threads_end_where_reading_is_given_up(blocks):
+    def breaks(folder):
+        if folder == blocks[2][1]:
+            raise KeyError
+        time.sleep(0.02)
+
+    with pytest.raises(KeyError):
+        through(blocks, breaks)
+    assert threading.active_count() == 1
+
+
+def test_a_file_that_is_gone_is_told_by_who_asks_for_it(blocks, opened):
+    (blocks[2][0] / "a.txt").unlink()
+    assert through(blocks, lambda folder: time.sleep(0.02))
+    assert blocks[2][0].name in opened
