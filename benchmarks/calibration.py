@@ -4,7 +4,7 @@
     python -m benchmarks.calibration --matrices 200
 
 Every matrix is 12 methods × 9 tasks (``null_matrices``) and goes through the functions that decide a report's verdicts:
-``hierarchy.difference`` of the first method against each other one, ``verdicts.measured`` and ``verdicts.decided``
+``hierarchy.difference`` of the first method against each other one, ``verdicts.described`` and ``verdicts.decided``
 over the family of all its pairs in all tasks. The paper's own test is counted on the same matrices.
 """
 
@@ -21,7 +21,7 @@ import numpy as np
 from benchmarks.null_matrices import WORLDS, Design, World, drawn_in_parts
 from eden_bench.contracts.scores import MARGIN
 from eden_bench.report.findings import Finding, Scope
-from eden_bench.report.pairs.verdicts import decided, measured
+from eden_bench.report.pairs.verdicts import decided, described
 from eden_bench.statistics.hierarchy import Difference, difference
 from eden_bench.statistics.t_tests import LEVEL
 
@@ -146,8 +146,9 @@ def _paper(scores: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 def _verdicts(found: Difference, scope: Scope) -> list[list[Finding]]:
     rows = [Difference(*(getattr(found, name)[row] for name in Difference._fields)) for row in range(len(found.value))]
-    yes = [True] * found.value.shape[1]
-    return [decided(measured(scope, row, MARGIN), yes, yes) for row in rows]
+    pairs = found.value.shape[1]
+    yes, words = [True] * pairs, [("", "")] * pairs
+    return [decided(described(scope, row, MARGIN, words), yes, yes) for row in rows]
 
 
 def _share_with(found: Difference, scope: Scope, claims: Sequence[str]) -> float:

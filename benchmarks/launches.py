@@ -63,7 +63,7 @@ def _profiled(step: Callable[[], object], device: torch.device, steps: int) -> t
 
 def _is_work(event: Any) -> bool:  # noqa: ANN401 - torch.autograd.profiler_util.FunctionEvent
     """Return whether the device works in an event: no wait, nor the span of a named region."""
-    on_device = event.device_type != torch.autograd.DeviceType.CPU
+    on_device = event.device_type != torch.autograd.DeviceType.CPU  # type: ignore[attr-defined]
     return on_device and not event.is_user_annotation and not event.name.startswith(_NOT_WORK)
 
 

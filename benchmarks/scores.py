@@ -11,7 +11,8 @@ import numpy as np
 import torch
 
 from benchmarks.timing import Bar, Equality, Side, arguments, compare, report, skipped, wanted
-from tasks.finetuning.scores import count_pixels, dice
+from eden_bench.case_statistics import dice
+from tasks.finetuning.scores import count_pixels
 
 MASKS, SIDE_PX = 98, 256
 _UNITS = 10

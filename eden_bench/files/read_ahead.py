@@ -12,7 +12,7 @@ from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-THREADS = 16
+THREADS, _NAME = 16, "read-ahead"
 _BLOCK = 1 << 20
 _WAITED_S, _TIMES = 5e-4, 2.0
 """Seconds of waiting for a folder, and times as long as was worked, from which a disk is slow."""
@@ -49,7 +49,7 @@ class ReadAhead:
         worked = time.process_time() - busy
         waited = time.perf_counter() - start - worked
         if self._pool is None and waited > max(_WAITED_S * len(folders), _TIMES * worked):
-            self._pool = ThreadPoolExecutor(THREADS)
+            self._pool = ThreadPoolExecutor(THREADS, _NAME)
 
     def end(self) -> None:
         """End the threads."""

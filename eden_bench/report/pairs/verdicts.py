@@ -19,7 +19,7 @@ from typing import NamedTuple
 import numpy as np
 
 from eden_bench.report.findings import Finding, Scope, Verdict
-from eden_bench.statistics.hierarchy import Scores, compared
+from eden_bench.statistics.hierarchy import Difference, Scores, compared
 from eden_bench.statistics.multiplicity import benjamini_hochberg, holm
 from eden_bench.statistics.t_tests import LEVEL
 
@@ -61,29 +61,41 @@ def measured(asked: Sequence[Finding | Asked]) -> list[Finding]:
 
 def _measured(asked: Sequence[Asked]) -> list[Finding]:
     """Describe differences that are alike."""
-    margin = asked[0].margin
-    found = compared([each.scores for each in asked], shared_seeds=asked[0].shared_seeds)
+    first = asked[0]
+    found = compared([each.scores for each in asked], shared_seeds=first.shared_seeds)
+    return described(first.scope, found, first.margin, [(each.covers, each.note) for each in asked])
+
+
+def described(scope: Scope, found: Difference, margin: float | None, words: Sequence[tuple[str, str]]) -> list[Finding]:
+    """Describe differences, (N,), each as a finding without a verdict yet.
+
+    Args:
+        scope: of all of them.
+        found: what was measured of them.
+        margin: of equivalence; None for a score without one.
+        words: of each, what its interval covers, and a note.
+    """
     half, p = found.half_width, found.p
     family, undefined = found.family_p, np.full(len(p), np.nan)
     equal = undefined if margin is None else found.equivalence_p(margin)
     family_equal = undefined if margin is None else found.family_equivalence_p(margin)
     return [
         Finding(
-            scope=each.scope,
+            scope=scope,
             verdict="undecided",
-            difference=float(found.value[place]),
-            low=float(found.value[place] - half[place]),
-            high=float(found.value[place] + half[place]),
+            difference=float(value),
+            low=float(value - half[place]),
+            high=float(value + half[place]),
             df=_number(found.df[place]),
             p=_number(p[place]),
             family_p=_number(family[place]),
             equivalence_p=_number(equal[place]),
             family_equivalence_p=_number(family_equal[place]),
             margin=margin,
-            covers=each.covers,
-            note="; ".join(filter(None, [each.note, _still(float(found.value[place]), p[place])])),
+            covers=covers,
+            note="; ".join(filter(None, [note, _still(float(value), p[place])])),
         )
-        for place, each in enumerate(asked)
+        for place, (value, (covers, note)) in enumerate(zip(found.value, words, strict=True))
     ]
 
 
