@@ -1,7 +1,8 @@
 """Do many things by several processes that share the memory of this one, in order, as if it did them by itself.
 
 Processes are forked where that is safe: on Linux, from a process of one thread that has not loaded PyTorch, whose
-threads a fork loses. What one of them cannot do, as when it is killed or raises, is done here, and raises here.
+threads a fork loses, or for work that never calls it. What one of them cannot do, as when it is killed or raises, is
+done here, and raises here.
 """
 
 from __future__ import annotations
@@ -26,9 +27,14 @@ _MOST = 4
 _ENDED = object()
 
 
-def processes() -> int:
-    """Return how many processes are forked for something long; 0 where none may be, or there is one core."""
-    if sys.platform != "linux" or threading.active_count() > 1 or "torch" in sys.modules:
+def processes(*, beside_torch: bool = False) -> int:
+    """Return how many processes are forked for something long; 0 where none may be, or there is one core.
+
+    Args:
+        beside_torch: even where PyTorch is loaded, for work that never calls it.
+    """
+    threaded = {"ray"} if beside_torch else {"ray", "torch"}
+    if sys.platform != "linux" or threading.active_count() > 1 or threaded & sys.modules.keys():
         return 0
     cores = available_cores()
     return min(_MOST, cores) if cores > 1 else 0

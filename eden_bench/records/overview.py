@@ -22,8 +22,8 @@ from eden_bench.digests import canonical_json
 from eden_bench.errors import EdenError
 from eden_bench.files import atomic, plain_text
 from eden_bench.garbage import uncollected
-from eden_bench.records.processes import each_read
-from eden_bench.records.record import CASES, RECORD, Record, RecordDamaged
+from eden_bench.records.processes import each_told
+from eden_bench.records.record import CASES, RECORD, Record
 from eden_bench.records.store import SCHEMA, Warn, folders, read, warn_stderr
 
 INDEX = ".records.json"
@@ -46,6 +46,14 @@ class _Entry(NamedTuple):
     seed: int
     seconds: float
     stamps: str
+
+
+class _Told(NamedTuple):
+    """What is noted of a record, as its reader tells it."""
+
+    kind: str
+    seed: int
+    seconds: float
 
 
 class _Unread(Mapping[str, Any]):
@@ -120,17 +128,15 @@ def glance(out: Path, warn: Warn = warn_stderr, *, keep: bool = True) -> list[Re
 def _each(out: Path, known: _Index, warn: Warn) -> Iterator[Record]:
     stamped = [(folder, _stamps(folder)) for folder in folders(out / "records")]
     places = [(folder, stamps, known.get(folder, stamps)) for folder, stamps in stamped]
-    anew = each_read([folder for folder, _, record in places if record is None], read)  # after their stamps were taken
+    unknown = [folder for folder, _, record in places if record is None]
+    anew = each_told(unknown, read, _told)  # after their stamps were taken
     for folder, stamps, record in places:
         if record is not None:
             yield record
-            continue
-        found = next(anew)
-        if isinstance(found, RecordDamaged):
-            warn(f"{found}; it is left out")
-            continue
-        known.note(found, stamps)
-        yield known.get(folder, stamps) or found  # which holds a hundredth of it in memory
+        elif isinstance(told := next(anew), str):
+            warn(f"{told}; it is left out")
+        else:
+            yield known.note(folder, stamps, told)
 
 
 def state(out: Path) -> str:
@@ -155,7 +161,7 @@ class _Index:
             content = json.loads(plain_text.read_bytes(out / INDEX, _MOST_BYTES))
             if content["format"] != _FORMAT:
                 return cls([], {})
-            kinds = [_Kind(Cell(seed=-1, **cell), protocol) for cell, protocol in content["kinds"]]
+            kinds = [_kind(cell, protocol) for cell, protocol in content["kinds"]]
             made = cls(kinds, {name: _Entry(*entry) for name, entry in content["cells"].items()})
         except (OSError, ValueError, TypeError, KeyError, AttributeError, RecursionError):
             return cls([], {})
@@ -173,19 +179,21 @@ class _Index:
         entry = self._entries.get(folder.name)
         if entry is None or stamps is None or entry.stamps != _hashed(stamps):
             return None
-        return Glanced(folder, _Unread(folder), self._kinds[entry.kind], entry.seed, entry.seconds)
+        return self._glanced(folder, entry)
 
-    def note(self, record: Record, stamps: tuple[int, ...] | None) -> None:
-        """Note a record that was read after its stamps were taken."""
-        if stamps is None:
-            return
-        kind = _Kind(replace(record.cell, seed=-1), record.protocol)
-        number = self._numbers.setdefault(_text(kind), len(self._kinds))
+    def note(self, folder: Path, stamps: tuple[int, ...] | None, told: _Told) -> Record:
+        """Note a record that was read after its stamps were taken, unless there were none, and return it."""
+        number = self._numbers.setdefault(told.kind, len(self._kinds))
         if number == len(self._kinds):
-            self._kinds.append(kind)
-        self._entries[record.id] = _Entry(number, record.cell.seed, record.seconds, _hashed(stamps))
-        self._young[record.id] = max(stamps)
-        self.changed = True
+            self._kinds.append(_kind(*json.loads(told.kind)))
+        entry = _Entry(number, told.seed, told.seconds, _hashed(stamps) if stamps else "")
+        if stamps is not None:
+            self._entries[folder.name], self._young[folder.name] = entry, max(stamps)
+            self.changed = True
+        return self._glanced(folder, entry)
+
+    def _glanced(self, folder: Path, entry: _Entry) -> Glanced:
+        return Glanced(folder, _Unread(folder), self._kinds[entry.kind], entry.seed, entry.seconds)
 
     def write(self, out: Path, there: set[str]) -> None:
         """Replace the file by what is known of the records that are there and have settled."""
@@ -201,9 +209,19 @@ class _Index:
             temporary.write_text(json.dumps({"format": _FORMAT, "kinds": kinds, "cells": kept}), encoding="utf-8")
 
 
+def _told(record: Record) -> _Told:
+    """Tell of a record what is noted of it."""
+    cell = record.cell
+    return _Told(_text(_Kind(cell, record.protocol)), cell.seed, record.seconds)
+
+
 def _text(kind: _Kind) -> str:
     """Serialise a kind to JSON: its cell without the seed, and the protocol's name."""
     return canonical_json([{name: value for name, value in vars(kind.cell).items() if name != "seed"}, kind.protocol])
+
+
+def _kind(cell: Mapping[str, Any], protocol: str) -> _Kind:
+    return _Kind(Cell(seed=-1, **cell), protocol)
 
 
 def _stamps(folder: Path) -> tuple[int, ...] | None:

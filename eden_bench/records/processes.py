@@ -6,16 +6,17 @@ import functools
 import marshal
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from eden_bench.files.read_ahead import ReadAhead
-from eden_bench.forking import each_of
+from eden_bench.forking import each_of, processes
 from eden_bench.records.record import CASES, RECORD, Record, RecordDamaged
 from eden_bench.records.shared import Shared
 
 if TYPE_CHECKING:
     import numpy as np
 
+T = TypeVar("T")
 Wanted = Callable[[Record], Collection[str]]
 """Which columns of a record's cases will be asked for; none if they are many, or not known."""
 Read = Callable[[Path, Shared, Wanted | None], Record]
@@ -32,16 +33,36 @@ _Block = tuple[list[_Entry], list[tuple[str, ...]]]
 
 def each_read(folders: Sequence[Path], read: Read) -> Iterator[Record | RecordDamaged]:
     """Yield every record in order, or what is wrong with it, as this process reads them."""
-    shared, blocks, ahead = Shared(), _blocks(folders), ReadAhead(FILES)
+    shared, blocks = Shared(), _Blocks(folders, 0)
     try:
-        for block, later in zip(blocks, [*blocks[1:], ()], strict=False):
-            for folder in ahead.through(block, later):
+        for number in range(len(blocks.each)):
+            for folder in blocks.folders(number):
                 try:
                     yield read(folder, shared, None)
                 except RecordDamaged as error:
                     yield error
     finally:
-        ahead.end()
+        blocks.end()
+
+
+def each_told(folders: Sequence[Path], read: Read, tell: Callable[[Record], T]) -> Iterator[T | str]:
+    """Yield of every record in order what is asked of it, or what is wrong with it.
+
+    Args:
+        folders: of the records, which are read by several processes if they are many.
+        read: reads and validates one.
+        tell: is asked of one, without PyTorch; its answers are pickled.
+    """
+    shared, blocks = Shared(), _Blocks(folders, processes(beside_torch=True) if len(folders) > FEW else 0)
+
+    def told(folder: Path) -> T | str:
+        try:
+            return tell(read(folder, shared, None))
+        except RecordDamaged as error:
+            return str(error)
+
+    for answers in blocks.by(lambda number: [told(folder) for folder in blocks.folders(number)]):
+        yield from answers
 
 
 def read_by(count: int, folders: Sequence[Path], read: Read, wanted: Wanted) -> Iterator[Record | RecordDamaged]:
@@ -53,26 +74,40 @@ def read_by(count: int, folders: Sequence[Path], read: Read, wanted: Wanted) -> 
         read: reads and validates one.
         wanted: which columns are parsed on the way, for ``Record.columns``.
     """
-    blocks, ahead = _blocks(folders), ReadAhead(FILES)
+    blocks = _Blocks(folders, count)
     shared, theirs, array_of = Shared(), Shared(), functools.cache(_array)
 
     def content_of(number: int) -> bytes:
-        later = blocks[number + count] if number + count < len(blocks) else ()
-        return marshal.dumps(_block(ahead.through(blocks[number], later), read, wanted, theirs))
+        return marshal.dumps(_block(blocks.folders(number), read, wanted, theirs))
 
-    try:
-        for block, content in zip(blocks, each_of(range(len(blocks)), content_of, count), strict=True):
-            entries, told = marshal.loads(content)  # noqa: S302 - from ourselves
-            known, met = list(map(array_of, told)), dict[int, Any]()
-            yield from (
-                _record(folder, entry, known, shared, met) for folder, entry in zip(block, entries, strict=True)
-            )
-    finally:
-        ahead.end()
+    for block, content in zip(blocks.each, blocks.by(content_of), strict=True):
+        entries, told = marshal.loads(content)  # noqa: S302 - from ourselves
+        known, met = list(map(array_of, told)), dict[int, Any]()
+        yield from (_record(folder, entry, known, shared, met) for folder, entry in zip(block, entries, strict=True))
 
 
-def _blocks(folders: Sequence[Path]) -> list[Sequence[Path]]:
-    return [folders[start : start + _BLOCK] for start in range(0, len(folders), _BLOCK)]
+class _Blocks:
+    """Folders in blocks, of which each of several processes reads every count-th."""
+
+    def __init__(self, folders: Sequence[Path], count: int) -> None:
+        self.each = [folders[start : start + _BLOCK] for start in range(0, len(folders), _BLOCK)]
+        self._count, self._ahead = count, ReadAhead(FILES)
+
+    def by(self, make: Callable[[int], T]) -> Iterator[T]:
+        """Yield what is made of each block, called with its number."""
+        try:
+            yield from each_of(range(len(self.each)), make, self._count)
+        finally:
+            self.end()
+
+    def folders(self, number: int) -> Iterator[Path]:
+        """Yield the folders of a block, to be read; those of the process' next one are read ahead on a slow disk."""
+        later = number + max(self._count, 1)
+        return self._ahead.through(self.each[number], self.each[later] if later < len(self.each) else ())
+
+    def end(self) -> None:
+        """Read no more ahead."""
+        self._ahead.end()
 
 
 def _array(texts: tuple[str, ...]) -> np.ndarray:

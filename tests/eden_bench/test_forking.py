@@ -52,11 +52,16 @@ def test_processes_end_when_nobody_listens_any_more():
 def test_none_are_forked_beside_a_thread_or_pytorch(monkeypatch):
     monkeypatch.setattr("os.sched_getaffinity", lambda process: set(range(64)), raising=False)
     monkeypatch.setattr(forking.threading, "active_count", lambda: 1)
-    monkeypatch.delitem(forking.sys.modules, "torch", raising=False)
+    for name in ("ray", "torch"):
+        monkeypatch.delitem(forking.sys.modules, name, raising=False)
     monkeypatch.setattr(forking.sys, "platform", "linux")
     assert forking.processes() == 4
     monkeypatch.setitem(forking.sys.modules, "torch", threading)
     assert forking.processes() == 0
+    assert forking.processes(beside_torch=True) == 4
+    monkeypatch.setitem(forking.sys.modules, "ray", threading)
+    assert forking.processes(beside_torch=True) == 0
+    monkeypatch.delitem(forking.sys.modules, "ray")
     monkeypatch.delitem(forking.sys.modules, "torch")
     monkeypatch.setattr(forking.threading, "active_count", lambda: 2)
     assert forking.processes() == 0

@@ -113,3 +113,21 @@ def test_what_rotted_on_the_disk_is_named_when_it_is_asked_for(settled, monkeypa
     (record.folder / "record.json").write_text((record.folder / "record.json").read_text().replace("0.4", "0.5"))
     with pytest.raises(RecordDamaged, match="was edited after it was written"):
         _ = record.value
+
+
+def test_a_look_by_several_processes_finds_what_one_finds_and_notes_it(settled, monkeypatch):
+    alone = [(record.folder, record.cell, record.protocol, record.seconds) for record in glance(settled, pytest.fail)]
+    (settled / INDEX).unlink()
+    (alone[3][0] / "record.json").write_text("{}")
+    monkeypatch.setattr("eden_bench.records.processes.FEW", 2)
+    monkeypatch.setattr("eden_bench.records.processes._BLOCK", 3)
+    monkeypatch.setattr("eden_bench.records.processes.processes", lambda **beside: 2)
+    lines = []
+    found = glance(settled, lines.append)
+    assert [(record.folder, record.cell, record.protocol, record.seconds) for record in found] == alone[:3] + alone[4:]
+    assert len(lines) == 1
+    assert alone[3][0].name in lines[0]
+    monkeypatch.undo()
+    with mock.patch("eden_bench.records.overview.read", wraps=overview.read) as read:
+        assert len(glance(settled, lines.append)) == 9
+    assert [call.args[0] for call in read.call_args_list] == [alone[3][0]]

@@ -1,11 +1,13 @@
 """Records read by several processes are those read by one, with columns that were parsed on the way."""
 
+import os
+
 import numpy as np
 import pytest
 
 from eden_bench import records
 from eden_bench.records import RecordDamaged, store
-from eden_bench.records.processes import each_read, read_by
+from eden_bench.records.processes import each_read, each_told, read_by
 from eden_bench.report.cases.wanted import wanted_ahead
 from tests.eden_bench.stored import patients
 from tests.eden_bench.stored import store as stored
@@ -67,3 +69,19 @@ def test_a_large_folder_is_read_by_several(folders, monkeypatch):
     assert all(record.ahead for record in found)
     assert len(lines) == 1
     assert lines[0].endswith("it is left out")
+
+
+def test_what_is_asked_of_many_is_told_in_order_by_several(folders, monkeypatch):
+    (folders[4] / "record.json").write_text("{}")
+    alone = [one if isinstance(one, RecordDamaged) else one.value for one in each_read(folders, records.read)]
+    assert list(each_told(folders, records.read, lambda record: record.value)) == [*map(_sentence, alone)]
+    monkeypatch.setattr("eden_bench.records.processes.FEW", 10)
+    monkeypatch.setattr("eden_bench.records.processes._BLOCK", 3)
+    monkeypatch.setattr("eden_bench.records.processes.processes", lambda **beside: 2)
+    found = list(each_told(folders, records.read, lambda record: (record.value, os.getpid())))
+    assert [one if isinstance(one, str) else one[0] for one in found] == [*map(_sentence, alone)]
+    assert len({one[1] for one in found if not isinstance(one, str)} - {os.getpid()}) == 2
+
+
+def _sentence(one):
+    return str(one) if isinstance(one, RecordDamaged) else one
