@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+from eden_bench import preemption
 from eden_bench.files.read_ahead import ReadAhead
 from eden_bench.forking import each_of, processes
 from eden_bench.records.record import CASES, RECORD, Record, RecordDamaged
@@ -52,6 +53,9 @@ def each_told(folders: Sequence[Path], read: Read, tell: Callable[[Record], T]) 
         folders: of the records, which are read by several processes if they are many.
         read: reads and validates one.
         tell: is asked of one, without PyTorch; its answers are pickled.
+
+    Raises:
+        Preempted: the system asks this process to stop.
     """
     shared, blocks = Shared(), _Blocks(folders, processes(beside_torch=True) if len(folders) > FEW else 0)
 
@@ -62,6 +66,7 @@ def each_told(folders: Sequence[Path], read: Read, tell: Callable[[Record], T]) 
             return str(error)
 
     for answers in blocks.by(lambda number: [told(folder) for folder in blocks.folders(number)]):
+        preemption.check()
         yield from answers
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from typing import Literal, Protocol, get_args
 
@@ -10,6 +11,7 @@ from eden_bench.execution.execute import Result
 from eden_bench.execution.job import Job
 
 Name = Literal["local", "devices", "ray"]
+_ADDRESS = re.compile(r"auto|([\w.-]+|\[[0-9a-fA-F:.]+\]):[1-9][0-9]{0,4}")
 
 
 class Launcher(Protocol):
@@ -77,3 +79,6 @@ class Launch:
             raise UsageError("--workers, --per-gpu and several devices need --launcher devices or ray")
         if self.ray_address and self.launcher != "ray":
             raise UsageError("--ray-address needs --launcher ray")
+        if self.ray_address and not _ADDRESS.fullmatch(self.ray_address):
+            client = ", not Ray Client's" if "://" in self.ray_address else ", or auto"
+            raise UsageError(f"--ray-address {self.ray_address}: expected HOST:PORT of the cluster's head{client}")

@@ -10,14 +10,16 @@ import contextlib
 import os
 import platform
 import signal
+import socket
 import sys
 import threading
+import time
 from collections.abc import Callable, Iterator
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
 from eden_bench import preemption
-from eden_bench.errors import EdenError, UsageError
+from eden_bench.errors import EdenError, Preempted, UsageError
 from eden_bench.execution.execute import Result
 from eden_bench.execution.job import Job
 from eden_bench.execution.launchers.devices import kernel_ooms
@@ -29,6 +31,8 @@ from eden_bench.settings import available_cores
 
 _LEAST = (2, 56)
 _LOOK_S = 1.0
+_REACH_S = 10.0
+"""For which something has to answer at a cluster's address."""
 _MOST_STARTS = 3
 """Of each worker, while nothing else is heard."""
 _STORE_BYTES = 128 * 1024**2
@@ -63,7 +67,7 @@ class Actors:
     """
 
     def __init__(self, setup: Setup, launch: Launch, say: Callable[[str], None]) -> None:
-        self._ray, self._stack = _library(), contextlib.ExitStack()
+        self._ray, self._stack = _library(joins=launch.ray_address is not None), contextlib.ExitStack()
         self._calls: dict[Any, int] = {}
         self._failed_starts = 0
         self._ooms: dict[int, int] = {}
@@ -144,16 +148,14 @@ class Actors:
             gpus = {"num_gpus": 0} if setup.settings.device == "cpu" else {}
             self._init("local", num_cpus=cpus, **own, **gpus, **quiet)
             return
-        if "://" in launch.ray_address:
-            raise UsageError(f"--ray-address {launch.ray_address}: expected HOST:PORT of the cluster, not Ray Client's")
-        self._init(launch.ray_address, **quiet)
+        self._init(reached(launch.ray_address), **quiet)
 
     def _init(self, address: str, **how: object) -> None:
         try:
             with _own_signals():
                 self._ray.init(address=address, **how)
         except Exception as error:  # Ray raises bare ones
-            what = "Ray did not start here" if address == "local" else f"--ray-address {address}"
+            what = "Ray did not start here" if address == "local" else f"--ray-address {address}: no cluster was joined"
             raise UsageError(f"{what}: {str(error).strip()}") from error
 
     def _fill(self, setup: Setup, launch: Launch, say: Callable[[str], None]) -> None:
@@ -186,8 +188,11 @@ class Actors:
         self._stack.close()
 
 
-def _library() -> Any:  # noqa: ANN401 - ray, untyped where it is not installed
+def _library(*, joins: bool = False) -> Any:  # noqa: ANN401 - ray, untyped where it is not installed
     """Import Ray.
+
+    Args:
+        joins: a cluster that is there already: Ray tries the address for a minute then, instead of ten.
 
     Raises:
         UsageError: it is not installed, or too old.
@@ -199,6 +204,8 @@ def _library() -> Any:  # noqa: ANN401 - ray, untyped where it is not installed
     if tuple(map(int, found.split(".")[:2])) < _LEAST:
         raise UsageError(f"Ray {found} is installed, expected 2.56 or later: pip install 'eden-bench[ray]'")
     os.environ.update(_QUIET)
+    if joins:
+        os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "2")
     import ray
     from ray._private import worker
 
@@ -206,16 +213,70 @@ def _library() -> Any:  # noqa: ANN401 - ray, untyped where it is not installed
     return ray
 
 
+def reached(address: str) -> str:
+    """Wait until something listens at a cluster's address, which is not for long; return it.
+
+    Ray itself would try for minutes and say nothing.
+
+    Args:
+        address: HOST:PORT, or "auto" for the one that Ray finds here.
+
+    Raises:
+        UsageError: nothing listens there.
+        Preempted: the system asks this process to stop.
+    """
+    host, _, port = (_found() if address == "auto" else address).rpartition(":")
+    until = time.monotonic() + _REACH_S
+    while True:
+        preemption.check()
+        try:
+            socket.create_connection((host.strip("[]"), int(port)), timeout=_REACH_S / 2).close()
+        except (OSError, OverflowError) as error:
+            if time.monotonic() >= until:
+                what = address if address != "auto" else f"auto, which is {host}:{port}"
+                raise UsageError(
+                    f"--ray-address {what}: nothing answers there ({error}); expected the address that "
+                    "'ray start --head' printed, or without --ray-address a cluster of our own is started here"
+                ) from error
+        else:
+            return f"{host}:{port}"
+        time.sleep(_LOOK_S)
+
+
+def _found() -> str:
+    """Return the address of a cluster that runs here, as Ray finds it.
+
+    Raises:
+        UsageError: it finds none.
+    """
+    from ray._private import services
+
+    try:
+        return str(services.canonicalize_bootstrap_address_or_die("auto"))
+    except (ConnectionError, ValueError) as error:
+        raise UsageError("--ray-address auto: no Ray cluster runs on this machine: name one by HOST:PORT") from error
+
+
 @contextlib.contextmanager
 def _own_signals() -> Iterator[None]:
-    """Keep this process's handlers of the signals that ask it to stop: Ray puts its own in their place."""
-    before = {number: signal.getsignal(number) for number in preemption.SIGNALS}
+    """Keep this process's handlers of the signals that ask it to stop: Ray puts its own in their place.
+
+    Raises:
+        Preempted: the system asked meanwhile.
+    """
+    before, asked = {number: signal.getsignal(number) for number in preemption.SIGNALS}, False
     try:
         yield
+    except SystemExit as stop:  # what Ray's own handler makes of SIGTERM
+        if not (asked := stop.code == signal.SIGTERM):
+            raise
     finally:
         if threading.current_thread() is threading.main_thread():
             for number, handler in before.items():
                 signal.signal(number, signal.SIG_DFL if handler is None else handler)
+    if asked:
+        signal.raise_signal(signal.SIGTERM)  # to whom it was meant for
+        raise Preempted(signal.SIGTERM.name)
 
 
 def cause_of(error: Exception, *, out_of_memory: bool) -> str:

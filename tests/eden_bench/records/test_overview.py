@@ -2,13 +2,15 @@
 
 import json
 import os
+import signal
 import time
 from unittest import mock
 
 import pytest
 
-from eden_bench import records
+from eden_bench import preemption, records
 from eden_bench.contracts import Cell
+from eden_bench.errors import Preempted
 from eden_bench.records import RecordDamaged, glance, overview
 from eden_bench.records.overview import INDEX, Glanced
 from tests.eden_bench.stored import store, store_three
@@ -131,3 +133,12 @@ def test_a_look_by_several_processes_finds_what_one_finds_and_notes_it(settled, 
     with mock.patch("eden_bench.records.overview.read", wraps=overview.read) as read:
         assert len(glance(settled, lines.append)) == 9
     assert [call.args[0] for call in read.call_args_list] == [alone[3][0]]
+
+
+def test_a_look_over_many_ends_when_the_system_asks(tmp_path):
+    store_three(tmp_path)
+    with preemption.heeded():
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Preempted):
+            glance(tmp_path, pytest.fail)
+    assert len(glance(tmp_path, pytest.fail)) == 9

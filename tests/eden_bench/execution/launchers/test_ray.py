@@ -3,6 +3,8 @@
 import os
 import platform
 import signal
+import socket
+import sys
 import tempfile
 from pathlib import Path
 from types import SimpleNamespace
@@ -10,12 +12,11 @@ from types import SimpleNamespace
 import pytest
 
 from eden_bench import preemption
-from eden_bench.errors import UsageError
+from eden_bench.errors import Preempted, UsageError
 from eden_bench.execution.launchers import ray_cluster, ray_folder
 from eden_bench.execution.launchers.launcher import Launch
 from eden_bench.execution.launchers.pool import Lost
-from eden_bench.execution.launchers.worker import Hello, Setup
-from eden_bench.settings import Settings
+from eden_bench.execution.launchers.worker import Hello
 from tests.eden_bench.conftest import FAKES
 from tests.eden_bench.execution.launchers.test_devices import Told, commands, facts
 from tests.eden_bench.execution.test_jobs import PROBES
@@ -62,11 +63,65 @@ def test_two_actors_one_of_which_dies_leave_what_one_process_leaves(here, tmp_pa
     assert "raylet" not in capfd.readouterr().out  # of the death, which would spoil --json
 
 
-def test_ray_client_is_refused_in_a_sentence(here):
+@pytest.fixture
+def impatient(monkeypatch):
+    monkeypatch.setattr(ray_cluster, "_REACH_S", 0.2)
+    monkeypatch.setattr(ray_cluster, "_LOOK_S", 0.05)
+
+
+def test_an_address_where_nothing_answers_is_told_soon(impatient):
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = "{}:{}".format(*server.getsockname())
+        assert ray_cluster.reached(address) == address
+    with pytest.raises(UsageError, match=rf"--ray-address {address}: nothing answers there \(.*refused\)"):
+        ray_cluster.reached(address)
+    with pytest.raises(UsageError, match=r"--ray-address \[::1\]:99999: nothing answers there"):
+        ray_cluster.reached("[::1]:99999")
+
+
+def test_waiting_for_an_address_ends_when_the_system_asks(monkeypatch):
+    with preemption.heeded():
+        os.kill(os.getpid(), signal.SIGTERM)
+        with pytest.raises(Preempted):
+            ray_cluster.reached("127.0.0.1:1")
+
+
+def test_the_cluster_of_this_machine_is_found_as_ray_finds_it(impatient, monkeypatch):
+    """In a process of its own, as above."""
     pytest.importorskip("ray")
-    setup = Setup(settings=Settings(data=None, **here), token="x")
-    with pytest.raises(UsageError, match="ray://head:10001: expected HOST:PORT of the cluster, not Ray Client's"):
-        ray_cluster.Actors(setup, Launch(launcher="ray", ray_address="ray://head:10001"), print)
+
+    def work():
+        from ray._private import services
+
+        with socket.create_server(("", 0)) as server:
+            monkeypatch.setenv("RAY_ADDRESS", f"127.0.0.1:{server.getsockname()[1]}")
+            assert ray_cluster.reached("auto").endswith(f":{server.getsockname()[1]}")
+        with pytest.raises(UsageError, match=r"--ray-address auto, which is .*: nothing answers there"):
+            ray_cluster.reached("auto")
+        monkeypatch.delenv("RAY_ADDRESS")
+        monkeypatch.setattr(services, "find_gcs_addresses", frozenset)
+        monkeypatch.setattr(services, "find_bootstrap_address", lambda folder: None)
+        with pytest.raises(UsageError, match="--ray-address auto: no Ray cluster runs on this machine"):
+            ray_cluster.reached("auto")
+        return 0
+
+    assert ended(forked(work)) == 0
+
+
+def test_a_signal_that_ray_takes_while_it_starts_is_ours():
+    """Ray's handler of SIGTERM raises SystemExit."""
+
+    def starts():
+        with ray_cluster._own_signals():
+            signal.signal(signal.SIGTERM, lambda number, frame: sys.exit(number))
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    with preemption.heeded():
+        with pytest.raises(Preempted):
+            starts()
+        assert preemption.requested()
+    with pytest.raises(SystemExit), ray_cluster._own_signals():
+        sys.exit(1)
 
 
 class RayError(Exception):
