@@ -131,7 +131,7 @@ def need_folder(dataset: Dataset, data: Path) -> Path:
     if folder is None:
         raise DataMissing(
             f"{dataset.name}: {data} has no folder {' or '.join(dataset.card.folders)}: get it "
-            f"({dataset.card.source}), or unset EDEN_BENCH_DATA to use the phantom"
+            f"({dataset.card.source}), or leave EDEN_BENCH_DATA and --data out to use the phantom"
         )
     return folder
 
