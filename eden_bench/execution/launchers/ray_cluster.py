@@ -192,7 +192,7 @@ def _library(*, joins: bool = False) -> Any:  # noqa: ANN401 - ray, untyped wher
     """Import Ray.
 
     Args:
-        joins: a cluster that is there already: Ray tries the address for a minute then, instead of ten.
+        joins: a cluster that is there already: Ray tries its address for a minute then, not for many.
 
     Raises:
         UsageError: it is not installed, or too old.
