@@ -13,6 +13,7 @@ from eden_bench.audit.storage import examples
 from eden_bench.cli.options import Cache, Data, Json, Out, Plugins
 from eden_bench.cli.output import print_json, print_table
 from eden_bench.cli.progress import bars
+from eden_bench.cli.streams import print_text
 from eden_bench.data.inventory import choose_datasets
 from eden_bench.errors import CellsFailed, UsageError
 from eden_bench.execution import locks, request
@@ -92,17 +93,17 @@ def _show(audits: list[Audit], folder: Path) -> None:
 
     for each in audits:
         looked = ", ".join(f"{index.dataset} ({_counted(index)})" for index in each.indexes)
-        typer.echo(f"looked at {looked}")
+        print_text(f"looked at {looked}")
         rows = [
             (finding.level, finding.dataset, finding.text, "; ".join(examples(each, finding)))
             for finding in each.findings
         ]
         if not rows:
-            typer.echo("no patient or image was found where it must not be")
+            print_text("no patient or image was found where it must not be")
             continue
         print_table(("level", "dataset", "found", "for example"), rows)
         for kind in dict.fromkeys(finding.kind for finding in each.findings):
-            typer.echo(f"{kind}: {ADVICE[kind]}")
+            print_text(f"{kind}: {ADVICE[kind]}")
     _say(f"every pair is in {folder / 'pairs.csv'}")
 
 

@@ -9,6 +9,7 @@ import typer
 
 from eden_bench.cli.options import Json, Out
 from eden_bench.cli.stored_records import stored_in
+from eden_bench.cli.streams import print_text
 from eden_bench.errors import UsageError
 from eden_bench.report.against.pages import with_folder, with_published
 from eden_bench.report.against.published_text import star_sheets
@@ -45,7 +46,7 @@ def compare(
         found = (
             _with_folder(gather(out=out).out, other, tasks or ()) if other else _published(gather(out=out).out, tasks)
         )
-    typer.echo(rendered(found, "json" if as_json else form))
+    print_text(rendered(found, "json" if as_json else form))
 
 
 def _published(folder: Path, tasks: Sequence[str] | None) -> list[Sheet]:

@@ -14,6 +14,7 @@ from eden_bench.cli.fast_start import LeanCommand, LeanGroup
 from eden_bench.cli.options import Cache, Data, Json, Plugins, Splits
 from eden_bench.cli.output import print_json, print_pairs, print_table
 from eden_bench.cli.progress import bars
+from eden_bench.cli.streams import print_text
 from eden_bench.data import dataset_folders
 from eden_bench.data.dataset_folders import check, lists_of
 from eden_bench.data.inventory import choose_datasets, dataset_rows
@@ -92,7 +93,7 @@ def write_splits(
         print_json({"dataset": found.dataset, "splits": found.digest, "split_rule": found.rule, **counts})
         return
     print_pairs({**{part: f"{count:,} images" for part, count in counts.items()}, "rule": found.rule}, found.dataset)
-    typer.echo(f"digest {found.digest}")
+    print_text(f"digest {found.digest}")
     if out is not None:
         typer.echo(f"written to {out / found.dataset}; use them with: --splits {out}", err=True)
 

@@ -5,10 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from typing import TYPE_CHECKING, Any
 
-import typer
-
 from eden_bench import records
 from eden_bench.cli.output import print_json, print_table
+from eden_bench.cli.streams import print_text
 from eden_bench.execution.backbones import STATES
 from eden_bench.execution.estimate import estimate
 from eden_bench.execution.plan import make_plan
@@ -50,7 +49,7 @@ def show_plan(wanted: Ask, inputs: Inputs, as_json: bool) -> None:
     headings = [words.get(name, name) for name in rows[0]]
     print_table(headings, [[str(value) for value in row.values()] for row in rows], opening(plan, inputs))
     for line in [*_problems(plan), *_cost_lines(plan, cost)]:
-        typer.echo(line)
+        print_text(line)
 
 
 def _plan_rows(plan: Plan) -> list[dict[str, Any]]:

@@ -9,6 +9,7 @@ import typer
 from eden_bench import records
 from eden_bench.cli.options import Json, Out
 from eden_bench.cli.stored_records import stored_in
+from eden_bench.cli.streams import print_text
 from eden_bench.errors import UsageError
 from eden_bench.report.build import build
 from eden_bench.report.explain import Explainer
@@ -36,7 +37,7 @@ def explain(
     folder = gather(out=out).out
     stored = stored_in(folder).records
     explainer = Explainer(build(stored, method=tested), stored, folder)
-    typer.echo(rendered(_sheets(explainer, names, _shots(shots), score), "json" if as_json else form))
+    print_text(rendered(_sheets(explainer, names, _shots(shots), score), "json" if as_json else form))
 
 
 def _sheets(explainer: Explainer, names: list[str], shots: int | str | None, score: str) -> list[Sheet]:

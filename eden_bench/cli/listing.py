@@ -13,6 +13,7 @@ from eden_bench import protocols, registry, settings
 from eden_bench.cli.options import Cache, Data, Device, Json, Out, Plugins, Splits, Threads
 from eden_bench.cli.output import print_json, print_pairs, print_table
 from eden_bench.cli.progress import bars
+from eden_bench.cli.streams import print_text
 from eden_bench.errors import EdenError, PluginError, unknown
 from eden_bench.plugins.template import write_package
 from eden_bench.protocols import frozen
@@ -41,8 +42,7 @@ def list_names(
         print_json(found)
         return
     for number, (each, rows) in enumerate(found.items()):
-        if number:
-            typer.echo("")
+        print_text("\n" * bool(number), end="")
         columns = list(rows[0]) if rows else ["name"]
         print_table(columns, [[row[column] for column in columns] for row in rows], each)
 
@@ -88,7 +88,7 @@ def plugins(
 
 def _write_new(name: str) -> None:
     for file in write_package(name, Path()):
-        typer.echo(str(file))
+        print_text(str(file))
     typer.echo(f"next: pip install -e {name} && eden-bench plugins --check {name}", err=True)
 
 

@@ -9,6 +9,7 @@ import typer
 
 from eden_bench.cli.options import Json
 from eden_bench.cli.output import print_json
+from eden_bench.cli.streams import print_text
 from eden_bench.execution import locks
 from eden_bench.report.merge import Merged
 from eden_bench.report.merge import merge as merge_folders
@@ -32,7 +33,7 @@ def merge(
             }
         )
     else:
-        typer.echo("\n".join(_sentences(done)))
+        print_text("\n".join(_sentences(done)))
 
 
 def _sentences(done: Merged) -> list[str]:

@@ -9,6 +9,7 @@ import typer
 from eden_bench import records
 from eden_bench.api import open_inputs
 from eden_bench.cli.output import print_json, print_table
+from eden_bench.cli.streams import print_text
 from eden_bench.contracts import DETERMINISTIC
 from eden_bench.errors import CellsFailed
 from eden_bench.execution.replay import Replayed, replay
@@ -50,7 +51,7 @@ def _show(replayed: Replayed) -> None:
     if replayed.identical:
         scores, rows = len(record.scores), record.facts.cases.rows
         found = f"{scores} score{'s' * (scores != 1)} and {rows} case{'s' * (rows != 1)}"
-        typer.echo(f"{record.id[:12]} identical: {found}{', and the arrays' * bool(record.arrays_bytes())}")
+        print_text(f"{record.id[:12]} identical: {found}{', and the arrays' * bool(record.arrays_bytes())}")
         return
     names = sorted({*record.scores, *replayed.scores})
     columns = ("score", "stored", "replayed")

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from typing import Annotated
 
 import typer
 
 from eden_bench.cli.options import Json, Out, Reference
 from eden_bench.cli.report_files import FORMS, of_folder, rendered, write
+from eden_bench.cli.streams import print_text, stdout
 from eden_bench.errors import unknown
 from eden_bench.printable import bare
 from eden_bench.report.outputs import text
@@ -38,7 +38,7 @@ def report(
     built = of_folder(folder, tasks or (), method or "", allow_unequal=allow_unequal, reference_in=cache)
     files = rendered(folder, built, figures=figures)
     if as_json or form in files:
-        typer.echo(files["json" if as_json else form], nl=False)
+        print_text(files["json" if as_json else form], end="")
     else:
         show(built)
     write(folder, files)
@@ -46,9 +46,9 @@ def report(
 
 def show(built: Report) -> None:
     """Print a report: with rules and colours on a terminal, as aligned text elsewhere."""
-    if sys.stdout.isatty():
+    if stdout().isatty():
         from eden_bench.report.outputs import coloured
 
-        coloured.show(built, bare(sys.stdout))
+        coloured.show(built, bare(stdout()))
     else:
-        typer.echo(text.render(built))
+        print_text(text.render(built))

@@ -15,6 +15,7 @@ from eden_bench.cli.dry_run import cells_text
 from eden_bench.cli.output import print_json
 from eden_bench.cli.report import show
 from eden_bench.cli.report_files import of_folder, rendered, write
+from eden_bench.cli.streams import print_text
 from eden_bench.execution.backbones import STATES
 from eden_bench.report import build
 from eden_bench.report.missing import with_absent
@@ -38,7 +39,7 @@ def show_result(done: Result, out: Path, as_json: bool) -> None:
         return
     state = shown_again.state_of(out, (slot.record.id if slot.record else str(slot) for slot in done.slots))
     if not as_json and (before := shown_again.kept(out, state, len(done.slots))) is not None:
-        typer.echo(before)
+        print_text(before)
         for line in (*_closing(done), f"the whole report, as it was: {out / 'report' / 'report.html'}"):
             typer.echo(line, err=True)
         return

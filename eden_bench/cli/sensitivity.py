@@ -10,6 +10,7 @@ import typer
 from eden_bench import api, protocols, registry
 from eden_bench.cli.options import Cache, Data, Device, Json, Out, Plugins, Splits, Threads
 from eden_bench.cli.output import print_json, print_table
+from eden_bench.cli.streams import print_text
 from eden_bench.cli.watching import watching
 from eden_bench.errors import UsageError
 from eden_bench.execution.request import make_ask
@@ -72,4 +73,4 @@ def _show(results: Sequence[tuple[Setting, Sequence[Record]]], *, as_json: bool)
         return
     for each in found:
         print_table(text.COLUMNS, text.rows(each), text.heading(each))
-        typer.echo("\n".join(text.sentences(each)) + "\n")
+        print_text("\n".join(text.sentences(each)) + "\n")

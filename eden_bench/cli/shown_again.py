@@ -8,11 +8,11 @@ So a command that finds everything stored ends in seconds, however many cells th
 from __future__ import annotations
 
 import contextlib
-import sys
 from collections.abc import Iterable
 from pathlib import Path
 
 import eden_bench
+from eden_bench.cli.streams import stdout
 from eden_bench.contracts import NUMBERS_VERSION
 from eden_bench.digests import digest
 from eden_bench.errors import EdenError
@@ -35,7 +35,7 @@ def state_of(out: Path, cells: Iterable[str]) -> str:
 
 def kept(out: Path, state: str, cells: int) -> str | None:
     """Return what was printed of this state; None where it is another, or the report's files are not there."""
-    if (sys.stdout.isatty() and cells <= _COLOURED_UP_TO) or not (out / "report" / "report.html").is_file():
+    if (stdout().isatty() and cells <= _COLOURED_UP_TO) or not (out / "report" / "report.html").is_file():
         return None
     try:
         found = plain_text.read_json(_file(out))
