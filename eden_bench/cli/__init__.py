@@ -18,7 +18,6 @@ from typing import Annotated, Any, NamedTuple, TextIO
 import typer
 
 from eden_bench.cli.fast_start import LeanCommand, LeanGroup
-from eden_bench.cli.streams import alone_on_stdout
 from eden_bench.errors import EdenError, OutputFailed, PluginError, Preempted, UsageError, nearest
 from eden_bench.plugins.name_conflicts import shadows
 from eden_bench.printable import legible
@@ -86,10 +85,7 @@ class _Commands(LeanGroup):
         if args[0] != "doctor":
             _refuse_shadows()
         entry = COMMANDS[args[0]]
-        command = _command(getattr(import_module(entry.module), entry.attribute))
-        for each in (command, *getattr(command, "commands", {}).values()):
-            each.callback = each.callback and alone_on_stdout(each.callback)
-        return args[0], command, args[1:]
+        return args[0], _command(getattr(import_module(entry.module), entry.attribute)), args[1:]
 
 
 app = typer.Typer(

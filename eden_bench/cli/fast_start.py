@@ -6,13 +6,20 @@ from typing import Any
 
 from typer.core import TyperCommand, TyperGroup
 
+from eden_bench.cli.streams import data_alone_on_stdout
+
 
 class LeanCommand(TyperCommand):
-    """A command whose unset options stay None without conversion."""
+    """A command whose unset options stay None without conversion, and whose data alone go to stdout."""
 
     def get_params(self, ctx: Any) -> Any:  # noqa: ANN401 - click's types or typer's own copy of them
         """Return the parameters, made lean."""
         return [_lean(parameter) for parameter in super().get_params(ctx)]
+
+    def invoke(self, ctx: Any) -> Any:  # noqa: ANN401
+        """Run the command; its help was printed before."""
+        with data_alone_on_stdout():
+            return super().invoke(ctx)
 
 
 class LeanGroup(TyperGroup):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import contextlib
-import functools
 import sys
-from collections.abc import Callable
-from typing import Any, TextIO
+from collections.abc import Iterator
+from typing import TextIO
 
 import typer
 
@@ -14,19 +13,15 @@ _stdout: list[TextIO] = []
 """Streams that commands write their data to; the last is that of the command that runs."""
 
 
-def alone_on_stdout(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorate a command: whatever else prints while it works does so to stderr."""
-
-    @functools.wraps(command)
-    def run(*arguments: Any, **options: Any) -> Any:  # noqa: ANN401 - a command's own
-        _stdout.append(stdout())
-        try:
-            with contextlib.redirect_stdout(sys.stderr):
-                return command(*arguments, **options)
-        finally:
-            _stdout.pop()
-
-    return run
+@contextlib.contextmanager
+def data_alone_on_stdout() -> Iterator[None]:
+    """Let whatever else prints within do so to stderr."""
+    _stdout.append(stdout())
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            yield
+    finally:
+        _stdout.pop()
 
 
 def stdout() -> TextIO:

@@ -35,15 +35,14 @@ _Block = tuple[list[_Entry], list[tuple[str, ...]]]
 def each_read(folders: Sequence[Path], read: Read) -> Iterator[Record | RecordDamaged]:
     """Yield every record in order, or what is wrong with it, as this process reads them."""
     shared, blocks = Shared(), _Blocks(folders, 0)
-    try:
-        for number in range(len(blocks.each)):
-            for folder in blocks.folders(number):
-                try:
-                    yield read(folder, shared, None)
-                except RecordDamaged as error:
-                    yield error
-    finally:
-        blocks.end()
+
+    def found(folder: Path) -> Record | RecordDamaged:
+        try:
+            return read(folder, shared, None)
+        except RecordDamaged as error:
+            return error
+
+    return blocks.of_each(found)
 
 
 def each_told(folders: Sequence[Path], read: Read, tell: Callable[[Record], T]) -> Iterator[T | str]:
@@ -65,9 +64,9 @@ def each_told(folders: Sequence[Path], read: Read, tell: Callable[[Record], T]) 
         except RecordDamaged as error:
             return str(error)
 
-    for answers in blocks.by(lambda number: [told(folder) for folder in blocks.folders(number)]):
+    for answer in blocks.of_each(told):
         preemption.check()
-        yield from answers
+        yield answer
 
 
 def read_by(count: int, folders: Sequence[Path], read: Read, wanted: Wanted) -> Iterator[Record | RecordDamaged]:
@@ -103,16 +102,17 @@ class _Blocks:
         try:
             yield from each_of(range(len(self.each)), make, self._count)
         finally:
-            self.end()
+            self._ahead.end()
+
+    def of_each(self, make: Callable[[Path], T]) -> Iterator[T]:
+        """Yield what is made of each folder."""
+        for made in self.by(lambda number: list(map(make, self.folders(number)))):
+            yield from made
 
     def folders(self, number: int) -> Iterator[Path]:
         """Yield the folders of a block, to be read; those of the process' next one are read ahead on a slow disk."""
         later = number + max(self._count, 1)
         return self._ahead.through(self.each[number], self.each[later] if later < len(self.each) else ())
-
-    def end(self) -> None:
-        """Read no more ahead."""
-        self._ahead.end()
 
 
 def _array(texts: tuple[str, ...]) -> np.ndarray:

@@ -7,14 +7,15 @@ import pytest
 import typer
 
 from eden_bench.cli import main
-from eden_bench.cli.streams import alone_on_stdout, print_text, stdout
+from eden_bench.cli.streams import data_alone_on_stdout, print_text, stdout
 
 
-def test_what_a_plugin_prints_as_it_loads_does_not_spoil_json(tmp_path, capsys):
+@pytest.mark.parametrize("words", [["list", "methods"], ["data", "list"]])
+def test_what_a_plugin_prints_as_it_loads_does_not_spoil_json(words, tmp_path, capsys):
     plugin = tmp_path / "noisy.py"
     plugin.write_text('print("noise")')
     with pytest.raises(SystemExit) as ended:
-        main(["list", "methods", "--plugin", str(plugin), "--json"])
+        main([*words, "--plugin", str(plugin), "--json"])
     said = capsys.readouterr()
     assert ended.value.code == 0
     assert json.loads(said.out)
@@ -29,12 +30,12 @@ def test_help_is_data(words, capsys):
 
 
 def test_a_command_within_a_command_writes_to_the_same_stream(capsys):
-    @alone_on_stdout
+    @data_alone_on_stdout()
     def inner():
         print("noise")
         print_text("data", end="")
 
-    @alone_on_stdout
+    @data_alone_on_stdout()
     def outer():
         before = stdout()
         inner()

@@ -92,6 +92,7 @@ def test_a_quick_disk_gets_no_threads(blocks, opened, clock, worked, waited):
 def test_threads_end_where_reading_is_given_up(blocks, clock):
     def breaks(folder):
         if folder == blocks[2][1]:
+            assert reading()
             raise KeyError
         clock(waited=0.02)
 

@@ -173,9 +173,18 @@ def test_an_error_class_of_a_plugin_reaches_the_driver_as_one_of_ours():
         ({"retries": -1}, "--retries is -1, expected at least 0"),
         ({"workers": 2}, "--workers, --per-gpu and several devices need --launcher"),
         ({"launcher": "devices", "ray_address": "a:1"}, "--ray-address needs --launcher ray"),
-        ({"launcher": "ray", "ray_address": "local"}, "--ray-address local: expected HOST:PORT of .*, or auto"),
-        ({"launcher": "ray", "ray_address": "head"}, "--ray-address head: expected HOST:PORT of .*, or auto"),
-        ({"launcher": "ray", "ray_address": "ray://head:10001"}, "expected HOST:PORT of .*, not Ray Client's"),
+        (
+            {"launcher": "ray", "ray_address": "local"},
+            "--ray-address local: expected HOST:PORT of the cluster's head, or auto",
+        ),
+        (
+            {"launcher": "ray", "ray_address": "head"},
+            "--ray-address head: expected HOST:PORT of the cluster's head, or auto",
+        ),
+        (
+            {"launcher": "ray", "ray_address": "ray://head:10001"},
+            "--ray-address ray://head:10001: expected HOST:PORT of the cluster's head, not Ray Client's",
+        ),
     ],
 )
 def test_a_launch_that_means_nothing_is_one_sentence(wrong, said):

@@ -79,7 +79,7 @@ def test_an_address_where_nothing_answers_is_told_soon(impatient):
         ray_cluster.reached("[::1]:99999")
 
 
-def test_waiting_for_an_address_ends_when_the_system_asks(monkeypatch):
+def test_waiting_for_an_address_ends_when_the_system_asks():
     with preemption.heeded():
         os.kill(os.getpid(), signal.SIGTERM)
         with pytest.raises(Preempted):
